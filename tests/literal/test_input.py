@@ -1,0 +1,82 @@
+"""The literal input against the published augmentations, and how their draws are distributed."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.golden_files import load
+from tests.literal import input as views
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-6}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("number", range(26))
+def test_augmentations_match_the_published_ones(number):
+    golden = load("augment")
+    case = {key[4:]: golden[key] for key in golden if key.startswith(f"{number:03d}/")}
+    cropped = views.crop_resize(case["clip"], *case["crop_start_length"])
+    np.testing.assert_allclose(cropped, case["cropped"], **TOLERANCE)
+    augmented = {
+        "shear": lambda: views.shear(cropped, case["matrix"]),
+        "transform_joints": lambda: views.transform_joints(cropped, case["joints"], case["matrix"]),
+        "zero_joints": lambda: views.zero_joints(cropped, case["joints"]),
+    }[str(case["kind"])]()
+    assert augmented.dtype == np.float32
+    np.testing.assert_allclose(augmented, case["augmented"], **TOLERANCE)
+    np.testing.assert_allclose(views.evaluation_view(case["clip"]), case["eval_clip"], **TOLERANCE)
+
+
+def test_crops_are_drawn_as_the_method_says(rng):
+    assert views.draw_crop(40, rng) == (0, 40)
+    starts, lengths = np.array([views.draw_crop(200, rng) for _ in range(4000)]).T
+    assert lengths.min() == 64
+    assert lengths.max() in (198, 199)  # the floor of 200·scale
+    assert (starts >= 0).all()
+    assert (starts + lengths <= 200).all()
+    # U[0.1, 1] puts (64/200 − 0.1)/0.9 of the crops at the smallest length.
+    assert np.mean(lengths == 64) == pytest.approx(0.22 / 0.9, abs=0.03)
+    shortest = starts[lengths == 64]
+    assert shortest.min() <= 3
+    assert shortest.max() >= 133  # up to 200 − 64 = 136
+    assert shortest.mean() == pytest.approx(68, abs=5)
+
+
+def test_augmentations_are_drawn_half_and_half(rng):
+    clip = np.ones((3, 64, 25, 2), np.float32)
+    kinds = {"shear": 0, "zero": 0, "transform": 0}
+    for _ in range(600):
+        out = views.augment(clip, rng)  # of ones: a crop does not change it
+        changed = (out != 1).any(axis=(0, 1, 3))  # (V,)
+        if changed.all():
+            kinds["shear"] += 1
+            continue
+        assert changed.sum() == 15
+        zero = (out[:, :, changed] == 0).all()
+        kinds["zero" if zero else "transform"] += 1
+    assert kinds["shear"] == pytest.approx(300, abs=60)
+    assert kinds["zero"] == pytest.approx(150, abs=45)
+    matrix = views.draw_shear_matrix(rng)
+    np.testing.assert_array_equal(np.diag(matrix), 1)
+    assert len(np.unique(matrix)) == 7
+
+
+def test_views_come_from_the_clips_own_frames():
+    joints = np.ones((2, 3, 300, 25, 2), np.float32)
+    joints[1, :, 70:] = np.nan  # padding that nothing may touch
+    dataset = views.PretrainingViews(joints, np.array([300, 70]))
+    assert len(dataset) == 2
+    torch.manual_seed(0)
+    first = dataset[1]
+    assert [view.shape for view in first] == 4 * [(3, 64, 25, 2)]
+    assert np.isfinite(first).all()
+    assert not any((first[0] == view).all() for view in first[1:])  # independent draws
+    torch.manual_seed(0)
+    np.testing.assert_array_equal(first, dataset[1])
+    view, label = views.EvaluationViews(joints, np.array([300, 70]), np.array([4, 5]))[1]
+    assert (view == 1).all()
+    assert label == 5

@@ -1,0 +1,105 @@
+"""The literal network, loss and training step against the published figures."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.golden_files import load
+from tests.literal import model
+
+OUTPUT = {"rtol": 1e-4, "atol": 1e-6}
+# Biases ahead of a batch norm have a gradient of zero, of which only rounding is left; Adam makes
+# steps of the size of the learning rate of it, and running means see those biases.
+TRAINED = {"rtol": 1e-3, "atol": 1e-3}
+
+SIZES = {"model_small": (16, 1, 1, 64), "model_deep": (12, 2, 2, 40)}
+
+
+@pytest.fixture(params=SIZES)
+def golden_model(request):
+    """The reference figures of one model, the model with its initial weights, its views."""
+    golden = load(request.param)
+    umurl = model.UmURL(*SIZES[request.param])
+    built = umurl.state_dict()
+    torch.testing.assert_close(
+        built["backbone.ma_encoder.pe.pe"],
+        torch.from_numpy(golden["state/backbone.ma_encoder.pe.pe"]),
+        rtol=0,
+        atol=1e-6,
+    )
+    state = {k[6:]: torch.from_numpy(v) for k, v in golden.items() if k.startswith("state/")}
+    umurl.load_state_dict({key: value.to(built[key].dtype) for key, value in state.items()})
+    batches = [torch.from_numpy(golden[f"view{i}"]).float() for i in (1, 2, 3, 4)]
+    return golden, umurl, batches
+
+
+def test_tokens_match_the_published_ones(golden_model):
+    golden, _, batches = golden_model
+    clip = batches[3][0]
+    modalities = {"joint": clip, "bone": model.bone(clip), "motion": model.motion(clip)}
+    for name, modality in modalities.items():
+        temporal, spatial = model.tokens(modality)
+        np.testing.assert_allclose(temporal, golden[f"tokens/{name}_t"], **OUTPUT)
+        np.testing.assert_allclose(spatial, golden[f"tokens/{name}_s"], **OUTPUT)
+
+
+@torch.no_grad()
+def test_outputs_match_the_published_ones(golden_model):
+    golden, umurl, batches = golden_model
+    umurl.eval()
+    v1, v2, v3, v4 = (batch[0] for batch in batches)
+    encoder = umurl.backbone
+    outputs = {
+        "y_j": encoder.joint(v1),
+        "y_b": encoder.bone(v2),
+        "y_m": encoder.motion(v3),
+        "y_u": encoder.fused(v4),
+    }
+    names = ("z_j", "z_b", "z_m", "z_uj", "z_ub", "z_um")
+    outputs.update(zip(names, umurl(v1, v2, v3, v4), strict=True))
+    assert {f"eval/{name}" for name in outputs} == {k for k in golden if k.startswith("eval/")}
+    for name, output in outputs.items():
+        np.testing.assert_allclose(output, golden[f"eval/{name}"], **OUTPUT)
+
+
+def test_training_matches_the_published_trajectory(golden_model):
+    golden, umurl, batches = golden_model
+    optimiser = model.adam(umurl)
+    for step, expected in enumerate(golden["train/intra_inter_reg_total"]):
+        terms = model.train_step(umurl, optimiser, [batch[step] for batch in batches])
+        np.testing.assert_allclose(torch.stack(terms).detach(), expected, rtol=1e-4)
+        if step == 0:
+            norms = {name: p.grad.norm().item() for name, p in umurl.named_parameters()}
+            assert {f"grad0_norm/{n}" for n in norms} == {k for k in golden if "grad0" in k}
+            for name, norm in norms.items():
+                assert norm == pytest.approx(golden[f"grad0_norm/{name}"], rel=1e-3, abs=1e-4)
+    state = umurl.state_dict()
+    after = [key for key in golden if key.startswith("after/")]
+    assert after
+    for key in after:
+        np.testing.assert_allclose(state[key[6:]], golden[key], **TRAINED)
+
+
+@pytest.mark.parametrize("name", ["loss_small", "loss_wide"])
+def test_loss_and_its_gradient_match_the_published_ones(name):
+    golden = load(name)
+    outputs = [torch.from_numpy(golden[f"z{i}"]).requires_grad_() for i in range(6)]
+    intra, inter, reg, total = model.umurl_loss(*outputs)
+    total.backward()
+    terms = torch.stack([intra, inter, reg, total]).detach()
+    expected = [golden["intra"], golden["inter"], golden["vc"].sum(), golden["total"]]
+    np.testing.assert_allclose(terms, expected, rtol=1e-4)
+    for i, output in enumerate(outputs):
+        regulariser = model.regulariser(output).item()
+        assert regulariser == pytest.approx(golden["vc"][i], rel=1e-4)
+        np.testing.assert_allclose(output.grad, golden[f"grad{i}"], **OUTPUT)
+
+
+def test_sizes_are_the_published_ones():
+    with torch.device("meta"):
+        umurl = model.UmURL()
+    parameters = {
+        name: sum(p.numel() for p in module.parameters()) for name, module in umurl.named_children()
+    }
+    assert round(parameters.pop("backbone") / 1e6, 2) == 22.07
+    assert round(sum(parameters.values()) / 1e6, 2) == 50.38
