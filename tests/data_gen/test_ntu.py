@@ -15,7 +15,7 @@ def test_action_names():
     assert len(ACTION_NAMES) == 120 == DATASETS["ntu120"].num_classes
     assert len(set(ACTION_NAMES)) == 120
     assert ACTION_NAMES[0] == "drink water"
-    assert ACTION_NAMES[49] == "punch/slap"
+    assert ACTION_NAMES[49] == "punching/slapping other person"
 
 
 def test_subjects():

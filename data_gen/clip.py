@@ -1,0 +1,94 @@
+"""From the bodies of a raw file to a clip: two bodies, repaired, centred, aligned.
+
+Coordinates are in metres, arrays (T, M, V, C) = frames, bodies, 25 joints, xyz.
+"""
+
+import numpy as np
+
+SPINE_MIDDLE = 1  # joint 2 in the 1-based numbering of NTU
+LEFT_SHOULDER, RIGHT_SHOULDER = 4, 8
+
+
+def prepare_clip(bodies: np.ndarray) -> np.ndarray | None:
+    """The clip as it is stored.
+
+    bodies: (T, M, 25, 3) float64 with finite values, body slots as in the file, M from 0 up.
+    Returns (T, 2, 25, 3) float32, the main body first, zeros where there is no body;
+    None where there is none in the whole clip.
+    """
+    if is_empty(bodies, (2, 3)).all():
+        return None
+    clip = choose_bodies(bodies)
+    clip = np.stack([repair(clip[:, 0]), repair(clip[:, 1])], axis=1)
+    return align(centre(clip)).astype(np.float32)
+
+
+def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
+    """Where there is nothing along the axes: the coordinates there sum to zero."""
+    return coordinates.sum(axis=axes) == 0
+
+
+def choose_bodies(bodies: np.ndarray) -> np.ndarray:
+    """The two slots of greatest energy, the greater one first: (T, M, 25, 3) -> (T, 2, 25, 3).
+
+    Of equal energies the higher slot comes first, as in an ascending stable sort, reversed.
+    """
+    energies = [energy(bodies[:, slot]) for slot in range(bodies.shape[1])]
+    order = np.argsort(energies, kind="stable")[::-1][:2]
+    chosen = np.zeros((len(bodies), 2, *bodies.shape[2:]))
+    chosen[:, : len(order)] = bodies[:, order]
+    return chosen
+
+
+def energy(body: np.ndarray) -> float:
+    """Std of x + std of y + std of z over the frames (T, 25, 3) that are not empty.
+
+    -1 where all are, so that a slot without a body comes after every body.
+    """
+    present = body[~is_empty(body, (1, 2))]
+    return present.std(axis=(0, 1)).sum() if len(present) else -1.0
+
+
+def repair(body: np.ndarray) -> np.ndarray:
+    """Fills up a body (T, 25, 3) that comes late or leaves early.
+
+    If its first frame is empty, its other frames move to the front. If then its empty frames are
+    all at the end, those before are repeated until the clip is full. Otherwise empty frames stay.
+    """
+    present = np.flatnonzero(~is_empty(body, (1, 2)))
+    if len(present) == 0:
+        return body
+    gap = present[0] == 0 and present[-1] >= len(present)
+    return body if gap else body[np.resize(present, len(body))]
+
+
+def centre(clip: np.ndarray) -> np.ndarray:
+    """Moves the main body's spine middle to the origin in each frame of a clip (T, 2, 25, 3).
+
+    Joints without a position stay zero.
+    """
+    origin = clip[:, :1, SPINE_MIDDLE : SPINE_MIDDLE + 1]  # (T, 1, 1, 3)
+    return np.where(is_empty(clip, -1)[..., None], 0.0, clip - origin)
+
+
+def align(clip: np.ndarray) -> np.ndarray:
+    """Turns a clip (T, 2, 25, 3) so that the main body's first shoulder line lies on the x axis."""
+    shoulders = clip[0, 0, RIGHT_SHOULDER] - clip[0, 0, LEFT_SHOULDER]
+    return (clip.reshape(-1, 3) @ rotation_to_x(shoulders).T).reshape(clip.shape)
+
+
+def rotation_to_x(line: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) by the smallest angle that takes a direction (3,) to that of the x axis.
+
+    The identity where line, angle or axis are too small to tell one (a line along -x included).
+    By Rodrigues' formula.
+    """
+    axis = np.array([0.0, line[2], -line[1]])  # line × x
+    length, sine = np.linalg.norm(line), np.linalg.norm(axis)
+    angle = np.arctan2(sine, line[0])
+    if np.abs(line).sum() < 1e-6 or np.abs(axis).sum() < 1e-6 or angle < 1e-6:
+        return np.eye(3)
+    _, y, z = axis / sine
+    cos, sin = line[0] / length, sine / length
+    cross = np.array([[0, -z, y], [z, 0, 0], [-y, 0, 0]])
+    return np.eye(3) + sin * cross + (1 - cos) * cross @ cross

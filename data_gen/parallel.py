@@ -1,0 +1,69 @@
+"""A map over worker processes that keeps the order and a bound on memory."""
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+CHUNK = 16  # items that a worker takes at once
+AHEAD = 3  # chunks per worker that may be under way
+
+
+class WorkerDied(Exception):
+    """A worker process was killed from outside."""
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """function(item) for each item, in order, computed by worker processes.
+
+    One worker, or a system without the semaphores that a pool needs, means this process.
+    Raises WorkerDied if a worker is killed, and whatever function raises.
+    """
+    pool = _pool(workers) if workers > 1 else None
+    if pool is None:
+        yield from map(function, items)
+        return
+    items = iter(items)
+    pending: deque = deque()
+    try:
+        while True:
+            while len(pending) < AHEAD * workers and (chunk := list(islice(items, CHUNK))):
+                pending.append(pool.submit(_apply, function, chunk))
+            if not pending:
+                return
+            yield from pending.popleft().result()
+    except BrokenProcessPool:
+        raise WorkerDied("a worker process was killed; is the memory enough?") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    try:  # spawn: a fork of a process with threads can hang
+        return ProcessPoolExecutor(workers, get_context("spawn"), _start)
+    except (OSError, NotImplementedError, ImportError):
+        return None
+
+
+def _start():
+    """In a worker: leave Ctrl-C to the parent, and end if the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)
+
+
+def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    return [function(item) for item in items]

@@ -1,0 +1,142 @@
+"""The packed store of a data set: joints.npy and samples.csv, written clip by clip."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+
+COLUMNS = "name,setup,camera,subject,replication,action,start,frames"
+FRAME_SHAPE = (2, 25, 3)  # bodies, joints, xyz
+FILES = ("joints.npy", "samples.csv")
+
+
+class StoreError(Exception):
+    """The store cannot be written here; the text says why and what to do."""
+
+
+def npy_header(frames: int) -> bytes:
+    """Header of a float32 array (frames, 2, 25, 3), 128 bytes for any number of frames.
+
+    Format 1.0 of numpy.lib.format.
+    """
+    shape = (frames, *FRAME_SHAPE)
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.ljust(117).encode() + b"\n"
+
+
+class StoreWriter:
+    """Writes a store as a stream: memory does not depend on the number of clips.
+
+    All goes into a hidden folder beside the store; commit() puts it in the place of the store, so
+    that a store which can be seen is whole, and the one before stays until then, for those who have
+    it open also thereafter. Used in a with statement, whose end without a commit leaves nothing.
+    Raises StoreError if another process writes the same store, or if there is something in its
+    place that is no store.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder).resolve()  # a link is followed, to stay on one file system
+        self.new = self.folder.with_name(f".{self.folder.name}.new")
+        self.old = self.folder.with_name(f".{self.folder.name}.old")
+        self.lock_path = self.folder.with_name(f".{self.folder.name}.lock")
+        self.clips = self.frames = 0
+        self.last_name = ""
+
+    def __enter__(self):
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = _lock(self.lock_path)
+        try:
+            self._tidy()
+            self.new.mkdir()
+            self.joints = open(self.new / "joints.npy", "wb")
+            self.samples = open(self.new / "samples.csv", "w", encoding="ascii", newline="\n")
+            self.joints.write(npy_header(0))
+            self.samples.write(COLUMNS + "\n")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for name in ("joints", "samples"):
+            with contextlib.suppress(AttributeError, OSError):  # a full disk fails here once more
+                getattr(self, name).close()
+        shutil.rmtree(self.new, ignore_errors=True)
+        self.lock_path.unlink(missing_ok=True)
+        os.close(self.lock)
+
+    def _tidy(self):
+        """Clears what a killed run left, and refuses to take the place of what is no store."""
+        if self.old.exists() and not self.folder.exists():  # killed amid the exchange
+            self.old.rename(self.folder)
+        for left in (self.old, self.new):
+            shutil.rmtree(left, ignore_errors=True)
+        if self.folder.exists():
+            if not self.folder.is_dir():
+                raise StoreError(f"{self.folder} is a file; move it away or name another folder")
+            others = sorted({entry.name for entry in self.folder.iterdir()} - set(FILES))
+            if others:
+                raise StoreError(
+                    f"{self.folder} holds more than a store ({others[0]}), so it is not replaced; "
+                    "move it away or name another folder"
+                )
+
+    def add(self, name: str, fields: tuple[int, int, int, int, int], joints: np.ndarray):
+        """Appends a clip.
+
+        name: after those before, in alphabetical order (ValueError if not). fields: setup, camera,
+        subject, replication, action. joints: (T, 2, 25, 3), metres.
+        """
+        if name <= self.last_name:
+            raise ValueError(f"{name} does not come after {self.last_name}")
+        if joints.shape[1:] != FRAME_SHAPE:
+            raise ValueError(f"{name}: shape {joints.shape} is not (T, 2, 25, 3)")
+        self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)
+        self.samples.write(",".join(map(str, (name, *fields, self.frames, len(joints)))) + "\n")
+        self.last_name = name
+        self.clips += 1
+        self.frames += len(joints)
+
+    def commit(self):
+        """Makes what was added the store."""
+        self.joints.seek(0)
+        self.joints.write(npy_header(self.frames))
+        for file in (self.joints, self.samples):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        _sync(self.new)
+        if self.folder.exists():  # a folder cannot be replaced in one step
+            self.folder.rename(self.old)
+        self.new.rename(self.folder)
+        _sync(self.folder.parent)
+        shutil.rmtree(self.old, ignore_errors=True)
+
+
+def _lock(path: Path) -> int:
+    """A descriptor that holds the lock; the system takes it back from a process that dies."""
+    while True:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise StoreError(
+                f"another process is writing {path.parent}; wait for it or name another folder"
+            ) from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)  # the holder before removed the file between the two steps
+
+
+def _sync(folder: Path):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
