@@ -31,6 +31,7 @@ DATASETS = {
         "ntu120", 120, 32, {"cross_subject": (63_026, 50_919), "cross_setup": (54_468, 59_477)}
     ),
 }
+PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")
 
 # NTU-60 trains on the 20 of them up to 40: those that took part in its recordings.
 TRAIN_SUBJECTS = (

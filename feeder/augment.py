@@ -1,0 +1,103 @@
+"""Views of clips: temporal crop and resize, shear, joint corruption; batched, on any device.
+
+Clips lie packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a clip
+is (start, length). A whole data set and a single batch are the same to these functions.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+VIEW_FRAMES = 64
+SHORTEST_SCALE = 0.1
+CORRUPTED_JOINTS = 15
+JOINTS = 25
+
+# Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
+# corruption zeroes, a 3×3 matrix, and a rank for each joint.
+_SCALE, _START, _KIND, _ZERO, _MATRIX, _RANKS = 0, 1, 2, 3, slice(4, 13), slice(13, 38)
+DRAWS = 13 + JOINTS
+
+
+class Augmentation(NamedTuple):
+    """What is done to each of N views of clips.
+
+    start, length: (N,) int64, the crop in frames, `start` counted in the packed frames;
+    matrix: (N, V, C, C), by which each joint's position (a row) is multiplied.
+    """
+
+    start: Tensor
+    length: Tensor
+    matrix: Tensor
+
+
+def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
+    """Crops of packed clips, resized in time by linear interpolation (align_corners False).
+
+    frames: (F, M, V, C); start, length: (N,) int64 -> (N, size, M, V, C). The same values as
+    `torch.nn.functional.interpolate(mode="linear")` over each crop, without padding.
+    """
+    step = torch.arange(size, device=frames.device) + 0.5  # (size,)
+    position = (step * (length[:, None] / size) - 0.5).clamp_(min=0)  # (N, size)
+    before = position.long()
+    after = torch.minimum(before + 1, length[:, None] - 1)
+    weight = (position - before).to(frames.dtype).view(-1, 1)
+    rows = frames.flatten(1)  # (F, M·V·C)
+    first = rows.index_select(0, (start[:, None] + before).flatten())
+    second = rows.index_select(0, (start[:, None] + after).flatten())
+    return first.lerp_(second, weight).view(len(start), size, *frames.shape[1:])
+
+
+def transform(views: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply each joint's position, a row, by its matrix.
+
+    views: (N, T, M, V, C); matrix: (N, V, C, C) -> (N, T, M, V, C).
+    """
+    x, y, z = views.unsqueeze(-1).unbind(-2)  # each (N, T, M, V, 1)
+    to_x, to_y, to_z = matrix[:, None, None].unbind(-2)  # each (N, 1, 1, V, C): rows of the matrix
+    return (x * to_x).addcmul_(y, to_y).addcmul_(z, to_z)
+
+
+def shear(values: Tensor) -> Tensor:
+    """Shear of all joints: values (N, C, C) in [-1, 1] -> (N, V, C, C).
+
+    The shear maps a point p, a column, to matrix · p, with ones on the diagonal.
+    """
+    matrix = values.mT.clone()
+    matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
+    return matrix[:, None].expand(-1, JOINTS, -1, -1)
+
+
+def corruption(joints: Tensor, values: Tensor) -> Tensor:
+    """Corruption of some joints: joints (N, V) bool, values (N, C, C) -> (N, V, C, C).
+
+    A corrupted joint's position p, a row, becomes p · values; the others stay.
+    """
+    identity = torch.eye(3, device=values.device)
+    return torch.where(joints[..., None, None], values[:, None], identity)
+
+
+def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation:
+    """The augmentation of N views that N rows of uniform draws stand for.
+
+    uniform: (N, DRAWS) float32 in [0, 1); start, length: (N,) int64, whole clips. One of shear and
+    corruption, half and half; corruption multiplies or zeroes, half and half.
+    """
+    scale = SHORTEST_SCALE + (1 - SHORTEST_SCALE) * uniform[:, _SCALE]
+    cropped = (length * scale).long().clamp(min=VIEW_FRAMES).minimum(length)
+    room = length - cropped
+    offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
+
+    values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
+    chosen = uniform[:, _RANKS].argsort(1).argsort(1) < CORRUPTED_JOINTS  # (N, V)
+    kept = values * (uniform[:, _ZERO] >= 0.5).view(-1, 1, 1)
+    sheared = (uniform[:, _KIND] < 0.5).view(-1, 1, 1, 1)
+    matrix = torch.where(sheared, shear(values), corruption(chosen, kept))
+    return Augmentation(start + offset, cropped, matrix)
+
+
+def augment(frames: Tensor, augmentation: Augmentation) -> Tensor:
+    """N augmented views (N, T, M, V, C) of packed clips (F, M, V, C)."""
+    cropped = resize(frames, augmentation.start, augmentation.length)
+    return transform(cropped, augmentation.matrix)

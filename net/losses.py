@@ -1,0 +1,59 @@
+"""The losses of UmURL, as pure functions of the projectors' outputs."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CONSISTENCY_WEIGHT = 5.0
+VARIANCE_WEIGHT = 5.0
+
+
+def variance_term(z: Tensor) -> Tensor:
+    """Hinge that keeps each dimension's standard deviation at 1 or more: (..., n, D) -> (...).
+
+    Bardes et al., VICReg, ICLR 2022, equation 1.
+    """
+    return F.relu(1 - torch.sqrt(z.var(-2) + 1e-4)).mean(-1)
+
+
+def covariance_term(z: Tensor) -> Tensor:
+    """Sum of squared off-diagonal covariances divided by D: (..., n, D) -> (...).
+
+    VICReg, equation 3. For centred z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius
+    norm, so the smaller one is enough; its share of the diagonal of ZᵀZ is taken off.
+    """
+    n, width = z.shape[-2:]
+    z = z - z.mean(-2, keepdim=True)
+    gram = z @ z.mT if n <= width else z.mT @ z
+    diagonal = z.square().sum(-2)  # (..., D): the diagonal of ZᵀZ
+    off_diagonal = gram.square().sum((-2, -1)) - diagonal.square().sum(-1)
+    return off_diagonal / ((n - 1) ** 2 * width)
+
+
+def regulariser(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted variance and covariance terms of each output: (..., n, D) -> (...), (...)."""
+    return VARIANCE_WEIGHT * variance_term(z), covariance_term(z)
+
+
+def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
+    """The loss of UmURL on the batch of all ranks (Sun et al. 2023, section 3.4).
+
+    own: (3, n, D), each modality's own feature through its projector; fused: (3, n, D), the fused
+    feature through the same three projectors; n >= 2. Computed in float32 whatever the autocast.
+    Returns scalars: `total` and what it is made of, `intra`, `inter` (before their weight),
+    `variance`, `covariance` (as weighted in the total).
+    """
+    with torch.autocast(own.device.type, enabled=False):
+        own, fused = own.float(), fused.float()
+        intra = 3 * F.mse_loss(own, fused)  # the sum of three means
+        inter = 3 * F.mse_loss(own, own.mean(0, keepdim=True).expand_as(own))
+        variance, covariance = regulariser(torch.cat([own, fused]))
+        variance, covariance = variance.sum(), covariance.sum()
+        total = CONSISTENCY_WEIGHT * (intra + inter) + variance + covariance
+    return {
+        "total": total,
+        "intra": intra,
+        "inter": inter,
+        "variance": variance,
+        "covariance": covariance,
+    }

@@ -1,0 +1,262 @@
+"""Pre-train UmURL without labels: a store in, checkpoints and TensorBoard scalars out.
+
+    python pretrain.py --pre-dataset ntu60 --protocol cross_subject --checkpoint-path checkpoints/x
+
+On several GPUs torchrun starts one process each (see script_pretrain.sh); a CPU needs no other
+command.
+"""
+
+import argparse
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from data_gen.ntu import DATASETS, PROTOCOLS
+from feeder.batches import Batch, TrainingBatches, resident_frames
+from feeder.store import Store, open_store
+from net.losses import umurl_loss
+from net.umurl import UmURL
+from tools import checkpoint, cli, distributed
+from tools.distributed import Process
+from tools.logs import TrainingLog
+
+
+# fmt: off
+def parse_args() -> argparse.Namespace:
+    parser = cli.Parser(__doc__.splitlines()[0])
+    count, index = cli.whole_number(1), cli.whole_number(0)
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--data-root", default="data", help="folder that holds the stores")
+    data.add_argument("--pre-dataset", choices=DATASETS, default="ntu120", help="data set")
+    data.add_argument("--protocol", choices=PROTOCOLS, default="cross_subject", help="its split")
+    data.add_argument("--resident", choices=("auto", "on", "off"), default="auto",
+                      help="keep all frames on the GPU; auto: if they fill at most half of it")
+    data.add_argument("--workers", type=index, default=4, help="threads that read ahead")
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--hidden-size", type=count, default=1024, help="width of a token")
+    model.add_argument("--num-head", type=count, default=1, help="attention heads")
+    model.add_argument("--num-layer", type=count, default=1, help="transformer layers")
+    model.add_argument("--projector-width", type=count, default=4096, help="projectors' outputs")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=count, default=451, help="times each clip is seen")
+    training.add_argument("--batch-size", type=count, default=1024, help="clips on all GPUs")
+    training.add_argument("--lr", type=cli.positive, default=5e-4, help="learning rate of Adam")
+    training.add_argument("--schedule", type=index, nargs="*", default=[351],
+                          help="epochs, from 0, from which the learning rate is a tenth")
+    training.add_argument("--wd", type=cli.not_negative, default=1e-5, help="L2 weight decay")
+    training.add_argument("--seed", type=index, default=0, help="of weights, order, augmentation")
+    training.add_argument("--amp", choices=("auto", "bf16", "fp16", "off"), default="auto",
+                          help="mixed precision; auto: bf16 or fp16 on a GPU, off on a CPU")
+    training.add_argument("--compile", action="store_true", help="use torch.compile")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--checkpoint-path", type=Path, default="checkpoints/default",
+                     help="folder of the run: checkpoints and TensorBoard events")
+    run.add_argument("--resume", default="auto",
+                     help="checkpoint to go on from; auto: the folder's newest whole one, if any")
+    run.add_argument("--save-every", type=count, default=50, help="epochs between checkpoints")
+    run.add_argument("--keep", type=count, default=3, help="how many checkpoints to keep")
+    run.add_argument("--print-freq", type=count, default=20, help="steps between log entries")
+    return parser.parse_args()
+# fmt: on
+
+
+# Settings that may change when a run goes on; any other would change its result.
+FREE = {"data_root", "resident", "workers", "epochs", "compile", "checkpoint_path", "resume"}
+FREE |= {"save_every", "keep", "print_freq"}
+
+
+def main() -> None:
+    args = parse_args()
+    process = distributed.start()
+    store = open_store(args.data_root, args.pre_dataset)
+    rows, _ = store.split(args.protocol)
+    check(args, rows, process)
+    with distributed.claim(args.checkpoint_path, process):
+        finished = pretrain(args, process, store, rows)
+    distributed.stop()
+    if not finished:
+        sys.exit(128 + signal.SIGTERM)
+
+
+def pretrain(args: argparse.Namespace, process: Process, store: Store, rows: np.ndarray) -> bool:
+    """Train to the end, or until SIGTERM (returns False); both leave a checkpoint."""
+    device, folder = process.device, args.checkpoint_path
+
+    # ---- data
+    frames = resident_frames(store, device) if is_resident(args, store, device) else None
+    batches = TrainingBatches(
+        *(store, rows, args.batch_size, args.seed, device, frames, args.workers),
+        rank=process.rank,
+        world_size=process.world_size,
+    )
+    steps = len(batches)  # of an epoch
+
+    # ---- model
+    torch.manual_seed(args.seed)
+    model = UmURL(args.hidden_size, args.num_head, args.num_layer, args.projector_width).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), args.lr, weight_decay=args.wd, fused=True)
+    amp = amp_dtype(args.amp, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
+    state = {"model": model, "optimizer": optimizer, "scaler": scaler}
+
+    # ---- where to begin
+    settings = {k: v for k, v in vars(args).items() if k not in FREE}
+    data = {"clips": len(store.names), "frames": len(store.joints), "sha256": store.fingerprint}
+    done = 0  # steps, over all epochs
+    if saved := checkpoint.to_resume(args.resume, folder):
+        checkpoint.refuse_other_run(saved, settings, data)
+        for name, part in state.items():
+            part.load_state_dict(saved[name])
+        done = saved["epoch"] * steps + saved["step"]
+        cli.say(f"going on after epoch {saved['epoch']}, step {saved['step']}")
+    if done >= args.epochs * steps:
+        cli.say(f"{folder} is finished: {args.epochs} epochs are done\n{what_next(folder)}")
+        return True
+    cli.say(
+        f"{store.folder} {args.protocol}: {len(rows)} training clips, {steps} steps an epoch, "
+        f"{process.world_size} x {device.type}, {amp or torch.float32}"
+    )
+
+    # ---- training
+    network = parallel(model, process)
+    network = torch.compile(network) if args.compile else network
+    log = TrainingLog(folder, args.epochs * steps, done, is_main=process.is_main)
+    stop = distributed.StopSignal(process)
+    for epoch in range(done // steps, args.epochs):
+        rate = learning_rate(args, epoch)
+        for batch in batches.epoch(epoch, first_step=done % steps):
+            scalars = training_step(network, batch, optimizer, scaler, amp, rate, process)
+            done += 1
+            log.add(scalars, sum(batch.shares), partial(describe, store, batch, epoch))
+            logging = done % args.print_freq == 0 or done % steps == 0
+            if logging:
+                log.write({"train/learning_rate": rate, **memory(device)})
+            if stop.received(ask_ranks=logging):
+                break
+        log.epoch_done(epoch + 1, args.epochs)
+        if stop.seen or epoch + 1 == args.epochs or (epoch + 1) % args.save_every == 0:
+            log.write({})
+            if process.is_main:
+                at = dict(zip(("epoch", "step"), divmod(done, steps), strict=True))
+                parts = {name: part.state_dict() for name, part in state.items()}
+                facts = {"settings": settings, "data": data, "metrics": log.latest}
+                path = checkpoint.save(folder, at | parts | facts, args.keep)
+        if stop.seen:
+            cli.say(f"stopped by SIGTERM after step {done}; the same command goes on from {path}")
+            return False
+    log.close()
+    cli.say(f"pre-training is done: {path}\n{what_next(folder)}")
+    return True
+
+
+def training_step(
+    network: nn.Module,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    amp: torch.dtype | None,
+    rate: float,
+    process: Process,
+) -> dict[str, Tensor]:
+    """One step of Adam; returns its scalars, still on the device."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast(process.device.type, amp, enabled=amp is not None):
+        own, fused, feature = network(batch.views())
+    z = torch.cat([own, fused]).transpose(0, 1)  # (n, 6, D)
+    z = distributed.gather_rows(z, batch.shares, process.rank).transpose(0, 1)
+    terms = umurl_loss(z[:3], z[3:])
+
+    optimizer.zero_grad()
+    scaler.scale(terms["total"]).backward()
+    scaler.unscale_(optimizer)
+    # An infinite limit clips nothing: this is only the norm.
+    norm = nn.utils.clip_grad_norm_(network.parameters(), float("inf"))
+    scaler.step(optimizer)
+    scaler.update()
+
+    scalars = {f"loss/{name}": term.detach() for name, term in terms.items()}
+    scalars["features/std"] = feature.detach().float().std(0, correction=0).mean()
+    scalars["train/gradient_norm"] = norm
+    if scaler.is_enabled():
+        # Under fp16 an overflow is no fault: the scaler skips the step and lowers its scale.
+        scalars["train/gradient_norm"] = norm.nan_to_num(posinf=0.0)
+        scalars["train/skipped"] = (~norm.isfinite()).float()
+    return scalars
+
+
+def check(args: argparse.Namespace, rows: np.ndarray, process: Process) -> None:
+    """Refuse settings that cannot work before anything is written."""
+    if args.batch_size % process.world_size:
+        raise cli.UserError(
+            f"--batch-size {args.batch_size} cannot be divided by {process.world_size} ranks"
+        )
+    if args.hidden_size % args.num_head:
+        raise cli.UserError(
+            f"--hidden-size {args.hidden_size} cannot be divided by --num-head {args.num_head}"
+        )
+    if args.amp == "fp16" and process.device.type == "cpu":
+        raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
+    if len(rows) < 2 * process.world_size:
+        raise cli.UserError(f"{len(rows)} training clips are too few for batch statistics")
+
+
+def is_resident(args: argparse.Namespace, store: Store, device: torch.device) -> bool:
+    """Whether all frames stay on the device. On a CPU they do: mapped from disk, read as needed."""
+    if device.type == "cpu" or args.resident != "auto":
+        return device.type == "cpu" or args.resident == "on"
+    free, _ = torch.cuda.mem_get_info(device)
+    return store.joints.nbytes <= free // 2
+
+
+def amp_dtype(choice: str, device: torch.device) -> torch.dtype | None:
+    """The precision of the network's arithmetic; None is float32."""
+    if choice == "auto" and device.type == "cuda":
+        choice = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(choice)
+
+
+def learning_rate(args: argparse.Namespace, epoch: int) -> float:
+    """The learning rate of an epoch, counted from 0."""
+    return args.lr * 0.1 ** sum(epoch >= milestone for milestone in args.schedule)
+
+
+def parallel(model: nn.Module, process: Process) -> nn.Module:
+    """The model, its gradients averaged over the ranks where there are several."""
+    if process.world_size == 1:
+        return model
+    return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Peak GPU memory in GiB, where there is a GPU."""
+    if device.type == "cpu":
+        return {}
+    return {"train/gpu_memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
+
+
+def describe(store: Store, batch: Batch, epoch: int) -> str:
+    """Which step it was and of which clips, for a message about broken numbers."""
+    return f"epoch {epoch}, step {batch.step}, clips {' '.join(store.names[r] for r in batch.rows)}"
+
+
+def what_next(folder: Path) -> str:
+    """What a user does with a finished run."""
+    return (
+        f"next: ./script_action_recognition.sh {folder.name} and "
+        f"./script_action_retrieval.sh {folder.name}; curves: tensorboard --logdir {folder}"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,125 @@
+"""One process or many: where this one stands, what it owns, and how rows are gathered from all."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from tools.cli import UserError
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among those that torchrun started, and its device."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+
+def start() -> Process:
+    """Join the processes that torchrun started; alone without it. GPUs by NCCL, CPUs by gloo.
+
+    Raises UserError where there are more processes on this machine than GPUs.
+    """
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        local_rank, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+        if local_rank >= gpus:
+            raise UserError(f"more processes than the {gpus} GPUs here; lower --nproc_per_node")
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    if world_size > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Process(rank, world_size, device)
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all ranks; the gradient goes back to each rank's own rows."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, shares: list[int], rank: int) -> Tensor:
+        ctx.shares, ctx.rank = shares, rank
+        # Collectives want equal shapes: the smaller shares are padded and cut again.
+        padded = rows.new_zeros(max(shares), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        gathered = [torch.empty_like(padded) for _ in shares]
+        dist.all_gather(gathered, padded)
+        return torch.cat([part[:n] for part, n in zip(gathered, shares, strict=True)])
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        # Every rank computes the same loss on the same gathered rows, so `grad` is the same on
+        # all and needs no reduction. DDP will average parameter gradients over the ranks, where
+        # the whole batch's gradient is their sum: hence the factor.
+        first = sum(ctx.shares[: ctx.rank])
+        mine = grad[first : first + ctx.shares[ctx.rank]]
+        return mine * len(ctx.shares), None, None
+
+
+def gather_rows(rows: Tensor, shares: list[int], rank: int) -> Tensor:
+    """Rows of all ranks, in order of rank: (shares[rank], ...) -> (sum of shares, ...).
+
+    Differentiable for a loss that every rank computes alike, in a model wrapped in DDP.
+    """
+    return rows if len(shares) == 1 else _Gather.apply(rows, shares, rank)
+
+
+@contextmanager
+def claim(folder: Path, process: Process) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it as long as this one lasts.
+
+    Raises UserError where another run has it. The lock goes with the process, however it ends.
+    """
+    if not process.is_main:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is writing to {folder}; take another folder") from None
+        yield
+
+
+class StopSignal:
+    """Notices SIGTERM, which schedulers send some time before they kill."""
+
+    def __init__(self, process: Process):
+        self.seen = False
+        self._process = process
+        self._asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_) -> None:
+        self._asked = True
+
+    def received(self, *, ask_ranks: bool) -> bool:
+        """Whether to stop now: alone at once, with other ranks when they are asked, all alike."""
+        if self._process.world_size == 1:
+            self.seen = self._asked
+        elif ask_ranks:
+            flag = torch.tensor([float(self._asked)], device=self._process.device)
+            dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+            self.seen = bool(flag.item())
+        return self.seen
