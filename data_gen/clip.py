@@ -52,23 +52,23 @@ def energy(body: np.ndarray) -> float:
 def repair(body: np.ndarray) -> np.ndarray:
     """Fills up a body (T, 25, 3) that comes late or leaves early.
 
-    If its first frame is empty, its other frames move to the front. If then its empty frames are
-    all at the end, those before are repeated until the clip is full. Otherwise empty frames stay.
+    If its first frame is empty, its other frames move to the front. Then the frames up to its last
+    one are repeated until the clip is full. Frames that are empty in the middle stay empty.
     """
     present = np.flatnonzero(~is_empty(body, (1, 2)))
     if len(present) == 0:
         return body
-    gap = present[0] == 0 and present[-1] >= len(present)
-    return body if gap else body[np.resize(present, len(body))]
+    kept = present if present[0] else np.arange(present[-1] + 1)
+    return body[np.resize(kept, len(body))]
 
 
 def centre(clip: np.ndarray) -> np.ndarray:
     """Moves the main body's spine middle to the origin in each frame of a clip (T, 2, 25, 3).
 
-    Joints without a position stay zero.
+    Joints without a position stay as they are.
     """
     origin = clip[:, :1, SPINE_MIDDLE : SPINE_MIDDLE + 1]  # (T, 1, 1, 3)
-    return np.where(is_empty(clip, -1)[..., None], 0.0, clip - origin)
+    return np.where(is_empty(clip, -1)[..., None], clip, clip - origin)
 
 
 def align(clip: np.ndarray) -> np.ndarray:

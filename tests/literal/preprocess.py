@@ -89,8 +89,8 @@ def repair(body):
     """Close the gaps of one padded body (300, V, 3), in place.
 
     If frame 0 is empty, the filled frames move to the front, which leaves no gap between them.
-    Then, if nothing follows the first empty frame, the frames before it are repeated until the
-    array is full. Empty frames in the middle stay empty.
+    Then the frames before the first empty frame that nothing follows are repeated until the array
+    is full. Empty frames in the middle stay empty.
     """
     if body.sum() == 0:
         return
@@ -98,10 +98,9 @@ def repair(body):
         filled = np.array([frame for frame in body if frame.sum() != 0])
         body[:] = 0
         body[: len(filled)] = filled
-    first_empty = next((t for t, frame in enumerate(body) if frame.sum() == 0), len(body))
-    if body[first_empty:].sum() == 0:
-        for t in range(first_empty, len(body)):
-            body[t] = body[t - first_empty]
+    end = next((t for t in range(len(body)) if body[t:].sum() == 0), len(body))
+    for t in range(end, len(body)):
+        body[t] = body[t - end]
 
 
 def centre(bodies):

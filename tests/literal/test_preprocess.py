@@ -58,7 +58,7 @@ def body_of(pattern, rng, length=12):
         ("xxx", [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]),
         ("xxxxxxx", [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4]),
         ("..xx.x", [2, 3, 5, 2, 3, 5, 2, 3, 5, 2, 3, 5]),
-        ("xx.x", [0, 1, None, 3] + 8 * [None]),
+        ("xx.x", [0, 1, None, 3] * 3),
         ("xxxxxxxxxxxx", list(range(12))),
         ("", 12 * [None]),
     ],
