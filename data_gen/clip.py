@@ -16,11 +16,14 @@ def prepare_clip(bodies: np.ndarray) -> np.ndarray | None:
     Returns (T, 2, 25, 3) float32, the main body first, zeros where there is no body;
     None where there is none in the whole clip.
     """
-    if is_empty(bodies, (2, 3)).all():
+    present = ~is_empty(bodies, (2, 3))  # (T, M)
+    if not present.any():
         return None
-    clip = choose_bodies(bodies)
-    clip = np.stack([repair(clip[:, 0]), repair(clip[:, 1])], axis=1)
-    return align(centre(clip)).astype(np.float32)
+    slots = choose_slots(bodies, present)
+    kept = np.stack([repair(bodies[:, slot], present[:, slot]) for slot in slots], axis=1)
+    clip = np.zeros((len(bodies), 2, *bodies.shape[2:]), np.float32)
+    clip[:, : len(slots)] = align(centre(kept))
+    return clip
 
 
 def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
@@ -28,42 +31,38 @@ def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray
     return coordinates.sum(axis=axes) == 0
 
 
-def choose_bodies(bodies: np.ndarray) -> np.ndarray:
-    """The two slots of greatest energy, the greater one first: (T, M, 25, 3) -> (T, 2, 25, 3).
+def choose_slots(bodies: np.ndarray, present: np.ndarray) -> list[int]:
+    """The two slots (or the only one) of greatest energy, the greater one first.
 
-    Of equal energies the higher slot comes first, as in an ascending stable sort, reversed.
+    bodies: (T, M, 25, 3). present: (T, M) bool, where a frame is not empty. Energy = std of x +
+    std of y + std of z over the frames that are not empty. Of equal energies the higher slot comes
+    first, as in an ascending stable sort, reversed; slots without a body come last.
     """
-    energies = [energy(bodies[:, slot]) for slot in range(bodies.shape[1])]
-    order = np.argsort(energies, kind="stable")[::-1][:2]
-    chosen = np.zeros((len(bodies), 2, *bodies.shape[2:]))
-    chosen[:, : len(order)] = bodies[:, order]
-    return chosen
+    slots = range(bodies.shape[1])
+    if len(slots) == 1:
+        return [0]
+    energies = [
+        bodies[present[:, slot], slot].std(axis=(0, 1)).sum() if present[:, slot].any() else -1
+        for slot in slots
+    ]
+    return np.argsort(energies, kind="stable")[::-1][:2].tolist()
 
 
-def energy(body: np.ndarray) -> float:
-    """Std of x + std of y + std of z over the frames (T, 25, 3) that are not empty.
-
-    -1 where all are, so that a slot without a body comes after every body.
-    """
-    present = body[~is_empty(body, (1, 2))]
-    return present.std(axis=(0, 1)).sum() if len(present) else -1.0
-
-
-def repair(body: np.ndarray) -> np.ndarray:
-    """Fills up a body (T, 25, 3) that comes late or leaves early.
+def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Fills up a body (T, 25, 3) that comes late or leaves early; present: (T,) bool.
 
     If its first frame is empty, its other frames move to the front. Then the frames up to its last
     one are repeated until the clip is full. Frames that are empty in the middle stay empty.
     """
-    present = np.flatnonzero(~is_empty(body, (1, 2)))
-    if len(present) == 0:
+    if not present.any():
         return body
-    kept = present if present[0] else np.arange(present[-1] + 1)
+    frames = np.flatnonzero(present)
+    kept = np.arange(frames[-1] + 1) if present[0] else frames
     return body[np.resize(kept, len(body))]
 
 
 def centre(clip: np.ndarray) -> np.ndarray:
-    """Moves the main body's spine middle to the origin in each frame of a clip (T, 2, 25, 3).
+    """Moves the main body's spine middle to the origin in each frame of a clip (T, M, 25, 3).
 
     Joints without a position stay as they are.
     """
@@ -72,7 +71,7 @@ def centre(clip: np.ndarray) -> np.ndarray:
 
 
 def align(clip: np.ndarray) -> np.ndarray:
-    """Turns a clip (T, 2, 25, 3) so that the main body's first shoulder line lies on the x axis."""
+    """Turns a clip (T, M, 25, 3) so that the main body's first shoulder line lies on the x axis."""
     shoulders = clip[0, 0, RIGHT_SHOULDER] - clip[0, 0, LEFT_SHOULDER]
     return (clip.reshape(-1, 3) @ rotation_to_x(shoulders).T).reshape(clip.shape)
 

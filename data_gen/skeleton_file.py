@@ -27,6 +27,7 @@ MAX_SLOTS = 4  # bodies of a frame that are kept
 MAX_FRAMES = 20_000  # eleven minutes at 30 frames a second
 MAX_BYTES = 128 * 2**20
 MAX_METRES = 1000.0
+BLOCK_ROWS = 500  # lines of joints held as text at once: few enough for the cache
 
 NAME = re.compile(r"S([0-9]{3})C([0-9]{3})P([0-9]{3})R([0-9]{3})A([0-9]{3})")
 
@@ -93,59 +94,65 @@ class _Reader:
         self.name = name
         self.lines = lines
         self.line = 0  # lines read so far, which is the number of the last one
-        self.frame = "the number of frames"  # where it is, in words
+        self.place = ""  # the frame, in words
+        self.rows: list[bytes] = []  # lines of joints that are still text, 25 for each body
+        self.bodies: list[tuple[int, int, int]] = []  # their frame, slot and first line
+        self.done: list[tuple[np.ndarray, np.ndarray]] = []  # (frame, slot), (n, 25, 3) of others
 
     def fail(self, reason: str, line: int | None = None):
-        raise SkeletonFileError(f"{self.name}, line {line or max(self.line, 1)}: {reason}")
+        raise SkeletonFileError(
+            f"{self.name}, line {line or max(self.line, 1)}: {reason}"
+        ) from None
 
     def clip(self) -> np.ndarray:
         """(T, M, 25, 3) float64, see read_skeleton_file."""
+        try:
+            frames = self.walk()
+        except SkeletonFileError:
+            self.check_rows()  # a fault before the place where the walk failed comes first
+            raise
+        self.convert()
+        slots = max((at[1].max(initial=-1) for at, _ in self.done), default=-1) + 1
+        clip = np.zeros((frames, slots, JOINTS, 3))
+        for at, joints in self.done:
+            clip[tuple(at)] = joints
+        return clip
+
+    def walk(self) -> int:
+        """Goes through the whole file, collecting its bodies; returns the number of frames."""
         frames = self.count("frames")
         if frames > MAX_FRAMES:
             self.fail(f"announces {frames} frames, over the {MAX_FRAMES} of a clip")
-        tokens: list[bytes] = []  # x y z of 25 joints of each body kept
-        where: list[tuple[int, int, int]] = []  # frame, slot and first line of each body kept
         for frame in range(frames):
-            self.frame = f"frame {frame + 1} of {frames}"
+            self.place = f"frame {frame + 1} of {frames}"
             for slot in range(self.count("bodies")):
-                xyz = self.body()
-                if slot < MAX_SLOTS:
-                    where.append((frame, slot, self.line - JOINTS + 1))
-                    tokens += xyz
+                self.body(frame, slot)
         for line in self.lines:
             self.line += 1
             if line.strip():
                 self.fail(f"the file goes on after the {frames} frames that it announces")
-        joints = self.numbers(tokens, where)
-        at_frame, at_slot, _ = np.array(where, dtype=int).reshape(-1, 3).T
-        bodies = np.zeros((frames, at_slot.max(initial=-1) + 1, JOINTS, 3))
-        bodies[at_frame, at_slot] = joints
-        return bodies
+        return frames
 
-    def body(self) -> list[bytes]:
-        """The 75 tokens x y z of one body."""
-        header = self.next().split(None, BODY_VALUES)
-        if len(header) != BODY_VALUES:
-            self.fail(f"a body begins with {BODY_VALUES} values, here are {_many(header)}")
+    def body(self, frame: int, slot: int):
+        values = len(self.next().split(None, BODY_VALUES))
+        if values != BODY_VALUES:
+            self.fail(f"{_number(values, BODY_VALUES)} where a body begins with {BODY_VALUES}")
         joints = self.count("joints")
         if joints != JOINTS:
-            self.fail(f"a body has {JOINTS} joints, here are {joints}")
-        first = self.line + 1
-        rows = [line.split(None, JOINT_VALUES) for line in islice(self.lines, JOINTS)]
+            self.fail(f"{joints} joints where a body has {JOINTS}")
+        if len(self.rows) >= BLOCK_ROWS:
+            self.convert()
+        self.bodies.append((frame, slot, self.line + 1))
+        rows = list(islice(self.lines, JOINTS))
         self.line += len(rows)
-        tokens = []
-        for number, row in enumerate(rows, first):
-            if len(row) != JOINT_VALUES:
-                self.fail(f"a joint has {JOINT_VALUES} values, here are {_many(row)}", number)
-            tokens += row[:3]
+        self.rows += rows
         if len(rows) != JOINTS:
-            self.fail(f"the file ends in {self.frame}")
-        return tokens
+            self.fail(f"the file ends in {self.place}")
 
     def next(self) -> bytes:
         line = next(self.lines, None)
         if line is None:
-            self.fail(f"the file ends in {self.frame}" if self.line else "the file is empty")
+            self.fail(f"the file ends in {self.place}" if self.line else "the file is empty")
         self.line += 1
         return line
 
@@ -153,42 +160,68 @@ class _Reader:
         text = self.next().strip()
         if not text.isdigit():  # of bytes: 0 to 9 only
             self.fail(f"{_quote(text)} is not a number of {what}")
-        if len(text) > 12:
+        if len(text) > 12:  # int() has its limits
             self.fail(f"announces {_quote(text)} {what}")
         return int(text)
 
-    def numbers(self, tokens: list[bytes], where: list[tuple[int, int, int]]) -> np.ndarray:
-        """(bodies, 25, 3) float64 of all tokens."""
+    def convert(self):
+        """Turns the collected lines of joints from text to numbers."""
+        if not self.rows:
+            return
+        text = b"".join([b"\n", *self.rows])
+        if not _all_lines_have(JOINT_VALUES, text):
+            self.check_rows()
+        tokens: list[bytes] = []
+        for row in self.rows:
+            tokens += row.split(None, 3)
+        del tokens[3::4]  # the rest of each line
         try:
-            if b"_" in b"".join(tokens):  # float() would take 1_000
-                raise ValueError
-            values = np.array(list(map(float, tokens)), dtype=float)
-            if not (np.abs(values) <= MAX_METRES).all():
-                raise ValueError
+            values = np.fromiter(map(float, tokens), float, len(tokens))
         except ValueError:
-            for i, token in enumerate(tokens):
-                if fault := _fault(token):
-                    body, value = divmod(i, 3 * JOINTS)
-                    self.fail(f"{_quote(token)} {fault}", where[body][2] + value // 3)
-            raise
-        return values.reshape(-1, JOINTS, 3)
+            self.check_rows()
+        if not (np.abs(values) <= MAX_METRES).all() or b"_" in text:
+            self.check_rows()
+        joints = values.reshape(-1, JOINTS, 3)
+        at = np.array(self.bodies).T[:2]
+        kept = at[1] < MAX_SLOTS
+        self.done.append((at[:, kept], joints[kept]))
+        self.rows, self.bodies = [], []
+
+    def check_rows(self):
+        """Finds the first fault in the collected lines of joints, one by one."""
+        for number, row in enumerate(self.rows):
+            if fault := _row_fault(row):
+                body, joint = divmod(number, JOINTS)
+                self.fail(fault, self.bodies[body][2] + joint)
 
 
-def _fault(token: bytes) -> str | None:
-    """What is wrong with a coordinate, None if nothing is."""
-    try:
-        value = float(token)
-    except ValueError:
-        return "is not a number"
-    if b"_" in token:
-        return "is not a number"
-    if not abs(value) <= MAX_METRES:  # NaN included
-        return f"is not a coordinate within {MAX_METRES:.0f} m"
+def _all_lines_have(values: int, text: bytes) -> bool:
+    """Whether each line has this many values, given a newline before each line."""
+    characters = np.frombuffer(text, np.uint8)
+    blank = (characters == 32) | (characters - np.uint8(9) < 5)  # what bytes.split() splits at
+    begins = (blank[:-1] > blank[1:]).view(np.uint8)
+    lines = np.flatnonzero(characters[:-1] == 10)
+    per_line = np.add.reduceat(begins, lines, dtype=np.uint8)  # modulo 256, so the sum counts too
+    return bool((per_line == values).all()) and np.count_nonzero(begins) == values * len(lines)
+
+
+def _row_fault(row: bytes) -> str | None:
+    """What is wrong with the line of a joint, None if nothing is."""
+    tokens = row.split(None, JOINT_VALUES)
+    if len(tokens) != JOINT_VALUES:
+        return f"{_number(len(tokens), JOINT_VALUES)} where a joint has {JOINT_VALUES}"
+    for token in tokens[:3]:
+        try:
+            value = float(token.replace(b"_", b"?"))
+        except ValueError:
+            return f"{_quote(token)} is not a number"
+        if not abs(value) <= MAX_METRES:  # NaN included
+            return f"{_quote(token)} is not a coordinate within {MAX_METRES:.0f} m"
     return None
 
 
-def _many(values: list[bytes]) -> str:
-    return f"{len(values)}" if len(values) <= JOINT_VALUES else "more"
+def _number(values: int, most: int) -> str:
+    return f"more than {most} values" if values > most else f"{values} values"
 
 
 def _quote(text: bytes) -> str:
