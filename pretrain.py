@@ -110,11 +110,11 @@ def pretrain(args: argparse.Namespace, process: Process, store: Store, rows: np.
     state = {"model": model, "optimizer": optimizer, "scaler": scaler}
 
     # ---- where to begin
-    settings = {k: v for k, v in vars(args).items() if k not in FREE}
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     data = {"clips": len(store.names), "frames": len(store.joints), "sha256": store.fingerprint}
     done = 0  # steps, over all epochs
     if saved := checkpoint.to_resume(args.resume, folder):
-        checkpoint.refuse_other_run(saved, settings, data)
+        checkpoint.refuse_other_run(saved, settings, data, free=FREE)
         for name, part in state.items():
             part.load_state_dict(saved[name])
         done = saved["epoch"] * steps + saved["step"]

@@ -21,8 +21,9 @@ class StoreError(ValueError):
 class Store:
     """A data set as `data_gen` wrote it.
 
-    joints: (F, M, V, C) float32 in metres, mapped from disk; the clips' frames without padding. names: N strings, sorted. The other columns: (N,) int64, `start` and `frames` in
-    frames, `action` from 1 as in the file names. fingerprint: SHA-256 of samples.csv.
+    joints: (F, M, V, C) float32 in metres, mapped from disk; the clips' frames without padding.
+    names: N strings, sorted. The other columns: (N,) int64, `start` and `frames` in frames,
+    `action` from 1 as in the file names. fingerprint: SHA-256 of samples.csv.
     """
 
     dataset: str

@@ -42,7 +42,7 @@ def derive(joints: Tensor, modalities: tuple[str, ...] = MODALITIES) -> dict[str
 
 
 def temporal_tokens(x: Tensor) -> Tensor:
-    """One token a frame, its values ordered (body, joint, xyz): (B, T, M, V, C) -> (B, T, M·V·C)."""
+    """One token a frame, ordered (body, joint, xyz): (B, T, M, V, C) -> (B, T, M·V·C)."""
     return x.flatten(2)
 
 

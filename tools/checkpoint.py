@@ -134,13 +134,23 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def refuse_other_run(saved: dict[str, Any], settings: dict[str, Any], data: dict[str, Any]) -> None:
-    """Raise CheckpointError, naming the first difference, unless both are what a checkpoint had."""
-    for now, then in ((settings, saved["settings"]), (data, saved["data"])):
-        for name in sorted(now.keys() | then.keys()):
-            if now.get(name) != then.get(name):
-                flag = f"--{name.replace('_', '-')}" if now is settings else f"the store's {name}"
-                raise CheckpointError(
-                    f"the checkpoint to go on from has {flag} {then.get(name)}, this run has "
-                    f"{now.get(name)}; take its setting, or another --checkpoint-path"
-                )
+def refuse_other_run(
+    saved: dict[str, Any], settings: dict[str, Any], data: dict[str, Any], free: set[str]
+) -> None:
+    """Raise CheckpointError unless a run with these settings and data can go on from a checkpoint.
+
+    free: the settings that may differ. The error names the first difference.
+    """
+    for name in sorted(settings.keys() - free):
+        if settings[name] != saved["settings"].get(name):
+            raise CheckpointError(
+                f"--{name.replace('_', '-')} is {settings[name]} here and was "
+                f"{saved['settings'].get(name)} in the run to go on from; "
+                "take that, or another --checkpoint-path to start anew"
+            )
+    for name, value in data.items():
+        if value != saved["data"].get(name):
+            raise CheckpointError(
+                f"the store's {name} is {value} here and was {saved['data'].get(name)} in the run "
+                "to go on from; take that store, or another --checkpoint-path to start anew"
+            )
