@@ -1,0 +1,18 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_store import write_store
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory) -> Path:
+    """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions); nobody may write to it.
+
+    For a store of one's own, other sizes or one to damage: tests.tiny_store.write_store(tmp_path).
+    """
+    root = tmp_path_factory.mktemp("data")
+    write_store(root, "ntu60")
+    return write_store(root, "ntu120", seed=1)
