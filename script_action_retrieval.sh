@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Action retrieval: nearest neighbours with a pre-trained run's final checkpoint
+# ./script_action_retrieval.sh TEST_NAME [flags for action_retrieval.py]
+# Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
+set -euo pipefail
+cd "$(dirname "$0")"
+source tools/python.sh
+need_test_name "$@"
+need_python
+name=$1
+shift
+
+set -x
+exec "$PYTHON" action_retrieval.py --checkpoint-path "checkpoints/$name" "$@"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Pre-train without labels: ./script_pretrain.sh TEST_NAME [flags for pretrain.py]
+# Checkpoints and TensorBoard events go to checkpoints/TEST_NAME. Every GPU that
+# CUDA_VISIBLE_DEVICES shows takes part; without a GPU it runs on the CPU.
+set -euo pipefail
+cd "$(dirname "$0")"
+source tools/python.sh
+need_test_name "$@"
+need_python
+name=$1
+shift
+
+case $name in
+    ntu60_xsub)    data=(--pre-dataset ntu60 --protocol cross_subject --batch-size 512) ;;
+    ntu60_xview)   data=(--pre-dataset ntu60 --protocol cross_view --batch-size 1024) ;;
+    ntu120_xsetup) data=(--pre-dataset ntu120 --protocol cross_setup --batch-size 1024) ;;
+    ntu120_xsub | *) data=(--pre-dataset ntu120 --protocol cross_subject --batch-size 1024) ;;
+esac
+
+gpus=$("$PYTHON" -c "import torch; print(torch.cuda.device_count())")
+launcher=()
+if [ "$gpus" -gt 1 ]; then
+    launcher=(-m torch.distributed.run --standalone --nproc_per_node "$gpus")
+fi
+
+set -x
+exec "$PYTHON" ${launcher[@]+"${launcher[@]}"} pretrain.py "${data[@]}" \
+    --epochs 451 --schedule 351 --lr 5e-4 --wd 1e-5 \
+    --checkpoint-path "checkpoints/$name" "$@"
