@@ -1,13 +1,13 @@
 """A map over worker processes that keeps the order and a bound on memory."""
 
+import math
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -21,22 +21,23 @@ class WorkerDied(Exception):
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
     """function(item) for each item, in order, computed by worker processes.
 
     One worker, or a system without the semaphores that a pool needs, means this process.
     Raises WorkerDied if a worker is killed, and whatever function raises.
     """
+    workers = min(workers, math.ceil(len(items) / CHUNK))
     pool = _pool(workers) if workers > 1 else None
     if pool is None:
         yield from map(function, items)
         return
-    items = iter(items)
+    chunks = (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
     pending: deque = deque()
     try:
         while True:
-            while len(pending) < AHEAD * workers and (chunk := list(islice(items, CHUNK))):
+            while len(pending) < AHEAD * workers and (chunk := next(chunks, None)):
                 pending.append(pool.submit(_apply, function, chunk))
             if not pending:
                 return
@@ -65,5 +66,5 @@ def _end_with_parent():
     os._exit(1)
 
 
-def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [function(item) for item in items]

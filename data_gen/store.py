@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ class StoreWriter:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.lock_path)
         try:
-            self._tidy()
+            self._check_place()
+            self._clear()
             self.new.mkdir()
             self.joints = open(self.new / "joints.npy", "wb")
             self.samples = open(self.new / "samples.csv", "w", encoding="ascii", newline="\n")
@@ -65,24 +67,29 @@ class StoreWriter:
         for name in ("joints", "samples"):
             with contextlib.suppress(AttributeError, OSError):  # a full disk fails here once more
                 getattr(self, name).close()
-        shutil.rmtree(self.new, ignore_errors=True)
+        self._clear()
         self.lock_path.unlink(missing_ok=True)
         os.close(self.lock)
 
-    def _tidy(self):
-        """Clears what a killed run left, and refuses to take the place of what is no store."""
-        if self.old.exists() and not self.folder.exists():  # killed amid the exchange
+    def _clear(self):
+        """Removes what this or a killed run did not finish."""
+        if self.old.exists() and not self.folder.exists():  # stopped amid the exchange
             self.old.rename(self.folder)
         for left in (self.old, self.new):
             shutil.rmtree(left, ignore_errors=True)
+
+    def _check_place(self):
+        """Refuses to take the place of something that is no store."""
         if self.folder.exists():
             if not self.folder.is_dir():
-                raise StoreError(f"{self.folder} is a file; move it away or name another folder")
+                raise StoreError(
+                    f"{self.folder} is a file; move it away or name another --out_folder"
+                )
             others = sorted({entry.name for entry in self.folder.iterdir()} - set(FILES))
             if others:
                 raise StoreError(
                     f"{self.folder} holds more than a store ({others[0]}), so it is not replaced; "
-                    "move it away or name another folder"
+                    "move it away or name another --out_folder"
                 )
 
     def add(self, name: str, fields: tuple[int, int, int, int, int], joints: np.ndarray):
@@ -125,9 +132,14 @@ def _lock(path: Path) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
+            store = path.with_name(path.stem.removeprefix("."))
             raise StoreError(
-                f"another process is writing {path.parent}; wait for it or name another folder"
+                f"another process is writing {store}; wait for it or name another --out_folder"
             ) from None
+        except OSError:
+            warnings.warn(
+                f"{path.parent} has no file locks; do not write there twice at once", stacklevel=2
+            )
         with contextlib.suppress(FileNotFoundError):
             if os.stat(path).st_ino == os.fstat(lock).st_ino:
                 return lock

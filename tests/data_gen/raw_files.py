@@ -1,0 +1,34 @@
+"""Raw `.skeleton` files for tests."""
+
+from pathlib import Path
+
+import numpy as np
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+HEADER = "72057594037931101 0 1 1 1 1 0 0.01119184 -0.256052 2"
+REST = "277.419 191.8218 NaN NaN -0.2059419 0.05349901 0.9692109 -0.1239193 2"
+
+
+def raw_text(frames: list[list[np.ndarray]]) -> str:
+    """The file of a clip: for each frame its bodies, (25, 3) each; lines end in LF."""
+    lines = [str(len(frames))]
+    for bodies in frames:
+        lines.append(str(len(bodies)))
+        for body in bodies:
+            lines += [HEADER, str(len(body))]
+            lines += [f"{x!r} {y!r} {z!r} {REST}" for x, y, z in np.asarray(body).tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def random_frames(counts: list[int], seed: int = 0) -> list[list[np.ndarray]]:
+    """As many bodies in each frame as counts says, some metres in front of the camera."""
+    rng = np.random.default_rng(seed)
+    return [[rng.normal((0, 0, 3), 0.5, (25, 3)) for _ in range(count)] for count in counts]
+
+
+def write_clips(folder: Path, names: list[str], counts: list[int] = (1, 1, 2)) -> Path:
+    """A folder with a small clip of each name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(names):
+        (folder / f"{name}.skeleton").write_text(raw_text(random_frames(counts, seed)))
+    return folder
