@@ -1,0 +1,34 @@
+"""The code's style is part of its tests."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("check", [("check",), ("format", "--check")], ids=" ".join)
+def test_ruff(check):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *check, "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def imports(package: str) -> set[str]:
+    """Top-level names that the modules of a package import."""
+    found = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for line in path.read_text().splitlines():
+            if match := re.match(r"\s*(?:from|import) ([A-Za-z_]\w*)", line):
+                found.add(match[1])
+    return found
+
+
+def test_imports_go_one_way():
+    assert not imports("data_gen") & {"feeder", "net", "tools", "torch"}
+    assert not imports("net") & {"data_gen", "feeder", "tools"}
+    assert not imports("feeder") & {"net", "tools"}
