@@ -35,6 +35,7 @@ ARM_JOINTS = {"l": (4, 5, 6, 7, 21, 22), "r": (8, 9, 10, 11, 23, 24)}
 LEG_JOINTS = {"l": (12, 13, 14, 15), "r": (16, 17, 18, 19)}
 ORDER = (0, 1, 20, 2, 3, *ARM_JOINTS["l"], *ARM_JOINTS["r"], *LEG_JOINTS["l"], *LEG_JOINTS["r"])
 ANKLE_HEIGHT, FOOT_HEIGHT = 0.046, 0.016  # above the sole, for a stature of 1
+HEAD_HEIGHT = 0.947
 
 _LIMB = ("fwd", "out", "turn", "elbow", "wrist", "hip", "apart", "toes", "knee", "foot")
 _CENTRAL = ("bend", "side", "twist", "nod", "shake", "tilt", "flight")
@@ -109,8 +110,7 @@ def forward_kinematics(person, pose):
         turned[:, arm[3:]] = hand[:, None]
         # Legs and feet turn against the upright body, not the pelvis: who bows keeps standing.
         turned[:, leg[0]] = turned[:, 0]
-        swing = rotation(a["hip"], 0, sign * a["apart"])
-        turned[:, leg[1]] = multiply(swing, rotation(y=-sign * a["toes"]))
+        turned[:, leg[1]] = rotation(a["hip"], 0, sign * a["apart"])
         turned[:, leg[2]] = multiply(turned[:, leg[1]], rotation(x=-a["knee"]))
         turned[:, leg[3]] = rotation(a["foot"], -sign * a["toes"], 0)
     joints = np.zeros((len(pose), 25, 3))
@@ -173,14 +173,16 @@ def draw_person(rng):
             for i, (joint, offset) in enumerate(zip(joints[side], rest.values(), strict=True)):
                 scale = width if i == 0 else length
                 offsets[joint] = np.multiply(offset, (sign * scale, scale, scale))
-        offsets[LEG_JOINTS[side][3]] = np.multiply(LEG["foot"], (sign, 1, 1))
+    legs_height = ANKLE_HEIGHT - offsets[[12, 13, 14], 1].sum()
+    offsets *= HEAD_HEIGHT / (legs_height + offsets[[*TRUNK], 1].sum())
+    offsets[[15, 19]] = LEG["foot"]
     posture = vector(
-        bend=rng.normal(4, 5), side=rng.normal(0, 2), twist=rng.normal(0, 5), nod=rng.normal(5, 8),
+        bend=rng.normal(3, 4), side=rng.normal(0, 2), twist=rng.normal(0, 5), nod=rng.normal(5, 8),
         fwd=rng.normal(0, 5), out=rng.uniform(4, 16), turn=rng.normal(10, 10),
         elbow=rng.uniform(6, 26), apart=rng.uniform(1, 9), toes=rng.uniform(0, 20),
         knee=rng.uniform(0, 8), hip=rng.uniform(0, 3),
     )  # fmt: skip
-    restless = rng.uniform(0.3, 1.6)
+    restless = rng.uniform(0.4, 2.5)
     sway = restless * vector(
         bend=1.5, side=1.2, twist=4, nod=4, shake=8, tilt=2, fwd=3, out=2, turn=4, elbow=4, wrist=5
     )
@@ -190,7 +192,7 @@ def draw_person(rng):
         posture=posture,
         sway=sway,
         habit=HABITS[rng.integers(len(HABITS))],
-        vigour=rng.uniform(0.75, 1.2),
-        tempo=rng.uniform(0.8, 1.35),
-        left_handed=rng.random() < 0.3,
+        vigour=rng.uniform(0.6, 1.15),
+        tempo=rng.uniform(0.7, 1.2),
+        left_handed=rng.random() < 0.35,
     )
