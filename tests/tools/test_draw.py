@@ -94,9 +94,9 @@ def test_a_corrupted_joint_is_left_out_but_the_centred_spine_is_not():
     clip[:, :, 7] = 0
     there = draw.scene(clip).visible
     assert there[:, 0, SPINE_MIDDLE].all() and not there[:, :, 7].any() and not there[:, 1].any()
-    # A hand's tip hangs on joint 7; without it there is no line, least of all to the point zero.
+    # A thumb, joint 22, hangs on joint 7; without it there is no line, least of all to the point zero.
     hand = torch.zeros(1, 1, 25, 3)
-    hand[..., 21, :] = torch.tensor([0.5, 0.5, 0.0])
+    hand[..., 22, :] = torch.tensor([0.5, 0.5, 0.0])
     with_7 = hand.clone()
     with_7[..., 7, :] = 1e-9
     view = draw.fit([draw.scene(hand)], SIZE)
