@@ -94,15 +94,17 @@ def test_a_corrupted_joint_is_left_out_but_the_centred_spine_is_not():
     clip[:, :, 7] = 0
     there = draw.scene(clip).visible
     assert there[:, 0, SPINE_MIDDLE].all() and not there[:, :, 7].any() and not there[:, 1].any()
-    # A thumb, joint 22, hangs on joint 7; without it there is no line, least of all to the point zero.
+    # A thumb hangs on joint 7; without that, no line goes from it to the point zero.
     hand = torch.zeros(1, 1, 25, 3)
     hand[..., 22, :] = torch.tensor([0.5, 0.5, 0.0])
     with_7 = hand.clone()
     with_7[..., 7, :] = 1e-9
     view = draw.fit([draw.scene(hand)], SIZE)
     middle = draw.project(torch.tensor([0.25, 0.25, 0.0]), view)
-    assert colour_at(draw.draw(draw.scene(with_7), 0, view), middle) == BODY_COLOURS[0]
-    assert colour_at(draw.draw(draw.scene(hand), 0, view), middle) != BODY_COLOURS[0]
+    red = [
+        colour_at(draw.draw(draw.scene(clip), 0, view), middle)[0] for clip in (hand, with_7)
+    ]  # body 1 has little of it, paper and floor have much
+    assert red[0] > 180 and red[1] < 100
 
 
 def test_bones_add_up_to_the_body_about_its_centre():
