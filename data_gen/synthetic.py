@@ -26,6 +26,7 @@ from data_gen.parallel import WorkerDied, ordered_map
 from data_gen.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
+MARK = "SYNTHETIC.txt"  # in folders that may be written again
 
 
 def sample_names(
@@ -142,13 +143,15 @@ def write_recording(sample: SampleName, folder: Path, seed: int = 0) -> str:
 def write_recordings(
     folder: str | Path, samples: list[SampleName], seed: int = 0, workers: int = 1
 ) -> list[Path]:
-    """Write the raw files of some clips into a new folder, all or none, and return their paths.
+    """Write the raw files of some clips as a folder, all or none, and return their paths.
 
-    Raises FileExistsError where the folder holds anything: real recordings have the same names.
+    What was written to the folder before is replaced. Raises FileExistsError where it holds
+    anything else: real recordings have the same names.
     """
     folder = Path(folder).resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is not an empty folder: name another one")
+    ours = not folder.exists() or (folder / MARK).is_file()
+    if not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
     try:
@@ -156,6 +159,9 @@ def write_recordings(
         written = ordered_map(write, samples, workers)
         bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
         names = list(bar)
+        (unfinished / MARK).write_text("Written by data_gen/synthetic.py: no real recordings.\n")
+        if folder.exists():
+            shutil.rmtree(folder)
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -180,7 +186,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--out_folder", type=Path, required=True, metavar="DIR", help="new folder for the files")
+    add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")
     add("--subjects", type=within(1, 40), default=12, metavar="N", help="people, up to 40")
     add("--actions", type=within(1, 16), default=16, metavar="N", help="kinds of action, up to 16")
     add("--setups", type=within(1, 17), default=2, metavar="N", help="places of a camera, up to 17")

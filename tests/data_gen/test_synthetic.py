@@ -108,7 +108,9 @@ def test_files_are_ntu_raw_files_line_by_line(tmp_path):
         people = actions.ACTIONS[parse_name(path.stem).action].people
         assert len(ids) in ({2} if people == 2 else {1, 2})
     assert endings == {"\r\n", "\n"}
-    assert not_mapped and "NaN" in "".join(p.read_text() for p in (tmp_path / "raw").iterdir())
+    assert not_mapped and "NaN" in "".join(
+        p.read_text() for p in (tmp_path / "raw").glob("*.skeleton")
+    )
 
 
 def test_files_hold_what_was_recorded(tmp_path):
@@ -120,7 +122,13 @@ def test_files_hold_what_was_recorded(tmp_path):
     np.testing.assert_allclose(bodies[everyone], recording.rows[everyone][..., :3], atol=1e-6)
 
 
-def test_a_folder_with_anything_in_it_is_left_alone(tmp_path, capsys):
+def test_a_synthetic_folder_is_written_again(tmp_path):
+    synthetic.write_recordings(tmp_path, clips(DRINK, people=3))  # as it is empty
+    paths = synthetic.write_recordings(tmp_path, clips(CLAP, people=2))
+    assert sorted(tmp_path.glob("*.skeleton")) == sorted(paths)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
     real = tmp_path / "S001C001P001R001A001.skeleton"
     real.write_text("real")
     with pytest.raises(FileExistsError):
