@@ -15,16 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from data_gen.ntu import DATASETS, PROTOCOLS
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
 from net.losses import umurl_loss
 from net.umurl import UmURL
-from tools import checkpoint, cli, distributed
-from tools.distributed import Process
-from tools.logs import TrainingLog
+from tools import checkpoint, cli, distributed, resume
+from tools.distributed import Process, StopSignal
+from tools.logs import TrainingLog, describe
 
 
 # fmt: off
@@ -62,7 +61,10 @@ def parse_args() -> argparse.Namespace:
     run.add_argument("--checkpoint-path", type=Path, default="checkpoints/default",
                      help="folder of the run: checkpoints and TensorBoard events")
     run.add_argument("--resume", default="auto",
-                     help="checkpoint to go on from; auto: the folder's newest whole one, if any")
+                     help="checkpoint to begin with; auto, and in a folder that holds some: "
+                     "go on from its newest whole one")
+    run.add_argument("--resume-anyway", action="store_true",
+                     help="go on though settings or data are not those of the checkpoint")
     run.add_argument("--save-every", type=count, default=50, help="epochs between checkpoints")
     run.add_argument("--keep", type=count, default=3, help="how many checkpoints to keep")
     run.add_argument("--print-freq", type=count, default=20, help="steps between log entries")
@@ -70,26 +72,47 @@ def parse_args() -> argparse.Namespace:
 # fmt: on
 
 
+AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # the network's arithmetic
+# Settings that may differ from machine to machine of a run.
+LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run goes on; any other would change its result.
-FREE = {"data_root", "resident", "workers", "epochs", "compile", "checkpoint_path", "resume"}
-FREE |= {"save_every", "keep", "print_freq"}
+FREE = LOCAL | {"epochs", "compile", "save_every", "keep", "print_freq"}
 
 
 def main() -> None:
     args = parse_args()
     process = distributed.start()
-    store = open_store(args.data_root, args.pre_dataset)
-    rows, _ = store.split(args.protocol)
-    check(args, rows, process)
-    with distributed.claim(args.checkpoint_path, process):
-        finished = pretrain(args, process, store, rows)
+    args.amp = precision(args.amp, process.device)
+    with distributed.together(process) as stop:
+        store = open_store(args.data_root, args.pre_dataset)
+        rows, _ = store.split(args.protocol)
+        check(args, rows, process)
+        facts = about(args, store, rows)
+        alike = {k: v for k, v in facts["settings"].items() if k not in LOCAL} | facts["data"]
+        distributed.require_alike(process, alike)
+        find = partial(resume.to_resume, args.resume, args.checkpoint_path)
+        if saved := distributed.from_main(process, find):
+            resume.refuse_other_run(saved, facts, free=FREE, anyway=args.resume_anyway)
+        with distributed.claim(args.checkpoint_path, process):
+            finished = pretrain(args, process, stop, store, rows, facts, saved)
     distributed.stop()
     if not finished:
         sys.exit(128 + signal.SIGTERM)
 
 
-def pretrain(args: argparse.Namespace, process: Process, store: Store, rows: np.ndarray) -> bool:
-    """Train to the end, or until SIGTERM (returns False); both leave a checkpoint."""
+def pretrain(
+    args: argparse.Namespace,
+    process: Process,
+    stop: StopSignal,
+    store: Store,
+    rows: np.ndarray,
+    facts: dict[str, dict],
+    saved: dict | None,
+) -> bool:
+    """Train to the end, or until SIGTERM (returns False); both leave a checkpoint.
+
+    facts: as `about` gives them, for the checkpoints; saved: the checkpoint to go on from.
+    """
     device, folder = process.device, args.checkpoint_path
 
     # ---- data
@@ -105,20 +128,15 @@ def pretrain(args: argparse.Namespace, process: Process, store: Store, rows: np.
     torch.manual_seed(args.seed)
     model = UmURL(args.hidden_size, args.num_head, args.num_layer, args.projector_width).to(device)
     optimizer = torch.optim.Adam(model.parameters(), args.lr, weight_decay=args.wd, fused=True)
-    amp = amp_dtype(args.amp, device)
+    amp = AMP[args.amp]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     state = {"model": model, "optimizer": optimizer, "scaler": scaler}
 
     # ---- where to begin
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    data = {"clips": len(store.names), "frames": len(store.joints), "sha256": store.fingerprint}
     done = 0  # steps, over all epochs
-    if saved := checkpoint.to_resume(args.resume, folder):
-        checkpoint.refuse_other_run(saved, settings, data, free=FREE)
-        for name, part in state.items():
-            part.load_state_dict(saved[name])
-        done = saved["epoch"] * steps + saved["step"]
-        cli.say(f"going on after epoch {saved['epoch']}, step {saved['step']}")
+    if saved:
+        resume.restore(saved, **state)
+        done = saved["epoch"] * steps + min(saved["step"], steps)
     if done >= args.epochs * steps:
         cli.say(f"{folder} is finished: {args.epochs} epochs are done\n{what_next(folder)}")
         return True
@@ -128,33 +146,34 @@ def pretrain(args: argparse.Namespace, process: Process, store: Store, rows: np.
     )
 
     # ---- training
-    network = parallel(model, process)
+    network = distributed.parallel(model, process)
     network = torch.compile(network) if args.compile else network
-    log = TrainingLog(folder, args.epochs * steps, done, is_main=process.is_main)
-    stop = distributed.StopSignal(process)
-    for epoch in range(done // steps, args.epochs):
-        rate = learning_rate(args, epoch)
-        for batch in batches.epoch(epoch, first_step=done % steps):
-            scalars = training_step(network, batch, optimizer, scaler, amp, rate, process)
-            done += 1
-            log.add(scalars, sum(batch.shares), partial(describe, store, batch, epoch))
-            logging = done % args.print_freq == 0 or done % steps == 0
-            if logging:
-                log.write({"train/learning_rate": rate, **memory(device)})
-            if stop.received(ask_ranks=logging):
-                break
-        log.epoch_done(epoch + 1, args.epochs)
-        if stop.seen or epoch + 1 == args.epochs or (epoch + 1) % args.save_every == 0:
-            log.write({})
-            if process.is_main:
+    with TrainingLog(folder, args.epochs * steps, done, is_main=process.is_main) as log:
+        for epoch in range(done // steps, args.epochs):
+            rate = learning_rate(args, epoch)
+            for batch in batches.epoch(epoch, first_step=done % steps):
+                scalars = training_step(network, batch, optimizer, scaler, amp, rate, process)
+                done += 1
+                where = partial(describe, store, batch.rows, epoch, batch.step)
+                log.add(scalars, sum(batch.shares), where)
+                logging = done % args.print_freq == 0 or done % steps == 0
+                if logging:
+                    log.write({"train/learning_rate": rate, **memory(device)})
+                if stop.received(ask_ranks=logging):
+                    break
+            if done % steps == 0:
+                log.epoch_done(epoch + 1, args.epochs)
+            if stop.seen or epoch + 1 == args.epochs or (epoch + 1) % args.save_every == 0:
+                log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
                 at = dict(zip(("epoch", "step"), divmod(done, steps), strict=True))
-                parts = {name: part.state_dict() for name, part in state.items()}
-                facts = {"settings": settings, "data": data, "metrics": log.latest}
-                path = checkpoint.save(folder, at | parts | facts, args.keep)
-        if stop.seen:
-            cli.say(f"stopped by SIGTERM after step {done}; the same command goes on from {path}")
-            return False
-    log.close()
+                path = checkpoint.path_of(folder, **at)
+                if process.is_main:
+                    log.flush()
+                    parts = {name: part.state_dict() for name, part in state.items()}
+                    checkpoint.save(folder, at | parts | facts | {"metrics": log.latest}, args.keep)
+            if stop.seen:
+                cli.say(f"stopped by SIGTERM at step {done}; the same command goes on from {path}")
+                return False
     cli.say(f"pre-training is done: {path}\n{what_next(folder)}")
     return True
 
@@ -175,6 +194,7 @@ def training_step(
         own, fused, feature = network(batch.views())
     z = torch.cat([own, fused]).transpose(0, 1)  # (n, 6, D)
     z = distributed.gather_rows(z, batch.shares, process.rank).transpose(0, 1)
+    feature = distributed.gather_rows(feature.detach(), batch.shares, process.rank)
     terms = umurl_loss(z[:3], z[3:])
 
     optimizer.zero_grad()
@@ -186,7 +206,7 @@ def training_step(
     scaler.update()
 
     scalars = {f"loss/{name}": term.detach() for name, term in terms.items()}
-    scalars["features/std"] = feature.detach().float().std(0, correction=0).mean()
+    scalars["features/std"] = feature.float().std(0, correction=0).mean()
     scalars["train/gradient_norm"] = norm
     if scaler.is_enabled():
         # Under fp16 an overflow is no fault: the scaler skips the step and lowers its scale.
@@ -207,7 +227,7 @@ def check(args: argparse.Namespace, rows: np.ndarray, process: Process) -> None:
         )
     if args.amp == "fp16" and process.device.type == "cpu":
         raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
-    if len(rows) < 2 * process.world_size:
+    if len(rows) < 2:
         raise cli.UserError(f"{len(rows)} training clips are too few for batch statistics")
 
 
@@ -219,23 +239,18 @@ def is_resident(args: argparse.Namespace, store: Store, device: torch.device) ->
     return store.joints.nbytes <= free // 2
 
 
-def amp_dtype(choice: str, device: torch.device) -> torch.dtype | None:
-    """The precision of the network's arithmetic; None is float32."""
-    if choice == "auto" and device.type == "cuda":
-        choice = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(choice)
+def precision(choice: str, device: torch.device) -> str:
+    """What --amp means on a device: bf16, fp16 or off."""
+    if choice != "auto":
+        return choice
+    if device.type == "cpu":
+        return "off"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
 def learning_rate(args: argparse.Namespace, epoch: int) -> float:
     """The learning rate of an epoch, counted from 0."""
     return args.lr * 0.1 ** sum(epoch >= milestone for milestone in args.schedule)
-
-
-def parallel(model: nn.Module, process: Process) -> nn.Module:
-    """The model, its gradients averaged over the ranks where there are several."""
-    if process.world_size == 1:
-        return model
-    return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 def memory(device: torch.device) -> dict[str, float]:
@@ -245,9 +260,17 @@ def memory(device: torch.device) -> dict[str, float]:
     return {"train/gpu_memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
 
 
-def describe(store: Store, batch: Batch, epoch: int) -> str:
-    """Which step it was and of which clips, for a message about broken numbers."""
-    return f"epoch {epoch}, step {batch.step}, clips {' '.join(store.names[r] for r in batch.rows)}"
+def about(args: argparse.Namespace, store: Store, rows: np.ndarray) -> dict[str, dict]:
+    """Settings and a fingerprint of the data, for the checkpoints."""
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    data = {
+        "clips": len(store.names),
+        "frames": len(store.joints),
+        "protocol": args.protocol,
+        "training clips": len(rows),
+        "samples.csv sha256": store.fingerprint,
+    }
+    return {"settings": settings, "data": data}
 
 
 def what_next(folder: Path) -> str:

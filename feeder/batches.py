@@ -74,7 +74,7 @@ def load_clips(
         packed = torch.empty((int(length.sum()), *store.joints.shape[1:]))
         packed = packed.pin_memory() if device.type == "cuda" else packed
         pieces = [store.joints[a : a + n] for a, n in zip(start, length, strict=True)]
-        np.concatenate(pieces, out=packed.numpy())
+        np.concatenate([store.joints[:0], *pieces], out=packed.numpy())  # there may be no clip
         frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length
     return Clips(frames, _to_device(start, device), _to_device(length, device))
 

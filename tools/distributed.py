@@ -1,18 +1,26 @@
 """One process or many: where this one stands, what it owns, and how rows are gathered from all."""
 
 import fcntl
+import inspect
 import os
 import signal
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tools.cli import UserError
+
+T = TypeVar("T")
+GRACE = 5.0  # seconds in which a launcher has stopped the others of a process that died beside it
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class Process:
 def start() -> Process:
     """Join the processes that torchrun started; alone without it. GPUs by NCCL, CPUs by gloo.
 
-    Raises UserError where there are more processes on this machine than GPUs.
+    Raises UserError where there are more processes on this machine than GPUs, and where they do
+    not find each other.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device("cpu")
@@ -43,7 +52,11 @@ def start() -> Process:
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
     if world_size > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the processes of this run do not find each other: {reason}") from None
     return Process(rank, world_size, device)
 
 
@@ -51,6 +64,109 @@ def stop() -> None:
     """Leave the other processes."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+class StopSignal:
+    """Notices SIGTERM, which schedulers send some time before they kill."""
+
+    def __init__(self, process: Process):
+        self.seen = False
+        self.asked = False
+        self._process = process
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_) -> None:
+        self.asked = True
+
+    def received(self, *, ask_ranks: bool) -> bool:
+        """Whether to stop now: alone at once, with other ranks when they are asked, all alike."""
+        if self._process.world_size == 1:
+            self.seen = self.asked
+        elif ask_ranks:
+            flag = torch.tensor([float(self.asked)], device=self._process.device)
+            dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+            self.seen = bool(flag.item())
+        return self.seen
+
+
+@contextmanager
+def together(process: Process) -> Iterator[StopSignal]:
+    """What the processes do together: where one of them is lost, the others end with one line.
+
+    If it died on this machine, the launcher tells its story and stops the others, which then keep
+    silent; if it was on another, the first process here says so.
+    """
+    stop = StopSignal(process)
+    try:
+        yield stop
+    except RuntimeError as error:
+        if process.world_size == 1 or not _is_lost_connection(error):
+            raise
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if not stop.asked:
+            time.sleep(GRACE)
+            if os.environ.get("LOCAL_RANK", "0") == "0":
+                print(
+                    "error: another process of this run was lost; what it said itself tells why; "
+                    "the same command goes on from the newest checkpoint",
+                    file=sys.stderr,
+                )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # the usual way out would wait for the process that is lost
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    # gloo raises bare RuntimeErrors that name its source file.
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
+
+
+def from_main(process: Process, function: Callable[[], T]) -> T:
+    """What `function` returns, or the UserError it raises, on the main process; on all of them.
+
+    Only the main process calls it, so what it reads need not be there for the others.
+    """
+    if process.world_size == 1:
+        return function()
+    answer: list[Any] = [None, None]  # result, error
+    if process.is_main:
+        try:
+            answer[0] = function()
+        except UserError as error:
+            answer[1] = error
+    dist.broadcast_object_list(answer, device=process.device)
+    if answer[1] is not None:
+        raise answer[1]
+    return answer[0]
+
+
+def require_alike(process: Process, facts: dict[str, Any]) -> None:
+    """Raise UserError, on all processes, where one of them has other facts than the main process.
+
+    Commands are typed on every machine, and each has its own disk.
+    """
+    if process.world_size == 1:
+        return
+    everyone: list[Any] = [None] * process.world_size
+    dist.all_gather_object(everyone, facts)
+    for rank, theirs in enumerate(everyone):
+        for name, value in everyone[0].items():
+            if theirs[name] != value:
+                raise UserError(
+                    f"{name} is {theirs[name]} on rank {rank} and {value} on rank 0; "
+                    "all ranks need the same settings and data"
+                )
+
+
+def parallel(model: nn.Module, process: Process) -> nn.Module:
+    """The model, its gradients averaged over the ranks where there are several."""
+    if process.world_size == 1:
+        return model
+    # Batch norm computes the same statistics on every rank; newer versions of torch call the flag
+    # that would send them around by another name.
+    known = inspect.signature(DistributedDataParallel).parameters
+    flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DistributedDataParallel(model, **{flag: False})
 
 
 class _Gather(torch.autograd.Function):
@@ -100,26 +216,3 @@ def claim(folder: Path, process: Process) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"another run is writing to {folder}; take another folder") from None
         yield
-
-
-class StopSignal:
-    """Notices SIGTERM, which schedulers send some time before they kill."""
-
-    def __init__(self, process: Process):
-        self.seen = False
-        self._process = process
-        self._asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, *_) -> None:
-        self._asked = True
-
-    def received(self, *, ask_ranks: bool) -> bool:
-        """Whether to stop now: alone at once, with other ranks when they are asked, all alike."""
-        if self._process.world_size == 1:
-            self.seen = self._asked
-        elif ask_ranks:
-            flag = torch.tensor([float(self._asked)], device=self._process.device)
-            dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-            self.seen = bool(flag.item())
-        return self.seen

@@ -1,0 +1,47 @@
+"""torchrun, flags and all, whose failures are one line instead of a traceback.
+
+python -m tools.launch --standalone --nproc_per_node 4 pretrain.py --pre-dataset ntu60
+"""
+
+import logging
+import os
+import signal
+import sys
+
+from torch.distributed import DistError, run
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
+
+
+def main() -> None:
+    """Start the processes and wait for them; end with the exit code of the first that failed."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun's own choice, which it makes a fuss of
+    # One store for all restarts would hand out the addresses of processes that are gone.
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    logging.disable(logging.ERROR)  # what it logs is told below
+    try:
+        run.main()
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:  # it has said why
+            sys.exit(failure.exitcode)
+        name = signal.Signals(-failure.exitcode).name
+        hint = " (out of memory, perhaps)" if name == "SIGKILL" else ""
+        print(
+            f"error: rank {rank}, process {failure.pid} on {os.uname().nodename}, was ended by "
+            f"{name}{hint}; the same command goes on from the newest checkpoint",
+            file=sys.stderr,
+        )
+        sys.exit(128 - failure.exitcode)
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
+    except RendezvousClosedError:
+        sys.exit("error: the run was ended on another machine")
+    except (RendezvousError, DistError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        sys.exit(f"error: the machines do not find each other: {reason}")
+
+
+if __name__ == "__main__":
+    main()
