@@ -1,26 +1,58 @@
-"""Checkpoints: written whole or not at all, read without trusting them.
+"""Checkpoints: written whole or not at all, read without trusting them, shown on a page.
+
+    python -m tools.checkpoint checkpoints/ntu60_xsub     shows the newest of a run, or one file
 
 A checkpoint is a dictionary of tensors and plain values, `checkpoint_EEEE.pt` after E epochs and
 `checkpoint_EEEE_SSSSSS.pt` after S further steps, in the folder of its run.
 """
 
+import math
 import os
+import pickletools
+import platform
 import re
+import subprocess
+import time
 import zipfile
+from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from tools.cli import UserError, say
+from tools import cli
+from tools.cli import UserError
 
+VERSION = "1.0.0"  # of this code, as its checkpoints name it
 FORMAT = "umurl checkpoint 1"
-PARTS = ("settings", "data", "metrics", "epoch", "step", "model", "optimizer", "scaler")
-_NAME = re.compile(r"checkpoint_(\d{4,})(?:_(\d{6,}))?\.pt")
+# What a checkpoint holds, in the order of its page.
+PARTS = {
+    "epoch": int,  # whole epochs done
+    "step": int,  # steps done in the epoch after those
+    "code": dict,  # what wrote it: see `code_facts`
+    "data": dict,  # fingerprint of the store
+    "metrics": dict,  # the log's latest means
+    "settings": dict,  # flags
+    "model": dict,  # state of UmURL: the encoder and its projectors
+    "optimizer": dict,  # state of Adam
+    "scaler": dict,  # state of the loss scaler, empty without fp16
+}
+PLAIN = ("code", "data", "metrics", "settings", "scaler")
+MODEL_SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
+_NAME = re.compile(r"checkpoint_(\d{4,9})(?:_(\d{6,12}))?\.pt")
+# All that a checkpoint's pickle may name; `weights_only` lets through some that allocate at will.
+_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")
+}
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged or not of this code."""
+    """A checkpoint that is missing, damaged, not of this code, or that cannot be written."""
+
+
+# ---- names
 
 
 def path_of(folder: Path, epoch: int, step: int = 0) -> Path:
@@ -42,27 +74,49 @@ def position(path: Path) -> tuple[int, int]:
     return int(name[1]), int(name[2] or 0)
 
 
+def newest(folder: Path) -> Path:
+    """The newest checkpoint of a run's folder. Raises CheckpointError where there is none."""
+    paths = in_folder(folder)
+    if not paths:
+        raise CheckpointError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
+    return paths[-1]
+
+
+# ---- writing
+
+
 def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> Path:
     """Write a checkpoint so that it is whole or absent, then drop all but the `keep` newest.
 
-    Written under a temporary name, flushed to the disk and renamed. Raises OSError, and leaves
-    nothing behind, where it cannot be written.
+    checkpoint: all PARTS but `code`. Written under a temporary name, flushed to the disk and
+    renamed. Raises CheckpointError, and leaves nothing behind, where it cannot be written or where
+    a weight or the optimiser's state is not finite.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
+    if broken := not_finite({name: checkpoint[name] for name in ("model", "optimizer")}):
+        raise CheckpointError(f"{path} is not written: {broken} is not finite; take a smaller --lr")
+    for left in folder.glob("checkpoint_*.part"):  # by a run that was killed
+        left.unlink(missing_ok=True)
     part = path.with_suffix(".part")
     try:
         with part.open("wb") as file:
-            torch.save({"format": FORMAT, **checkpoint}, file)
+            torch.save({"format": FORMAT, "code": code_facts(), **checkpoint}, file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
         _flush_folder(folder)
-    except RuntimeError as error:  # how torch.save reports a full disk
-        raise OSError(f"{path} could not be written: {error}") from error
+    except (OSError, RuntimeError) as error:  # torch.save makes either of a full disk
+        reason = getattr(error, "strerror", None) or "is the disk full?"
+        raise CheckpointError(
+            f"{path} could not be written ({reason}); the ones before are whole: "
+            "make room and start the same command again"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
-    for old in in_folder(folder)[:-keep] if keep else []:
-        old.unlink(missing_ok=True)
+    if keep:
+        older = [other for other in in_folder(folder) if position(other) < position(path)]
+        for other in older[: max(len(older) - keep + 1, 0)]:
+            other.unlink(missing_ok=True)
     return path
 
 
@@ -75,82 +129,183 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU. Nothing in the file is run.
+@cache
+def code_facts() -> dict[str, str | None]:
+    """What is running: versions of this code, Python and torch, the git commit if any, the device.
 
-    Raises CheckpointError where it is missing, damaged (checksums are verified) or of other code.
+    A commit that ends in `-dirty` had changes on top of it.
+    """
+    root, commit = Path(__file__).resolve().parents[1], None
+    if (root / ".git").exists():
+        command = ["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=40"]
+        try:
+            told = subprocess.run(
+                [*command, "--exclude=*"], capture_output=True, text=True, timeout=20, check=True
+            )
+            commit = told.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass  # no git here, or it does not trust the folder: then the commit is not known
+    return {
+        "umurl": VERSION,
+        "commit": commit,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+# ---- reading
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU. Nothing in the file is run, and none of it is believed.
+
+    Returns all PARTS, with types as PARTS says and model sizes that the weights bear out. The
+    tensors are mapped from the file. Raises CheckpointError where it is missing, damaged (checksums
+    are verified) or of other code.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        _check_archive(path)
+        # Mapped, a tensor cannot be larger than the file, whatever the file says.
+        checkpoint = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     # A damaged file makes the unpickler raise nearly anything.
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason[0]}") from None
-    if damaged:
-        raise CheckpointError(f"{path} is damaged: checksum of {damaged} is wrong")
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of this code (format {FORMAT!r})")
-    for part in PARTS:
-        if part not in checkpoint:
-            raise CheckpointError(f"{path} is incomplete: no {part!r}")
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this code (format {FORMAT!r}); "
+            "`python -m tools.convert` takes published ones"
+        )
+    if fault := _fault(checkpoint):
+        raise CheckpointError(f"{path} is no whole checkpoint: {fault}")
     return checkpoint
 
 
-def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run's folder. Raises CheckpointError where there is none."""
-    paths = in_folder(folder)
-    if not paths:
-        raise CheckpointError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
-    return paths[-1]
+def _check_archive(path: Path) -> None:
+    """Raise ValueError unless it is a zip file as torch writes them, with the right checksums."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("it is compressed")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("it announces more than it holds")
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        for entry in entries:
+            if entry.filename.lower().endswith(".pkl"):
+                for operation, argument, _ in pickletools.genops(archive.read(entry)):
+                    if operation.name == "GLOBAL" and argument not in _GLOBALS:
+                        raise ValueError(f"it asks for {argument!r}")
 
 
-def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
-    """The checkpoint that a run goes on from, or None to begin at the beginning.
-
-    resume: a path, or `auto` for the newest one of the run's folder that is not damaged; damaged
-    ones are said. Raises CheckpointError for a path that cannot be read, for one older than what
-    the folder holds, and for a folder with nothing but damaged ones.
-    """
-    there = in_folder(folder)
-    if resume != "auto":
-        saved = load(Path(resume))
-        ahead = path_of(folder, saved["epoch"], saved["step"])
-        if there and position(there[-1]) > position(ahead):
-            raise CheckpointError(f"{there[-1]} is newer than {resume}; move it away first")
-        return saved
-    for path in reversed(there):
-        try:
-            return load(path)
-        except CheckpointError as error:
-            say(f"warning: {error}; taking the one before")
-    if there:
-        raise CheckpointError(
-            f"{folder}: every checkpoint is damaged; move them away to start anew"
-        )
+def _fault(checkpoint: dict) -> str | None:
+    """What is wrong with the parts of a checkpoint."""
+    for name, kind in PARTS.items():
+        value = checkpoint.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"{name!r} is {type(value).__name__}, not {kind.__name__}"
+    for name in PLAIN:
+        if not all(isinstance(key, str) and _is_plain(v) for key, v in checkpoint[name].items()):
+            return f"{name!r} holds more than plain values"
+    if checkpoint["epoch"] < 0 or checkpoint["step"] < 0:
+        return "'epoch' or 'step' is negative"
+    weights, settings = checkpoint["model"], checkpoint["settings"]
+    for name, weight in weights.items():
+        if not (isinstance(name, str) and isinstance(weight, Tensor) and weight.is_contiguous()):
+            return "'model' holds more than weights"
+    # Sizes become memory: each must be one that the weights, which are there, have.
+    widths = {width for weight in weights.values() for width in weight.shape}
+    hidden, heads, layers, projector = (settings.get(name) for name in MODEL_SIZES)
+    if not all(type(size) is int and size > 0 for size in (hidden, heads, layers, projector)):
+        return "'settings' lacks a size of the model"
+    if not {hidden, projector} <= widths or hidden % heads or layers > len(weights):
+        return "'settings' and 'model' disagree on the model's sizes"
+    texts = ("data_root", "pre_dataset", "protocol")
+    if not all(isinstance(settings.get(name), str) for name in texts):
+        return "'settings' lacks the data set"
     return None
 
 
-def refuse_other_run(
-    saved: dict[str, Any], settings: dict[str, Any], data: dict[str, Any], free: set[str]
-) -> None:
-    """Raise CheckpointError unless a run with these settings and data can go on from a checkpoint.
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(item is None or isinstance(item, (int, float, str)) for item in value)
+    return value is None or isinstance(value, (int, float, str))
 
-    free: the settings that may differ. The error names the first difference.
+
+def not_finite(tree: Any, name: str = "") -> str | None:
+    """The name, as in `model.encoder.bias`, of a tensor with a number that is not finite, if any.
+
+    tree: tensors in nested dictionaries.
     """
-    for name in sorted(settings.keys() - free):
-        if settings[name] != saved["settings"].get(name):
+    if isinstance(tree, dict):
+        found = (not_finite(value, f"{name}.{key}") for key, value in tree.items())
+        return next(filter(None, found), None)
+    broken = isinstance(tree, Tensor) and not tree.isfinite().all()
+    return name.removeprefix(".") if broken else None
+
+
+def check_fits(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:
+    """Raise CheckpointError unless weights are a finite state of a module, by name, shape and type.
+
+    The module may be an outline, built under `torch.device("meta")` where nothing is allocated.
+    source: what the error names.
+    """
+    expected = module.state_dict()
+    for name in sorted(expected.keys() ^ weights.keys()):
+        what = "lacks the weight" if name in expected else "has a weight unknown here,"
+        raise CheckpointError(f"{source} {what} {name}")
+    for name, weight in expected.items():
+        theirs = weights[name]
+        if (theirs.shape, theirs.dtype) != (weight.shape, weight.dtype):
             raise CheckpointError(
-                f"--{name.replace('_', '-')} is {settings[name]} here and was "
-                f"{saved['settings'].get(name)} in the run to go on from; "
-                "take that, or another --checkpoint-path to start anew"
+                f"{source}: {name} is {theirs.dtype} {list(theirs.shape)}, "
+                f"the model's is {weight.dtype} {list(weight.shape)}"
             )
-    for name, value in data.items():
-        if value != saved["data"].get(name):
-            raise CheckpointError(
-                f"the store's {name} is {value} here and was {saved['data'].get(name)} in the run "
-                "to go on from; take that store, or another --checkpoint-path to start anew"
-            )
+    if broken := not_finite(weights):
+        raise CheckpointError(f"{source}: {broken} is not finite")
+
+
+# ---- showing
+
+
+def page(path: Path) -> str:
+    """What a checkpoint says about itself, or the newest one of a folder, as readable lines."""
+    if path.is_dir():
+        newest_one, others = newest(path), in_folder(path)[:-1]
+        also = ", ".join(other.name for other in others) or "no other"
+        return f"{page(newest_one)}\nin the folder also: {also}"
+    saved = load(path)
+    file = path.stat()
+    written = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.st_mtime))
+    lines = [
+        f"{path}  {file.st_size / 2**20:.1f} MiB, written {written}",
+        f"after {saved['epoch']} epochs and {saved['step']} steps",
+    ]
+    for part in ("code", "data", "metrics", "settings"):
+        width = max(map(len, saved[part]), default=0)
+        lines += ["", part, *(f"  {k:{width}}  {_shown(v)}" for k, v in saved[part].items())]
+    sizes = Counter()
+    for name, weight in saved["model"].items():
+        sizes[name.split(".")[0]] += math.prod(weight.shape)
+    parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    return "\n".join([*lines, "", f"model  {sum(sizes.values()):,} numbers: {parts}"])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    # A file may hold what a terminal would obey.
+    return value if isinstance(value, str) and value.isprintable() else repr(value)
+
+
+def main() -> None:
+    parser = cli.Parser("Show what a checkpoint says about itself.")
+    parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")
+    print(page(parser.parse_args().path))
+
+
+if __name__ == "__main__":
+    cli.run(main)

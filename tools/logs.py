@@ -5,12 +5,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from feeder.store import Store
 from tools.cli import UserError
+
+NAMES_SHOWN = 3  # of a batch's clips; the file beside the checkpoints has them all
+SKIPPED_IN_ROW = 32  # steps that fp16's scaler may skip: its scale is then 2⁻¹⁶ of what it was
 
 
 class NonFinite(UserError):
@@ -21,17 +26,19 @@ class TrainingLog:
     """Collects the scalars of training steps on the device and writes them out now and then.
 
     Reading a number from a GPU stalls it, so the terms of a step stay there until `write`. Only
-    the main process shows and writes; all of them check the numbers.
+    the main process shows and writes; all of them check the numbers. Used in a with statement,
+    whose end flushes everything and takes the bar away.
     """
 
     def __init__(self, folder: Path, total_steps: int, first_step: int, *, is_main: bool):
+        self.folder = folder
         self.step = first_step  # steps done in the whole run
         self.is_main = is_main
-        self._pending: list[tuple[Callable[[], str], dict[str, Tensor]]] = []
-        self._clips, self._since = 0, time.perf_counter()
         self.latest: dict[str, float] = {}
-        # A run that was killed may have logged steps that are now done again.
-        self.writer = SummaryWriter(folder, purge_step=first_step) if is_main else None
+        self._pending: list[tuple[Callable[[], tuple[str, list[str]]], dict[str, Tensor]]] = []
+        self._skipped = 0  # steps in a row
+        self._clips, self._since = 0, time.perf_counter()
+        self.writer = open_events(folder, first_step) if is_main else None
         # disable=None: no bar where there is no terminal; `epoch_done` prints lines there.
         self._bar = tqdm(
             total=total_steps,
@@ -41,8 +48,22 @@ class TrainingLog:
             disable=None if is_main else True,
         )
 
-    def add(self, scalars: dict[str, Tensor], clips: int, where: Callable[[], str]) -> None:
-        """One step is done. where: names it and its clips, asked when its numbers are broken."""
+    def __enter__(self) -> "TrainingLog":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        self._bar.close()
+        try:
+            if self.writer:
+                self.writer.close()
+        except OSError:
+            if kind is None:  # else the run ends with what went wrong first
+                raise
+
+    def add(
+        self, scalars: dict[str, Tensor], clips: int, where: Callable[[], tuple[str, list[str]]]
+    ) -> None:
+        """One step is done. where: as `describe` gives it, asked when the numbers are broken."""
         self._pending.append((where, scalars))
         self._clips += clips
         self.step += 1
@@ -51,16 +72,14 @@ class TrainingLog:
     def write(self, now: dict[str, float]) -> None:
         """Write the means of the collected scalars, the speed, and values of this moment.
 
-        Raises NonFinite naming the first step and term that is not a finite number.
+        Raises NonFinite naming the first step with a term that is not a finite number.
         """
         if not self._pending:
             return
         names = list(self._pending[0][1])
         table = torch.stack([torch.stack(list(s.values())) for _, s in self._pending]).cpu()
         for (where, _), row in zip(self._pending, table.tolist(), strict=True):
-            for name, value in zip(names, row, strict=True):
-                if not math.isfinite(value):
-                    raise NonFinite(f"{name} is {value} in {where()}")
+            self._check(dict(zip(names, row, strict=True)), where)
         seconds = time.perf_counter() - self._since
         self.latest = dict(zip(names, table.mean(0).tolist(), strict=True)) | now
         self.latest["train/clips_per_second"] = self._clips / seconds
@@ -71,6 +90,30 @@ class TrainingLog:
                 self.writer.add_scalar(name, value, self.step)
             self._bar.set_postfix_str(self._summary(), refresh=False)
 
+    def _check(self, scalars: dict[str, float], where: Callable[[], tuple[str, list[str]]]) -> None:
+        broken = [f"{name} is {v}" for name, v in scalars.items() if not math.isfinite(v)]
+        self._skipped = self._skipped + 1 if scalars.get("train/skipped") else 0
+        if self._skipped == SKIPPED_IN_ROW:
+            broken = [f"fp16 overflowed in {SKIPPED_IN_ROW} steps in a row"]
+        if not broken:
+            return
+        place, clips = where()
+        file = self.folder / "broken_numbers.txt"
+        if self.is_main:
+            file.write_text("\n".join([place, *broken, "", "clips of the batch:", *clips]) + "\n")
+        marked = [clip for clip in clips if " " in clip]
+        shown = ", ".join((marked or clips)[:NAMES_SHOWN])
+        mend = "prepare the data anew" if marked else "take a smaller --lr or --amp off"
+        raise NonFinite(
+            f"{broken[-1]} in {place}, clips {shown} (all {len(clips)} in {file}); "
+            f"nothing was saved since, {mend}"
+        )
+
+    def flush(self) -> None:
+        """Bring all that was written so far to the file."""
+        if self.writer:
+            self.writer.flush()
+
     def epoch_done(self, epoch: int, epochs: int) -> None:
         """Say so where there is no terminal to show a bar."""
         if self.is_main and self._bar.disable:
@@ -80,8 +123,27 @@ class TrainingLog:
         speed = self.latest["train/clips_per_second"]
         return f"loss {self.latest['loss/total']:.3f}  {speed:.0f} clips/s"
 
-    def close(self) -> None:
-        """Flush everything."""
-        self._bar.close()
-        if self.writer:
-            self.writer.close()
+
+def open_events(folder: Path, first_step: int) -> SummaryWriter:
+    """A TensorBoard writer for the steps after `first_step`.
+
+    A run that was killed may have logged steps that are now done again: TensorBoard forgets those.
+    """
+    # It reads a folder's files in order of the second in their names; no two runs share one.
+    seconds = (file.name.split(".")[3] for file in folder.glob("events.out.tfevents.*.*"))
+    last = max((int(second) for second in seconds if second.isdigit()), default=0)
+    time.sleep(min(max(last + 1 - time.time(), 0), 2))
+    return SummaryWriter(folder, purge_step=first_step + 1)
+
+
+def describe(store: Store, rows: np.ndarray, epoch: int, step: int) -> tuple[str, list[str]]:
+    """Where broken numbers came up: the place, and the clips of the batch.
+
+    epoch, step: from 0. Clips whose coordinates in the store are not finite are marked.
+    """
+    clips = []
+    for row in rows:
+        joints = store.joints[store.start[row] :][: store.frames[row]]
+        fault = "" if np.isfinite(joints).all() else " (coordinates are not finite)"
+        clips.append(store.names[row] + fault)
+    return f"epoch {epoch + 1}, step {step + 1}", clips
