@@ -1,0 +1,98 @@
+"""Measure each stage of this code beside a literal version of the method.
+
+    python -m tools.benchmark [preprocess|input|step|linear|knn|scale|all] [--out benchmark.json]
+
+Both versions take turns on the same inputs; times are medians. Run it on a machine that does
+nothing else, and take ratios rather than times from one machine to another.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import torch
+
+from tools import cli
+from tools.benchmark import evaluation, preprocess, scale, step, views
+from tools.benchmark.measure import Row, table
+from tools.benchmark.sizes import SIZES
+
+STAGES = {
+    "preprocess": preprocess.measure,
+    "input": views.measure,
+    "step": step.measure,
+    "linear": evaluation.linear,
+    "knn": evaluation.knn,
+    "scale": scale.measure,
+}
+
+
+# fmt: off
+def parse_args() -> argparse.Namespace:
+    parser = cli.Parser(__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=(*STAGES, "all"), nargs="?", default="all")
+    parser.add_argument("--size", choices=("auto", *SIZES), default="auto",
+                        help="of models and inputs; auto: full on a GPU, else small")
+    parser.add_argument("--data_path", type=Path, metavar="DIR",
+                        help="raw .skeleton files to preprocess instead of synthetic recordings")
+    parser.add_argument("--scratch", type=Path, metavar="DIR",
+                        help="folder for temporary files (full: 6 GB); the system's by default")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures there as JSON")
+    return parser.parse_args()
+# fmt: on
+
+
+def main() -> None:
+    args = parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = args.size if args.size != "auto" else "full" if device.type == "cuda" else "small"
+    if args.out and not args.out.parent.is_dir():
+        raise cli.UserError(f"--out: there is no folder {args.out.parent}")
+    machine = describe(device)
+    print(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in machine.items()))
+    rows: list[Row] = []
+    for stage in STAGES if args.stage == "all" else (args.stage,):
+        print(f"measuring {stage} ...", flush=True)
+        with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
+            rows += STAGES[stage](SIZES[name], device, Path(scratch), args.data_path)
+    print(table(rows))
+    if args.out:
+        figures = {
+            "machine": machine,
+            "size": SIZES[name]._asdict(),
+            "rows": [row.as_json() for row in rows],
+        }
+        part = args.out.with_suffix(".part")
+        part.write_text(json.dumps(figures, indent=2) + "\n")
+        part.replace(args.out)
+        print(f"written to {args.out}")
+
+
+def describe(device: torch.device) -> dict[str, str | int | float]:
+    """The machine and its state."""
+    facts = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,171 @@
+"""Evaluation: linear evaluation beside the literal one, neighbours beside scikit-learn's."""
+
+import contextlib
+import io
+import json
+import statistics
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+import action_classification
+from data_gen.ntu import DATASETS
+from feeder.batches import load_clips
+from net.modalities import derive
+from net.umurl import UmURL
+from tools import checkpoint
+from tools.benchmark import inputs
+from tools.benchmark.measure import MIB, Row, Timing, take_turns
+from tools.benchmark.preprocess import prepare
+from tools.benchmark.sizes import Size
+from tools.neighbours import CHUNK, nearest
+
+EPOCHS, TESTS = 150, 30  # of the published linear evaluation
+ACCURACY_BATCH = 32  # clips: some steps an epoch, of the few clips here
+
+
+def write_checkpoint(folder: Path, data_root: Path, hidden: int) -> UmURL:
+    """A checkpoint of an untrained model, as pretrain.py writes it; returns the model."""
+    model = UmURL(hidden, projector_width=16)
+    folder.mkdir(parents=True)
+    settings = {
+        "hidden_size": hidden,
+        "num_head": 1,
+        "num_layer": 1,
+        "projector_width": 16,
+        "pre_dataset": "ntu60",
+        "protocol": "cross_subject",
+        "data_root": str(data_root),
+    }
+    parts = {"model": model.state_dict(), "optimizer": {}, "scaler": {}, "epoch": 1, "step": 0}
+    checkpoint.save(folder, {"settings": settings, "data": {}, "metrics": {}} | parts)
+    return model
+
+
+def recognise(folder: Path, *flags: str) -> dict:
+    """The command for action recognition, silent; returns its results."""
+    before = sys.argv
+    sys.argv = ["action_classification.py", "--checkpoint-path", str(folder), *flags]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            action_classification.main()
+    finally:
+        sys.argv = before
+    written = max(folder.glob("recognition*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(written.read_text())
+
+
+def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
+    """The command for action recognition, at 150 epochs, beside the literal version.
+
+    The literal time is that of a few epochs and of one test, extrapolated.
+    """
+    theirs, view, model = (inputs.literal(name) for name in ("evaluation", "input", "model"))
+    inputs.synthetic_recordings(scratch / "linear" / "raw", *size.evaluation)
+    prepare(scratch / "linear" / "raw", scratch / "linear", 1)
+    store = inputs.open_store(scratch / "linear", "ntu60")
+    train, test = store.split("cross_subject")
+    encoder = write_checkpoint(
+        scratch / "linear" / "run", scratch / "linear", size.evaluation_hidden
+    )
+    encoder = encoder.encoder.to(device).eval()
+    copy = model.Encoder(size.evaluation_hidden).to(device).eval()
+    copy.load_state_dict(_literal_encoder(encoder), strict=False)  # but for the constant positions
+    sets = [
+        view.EvaluationViews(*inputs.padded(store, rows), store.label[rows])
+        for rows in (train, test)
+    ]
+    classes = DATASETS["ntu60"].num_classes
+    literal = partial(theirs.linear_evaluation, copy, *sets, classes)
+    layer = theirs.linear_layer(encoder.feature_size, classes).to(device)
+    loader = torch.utils.data.DataLoader(sets[1], 512)
+    times = take_turns(
+        {
+            "ours": lambda: recognise(scratch / "linear" / "run"),
+            "epochs": lambda: literal(epochs=size.literal_epochs),
+            "test": lambda: theirs.accuracy(copy, layer, loader, device),
+        },
+        min(size.repeats, 3),
+        device,
+    )
+    epoch = times["epochs"].seconds / size.literal_epochs
+    extrapolated = Timing(EPOCHS * epoch + TESTS * times["test"].seconds, times["epochs"].peak)
+
+    ours, literals = [], []
+    for seed in range(size.seeds):
+        flags = f"--epochs {size.accuracy_epochs} --batch-size {ACCURACY_BATCH} --seed {seed}"
+        ours.append(recognise(scratch / "linear" / "run", *flags.split())["top1"])
+        torch.manual_seed(seed)
+        tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH)
+        literals.append(100 * tests[-1][1])
+    with torch.inference_mode():
+        features = encoder(derive(load_clips(store, test, device).resized())).cpu()
+    difference = (features - theirs.extract_features(copy, sets[1])[0]).abs().max().item()
+    facts = {
+        "literal_extrapolated_from_epochs": size.literal_epochs,
+        "top1": _spread(ours),
+        "literal_top1": _spread(literals),
+        "seeds": size.seeds,
+        "epochs_of_top1": size.accuracy_epochs,
+        "greatest_difference_of_features": difference,
+    }
+    clips = len(train) + len(test)
+    case = f"hidden {size.evaluation_hidden}, {EPOCHS} epochs"
+    return [Row("linear", case, clips, times["ours"], extrapolated, facts)]
+
+
+def _literal_encoder(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
+    weights = {f"encoder.{key}": tensor for key, tensor in encoder.state_dict().items()}
+    renamed = inputs.literal_weights(weights)
+    return {key.removeprefix("backbone."): tensor for key, tensor in renamed.items()}
+
+
+def _spread(values: list[float]) -> str:
+    """Mean and standard deviation over the seeds, in percent."""
+    return f"{statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f} %"
+
+
+def neighbours_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
+    """Most that `nearest` (k = 1) holds beside its arguments, in MiB.
+
+    Normalised copies of both, a chunk of similarities, and a value and an index a query, twice
+    while the chunks' results are joined.
+    """
+    similarities = max(chunk, database)
+    return (4 * dimensions * (queries + database) + 4 * similarities + 24 * queries) / MIB
+
+
+def knn(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
+    """Exact neighbours beside scikit-learn's brute force, and the bound on memory."""
+    n, m, dimensions = size.neighbours
+    queries, database = (torch.randn(rows, dimensions, device=device) for rows in (n, m))
+    arrays = database.cpu().numpy(), queries.cpu().numpy()
+
+    def scikit_learn() -> np.ndarray:
+        brute = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine")
+        return brute.fit(arrays[0]).kneighbors(arrays[1], return_distance=False)
+
+    times = take_turns(
+        {"ours": lambda: nearest(queries, database, 1), "literal": scikit_learn},
+        size.repeats,
+        device,
+    )
+    same = bool((nearest(queries, database, 1)[1].cpu().numpy() == scikit_learn()).all())
+    facts = {"identical": same, "bound_mib": neighbours_mib(n, m, dimensions)}
+    case = f"{n} x {m} x {dimensions} beside scikit-learn"
+    rows = [Row("knn", case, n, times["ours"], times["literal"], facts)]
+
+    n, m, dimensions = size.huge
+    bound = neighbours_mib(n, m, dimensions)
+    if device.type == "cuda":
+        queries, database = (torch.randn(k, dimensions, device=device) for k in (n, m))
+        timing = take_turns({"ours": lambda: nearest(queries, database, 1)}, 3, device)["ours"]
+        case = f"{n} x {m} x {dimensions}"
+        rows.append(Row("knn", case, n, timing, facts={"bound_mib": bound}))
+    else:
+        facts["bound_mib_63026_x_50919_x_2048"] = bound
+    return rows

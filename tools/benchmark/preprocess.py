@@ -1,0 +1,64 @@
+"""Preprocessing: raw files to stores here, to padded arrays of each protocol there."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_gen import ntu_gendata
+from data_gen.ntu import DATASETS
+from tools.benchmark import inputs
+from tools.benchmark.measure import Row, take_turns
+from tools.benchmark.sizes import Size
+from tools.cli import UserError
+
+CPU = torch.device("cpu")
+
+
+def prepare(raw: Path, out: Path, workers: int) -> None:
+    """The preparing command, silent."""
+    arguments = f"--dataset ntu60 --workers {workers} --data_path".split()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = ntu_gendata.main([*arguments, str(raw), "--out_folder", str(out)])
+    if code:
+        raise UserError(f"the preparing command failed: {said.getvalue().splitlines()[-1]}")
+
+
+def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
+    """Both versions with one worker, then this one with one worker a CPU."""
+    theirs = inputs.literal("preprocess")
+    files = inputs.recordings(scratch / "raw", *size.recordings, data_path)
+    protocols = DATASETS["ntu60"].protocols
+
+    def literal():
+        for protocol in protocols:
+            theirs.write_protocol(scratch / "raw", protocol, scratch / "literal" / protocol)
+
+    times = take_turns(
+        {"ours": lambda: prepare(scratch / "raw", scratch, 1), "literal": literal},
+        size.repeats,
+        CPU,
+    )
+    store = inputs.open_store(scratch, "ntu60")
+    frames = {"frames_a_clip": float(np.mean(store.frames)), "protocols": len(protocols)}
+    one = Row("preprocess", "1 worker", len(files), times["ours"], times["literal"], dict(frames))
+
+    inputs.link_recordings(scratch / "linked", files, size.linked)
+    cpus = ntu_gendata.usable_cpus()
+    times = take_turns(
+        {
+            str(workers): lambda workers=workers: prepare(scratch / "linked", scratch, workers)
+            for workers in sorted({1, cpus})
+        },
+        min(size.repeats, 3),
+        CPU,
+    )
+    speedup = times["1"].seconds / times[str(cpus)].seconds
+    many = Row(
+        *("preprocess", f"{cpus} workers", size.linked, times[str(cpus)]),
+        facts={"times_1_worker": speedup},
+    )
+    return [one, many]

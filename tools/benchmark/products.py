@@ -1,0 +1,88 @@
+"""The matrix products of a training step: how many operations, and what they take alone."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES, SPATIAL_TOKEN, TEMPORAL_TOKEN
+
+
+class Product(NamedTuple):
+    """`times` times (groups, rows, inner) · (groups, inner, columns).
+
+    backward: products of the same size that its gradients take, 2 or, of an input that needs no
+    gradient, 1.
+    """
+
+    times: int
+    groups: int
+    rows: int
+    inner: int
+    columns: int
+    backward: int = 2
+
+    @property
+    def operations(self) -> int:
+        """Additions and multiplications, forward and backward."""
+        forward = 2 * self.groups * self.rows * self.inner * self.columns
+        return self.times * (1 + self.backward) * forward
+
+
+def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) -> list[Product]:
+    """All matrix products of a step of UmURL: linear layers, attention, Gram matrices of the loss.
+
+    What goes through the same weights counts as one product of more rows, but for the projectors,
+    whose two calls differ in their batch statistics. So this is the least time of the step.
+    """
+    modalities, encodings = len(MODALITIES), len(MODALITIES) + 1
+    found = []
+    for tokens, token_size in ((FRAMES, TEMPORAL_TOKEN), (BODIES * JOINTS, SPATIAL_TOKEN)):
+        rows = tokens * batch
+        # Each modality's tokens are embedded for itself and for the fused branch.
+        found.append(Product(modalities, 1, 2 * rows, token_size, hidden, backward=1))
+        found.append(Product(modalities, 1, 2 * rows, hidden, hidden))
+        found.append(Product(1, 1, rows, hidden, hidden))  # fusion
+        found.append(Product(layer, 1, encodings * rows, hidden, 3 * hidden))  # query, key, value
+        heads = encodings * batch * head
+        found.append(Product(layer, heads, tokens, hidden // head, tokens))  # similarities
+        found.append(Product(layer, heads, tokens, tokens, hidden // head))  # weighted sums
+        # The output of attention and the two layers of the feed-forward network.
+        found.append(Product(3 * layer, 1, encodings * rows, hidden, hidden))
+    calls = 2 * modalities
+    found.append(Product(2 * calls, 1, batch, 2 * hidden, 2 * hidden))
+    found.append(Product(calls, 1, batch, 2 * hidden, width))
+    found.append(Product(calls, 1, batch, width, batch))  # the Gram matrices
+    return found
+
+
+def operations(products: list[Product]) -> int:
+    """Additions and multiplications of all of them."""
+    return sum(product.operations for product in products)
+
+
+def runner(products: list[Product], device: torch.device, dtype: torch.dtype) -> Callable[[], None]:
+    """A call that computes the products and those of their gradients, and nothing else."""
+    operands = [(product, _operands(product, device, dtype)) for product in products]
+
+    def run():
+        for product, (x, weight, gradient) in operands:
+            for _ in range(product.times):
+                torch.matmul(x, weight.mT)
+                torch.matmul(gradient.mT, x)
+                if product.backward == 2:
+                    torch.matmul(gradient, weight)
+
+    return run
+
+
+def _operands(product: Product, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    # As linear layers have them: inputs by rows, weights by outputs.
+    shapes = (
+        (product.rows, product.inner),
+        (product.columns, product.inner),
+        (product.rows, product.columns),
+    )
+    groups = () if product.groups == 1 else (product.groups,)
+    return [torch.randn(*groups, *shape, device=device, dtype=dtype) for shape in shapes]

@@ -1,0 +1,86 @@
+"""Input: from stored clips to the tokens that the network takes."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feeder.batches import TrainingBatches, load_clips, resident_frames
+from net.modalities import MODALITIES, derive, spatial_tokens, temporal_tokens
+from tools.benchmark import inputs
+from tools.benchmark.measure import Row, synchronize, take_turns, threads
+from tools.benchmark.sizes import Size
+
+
+def tokens(view: dict[str, Tensor]) -> list[Tensor]:
+    """Both token sequences of each modality, materialised as a linear layer would."""
+    sequences = [f(x) for x in view.values() for f in (temporal_tokens, spatial_tokens)]
+    return [x.contiguous() for x in sequences]
+
+
+def literal_tokens(model, view: np.ndarray, modality: str) -> tuple[Tensor, Tensor]:
+    """The same for one modality of one view of the literal version."""
+    clip = torch.from_numpy(view)[None]
+    derived = {"joint": lambda x: x, "bone": model.bone, "motion": model.motion}[modality](clip)
+    return tuple(x.contiguous() for x in model.tokens(derived))
+
+
+def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
+    """Training and evaluation input, one thread each where they run on the CPU."""
+    theirs, model = inputs.literal("input"), inputs.literal("model")
+    store = inputs.random_store(scratch / "input", 2 * size.views)
+    rows = np.arange(size.views)
+    padded, frames = inputs.padded(store, rows)
+    pretraining = theirs.PretrainingViews(padded, frames)
+    evaluation = theirs.EvaluationViews(padded, frames, np.zeros(len(rows), np.int64))
+    single = (*((m,) for m in MODALITIES), MODALITIES)
+
+    def training_input(resident: bool):
+        held = resident_frames(store, device) if resident else None
+        batches = TrainingBatches(store, rows, size.views, 0, device, held)
+        synchronize(device)
+
+        def call():
+            for batch in batches.epoch(0):
+                for view, modalities in zip(batch.views(), single, strict=True):
+                    tokens(derive(view, modalities))
+
+        return call
+
+    def literal_training_input():
+        for i in rows:
+            for view, modalities in zip(pretraining[i], single, strict=True):
+                for modality in modalities:
+                    literal_tokens(model, view, modality)
+
+    def evaluation_input():
+        tokens(derive(load_clips(store, rows, device).resized()))
+
+    def literal_evaluation_input():
+        for i in rows:
+            for modality in MODALITIES:
+                literal_tokens(model, evaluation[i][0], modality)
+
+    with threads(1):
+        training = take_turns(
+            {
+                "resident": training_input(True),
+                "streamed": training_input(False),
+                "literal": literal_training_input,
+            },
+            size.repeats,
+            device,
+        )
+        testing = take_turns(
+            {"ours": evaluation_input, "literal": literal_evaluation_input}, size.repeats, device
+        )
+    where = "1 core" if device.type == "cpu" else device.type
+    cases = [
+        Row("input", f"training, {kind}, {where}", len(rows), training[kind], training["literal"])
+        for kind in ("resident", "streamed")
+    ]
+    return [
+        *cases,
+        Row("input", f"evaluation, {where}", len(rows), testing["ours"], testing["literal"]),
+    ]
