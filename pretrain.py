@@ -9,6 +9,7 @@ command.
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,17 +20,21 @@ from torch import Tensor, nn
 from data_gen.ntu import DATASETS, PROTOCOLS
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
-from net.losses import umurl_loss
+from net.baseline import Baseline
+from net.losses import baseline_loss, umurl_loss
 from net.umurl import UmURL
 from tools import checkpoint, cli, distributed, resume
 from tools.distributed import Process, StopSignal
 from tools.logs import TrainingLog, describe
+from tools.monitor import Monitor
+
+METHODS = {"umurl": (UmURL, umurl_loss), "baseline": (Baseline, baseline_loss)}
 
 
 # fmt: off
 def parse_args() -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
-    count, index = cli.whole_number(1), cli.whole_number(0)
+    count, index, size = cli.whole_number(1), cli.whole_number(0), cli.whole_number(1, 2**16)
 
     data = parser.add_argument_group("data")
     data.add_argument("--data-root", default="data", help="folder that holds the stores")
@@ -40,10 +45,12 @@ def parse_args() -> argparse.Namespace:
     data.add_argument("--workers", type=index, default=4, help="threads that read ahead")
 
     model = parser.add_argument_group("model")
-    model.add_argument("--hidden-size", type=count, default=1024, help="width of a token")
-    model.add_argument("--num-head", type=count, default=1, help="attention heads")
-    model.add_argument("--num-layer", type=count, default=1, help="transformer layers")
-    model.add_argument("--projector-width", type=count, default=4096, help="projectors' outputs")
+    model.add_argument("--method", choices=METHODS, default="umurl",
+                       help="baseline: two fused views and one projector, to compare with")
+    model.add_argument("--hidden-size", type=size, default=1024, help="width of a token")
+    model.add_argument("--num-head", type=size, default=1, help="attention heads")
+    model.add_argument("--num-layer", type=size, default=1, help="transformer layers")
+    model.add_argument("--projector-width", type=size, default=4096, help="projectors' outputs")
 
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=451, help="times each clip is seen")
@@ -68,6 +75,8 @@ def parse_args() -> argparse.Namespace:
     run.add_argument("--save-every", type=count, default=50, help="epochs between checkpoints")
     run.add_argument("--keep", type=count, default=3, help="how many checkpoints to keep")
     run.add_argument("--print-freq", type=count, default=20, help="steps between log entries")
+    run.add_argument("--monitor-every", type=index, default=10,
+                     help="epochs between pictures of views and a quick k-NN; 0: never")
     return parser.parse_args()
 # fmt: on
 
@@ -76,7 +85,7 @@ AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # the networ
 # Settings that may differ from machine to machine of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run goes on; any other would change its result.
-FREE = LOCAL | {"epochs", "compile", "save_every", "keep", "print_freq"}
+FREE = LOCAL | {"epochs", "compile", "save_every", "keep", "print_freq", "monitor_every"}
 
 
 def main() -> None:
@@ -126,7 +135,8 @@ def pretrain(
 
     # ---- model
     torch.manual_seed(args.seed)
-    model = UmURL(args.hidden_size, args.num_head, args.num_layer, args.projector_width).to(device)
+    build, loss = METHODS[args.method]
+    model = build(args.hidden_size, args.num_head, args.num_layer, args.projector_width).to(device)
     optimizer = torch.optim.Adam(model.parameters(), args.lr, weight_decay=args.wd, fused=True)
     amp = AMP[args.amp]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
@@ -149,10 +159,14 @@ def pretrain(
     network = distributed.parallel(model, process)
     network = torch.compile(network) if args.compile else network
     with TrainingLog(folder, args.epochs * steps, done, is_main=process.is_main) as log:
+        monitor = Monitor(log.writer, store, rows, args)
+        monitor.settings(facts)
+        if done == 0:
+            monitor.look(0, done, model.encoder)
         for epoch in range(done // steps, args.epochs):
             rate = learning_rate(args, epoch)
             for batch in batches.epoch(epoch, first_step=done % steps):
-                scalars = training_step(network, batch, optimizer, scaler, amp, rate, process)
+                scalars = training_step(network, batch, optimizer, scaler, amp, rate, process, loss)
                 done += 1
                 where = partial(describe, store, batch.rows, epoch, batch.step)
                 log.add(scalars, sum(batch.shares), where)
@@ -174,6 +188,7 @@ def pretrain(
             if stop.seen:
                 cli.say(f"stopped by SIGTERM at step {done}; the same command goes on from {path}")
                 return False
+            monitor.look(epoch + 1, done, model.encoder)
     cli.say(f"pre-training is done: {path}\n{what_next(folder)}")
     return True
 
@@ -186,16 +201,17 @@ def training_step(
     amp: torch.dtype | None,
     rate: float,
     process: Process,
+    loss: Callable[[Tensor, Tensor], dict[str, Tensor]] = umurl_loss,
 ) -> dict[str, Tensor]:
     """One step of Adam; returns its scalars, still on the device."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(process.device.type, amp, enabled=amp is not None):
-        own, fused, feature = network(batch.views())
-    z = torch.cat([own, fused]).transpose(0, 1)  # (n, 6, D)
+        own, fused, feature = network(batch.views())  # of the baseline: first, second, feature
+    z = torch.cat([own, fused]).transpose(0, 1)  # (n, 6, D), of the baseline (n, 2, D)
     z = distributed.gather_rows(z, batch.shares, process.rank).transpose(0, 1)
     feature = distributed.gather_rows(feature.detach(), batch.shares, process.rank)
-    terms = umurl_loss(z[:3], z[3:])
+    terms = loss(*z.chunk(2))
 
     optimizer.zero_grad()
     scaler.scale(terms["total"]).backward()

@@ -57,3 +57,23 @@ def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
         "variance": variance,
         "covariance": covariance,
     }
+
+
+def baseline_loss(first: Tensor, second: Tensor) -> dict[str, Tensor]:
+    """The loss of the simple baseline on the batch of all ranks (Sun et al. 2023, figure 2a).
+
+    first, second: (..., n, D), the projected features of two views of the same clips; n >= 2.
+    Computed in float32 whatever the autocast. Returns scalars: `total` and what it is made of,
+    `invariance` (before its weight), `variance`, `covariance` (as weighted in the total).
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        both = torch.stack([first.float(), second.float()])
+        invariance = F.mse_loss(both[0], both[1])
+        variance, covariance = (term.sum() for term in regulariser(both))
+        total = CONSISTENCY_WEIGHT * invariance + variance + covariance
+    return {
+        "total": total,
+        "invariance": invariance,
+        "variance": variance,
+        "covariance": covariance,
+    }

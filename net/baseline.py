@@ -1,0 +1,33 @@
+"""The simple baseline that UmURL is compared with: two fused views and one projector."""
+
+from torch import Tensor, nn
+
+from net.encoder import Encoder
+from net.modalities import derive
+from net.umurl import projector
+
+
+class Baseline(nn.Module):
+    """The encoder of UmURL, trained on the fused feature alone (Sun et al. 2023, figure 2a)."""
+
+    def __init__(
+        self,
+        hidden_size: int = 1024,
+        num_head: int = 1,
+        num_layer: int = 1,
+        projector_width: int = 4096,
+    ):
+        super().__init__()
+        self.encoder = Encoder(hidden_size, num_head, num_layer)
+        self.projector = projector(self.encoder.feature_size, projector_width)
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs for two fused views of the same clips.
+
+        views: (2 or more, B, T, M, V, C) joint coordinates, of which the first two are used ->
+        first (1, B, D), second (1, B, D): each fused feature through the projector, each with
+        batch statistics of its own,
+        feature (B, 2H): the fused feature of the first view.
+        """
+        first, second = self.encoder(*map(derive, views[:2])).chunk(2)  # each (B, 2H)
+        return self.projector(first)[None], self.projector(second)[None], first
