@@ -204,7 +204,9 @@ def _check_archive(path: Path) -> None:
 def _fault(checkpoint: dict) -> str | None:
     """What is wrong with the parts of a checkpoint."""
     for name, kind in PARTS.items():
-        value = checkpoint.get(name)
+        if name not in checkpoint:
+            return f"it lacks {name!r}"
+        value = checkpoint[name]
         if not isinstance(value, kind) or isinstance(value, bool):
             return f"{name!r} is {type(value).__name__}, not {kind.__name__}"
     for name in PLAIN:

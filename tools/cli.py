@@ -3,7 +3,10 @@
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Callable
+
+import torch
 
 from feeder.store import StoreError
 
@@ -24,15 +27,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print one line and exit with 2."""
-        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+        complain(f"{message} (see {self.prog} --help)")
+        self.exit(2)
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """An argparse type: integers from `least` on."""
+def whole_number(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
+    """An argparse type: integers from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) >= least):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        # Few digits: Python refuses to convert thousands of them.
+        digits = text.isascii() and text.isdigit() and len(text) < 20
+        if not (digits and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f"{text[:20]!r} is not a whole number from {least} to {most}"
+            )
         return int(text)
 
     return parse
@@ -56,23 +64,52 @@ def positive(text: str) -> float:
     return value
 
 
+def is_main() -> bool:
+    """Whether this is the process that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(line: str) -> None:
     """Print on the main process only, at once."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         print(line, flush=True)
+
+
+def complain(message: str, *, by_all: bool = False) -> None:
+    """Print an error, one line; on the main process only unless each has its own (`by_all`)."""
+    if is_main() or by_all:
+        print(f"error: {message}".replace("\n", " "), file=sys.stderr, flush=True)
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a command; what a user can cause ends it with one line and exit code 1."""
+    threading.excepthook = _thread_failed
     try:
         main()
-    except (UserError, StoreError) as error:
-        # Every rank finds the same fault; one says it.
-        if os.environ.get("RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
+    except (UserError, StoreError) as error:  # every rank finds the same
+        complain(str(error))
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        complain(str(error), by_all=True)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        complain("the memory is not enough; lower --batch-size or the model's sizes", by_all=True)
     except KeyboardInterrupt:
         sys.exit(130)
+    else:
+        return
+    sys.exit(1)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    # A full disk fails TensorBoard's thread, and then the main one, whose line is enough.
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch has no class of its own for it.
+    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    return known or any(
+        text in str(error) for text in ("DefaultCPUAllocator", "Storage size calculation overflow")
+    )
