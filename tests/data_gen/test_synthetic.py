@@ -16,7 +16,7 @@ HEAD, SPINE_BASE, SPINE_MID, NECK, SPINE_SHOULDER = 3, 0, 1, 2, 20
 HIPS, KNEES, ANKLES, FEET = [12, 16], [13, 17], [14, 18], [15, 19]
 SHOULDERS, ELBOWS, WRISTS, HANDS = [4, 8], [5, 9], [6, 10], [7, 11]
 TIPS = [21, 23]
-# The bones of METHOD's table, 0-based (child, parent); spine shoulder is the root.
+# (child, parent), 0-based; spine shoulder is the root.
 BONES = [
     *((0, 1), (1, 20), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6), (8, 20), (9, 8), (10, 9)),
     *((11, 10), (12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17), (19, 18)),
