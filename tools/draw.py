@@ -90,17 +90,20 @@ def project(points: Tensor, view: View) -> Tensor:
     return view.origin.to(points) + view.scale * plane
 
 
-def fit(scenes: list[Scene], size: int) -> View:
-    """The view that shows all of some scenes, bodies and arrows, as large as it can."""
-    points = [s.joints[s.visible] for s in scenes]
-    points += [s.tips[s.visible] for s in scenes if s.tips is not None]
-    points = torch.cat(points)
+def fit(scenes: list[Scene], size: int, *, floor: bool = True) -> View:
+    """The view that shows all bodies of some scenes as large as it can.
+
+    Arrows may reach out of it: where a body comes or goes, they are as long as it is far.
+    """
+    points = torch.cat([scene.joints[scene.visible] for scene in scenes])
     points = points if len(points) else torch.zeros(1, 3)
     paper = torch.tensor(PAPER).view(3, 1, 1).expand(3, size, size).float()
     flat = project(points, View(size, 1.0, torch.zeros(2), paper))  # in metres
     low, high = flat.min(0).values, flat.max(0).values
     scale = size * (1 - 2 * MARGIN) / max((high - low).max().item(), 0.5)
     view = View(size, scale, size / 2 - scale * (low + high) / 2, paper)
+    if not floor:
+        return view
     ends = project(floor_lines(points), view)
     return view._replace(ground=_paint(paper, FLOOR, ends, [(0, 1)], radius=0, width=1))
 

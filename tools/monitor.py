@@ -20,7 +20,7 @@ from tools import draw
 from tools.neighbours import nearest, vote
 from tools.visualize import view_scenes
 
-CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 4, 128
+CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
 QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
 NEIGHBOURS = 5
 ENCODING_BATCH = 64
@@ -116,7 +116,7 @@ def views_picture(
     sheet = []
     for i, row in enumerate(rows):
         shown = {store.names[row]: draw.scene(whole[i])} | view_scenes(views[:, i])
-        view = draw.fit(list(shown.values()), PICTURE)
+        view = draw.fit(list(shown.values()), PICTURE, floor=False)  # sheared, who stands on one?
         line = []
         for name, scene in shown.items():
             frames = draw.evenly(len(scene.joints), FRAMES_SHOWN)
