@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,54 @@ def test_a_killed_worker_is_an_error_and_no_hang():
 def test_what_the_function_raises_comes_through():
     with pytest.raises(ZeroDivisionError):
         list(ordered_map(fail_at_20, range(10 * CHUNK), 2))
+
+
+# ------------------------------------------------ what becomes of workers that wait for work
+
+SCRIPT = """
+import os, signal, sys, time
+from data_gen.parallel import CHUNK, ordered_map
+
+if __name__ == "__main__":
+    try:
+        for result in ordered_map(abs, range(100 * CHUNK), 2):
+            time.sleep(0.5)  # until the workers have done all that is under way
+            {signal}
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs SCRIPT in a process group of its own; returns exit code and standard error."""
+
+    def run(signal):
+        (tmp_path / "script.py").write_text(SCRIPT.format(signal=signal))
+        process = subprocess.Popen(
+            [sys.executable, tmp_path / "script.py"],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(Path(parallel.__file__).parents[1])},
+        )
+        code = process.wait(30)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return code, process.stderr.read()
+            time.sleep(0.02)
+        os.killpg(process.pid, 9)
+        pytest.fail("the workers live on")
+
+    return run
+
+
+def test_ctrl_c_reaches_this_process_only(run):
+    assert run("os.killpg(0, signal.SIGINT)") == (1, "interrupted\n")
+
+
+def test_workers_end_with_a_process_that_is_killed(run):
+    assert run("os.kill(os.getpid(), signal.SIGKILL)")[0] == -signal.SIGKILL
