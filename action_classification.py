@@ -1,19 +1,30 @@
-"""Action recognition: linear evaluation of a pre-trained encoder.
+"""Action recognition with a pre-trained encoder: linear evaluation or fine-tuning.
 
     python action_classification.py --checkpoint-path checkpoints/ntu60_xsub
 
-The encoder is frozen, so each clip is encoded once; then one linear layer learns on the features.
+Linear evaluation freezes the encoder, so each clip is encoded once; then one linear layer learns on
+the features. Fine-tuning trains the encoder and the linear layer together. Either way with all
+labels or a few, and with one stream of features or one a modality, whose scores are added.
 """
 
 import argparse
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import trange
 
 from tools import cli, evaluation
+from tools.evaluation import Subject
+from tools.learners import Learner, finetuning, linear_evaluation
+from tools.recognition import accuracy, few_labels, fraction, summary
+
+# The published linear evaluation.
+LINEAR = {"epochs": 150, "batch_size": 512, "lr": 0.03, "schedule": [120, 140], "wd": 0.0}
+FINETUNE = {"epochs": 60, "batch_size": 64, "lr": 3e-3, "encoder_lr": 3e-4, "schedule": [40, 50]}
+FINETUNE |= {"wd": 0.05, "augment": "crop"}
 
 
 # fmt: off
@@ -21,101 +32,137 @@ def parse_args() -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     evaluation.add_arguments(parser)
     count, index = cli.whole_number(1), cli.whole_number(0)
-    linear = parser.add_argument_group("linear evaluation")
-    linear.add_argument("--epochs", type=count, default=150, help="times each feature is seen")
-    linear.add_argument("--batch-size", type=count, default=512, help="features a step")
-    linear.add_argument("--lr", type=cli.positive, default=0.03, help="learning rate of SGD")
-    linear.add_argument("--schedule", type=index, nargs="*", default=[120, 140],
-                        help="epochs, from 0, from which the learning rate is a tenth")
-    linear.add_argument("--wd", type=cli.not_negative, default=0.0, help="L2 weight decay")
-    linear.add_argument("--test-every", type=count, default=5, help="epochs between tests")
-    return parser.parse_args()
+
+    mode = parser.add_argument_group("what is trained, on which labels")
+    mode.add_argument("--late-fusion", action="store_true",
+                      help="a linear layer for each of --modalities, their scores added")
+    mode.add_argument("--finetune", action="store_true", help="train the encoder too")
+    few = mode.add_mutually_exclusive_group()
+    few.add_argument("--label-fraction", type=fraction, help="share of each class's labels")
+    few.add_argument("--labels-per-class", type=count, help="how many labels of each class")
+    mode.add_argument("--runs", type=count, default=1,
+                      help="runs with seeds from --seed on; results are mean and deviation")
+
+    def setting(flag: str, meaning: str, **kind) -> None:
+        name = flag.removeprefix("--").replace("-", "_")
+        values = [s[name] for s in (LINEAR, FINETUNE) if name in s]
+        default = f"{values[0]}; fine-tuning: {values[-1]}" if len(values) > 1 else values[0]
+        meaning = f"{meaning} ({default})"
+        training.add_argument(flag, default=argparse.SUPPRESS, help=meaning, **kind)
+
+    training = parser.add_argument_group("training")
+    setting("--epochs", "times each clip is seen", type=count)
+    setting("--batch-size", "clips a step", type=count)
+    setting("--lr", "learning rate of the linear layer", type=cli.positive)
+    setting("--encoder-lr", "of the encoder, in fine-tuning", type=cli.positive)
+    setting("--schedule", "epochs, from 0, from which the rates are a tenth", type=index, nargs="*")
+    setting("--wd", "weight decay", type=cli.not_negative)
+    setting("--augment", "views in fine-tuning: whole clips, random crops, or the crops, shear and "
+            "corruption of pre-training", choices=("none", "crop", "full"))
+    training.add_argument("--test-every", type=count, default=5, help="epochs between tests")
+    args = parser.parse_args()
+    defaults = FINETUNE if args.finetune else LINEAR
+    for name in FINETUNE.keys() - defaults.keys() & vars(args).keys():
+        parser.error(f"--{name.replace('_', '-')} is for --finetune")
+    if args.finetune and args.save_features:
+        parser.error("--save-features is for the frozen encoder, without --finetune")
+    return argparse.Namespace(**defaults | vars(args))
 # fmt: on
 
 
 def main() -> None:
     args = parse_args()
     subject = evaluation.load_subject(args)
-    features, test_features = (
-        evaluation.extract_features(subject, rows, f"encoding {half} clips")
-        for half, rows in (("training", subject.train), ("test", subject.test))
-    )
-    classes, test_classes = (
-        evaluation.labels(subject, rows) for rows in (subject.train, subject.test)
-    )
+    single = [(name,) for name in subject.modalities]
+    args.streams = single if args.late_fusion else [subject.modalities]
+    name = evaluation.result_name(subject, "recognition", *variant(args))
 
-    # ---- training, with a test now and then
-    torch.manual_seed(args.seed)
-    classifier = linear_classifier(features.shape[1], subject.store.num_classes)
-    classifier.to(subject.device)
-    optimizer = torch.optim.SGD(classifier.parameters(), args.lr, 0.9, weight_decay=args.wd)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, args.schedule)
-    tests = []
-    with SummaryWriter(subject.folder / f"recognition_{subject.name}") as writer:
-        for epoch in trange(1, args.epochs + 1, desc="linear layer", unit="epoch", disable=None):
-            loss = train_epoch(classifier, optimizer, features, classes, args.batch_size)
-            schedule.step()
-            if epoch % args.test_every == 0 or epoch == args.epochs:
-                tests.append(test(classifier, test_features, test_classes) | {"epoch": epoch})
-                writer.add_scalar("recognition/loss", loss.item(), epoch)
-                writer.add_scalar("recognition/top1", tests[-1]["top1"], epoch)
-                writer.add_scalar("recognition/top5", tests[-1]["top5"], epoch)
+    # ---- what is the same in all runs
+    if args.finetune:
+        learner = partial(finetuning, args, subject)
+    else:
+        features = encode(args, subject, "training"), encode(args, subject, "test")
+        learner = partial(linear_evaluation, args, subject, *features)
+        if args.save_features:
+            flat = (part.transpose(0, 1).flatten(1) for part in features)  # (n, S·2H)
+            evaluation.save_features(args.save_features, subject, *flat)
+
+    # ---- runs
+    runs = []
+    for seed in range(args.seed, args.seed + args.runs):
+        torch.manual_seed(seed)
+        classes = subject.store.label[subject.train]
+        labelled = few_labels(classes, seed, args.label_fraction, args.labels_per_class)
+        with SummaryWriter(subject.folder / name / f"seed{seed}") as writer:
+            tests = train_and_test(args, learner(labelled, seed), writer)
+        runs.append({"seed": seed, "labelled_clips": len(labelled), "tests": tests})
 
     # ---- results
-    last, best = tests[-1], max(tests, key=lambda result: result["top1"])
-    path = evaluation.write_results(
-        subject,
-        "recognition",
-        {
-            "top1": last["top1"],
-            "top5": last["top5"],
-            "best_top1": best["top1"],
-            "best_epoch": best["epoch"],
-            "seed": args.seed,
-            "tests": tests,
-        },
-    )
+    results = summary(runs)
+    chosen = ("late_fusion", "finetune", "label_fraction", "labels_per_class", "seed")
+    flags = {flag: getattr(args, flag) for flag in (*chosen, *LINEAR)}
+    path = evaluation.write_results(subject, "recognition", name, flags | results)
+    deviation = "" if len(runs) == 1 else f" ± {results['top1_std']:.2f} ({len(runs)} runs)"
     print(
         f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: "
-        f"top-1 {last['top1']:.2f} %, top-5 {last['top5']:.2f} % after {args.epochs} epochs; "
-        f"best top-1 of {len(tests)} tests {best['top1']:.2f} % (epoch {best['epoch']})\n"
-        f"written to {path}"
+        f"top-1 {results['top1']:.2f}{deviation} %, top-5 {results['top5']:.2f} % after "
+        f"{args.epochs} epochs; best top-1 of {len(results['tests'])} tests "
+        f"{results['best_top1']:.2f} % (epoch {results['best_epoch']})\nwritten to {path}"
     )
 
 
-def linear_classifier(feature_size: int, num_classes: int) -> nn.Linear:
-    """The layer that is trained: weights drawn with standard deviation 0.01, bias zero."""
-    layer = nn.Linear(feature_size, num_classes)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer
+def variant(args: argparse.Namespace) -> list[str]:
+    """What the results' name says of the mode."""
+    share, count = args.label_fraction, args.labels_per_class
+    return [
+        *(["late_fusion"] if args.late_fusion else []),
+        *(["finetune"] if args.finetune else []),
+        *([f"{100 * share:g}pct"] if share else []),
+        *([f"{count}perclass"] if count else []),
+    ]
 
 
-def train_epoch(
-    classifier: nn.Linear,
-    optimizer: torch.optim.Optimizer,
-    features: Tensor,
-    classes: Tensor,
-    batch_size: int,
-) -> Tensor:
-    """One pass over features (n, 2H) with classes (n,) in random order; returns the last loss."""
-    for batch in torch.randperm(len(features)).to(features.device).split(batch_size):
-        loss = F.cross_entropy(classifier(features[batch]), classes[batch])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return loss.detach()
+def encode(args: argparse.Namespace, subject: Subject, half: str) -> Tensor:
+    """Features (S, n, 2H) of the clips of one half, for each of S streams."""
+    rows = subject.train if half == "training" else subject.test
+    return torch.stack(
+        [
+            evaluation.extract_features(subject, rows, f"{half} clips, {'+'.join(names)}", names)
+            for names in args.streams
+        ]
+    )
+
+
+def train_and_test(
+    args: argparse.Namespace, learner: Learner, writer: SummaryWriter
+) -> list[dict[str, float]]:
+    """Train to the last epoch with a test now and then; returns the tests' results."""
+    schedule = torch.optim.lr_scheduler.MultiStepLR(learner.optimizer, args.schedule)
+    tests = []
+    for epoch in trange(1, args.epochs + 1, desc="training", unit="epoch", disable=None):
+        for inputs, classes in learner.train(epoch - 1):
+            scores = learner.model(inputs)  # (S, n, classes)
+            loss = sum(F.cross_entropy(stream, classes) for stream in scores)
+            learner.optimizer.zero_grad()
+            loss.backward()
+            learner.optimizer.step()
+        schedule.step()
+        if epoch % args.test_every == 0 or epoch == args.epochs:
+            if not loss.isfinite():
+                raise cli.UserError(f"the loss is {loss.item()} in epoch {epoch}; lower --lr")
+            tests.append({"epoch": epoch} | accuracy(*predict(learner)))
+            writer.add_scalar("recognition/loss", loss.item(), epoch)
+            writer.add_scalar("recognition/top1", tests[-1]["top1"], epoch)
+            writer.add_scalar("recognition/top5", tests[-1]["top5"], epoch)
+    return tests
 
 
 @torch.inference_mode()
-def test(classifier: nn.Linear, features: Tensor, classes: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, in percent, on features (n, 2H) with classes (n,)."""
-    best = classifier(features).topk(min(5, classifier.out_features)).indices  # (n, 5)
-    right = best == classes[:, None]
-    return {
-        "top1": 100 * right[:, 0].float().mean().item(),
-        "top5": 100 * right.any(1).float().mean().item(),
-    }
+def predict(learner: Learner) -> tuple[Tensor, Tensor]:
+    """Scores (n, classes) of all test clips, added over the streams, and their classes (n,)."""
+    parts = [(learner.model(inputs).sum(0), classes) for inputs, classes in learner.test()]
+    scores, classes = zip(*parts, strict=True)
+    return torch.cat(scores), torch.cat(classes)
 
 
 if __name__ == "__main__":

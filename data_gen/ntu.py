@@ -1,7 +1,7 @@
-"""Facts of NTU RGB+D 60 and 120: data sets, protocols, training splits, action names.
+"""Facts of the data sets: protocols, training splits, action names.
 
 Sources: Shahroudy et al., CVPR 2016 (NTU RGB+D 60); Liu et al., TPAMI 2019 (NTU RGB+D 120);
-https://github.com/shahroudy/NTURGB-D.
+https://github.com/shahroudy/NTURGB-D; Liu et al., 2017 (PKU-MMD, arXiv 1703.07475).
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Dataset(NamedTuple):
     name: str
     num_classes: int
     max_setup: int  # the data set holds the clips of setups 1 to max_setup
-    protocols: dict[str, tuple[int, int]]  # official numbers of (training, test) clips
+    protocols: dict[str, tuple[int, int] | None]  # official numbers of (training, test) clips
 
     @property
     def num_clips(self) -> int:
@@ -23,7 +23,7 @@ class Dataset(NamedTuple):
         return sum(next(iter(self.protocols.values())))
 
 
-DATASETS = {
+DATASETS = {  # NTU RGB+D
     "ntu60": Dataset(
         "ntu60", 60, 17, {"cross_subject": (40_091, 16_487), "cross_view": (37_646, 18_932)}
     ),
@@ -31,6 +31,13 @@ DATASETS = {
         "ntu120", 120, 32, {"cross_subject": (63_026, 50_919), "cross_setup": (54_468, 59_477)}
     ),
 }
+# PKU-MMD: which clips train is no rule but a list, kept as columns of the store. Phase II uses 41
+# of the 51 class numbers.
+PKU = {
+    name: Dataset(name, 51, 0, {"cross_subject": None, "cross_view": None})
+    for name in ("pkummd1", "pkummd2")
+}
+ALL_DATASETS = DATASETS | PKU
 PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")
 
 # NTU-60 trains on the 20 of them up to 40: those that took part in its recordings.
@@ -47,15 +54,18 @@ def train_mask(protocol: str, dataset: str, *, setup, camera, subject) -> np.nda
     """Which clips of a data set train under a protocol; the others test.
 
     setup, camera, subject: (N,) integers, columns of samples.csv. Returns (N,) bool.
-    Raises ValueError for an unknown data set, and for a protocol that the data set does not have.
+    Raises ValueError for an unknown data set, for a protocol that the data set does not have, and
+    for a data set whose split follows no rule.
     """
-    if dataset not in DATASETS:
-        raise ValueError(f"data set {dataset!r} is unknown; there are {', '.join(DATASETS)}")
-    protocols = DATASETS[dataset].protocols
+    if dataset not in ALL_DATASETS:
+        raise ValueError(f"data set {dataset!r} is unknown; there are {', '.join(ALL_DATASETS)}")
+    protocols = ALL_DATASETS[dataset].protocols
     if protocol not in protocols:
         raise ValueError(
             f"{dataset} has no protocol {protocol!r}; it has {' and '.join(protocols)}"
         )
+    if dataset in PKU:
+        raise ValueError(f"{dataset} is split by lists, so its store needs a column {protocol}")
     if protocol == "cross_view":
         return np.isin(camera, TRAIN_CAMERAS)
     if protocol == "cross_setup":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.ntu import DATASETS, train_mask
+from data_gen.ntu import ALL_DATASETS, PKU, PROTOCOLS, train_mask
 
 COLUMNS = ("setup", "camera", "subject", "replication", "action", "start", "frames")
 FRAME_SHAPE = (2, 25, 3)  # (M, V, C) = bodies, joints, xyz
@@ -23,7 +23,8 @@ class Store:
 
     joints: (F, M, V, C) float32 in metres, mapped from disk; the clips' frames without padding.
     names: N strings, sorted. The other columns: (N,) int64, `start` and `frames` in frames,
-    `action` from 1 as in the file names. fingerprint: SHA-256 of samples.csv.
+    `action` from 1 as in the file names. fingerprint: SHA-256 of samples.csv. listed: for each
+    protocol that is a column of samples.csv instead of a rule, which clips train, (N,) bool.
     """
 
     dataset: str
@@ -38,6 +39,7 @@ class Store:
     start: np.ndarray
     frames: np.ndarray
     fingerprint: str
+    listed: dict[str, np.ndarray]
 
     @property
     def label(self) -> np.ndarray:
@@ -47,21 +49,17 @@ class Store:
     @property
     def num_classes(self) -> int:
         """The data set's number of classes, or more where the store holds more."""
-        return max(DATASETS[self.dataset].num_classes, int(self.action.max()))
+        return max(ALL_DATASETS[self.dataset].num_classes, int(self.action.max()))
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """Row numbers of the training and of the test clips under a protocol.
 
         Raises StoreError where the data set has no such protocol or one half is empty.
         """
+        columns = {"setup": self.setup, "camera": self.camera, "subject": self.subject}
         try:
-            train = train_mask(
-                protocol,
-                self.dataset,
-                setup=self.setup,
-                camera=self.camera,
-                subject=self.subject,
-            )
+            train = self.listed.get(protocol)
+            train = train_mask(protocol, self.dataset, **columns) if train is None else train
         except ValueError as error:
             raise StoreError(str(error)) from None
         if train.all() or not train.any():
@@ -76,18 +74,19 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     Raises StoreError, naming the file and what is wrong with it, where a file is missing or the
     two files disagree.
     """
-    if dataset not in DATASETS:
-        raise StoreError(f"data set {dataset!r} is unknown; there are {', '.join(DATASETS)}")
+    if dataset not in ALL_DATASETS:
+        raise StoreError(f"data set {dataset!r} is unknown; there are {', '.join(ALL_DATASETS)}")
     folder = Path(data_root) / dataset
     for name in ("joints.npy", "samples.csv"):
         if not (folder / name).is_file():
             raise StoreError(
                 f"{folder / name} is missing; prepare the data with "
-                f"`python data_gen/ntu_gendata.py --dataset {dataset}`, or name another --data-root"
+                f"`python data_gen/{'pku' if dataset in PKU else 'ntu'}_gendata.py "
+                f"--dataset {dataset}`, or name another --data-root"
             )
     joints = _map_joints(folder / "joints.npy")
     text = (folder / "samples.csv").read_bytes()
-    names, columns = _read_samples(folder / "samples.csv", text)
+    names, columns, listed = _read_samples(folder / "samples.csv", text)
     end = columns["start"] + columns["frames"]
     if (columns["start"][1:] != end[:-1]).any() or columns["start"][0] != 0:
         row = 0 if columns["start"][0] else int(np.argmax(columns["start"][1:] != end[:-1])) + 1
@@ -99,7 +98,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
             folder, f"samples.csv counts {end[-1]} frames, joints.npy holds {len(joints)}"
         )
     fingerprint = hashlib.sha256(text).hexdigest()
-    return Store(dataset, folder, joints, names, **columns, fingerprint=fingerprint)
+    return Store(dataset, folder, joints, names, **columns, fingerprint=fingerprint, listed=listed)
 
 
 def _damaged(path: Path, why: str) -> StoreError:
@@ -129,7 +128,8 @@ def _map_joints(path: Path) -> np.ndarray:
     return np.memmap(path, np.float32, "c", offset, shape)
 
 
-def _read_samples(path: Path, text: bytes) -> tuple[list[str], dict[str, np.ndarray]]:
+def _read_samples(path: Path, text: bytes) -> tuple[list[str], dict, dict]:
+    # Names, columns by name, and which clips train by protocol.
     try:
         reader = csv.reader(text.decode().splitlines(), strict=True)
         header = next(reader, [])
@@ -146,13 +146,16 @@ def _read_samples(path: Path, text: bytes) -> tuple[list[str], dict[str, np.ndar
             raise _damaged(path, f"line {line}: {len(row)} values, the header has {len(header)}")
     by_column = dict(zip(header, zip(*rows, strict=True), strict=True))
     columns = {column: _integers(path, column, by_column[column]) for column in COLUMNS}
-    return list(by_column["name"]), columns
+    listed = {p: _integers(path, p, by_column[p]) == 1 for p in PROTOCOLS if p in by_column}
+    return list(by_column["name"]), columns, listed
 
 
 def _integers(path: Path, column: str, values: tuple[str, ...]) -> np.ndarray:
-    least = 0 if column == "start" else 1
+    least = 0 if column in ("start", *PROTOCOLS) else 1
+    most = 1 if column in PROTOCOLS else 10**15
     for line, value in enumerate(values, start=2):
         # Digits alone: no sign, no underscore, no number too long for an int64.
-        if not (value.isascii() and value.isdigit() and len(value) <= 15 and int(value) >= least):
+        digits = value.isascii() and value.isdigit() and len(value) <= 15
+        if not (digits and least <= int(value) <= most):
             raise _damaged(path, f"line {line}: {column} is {value[:20]!r}")
     return np.array(values, dtype=np.int64)

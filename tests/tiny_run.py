@@ -1,0 +1,41 @@
+"""The folder of a pre-training run, for tests: a checkpoint with weights drawn by a seed."""
+
+from pathlib import Path
+
+import torch
+
+from net.umurl import UmURL
+from tools import checkpoint
+
+SIZES = {"hidden_size": 16, "num_head": 2, "num_layer": 1, "projector_width": 24}
+
+
+def write_run(
+    folder: str | Path,
+    data_root: str | Path = "data",
+    *,
+    dataset: str = "ntu60",
+    protocol: str = "cross_subject",
+    seed: int = 0,
+    model: UmURL | None = None,
+    **sizes: int,
+) -> Path:
+    """Write a checkpoint as pretrain.py does after its last epoch; returns its folder."""
+    sizes = SIZES | sizes
+    torch.manual_seed(seed)
+    model = model or UmURL(*sizes.values())
+    settings = {"data_root": str(data_root), "pre_dataset": dataset, "protocol": protocol}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {
+        "settings": settings | sizes | {"epochs": 3, "seed": seed},
+        "data": {},
+        "metrics": {},
+        "epoch": 3,
+        "step": 0,
+        "model": model.state_dict(),
+        "optimizer": torch.optim.Adam(model.parameters()).state_dict(),
+        "scaler": {},
+    }
+    checkpoint.save(folder, parts)
+    return folder
