@@ -1,0 +1,88 @@
+"""The encoder: one pass for any set of views, the published position encoding."""
+
+import numpy as np
+import pytest
+import torch
+
+from net.encoder import Encoder, TokenStream, sinusoid
+from net.modalities import MODALITIES, derive
+from tests.golden_files import load
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return Encoder(hidden_size=16, num_head=2, num_layer=2).eval()
+
+
+@pytest.fixture(scope="module")
+def views():
+    return torch.randn(4, 3, 64, 2, 25, 3, generator=torch.Generator().manual_seed(1))
+
+
+def test_position_encoding_is_the_published_one():
+    for name, width in (("model_small", 16), ("model_deep", 12)):
+        published = load(name)["state/backbone.ma_encoder.pe.pe"][0]
+        np.testing.assert_allclose(sinusoid(200, width), published, atol=1e-6)
+    assert sinusoid(10, 7).shape == (10, 7)  # an odd width has one sine more
+
+
+@torch.no_grad()
+def test_one_pass_over_views_equals_one_pass_each(encoder, views):
+    inputs = [
+        derive(views[0], ("joint",)),
+        derive(views[1], ("bone",)),
+        derive(views[2][:1], ("motion",)),  # views may differ in their number of clips
+        derive(views[3]),
+        derive(views[3], ("motion", "joint")),
+    ]
+    together = encoder(*inputs)
+    assert together.shape == (3 + 3 + 1 + 3 + 3, encoder.feature_size)
+    torch.testing.assert_close(together, torch.cat([encoder(view) for view in inputs]))
+
+
+@torch.no_grad()
+def test_clips_do_not_see_each_other(encoder, views):
+    whole = encoder(derive(views[3]))
+    torch.testing.assert_close(encoder(derive(views[3][1:2])), whole[1:2])
+    assert encoder(derive(views[3][:0])).shape == (0, encoder.feature_size)
+
+
+@torch.no_grad()
+def test_one_modality_skips_the_fusion_and_several_are_averaged(encoder, views):
+    def without_fusion(modalities):
+        stream: TokenStream = encoder.temporal
+        kept = stream.fusion.weight.clone()
+        try:
+            stream.fusion.weight.zero_()
+            return encoder(derive(views[0], modalities))[:, : encoder.feature_size // 2]
+        finally:
+            stream.fusion.weight.copy_(kept)
+
+    half = encoder.feature_size // 2
+    for modality in MODALITIES:
+        alone = encoder(derive(views[0], (modality,)))[:, :half]
+        assert torch.equal(without_fusion((modality,)), alone)
+    fused = encoder(derive(views[0]))[:, :half]
+    assert not torch.allclose(without_fusion(MODALITIES), fused)
+    # The order in which modalities are given does not matter, their number does.
+    swapped = encoder(derive(views[0], MODALITIES[::-1]))[:, :half]
+    torch.testing.assert_close(swapped, fused)
+    assert not torch.allclose(encoder(derive(views[0], MODALITIES[:2]))[:, :half], fused)
+
+
+@torch.no_grad()
+def test_time_has_an_order_and_space_has_none(encoder, views):
+    half = encoder.feature_size // 2
+    forward, backward = derive(views[0], ("joint",)), derive(views[0].flip(1), ("joint",))
+    assert not torch.allclose(encoder(forward)[:, :half], encoder(backward)[:, :half], atol=1e-4)
+    # Two bodies in another order are the same spatial tokens in another order.
+    swapped = derive(views[0].flip(2), ("joint",))
+    torch.testing.assert_close(encoder(forward)[:, half:], encoder(swapped)[:, half:])
+
+
+def test_sizes_are_the_published_ones():
+    with torch.device("meta"):
+        encoder = Encoder()
+    assert encoder.feature_size == 2048
+    assert round(sum(p.numel() for p in encoder.parameters()) / 1e6, 2) == 22.07

@@ -1,0 +1,81 @@
+"""The losses against the published figures, the textbook formulas and the plain reading."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from net.losses import covariance_term, regulariser, umurl_loss, variance_term
+from tests.golden_files import load
+from tests.literal import model as literal
+
+
+@pytest.mark.parametrize("name", ["loss_small", "loss_wide"])
+def test_terms_and_gradients_match_the_published_ones(name):
+    golden = load(name)
+    z = torch.from_numpy(np.stack([golden[f"z{i}"] for i in range(6)])).requires_grad_()
+    terms = umurl_loss(z[:3], z[3:])
+    terms["total"].backward()
+    for term in ("intra", "inter", "total"):
+        np.testing.assert_allclose(terms[term].item(), golden[term], rtol=1e-4)
+    regulated = (terms["variance"] + terms["covariance"]).item()
+    np.testing.assert_allclose(regulated, golden["vc"].sum(), rtol=1e-4)
+    np.testing.assert_allclose(sum(regulariser(z.detach())), golden["vc"], rtol=1e-4)
+    for i in range(6):
+        np.testing.assert_allclose(z.grad[i], golden[f"grad{i}"], rtol=1e-4, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(n=st.integers(2, 40), width=st.integers(2, 40), seed=st.integers(0, 2**16))
+def test_covariance_by_the_smaller_matrix_is_that_of_torch(n, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(n, width, generator=generator, dtype=torch.float64) + 3
+    z.requires_grad_()
+    full = torch.cov(z.T, correction=1)
+    expected = (full.square().sum() - full.diagonal().square().sum()) / width
+    torch.testing.assert_close(covariance_term(z), expected)
+    ours, theirs = (torch.autograd.grad(f, z)[0] for f in (covariance_term(z), expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+@settings(deadline=None, max_examples=20)
+@given(n=st.integers(2, 30), width=st.integers(2, 30), seed=st.integers(0, 2**16))
+def test_loss_is_that_of_the_plain_reading(n, width, seed):
+    z = torch.randn(6, n, width, generator=torch.Generator().manual_seed(seed)) * 0.7
+    z.requires_grad_()
+    terms = umurl_loss(z[:3], z[3:])
+    intra, inter, reg, total = literal.umurl_loss(*z)
+    torch.testing.assert_close(terms["intra"], intra)
+    torch.testing.assert_close(terms["inter"], inter)
+    torch.testing.assert_close(terms["variance"] + terms["covariance"], reg)
+    torch.testing.assert_close(terms["total"], total)
+    ours, theirs = (torch.autograd.grad(t, z)[0] for t in (terms["total"], total))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_terms_that_are_known_without_a_formula():
+    spread = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) * 10
+    assert variance_term(spread) == 0  # wide enough: no push
+    collapsed = torch.ones(8, 6)
+    assert variance_term(collapsed).item() == pytest.approx(0.99)  # 1 − √1e-4
+    assert covariance_term(collapsed) == 0
+    same = torch.randn(3, 16, 6, generator=torch.Generator().manual_seed(0))
+    same[1:] = same[0]
+    terms = umurl_loss(same, same)
+    assert terms["intra"] == 0
+    assert terms["inter"].item() == pytest.approx(0, abs=1e-12)
+    copied = torch.randn(64, 1, generator=torch.Generator().manual_seed(0)).expand(64, 5)
+    assert covariance_term(copied).item() == pytest.approx(
+        20 * copied[:, 0].var().item() ** 2 / 5, rel=1e-4
+    )
+
+
+def test_loss_is_computed_in_single_precision_under_autocast():
+    z = torch.randn(6, 16, 64, generator=torch.Generator().manual_seed(0))
+    expected = umurl_loss(z[:3], z[3:])
+    with torch.autocast("cpu", torch.bfloat16):
+        got = umurl_loss(z[:3], z[3:])
+    assert all(torch.equal(got[term], expected[term]) for term in expected)
+    half = z.bfloat16()
+    assert umurl_loss(half[:3], half[3:])["total"].dtype == torch.float32
