@@ -10,13 +10,14 @@ labels or a few, and with one stream of features or one a modality, whose scores
 import argparse
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import trange
 
-from tools import cli, evaluation
+from tools import cli, confusion, evaluation
 from tools.evaluation import Subject
 from tools.learners import Learner, finetuning, linear_evaluation
 from tools.recognition import accuracy, few_labels, fraction, summary
@@ -88,13 +89,14 @@ def main() -> None:
             evaluation.save_features(args.save_features, subject, *flat)
 
     # ---- runs
-    runs = []
+    runs, taken = [], []
     for seed in range(args.seed, args.seed + args.runs):
         torch.manual_seed(seed)
         classes = subject.store.label[subject.train]
         labelled = few_labels(classes, seed, args.label_fraction, args.labels_per_class)
         with SummaryWriter(subject.folder / name / f"seed{seed}") as writer:
-            tests = train_and_test(args, learner(labelled, seed), writer)
+            tests, predicted = train_and_test(args, learner(labelled, seed), writer)
+        taken.append(predicted)
         runs.append({"seed": seed, "labelled_clips": len(labelled), "tests": tests})
 
     # ---- results
@@ -102,6 +104,9 @@ def main() -> None:
     chosen = ("late_fusion", "finetune", "label_fraction", "labels_per_class", "seed")
     flags = {flag: getattr(args, flag) for flag in (*chosen, *LINEAR)}
     path = evaluation.write_results(subject, "recognition", name, flags | results)
+    classes = np.tile(subject.store.label[subject.test], len(taken))
+    found = confusion.confusion(subject.store.dataset, classes, torch.cat(taken).cpu())
+    confusion.write(found, path, subject.folder / name)
     deviation = "" if len(runs) == 1 else f" ± {results['top1_std']:.2f} ({len(runs)} runs)"
     print(
         f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: "
@@ -135,8 +140,11 @@ def encode(args: argparse.Namespace, subject: Subject, half: str) -> Tensor:
 
 def train_and_test(
     args: argparse.Namespace, learner: Learner, writer: SummaryWriter
-) -> list[dict[str, float]]:
-    """Train to the last epoch with a test now and then; returns the tests' results."""
+) -> tuple[list[dict[str, float]], Tensor]:
+    """Train to the last epoch with a test now and then.
+
+    Returns the tests' results, and the classes (n,) that the last one took the test clips for.
+    """
     schedule = torch.optim.lr_scheduler.MultiStepLR(learner.optimizer, args.schedule)
     tests = []
     for epoch in trange(1, args.epochs + 1, desc="training", unit="epoch", disable=None):
@@ -150,11 +158,12 @@ def train_and_test(
         if epoch % args.test_every == 0 or epoch == args.epochs:
             if not loss.isfinite():
                 raise cli.UserError(f"the loss is {loss.item()} in epoch {epoch}; lower --lr")
-            tests.append({"epoch": epoch} | accuracy(*predict(learner)))
+            scores, classes = predict(learner)
+            tests.append({"epoch": epoch} | accuracy(scores, classes))
             writer.add_scalar("recognition/loss", loss.item(), epoch)
             writer.add_scalar("recognition/top1", tests[-1]["top1"], epoch)
             writer.add_scalar("recognition/top5", tests[-1]["top5"], epoch)
-    return tests
+    return tests, scores.argmax(1)
 
 
 @torch.inference_mode()
