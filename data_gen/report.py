@@ -31,17 +31,17 @@ class LeftOut:
         self.malformed.append(reason)
 
     def print(self):
-        """One line a group, and one a file where no list names them."""
-        for what, names, listed in (
-            ("in the list of missing samples", self.missing, False),
-            ("of setups that the data set does not have", self.other_setup, False),
-            ("without any body", self.bodiless, True),
-            ("malformed", self.malformed, True),
+        """One line a group, then its files; of whole setups that belong elsewhere the number."""
+        for what, names, a_line in (
+            ("of setups that the data set does not have", self.other_setup, 0),
+            ("in the list of missing samples", self.missing, 4),
+            ("without any body", self.bodiless, 4),
+            ("malformed", self.malformed, 1),
         ):
             if names:
                 print(f"left out, {what}: {len(names)}")
-            if listed:
-                print(*(f"  {name}\n" for name in names), sep="", end="")
+            for i in range(0, len(names) if a_line else 0, a_line or 1):
+                print("  " + " ".join(names[i : i + a_line]))
 
 
 def warn(text: str):

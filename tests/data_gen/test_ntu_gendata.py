@@ -203,6 +203,7 @@ def test_every_file_left_out_is_named_with_its_reason(prepare, tmp_path):
     assert (code, err) == (0, "")
     assert list(read_store(tmp_path / "out" / "ntu60")) == ["S002C001P001R001A006", OLD[1]]
     lines = out.split("\n")
+    assert lines.pop(1) == f"  {OLD[0]}"
     assert lines[:4] == [
         "left out, in the list of missing samples: 1",
         "left out, without any body: 1",
