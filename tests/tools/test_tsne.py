@@ -1,0 +1,100 @@
+"""t-SNE pictures: seeded, one colour a class in all panels, figures as defined."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from data_gen.ntu import ACTION_NAMES
+from feeder.store import open_store
+from tests.runs import call
+from tests.tiny_run import write_run
+from tools import evaluation, tsne
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, data_root):
+    folder = tmp_path_factory.mktemp("runs")
+    return [write_run(folder / name, data_root, seed=i) for i, name in enumerate("ab")]
+
+
+def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
+    flags = ("--checkpoint", runs[0], "--checkpoint", runs[1], "--classes", 3, "--seed", 5)
+    for name in ("one", "two"):
+        done = call(tsne.main, *flags, "--out", tmp_path / name)
+        assert done.code == 0 and str(tmp_path / name) in done.out, done.err
+    for suffix in (".json", ".svg", ".png"):
+        one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
+        assert one == two, suffix
+
+    found = json.loads((tmp_path / "one.json").read_text())
+    store = open_store(data_root, "ntu60")
+    _, test = store.split("cross_subject")
+    rows = [store.names.index(name) for name in found["clips"]]
+    assert set(rows) <= set(test)
+    classes = store.label[rows]
+    assert [found["classes"][i] for i in found["labels"]] == [ACTION_NAMES[c] for c in classes]
+    assert len(found["classes"]) == 3 and len(rows) == np.isin(store.label[test], classes).sum()
+    for panel, run in zip(found["panels"], runs, strict=True):
+        assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)
+        encoder = evaluation.load_encoder(run)
+        starts = zip(store.start[rows], store.frames[rows], strict=True)
+        clips = [store.joints[start : start + frames] for start, frames in starts]
+        features = torch.stack([evaluation.encode_clip(encoder, np.array(c)) for c in clips])
+        score = silhouette_score(features.numpy(), classes, metric="cosine")
+        assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
+        alone = []
+        for i in range(len(rows)):
+            others = np.arange(len(rows)) != i
+            voter = KNeighborsClassifier(1, metric="cosine")
+            voter.fit(features[others].numpy(), classes[others])
+            alone.append(voter.predict(features[i : i + 1].numpy())[0] == classes[i])
+        assert panel["knn"] == pytest.approx(100 * np.mean(alone))
+        svg = (tmp_path / "one.svg").read_text()
+        assert f"1-NN {panel['knn']:.1f} %, silhouette {panel['silhouette']:.2f}" in svg
+        assert all(name in svg for name in found["classes"])
+
+
+def test_a_class_has_one_colour_in_both_panels():
+    rng = np.random.default_rng(0)
+    panels = [tsne.Panel(name, 50.0, 0.1, rng.normal(size=(6, 2))) for name in "ab"]
+    of = np.array([0, 1, 2, 0, 1, 2])
+    first, second = tsne.draw(panels, of, ["x", "y", "z"]).axes
+    colours = [[to_hex(c.get_facecolor()[0]) for c in axes.collections] for axes in (first, second)]
+    assert colours[0] == colours[1] and len(set(colours[0])) == 3
+    for axes, panel in zip((first, second), panels, strict=True):
+        for k, drawn in enumerate(axes.collections):
+            assert np.allclose(drawn.get_offsets(), panel.points[of == k])
+    assert len(tsne.palette(7)) >= 7 and len(tsne.palette(60)) == 60
+
+
+def test_the_classes_are_those_of_the_seed():
+    label = np.repeat(np.arange(20), 3)
+    test = np.arange(1, 60)
+    chosen = [set(tsne.draw_clips(label, test, 4, seed)[1]) for seed in (0, 0, 1, 2)]
+    assert chosen[0] == chosen[1] and len(set(map(frozenset, chosen))) > 1
+    rows, classes = tsne.draw_clips(label, test, 20, 0)
+    assert (rows == test).all() and (classes == label[test]).all()
+
+
+def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
+    done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
+    assert done.code == 1 and done.err.strip() == (
+        "error: --classes 9 is more than the 4 of the test clips"
+    )
+    assert call(tsne.main, *["--checkpoint", runs[0]] * 3).code == 2
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(tsne.cli.UserError, match="too few"):
+        tsne.draw_clips(np.array([0, 1]), np.array([0, 1]), 2, 0)
+
+
+def test_a_run_of_the_baseline_is_called_so():
+    subject = SimpleNamespace(source="r/checkpoint_0451.pt", folder=SimpleNamespace(name="r"))
+    for settings, name in (({}, "UmURL"), ({"method": "baseline"}, "simple baseline")):
+        subject.settings = settings
+        assert tsne.describe(subject) == f"{name}, r, 451 epochs"
