@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from data_gen.ntu import ALL_DATASETS, PKU, PROTOCOLS, train_mask
 
 COLUMNS = ("setup", "camera", "subject", "replication", "action", "start", "frames")
 FRAME_SHAPE = (2, 25, 3)  # (M, V, C) = bodies, joints, xyz
+_HEADER = re.compile(
+    r"\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,15}), 2, 25, 3\), \} *\n",
+    re.ASCII,
+)
 
 
 class StoreError(ValueError):
@@ -106,26 +112,23 @@ def _damaged(path: Path, why: str) -> StoreError:
 
 
 def _map_joints(path: Path) -> np.ndarray:
-    # The header is read and held against the file's size before anything is mapped, so that a
-    # damaged one can neither ask for an absurd mapping nor fail later, in the middle of a run.
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran_order, dtype = read_header(file)
-            offset = file.tell()
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, OverflowError) as error:
-        raise _damaged(path, f"not a whole .npy file ({error})") from None
-    if fortran_order or dtype != np.float32 or len(shape) != 4 or shape[1:] != FRAME_SHAPE:
-        raise _damaged(path, f"expected float32 (F, 2, 25, 3), the header says {dtype} {shape}")
-    size, announced = path.stat().st_size, offset + 4 * shape[0] * 150
-    if shape[0] < 1 or size != announced:
+    # Of all that a .npy file can say only what numpy.save says of a store's array is taken. It is
+    # held against the file's size before anything is mapped, so that a damaged header can neither
+    # ask for an absurd mapping nor fail later, in the middle of a run.
+    with path.open("rb") as file:
+        start = file.read(10)  # magic, version, length of the header
+        header = file.read(int.from_bytes(start[8:], "little")).decode("latin-1")
+    if start[:8] != b"\x93NUMPY\x01\x00" or not header.endswith("\n"):
+        raise _damaged(path, "not a whole .npy file")
+    said = _HEADER.fullmatch(header)
+    if not said:
+        raise _damaged(path, f"expected float32 (F, 2, 25, 3), the header says {header[:80]!r}")
+    offset, frames = len(start) + len(header), int(said[1])
+    size, announced = path.stat().st_size, offset + frames * 4 * math.prod(FRAME_SHAPE)
+    if frames < 1 or size != announced:
         raise _damaged(path, f"the header announces {announced} bytes, the file has {size}")
     # Copy-on-write, since torch takes no array that it could not write to; nobody writes.
-    return np.memmap(path, np.float32, "c", offset, shape)
+    return np.memmap(path, np.float32, "c", offset, (frames, *FRAME_SHAPE))
 
 
 def _read_samples(path: Path, text: bytes) -> tuple[list[str], dict, dict]:

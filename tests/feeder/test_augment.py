@@ -1,0 +1,268 @@
+"""Views: parity from the written-down draws, and how the draws are distributed."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeder.augment import (
+    CORRUPTED_JOINTS,
+    DRAWS,
+    JOINTS,
+    Augmentation,
+    augment,
+    augmentation,
+    corruption,
+    resize,
+    shear,
+    transform,
+)
+from tests.golden_files import load, ours
+from tests.literal import input as literal
+
+GOLDEN = load("augment")
+CASES = sorted({key.split("/")[0] for key in GOLDEN})
+
+
+def uniform(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, DRAWS, generator=torch.Generator().manual_seed(seed))
+
+
+def of_length(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Starts and lengths of clips that lie one after another."""
+    length = torch.tensor(lengths)
+    return length.cumsum(0) - length, length
+
+
+# ---- parity
+
+
+def golden_matrix(case: str) -> torch.Tensor:
+    """The matrices (1, V, C, C) of what a reference case writes down."""
+    kind, joints = str(GOLDEN[f"{case}/kind"]), torch.zeros(1, JOINTS, dtype=torch.bool)
+    joints[0, GOLDEN.get(f"{case}/joints", [])] = True
+    values = torch.from_numpy(GOLDEN[f"{case}/matrix"]).float() if kind != "zero_joints" else None
+    if kind == "shear":
+        return shear(values[None])
+    return corruption(joints, torch.zeros(1, 3, 3) if values is None else values[None])
+
+
+def test_views_from_the_written_draws_match_the_published_ones():
+    # All reference clips packed into one store, all cases as one batch.
+    clips = [ours(GOLDEN[f"{case}/clip"]) for case in CASES]
+    start, length = of_length(*map(len, clips))
+    crops = torch.tensor(np.stack([GOLDEN[f"{case}/crop_start_length"] for case in CASES]))
+    matrix = torch.cat([golden_matrix(case) for case in CASES])
+    frames = torch.cat(clips)
+    cropped = resize(frames, start + crops[:, 0], crops[:, 1])
+    augmented = augment(frames, Augmentation(start + crops[:, 0], crops[:, 1], matrix))
+    evaluated = resize(frames, start, length)
+    for i, case in enumerate(CASES):
+        for view, name in (
+            (cropped, "cropped"),
+            (augmented, "augmented"),
+            (evaluated, "eval_clip"),
+        ):
+            published = ours(GOLDEN[f"{case}/{name}"])
+            np.testing.assert_allclose(view[i], published, rtol=1e-5, atol=1e-6, err_msg=case)
+    assert {str(GOLDEN[f"{case}/kind"]) for case in CASES} == {
+        "shear",
+        "transform_joints",
+        "zero_joints",
+    }
+
+
+# ---- resize
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 400), min_size=1, max_size=4),
+    size=st.integers(1, 130),
+    data=st.data(),
+)
+def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data):
+    start, length = of_length(*lengths)
+    frames = torch.randn(int(length.sum()), 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    cropped = torch.tensor([data.draw(st.integers(1, n)) for n in lengths])
+    begin = torch.tensor([data.draw(st.integers(0, int(r))) for r in length - cropped])
+    views = resize(frames, start + begin, cropped, size)
+    for i in range(len(lengths)):
+        a = int(start[i] + begin[i])
+        crop = frames[a : a + int(cropped[i])].flatten(1).T[None]  # (1, C, T)
+        expected = F.interpolate(crop, size=size, mode="linear", align_corners=False)[0].T
+        torch.testing.assert_close(views[i].flatten(1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_of_64_frames_stays_as_it_is_and_one_of_one_frame_is_held():
+    frames = torch.randn(65, 2, 25, 3)
+    views = resize(frames, *of_length(64, 1))
+    assert torch.equal(views[0], frames[:64])
+    assert torch.equal(views[1], frames[64:].expand(64, 2, 25, 3))
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=5), seed=st.integers(0, 2**16))
+def test_nothing_outside_the_clips_is_read(lengths, seed):
+    # Every second clip is poisoned; the others' views stay finite.
+    start, length = of_length(*[n for n in lengths for _ in range(2)])
+    frames = torch.full((int(length.sum()), 2, 25, 3), torch.nan)
+    for a, n in zip(start[::2].tolist(), length[::2].tolist(), strict=True):
+        frames[a : a + n] = 1
+    edge = uniform(2 * len(lengths), seed)
+    edge[len(lengths) :] = 1 - 2**-24  # the greatest value that is drawn
+    both = (start[::2].repeat(2), length[::2].repeat(2))
+    assert augment(frames, augmentation(edge, *both)).isfinite().all()
+    assert resize(frames, start[::2], length[::2]).isfinite().all()
+
+
+# ---- draws
+
+
+def crops(uniform: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """First frames and lengths of the crops of clips of some length."""
+    n = len(uniform)
+    chosen = augmentation(uniform, torch.zeros(n, dtype=torch.long), torch.full((n,), frames))
+    return chosen.start, chosen.length
+
+
+@pytest.mark.parametrize("frames", [1, 30, 63, 64, 65, 100, 200, 300, 5000])
+def test_crops_are_in_range_and_uniform(frames):
+    start, length = crops(uniform(20_000), frames)
+    assert length.min() >= min(64, frames)
+    assert length.max() <= frames
+    assert start.min() == 0
+    assert (start + length <= frames).all()
+    if frames <= 64:
+        assert (length == frames).all()
+        return
+    # Scales are U[0.1, 1], cut below at 64 frames.
+    shortest = max((65 / frames - 0.1) / 0.9, 0)
+    assert (length == 64).float().mean() == pytest.approx(shortest, abs=0.015)
+    above = length[length > 64].float()
+    if frames >= 200:
+        middle = (max(65, 0.1 * frames) + frames) / 2
+        assert above.mean() == pytest.approx(middle, rel=0.015)
+        assert above.max() >= 0.995 * frames - 1
+    # Starts are uniform over those that are possible: the share of the way is.
+    room = (frames - length).clamp(min=1)
+    share = (start + 0.5) / (room + 1)
+    histogram = torch.histc(share[frames - length >= 20].float(), 10, 0, 1)
+    if histogram.sum() > 5000:
+        assert (histogram / histogram.sum()).sub(0.1).abs().max() < 0.02
+
+
+def test_crops_are_those_of_the_plain_reading():
+    rng = np.random.default_rng(0)
+    for frames in (70, 150, 299):
+        plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
+        start, length = crops(uniform(20_000), frames)
+        for ours_, theirs in ((start, plain[:, 0]), (length, plain[:, 1])):
+            quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+            np.testing.assert_allclose(
+                np.quantile(ours_.numpy(), quantiles),
+                np.quantile(theirs, quantiles),
+                atol=0.04 * frames,
+            )
+
+
+def kinds(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Which of N augmentations shear, which zero, and which joints each changes (N, V)."""
+    changed = (matrix != torch.eye(3)).flatten(2).any(2)
+    return changed.all(1), (matrix == 0).flatten(2).all(2).any(1), changed
+
+
+def test_half_shear_a_quarter_zero_and_fifteen_joints_are_corrupted():
+    n = 20_000
+    chosen = augmentation(uniform(n), *of_length(*[64] * n))
+    sheared, zeroed, changed = kinds(chosen.matrix)
+    assert sheared.float().mean() == pytest.approx(0.5, abs=0.015)
+    assert zeroed.float().mean() == pytest.approx(0.25, abs=0.012)
+    assert not (sheared & zeroed).any()
+    corrupted = changed[~sheared]
+    assert (corrupted.sum(1) == CORRUPTED_JOINTS).all()
+    # Every joint is as likely as every other, and so is every pair.
+    share = corrupted.float().mean(0)
+    assert share.sub(15 / 25).abs().max() < 0.025
+    pairs = corrupted.float().T @ corrupted.float() / len(corrupted)
+    off_diagonal = pairs[~torch.eye(25, dtype=torch.bool)]
+    assert off_diagonal.sub(15 * 14 / (25 * 24)).abs().max() < 0.03
+
+
+def test_matrices_are_uniform_from_minus_one_to_one():
+    n = 20_000
+    chosen = augmentation(uniform(n), *of_length(*[64] * n))
+    sheared, zeroed, changed = kinds(chosen.matrix)
+    shears = chosen.matrix[sheared][:, 0]
+    assert (chosen.matrix[sheared] == shears[:, None]).all()  # one matrix for all joints
+    assert (shears.diagonal(dim1=1, dim2=2) == 1).all()
+    values = [shears[:, i, j] for i in range(3) for j in range(3) if i != j]
+    corrupting = ~sheared & ~zeroed
+    first = changed[corrupting].int().argmax(1)
+    matrices = chosen.matrix[corrupting, first]
+    same = (chosen.matrix[corrupting] == matrices[:, None]).flatten(2).all(2)
+    assert torch.equal(same, changed[corrupting])  # one matrix for all corrupted joints
+    values += list(matrices.flatten(1).T)
+    for drawn in values:
+        assert drawn.min() >= -1
+        assert drawn.max() <= 1
+        assert drawn.mean() == pytest.approx(0, abs=0.04)
+        assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.03)
+    correlation = torch.corrcoef(matrices.flatten(1).T) - torch.eye(9)
+    assert correlation.abs().max() < 0.06
+
+
+def test_both_bodies_and_all_frames_are_changed_alike():
+    frames = torch.randn(40, 1, 25, 3).expand(-1, 2, -1, -1).contiguous()
+    chosen = augmentation(uniform(200), torch.zeros(200, dtype=torch.long), torch.full((200,), 40))
+    views = augment(frames, chosen)
+    assert torch.equal(views[:, :, 0], views[:, :, 1])
+    still = torch.ones(40, 2, 25, 3)
+    views = augment(still, chosen)
+    assert torch.equal(views, views[:, :1].expand_as(views))
+
+
+@settings(deadline=None, max_examples=25)
+@given(frames=st.integers(1, 150), seed=st.integers(0, 2**16))
+def test_transforms_are_those_of_the_plain_reading(frames, seed):
+    rng = np.random.default_rng(seed)
+    clip = rng.normal(size=(3, frames, 25, 2)).astype(np.float32)
+    start, length = literal.draw_crop(frames, rng)
+    view = literal.crop_resize(clip, start, length)
+    packed = ours(clip)
+    crop = resize(packed, torch.tensor([start]), torch.tensor([length]))
+    np.testing.assert_allclose(crop[0], ours(view), rtol=1e-4, atol=1e-5)
+
+    matrix = literal.draw_shear_matrix(rng)
+    joints = rng.choice(25, CORRUPTED_JOINTS, replace=False)
+    chosen = torch.zeros(1, 25, dtype=torch.bool)
+    chosen[0, joints] = True
+    values = torch.from_numpy(matrix).float()[None]
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(
+        transform(crop, shear(values))[0], ours(literal.shear(view, matrix)), **close
+    )
+    np.testing.assert_allclose(
+        transform(crop, corruption(chosen, values))[0],
+        ours(literal.transform_joints(view, joints, matrix)),
+        **close,
+    )
+    np.testing.assert_allclose(
+        transform(crop, corruption(chosen, torch.zeros(1, 3, 3)))[0],
+        ours(literal.zero_joints(view, joints)),
+        **close,
+    )
+
+
+def test_equal_ranks_still_corrupt_fifteen_joints():
+    tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, every rank the same
+    chosen = augmentation(tied, *of_length(64, 100, 5))
+    assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == CORRUPTED_JOINTS).all()
+
+
+def test_no_clip_at_all_is_a_batch_too():
+    none = torch.zeros(0, dtype=torch.long)
+    chosen = augmentation(uniform(0), none, none)
+    assert augment(torch.zeros(0, 2, 25, 3), chosen).shape == (0, 64, 2, 25, 3)

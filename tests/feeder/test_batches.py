@@ -1,0 +1,194 @@
+"""Batches: which clips and which draws each step and each rank sees."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeder.augment import DRAWS
+from feeder.batches import (
+    VIEWS,
+    Batch,
+    TrainingBatches,
+    batch_bounds,
+    load_clips,
+    resident_frames,
+    shares,
+)
+from feeder.store import open_store
+from tests.literal import input as literal
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def store(data_root):
+    return open_store(data_root, "ntu60")
+
+
+def batches(store, batch_size=8, seed=5, rows=None, **options) -> TrainingBatches:
+    rows = np.arange(len(store.names)) if rows is None else rows
+    return TrainingBatches(store, rows, batch_size, seed, CPU, **options)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    """Whether two batches hold the same clips with the same draws, wherever the frames lie."""
+    return (
+        a.step == b.step
+        and a.shares == b.shares
+        and np.array_equal(a.rows, b.rows)
+        and torch.equal(a.uniform, b.uniform)
+        and torch.equal(a.views(), b.views())
+    )
+
+
+# ---- which clips
+
+
+@given(clips=st.integers(1, 400), batch_size=st.integers(1, 100))
+def test_batches_part_an_epoch(clips, batch_size):
+    bounds = batch_bounds(clips, batch_size)
+    sizes = np.diff(bounds)
+    assert (bounds[0], bounds[-1]) == (0, clips)
+    assert (sizes[:-1] == batch_size).all()
+    least = max(2, batch_size // 8)
+    assert 0 < sizes[-1] < batch_size + least
+    assert sizes[-1] >= least or clips < least or batch_size < least
+
+
+@given(batch=st.integers(0, 100), world_size=st.integers(1, 20))
+def test_shares_are_even(batch, world_size):
+    parts = shares(batch, world_size)
+    assert sum(parts) == batch
+    assert len(parts) == world_size
+    assert max(parts) - min(parts) <= 1
+    assert parts == sorted(parts, reverse=True)
+
+
+@pytest.mark.parametrize(("clips", "steps"), [(48, 6), (47, 6), (42, 6), (41, 5), (2, 1)])
+def test_every_clip_is_seen_once_an_epoch(store, clips, steps):
+    rows = np.arange(48)[-clips:]
+    training = batches(store, rows=rows)
+    assert len(training) == steps
+    orders = []
+    for epoch in range(3):
+        seen = list(training.epoch(epoch))
+        assert [batch.step for batch in seen] == list(range(steps))
+        orders.append(np.concatenate([batch.rows for batch in seen]))
+        np.testing.assert_array_equal(np.sort(orders[-1]), rows)
+    assert clips == 2 or len({tuple(order) for order in orders}) == 3
+
+
+def test_the_draws_are_uniform_and_differ_between_views_clips_steps_and_epochs(store):
+    training = batches(store, batch_size=16)
+    drawn = [batch.uniform for epoch in (0, 1) for batch in training.epoch(epoch)]
+    assert all(u.shape == (VIEWS, 16, DRAWS) and u.dtype == torch.float32 for u in drawn)
+    drawn = torch.stack(drawn)  # (steps, VIEWS, n, DRAWS)
+    assert len(drawn.flatten(0, 2).unique(dim=0)) == drawn[..., 0].numel()
+    assert (drawn >= 0).all()
+    assert (drawn < 1).all()
+    histogram = torch.histc(drawn, 10, 0, 1) / drawn.numel()
+    assert (histogram - 0.1).abs().max() < 0.01
+    # Independent: draws of different views, clips and steps do not go along.
+    for axis in range(3):
+        columns = drawn.movedim(axis, 0).flatten(1)
+        correlation = torch.corrcoef(columns) - torch.eye(len(columns))
+        assert correlation.abs().max() < 5 / columns.shape[1] ** 0.5
+
+
+def test_other_seeds_see_other_orders_and_draws(store):
+    first, second = (next(batches(store, seed=seed).epoch(0)) for seed in (0, 1))
+    assert not np.array_equal(first.rows, second.rows)
+    assert not torch.equal(first.uniform, second.uniform)
+
+
+# ---- the same, whatever the means
+
+
+@pytest.mark.parametrize("frames", ["mapped", "packed"])
+@pytest.mark.parametrize("workers", [0, 1, 3, 50])
+def test_workers_and_where_frames_lie_change_nothing(store, frames, workers):
+    rows = np.arange(48)[::2]
+    expected = list(batches(store, 7, rows=rows).epoch(2))
+    lying = resident_frames(store, CPU) if frames == "mapped" else None
+    got = list(batches(store, 7, rows=rows, frames=lying, workers=workers).epoch(2))
+    assert len(got) == len(expected) == 4
+    assert all(map(same, got, expected))
+
+
+def test_an_epoch_can_be_entered_at_any_step(store):
+    training = batches(store, 7, workers=2)
+    whole = list(training.epoch(4))
+    for first in range(len(whole) + 1):
+        rest = list(training.epoch(4, first_step=first))
+        assert len(rest) == len(whole) - first
+        assert all(map(same, rest, whole[first:]))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize(("world_size", "batch_size"), [(2, 8), (3, 9), (4, 8), (5, 15)])
+def test_ranks_together_see_what_one_process_sees(store, world_size, batch_size, packed):
+    rows = np.arange(48)[:-1]  # the last batch is uneven; with 5 ranks, some have no clip
+    frames = None if packed else resident_frames(store, CPU)
+    options = {"rows": rows, "frames": frames}
+    alone = list(batches(store, batch_size, **options).epoch(1))
+    ranks = [
+        list(batches(store, batch_size, rank=r, world_size=world_size, **options).epoch(1))
+        for r in range(world_size)
+    ]
+    smallest = min(len(rank[-1].clips.start) for rank in ranks)
+    assert smallest == {2: 3, 3: 0, 4: 1, 5: 0}[world_size]
+    for step, whole in enumerate(alone):
+        parts = [rank[step] for rank in ranks]
+        assert [len(part.clips.start) for part in parts] == whole_shares(whole, world_size)
+        assert all(np.array_equal(part.rows, whole.rows) for part in parts)
+        assert torch.equal(torch.cat([part.uniform for part in parts], dim=1), whole.uniform)
+        assert torch.equal(torch.cat([part.views() for part in parts], dim=1), whole.views())
+
+
+def whole_shares(whole: Batch, world_size: int) -> list[int]:
+    assert whole.shares == [len(whole.rows)]
+    return shares(len(whole.rows), world_size)
+
+
+def test_a_failing_worker_and_a_reader_that_stops_end_the_epoch(store):
+    broken = batches(store, rows=np.array([0, 1, 10**6, 2]), batch_size=2, workers=2)
+    with pytest.raises(IndexError):
+        list(broken.epoch(0))
+    left = batches(store, batch_size=2, workers=2).epoch(0)
+    next(left)
+    left.close()  # ends its threads; the test would hang here if it did not
+
+
+# ---- the clips themselves
+
+
+def test_clips_are_those_of_the_store(store):
+    rows = np.array([3, 40, 3, 0])
+    for frames in (None, resident_frames(store, CPU)):
+        clips = load_clips(store, rows, CPU, frames)
+        for row, start, length in zip(rows, clips.start, clips.length, strict=True):
+            expected = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+            np.testing.assert_array_equal(clips.frames[start : start + length], expected)
+    packed = load_clips(store, rows, CPU)
+    assert len(packed.frames) == store.frames[rows].sum()
+    assert load_clips(store, rows[:0], CPU).resized().shape == (0, 64, 2, 25, 3)
+
+
+def test_evaluation_sees_whole_clips_as_the_plain_reading_does(store):
+    rows = np.arange(0, 48, 5)
+    resized = load_clips(store, rows, CPU).resized()
+    for view, row in zip(resized, rows, strict=True):
+        clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+        plain = literal.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
+        np.testing.assert_allclose(view, plain.transpose(1, 3, 2, 0), rtol=1e-5, atol=1e-6)
+
+
+def test_frames_on_the_cpu_stay_on_disk_and_unwritten(store):
+    frames = resident_frames(store, CPU)
+    assert frames.data_ptr() == store.joints.ctypes.data
+    before = (store.folder / "joints.npy").read_bytes()
+    views = next(batches(store, frames=frames).epoch(0)).views()
+    views.zero_()
+    assert (store.folder / "joints.npy").read_bytes() == before
