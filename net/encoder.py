@@ -1,9 +1,11 @@
 """The encoder: tokens of one or several modalities in, one feature of a clip out."""
 
+import copy
 import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from net.modalities import (
@@ -27,6 +29,44 @@ def sinusoid(positions: int, width: int) -> Tensor:
     return encoding
 
 
+class TransformerLayer(nn.TransformerEncoderLayer):
+    """A post-norm transformer layer without dropout: (N, L, H) -> (N, L, H).
+
+    The parent's weights and formula, but query, key and value are views of one product: the
+    parent's gradients of them pass through a copy of all three each.
+    """
+
+    def __init__(self, hidden_size: int, num_head: int):
+        super().__init__(hidden_size, num_head, hidden_size, dropout=0.0, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm1(x + self.attend(x))
+        return self.norm2(x + self.linear2(self.linear1(x).relu_()))
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Self-attention of the tokens: (N, L, H) -> (N, L, H)."""
+        weights = self.self_attn
+        packed = F.linear(x, weights.in_proj_weight, weights.in_proj_bias)  # (N, L, 3H)
+        packed = packed.unflatten(-1, (3, weights.num_heads, weights.head_dim))
+        query, key, value = packed.transpose(1, 3).unbind(2)  # each (N, heads, L, H / heads)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return weights.out_proj(attended.transpose(1, 2).flatten(2))
+
+
+class Transformer(nn.Module):
+    """Transformer layers that start as copies of one: (N, L, H) -> (N, L, H)."""
+
+    def __init__(self, hidden_size: int, num_head: int, num_layer: int):
+        super().__init__()
+        layer = TransformerLayer(hidden_size, num_head)
+        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(num_layer))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
 class TokenStream(nn.Module):
     """Half of the encoder: embed each modality's tokens, fuse them, attend, max over tokens."""
 
@@ -39,7 +79,7 @@ class TokenStream(nn.Module):
                 modality: nn.Sequential(
                     nn.Linear(token_size, hidden_size),
                     nn.LayerNorm(hidden_size),
-                    nn.ReLU(),
+                    nn.ReLU(inplace=True),
                     nn.Linear(hidden_size, hidden_size),
                 )
                 for modality in MODALITIES
@@ -48,33 +88,21 @@ class TokenStream(nn.Module):
         self.fusion = nn.Linear(hidden_size, hidden_size, bias=False)
         positions = sinusoid(MAX_POSITIONS, hidden_size) if ordered else None
         self.register_buffer("positions", positions, persistent=False)
-        layer = nn.TransformerEncoderLayer(
-            hidden_size, num_head, dim_feedforward=hidden_size, dropout=0.0, batch_first=True
-        )
-        self.transformer = nn.TransformerEncoder(layer, num_layer, enable_nested_tensor=False)
+        self.transformer = Transformer(hidden_size, num_head, num_layer)
 
-    def embed(self, views: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Tokens of each view, fused where it has several modalities, all in one batch.
-
-        views: each {modality: (B, L, token_size)} -> (sum of the views' B, L, H). The views that
-        hold a modality go through its embedding together.
-        """
-        parts: list[list[Tensor]] = [[] for _ in views]
-        for modality, embedding in self.embeddings.items():
-            having = [i for i, view in enumerate(views) if modality in view]
-            if having:
-                tokens = [views[i][modality] for i in having]
-                embedded = embedding(torch.cat(tokens)).split([len(t) for t in tokens])
-                for i, part in zip(having, embedded, strict=True):
-                    parts[i].append(part)
-        fuse = [p[0] if len(p) == 1 else self.fusion(sum(p) / len(p)) for p in parts]
-        return torch.cat(fuse)
+    def embed(self, view: dict[str, Tensor]) -> Tensor:
+        """Tokens {modality: (B, L, token_size)}, fused if of several modalities -> (B, L, H)."""
+        embedded = [self.embeddings[modality](tokens) for modality, tokens in view.items()]
+        if len(embedded) == 1:
+            return embedded[0]
+        # The fusion of the mean; dividing its small weight instead saves a pass over all tokens.
+        return F.linear(sum(embedded), self.fusion.weight / len(embedded))
 
     def forward(self, views: Sequence[dict[str, Tensor]]) -> Tensor:
         """views: each {modality: (B, L, token_size)} -> (sum of the views' B, H)."""
-        x = self.embed(views)  # (N, L, H)
+        x = torch.cat([self.embed(view) for view in views])  # (N, L, H)
         if self.positions is not None:
-            x = x + self.positions[: x.shape[1]].to(x.dtype)
+            x += self.positions[: x.shape[1]].to(x.dtype)
         return self.transformer(x).amax(1)
 
 
