@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -38,7 +39,8 @@ def ordered_map(
     try:
         while True:
             while len(pending) < AHEAD * workers and (chunk := next(chunks, None)):
-                pending.append(pool.submit(_apply, function, chunk))
+                with _ctrl_c_later():  # which workers inherit: they start here
+                    pending.append(pool.submit(_apply, function, chunk))
             if not pending:
                 return
             yield from pending.popleft().result()
@@ -53,6 +55,15 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
         return ProcessPoolExecutor(workers, get_context("spawn"), _start)
     except (OSError, NotImplementedError, ImportError):
         return None
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start():
