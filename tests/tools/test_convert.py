@@ -1,0 +1,344 @@
+"""Other repositories' checkpoints and arrays: exact both ways, nothing loaded that could run."""
+
+import json
+import pickle
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+
+import action_retrieval
+import pretrain
+from data_gen.clip import prepare_clip
+from data_gen.skeleton_file import read_skeleton_file
+from feeder.store import open_store
+from net.modalities import derive
+from tests import golden_files
+from tests.literal import preprocess
+from tests.literal.model import UmURL as LiteralUmURL
+from tests.literal.model import adam, train_step
+from tests.tiny_run import write_run
+from tests.tiny_store import write_store
+from tools import arrays, checkpoint, convert, evaluation
+from tools.cli import UserError
+
+MODELS = ("model_small", "model_deep")
+
+
+@pytest.fixture
+def converted(monkeypatch, capsys):
+    """Call the command: converted(flags ...) -> what it prints."""
+
+    def call(*flags):
+        monkeypatch.setattr(sys, "argv", ["convert", *map(str, flags)])
+        convert.main()
+        return capsys.readouterr().out
+
+    return call
+
+
+def published(name, prefix="module."):
+    """A reference model as a published checkpoint, its optimiser's state made up."""
+    golden = golden_files.load(name)
+    state = OrderedDict(
+        (prefix + key[6:], torch.from_numpy(v if v.dtype == np.int64 else v.astype("float32")))
+        for key, v in golden.items()
+        if key.startswith("state/")
+    )
+    learned = [k for k in state if not k.endswith(("pe.pe", "mean", "var", "tracked"))]
+    moments = {
+        i: {
+            "step": torch.tensor(float(i)),
+            "exp_avg": torch.full_like(state[key], i + 0.25),
+            "exp_avg_sq": torch.full_like(state[key], i + 0.5),
+        }
+        for i, key in enumerate(learned)
+    }
+    group = {"lr": 5e-5, "betas": (0.9, 0.999), "params": list(range(len(learned)))}
+    optimizer = {"state": moments, "param_groups": [group]}
+    return {"epoch": 451, "state_dict": state, "optimizer": optimizer}
+
+
+def same(a, b):
+    """Equal in every value, bit by bit, and in the order of dictionaries."""
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, torch.Tensor):
+        return (
+            a.dtype == b.dtype
+            and a.shape == b.shape
+            and a.numpy().tobytes() == (b.numpy().tobytes())
+        )
+    return a == b
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("prefix", ["module.", ""])
+def test_published_checkpoints_come_back_bit_by_bit(converted, tmp_path, name, prefix):
+    theirs = published(name, prefix)
+    # As another machine may have rounded it; batches counted on.
+    theirs["state_dict"][prefix + "backbone.ma_encoder.pe.pe"] += 1e-7
+    for key in theirs["state_dict"]:
+        if key.endswith("num_batches_tracked"):
+            theirs["state_dict"][key] += 70_000
+    torch.save(theirs, tmp_path / "a.pth.tar")
+    heads = golden_files.MODEL_SIZES[name]["num_head"]
+    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", "--num-head", heads)
+    converted("to-published", tmp_path / "run", tmp_path / "deep" / "b.pth.tar")
+    back = torch.load(tmp_path / "deep" / "b.pth.tar", weights_only=True)
+    assert same(dict(theirs, state_dict=dict(theirs["state_dict"])), back)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_published_encoders_give_their_features_from_each_modality(converted, tmp_path, name):
+    golden = golden_files.load(name)
+    torch.save(published(name), tmp_path / "a.pth.tar")
+    heads = golden_files.MODEL_SIZES[name]["num_head"]
+    said = converted("from-published", tmp_path / "a.pth.tar", tmp_path / "r", "--num-head", heads)
+    assert str(tmp_path / "r" / "checkpoint_0451.pt") in said
+    encoder = evaluation.load_encoder(tmp_path / "r")
+    views = {"j": "view1", "b": "view2", "m": "view3", "u": "view4"}
+    names = {"j": ("joint",), "b": ("bone",), "m": ("motion",), "u": ("joint", "bone", "motion")}
+    for letter, modalities in names.items():
+        clips = golden_files.ours(golden[views[letter]][0])
+        feature = encoder(derive(clips, modalities))
+        expected = torch.from_numpy(golden[f"eval/y_{letter}"])
+        torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_optimisers_moments_stay_with_their_weight(converted, tmp_path):
+    """One step of a literal model, whose parameters have the published order."""
+    torch.manual_seed(0)
+    model = LiteralUmURL(8, 1, 1, 12)
+    optimiser = adam(model)
+    train_step(model, optimiser, torch.randn(4, 6, 3, 64, 25, 2))
+    state = {f"module.{k}": v for k, v in model.state_dict().items()}
+    theirs = {"epoch": 1, "state_dict": state, "optimizer": optimiser.state_dict()}
+    torch.save(theirs, tmp_path / "a.pth.tar")
+    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
+    ours = checkpoint.load(tmp_path / "run" / "checkpoint_0001.pt")
+    outline = pretrain.UmURL(8, 1, 1, 12)
+    outline.load_state_dict(ours["model"])
+    by_weight = {p.numpy().tobytes(): n for n, p in ours["model"].items()}
+    moments = {
+        by_weight[p.detach().numpy().tobytes()]: optimiser.state[p]["exp_avg"]
+        for p in model.parameters()
+    }
+    for number, (key, _) in enumerate(outline.named_parameters()):
+        assert torch.equal(ours["optimizer"]["state"][number]["exp_avg"], moments[key])
+
+
+def test_our_checkpoints_come_back_too(converted, tmp_path, data_root):
+    folder = write_run(tmp_path / "run", data_root, num_layer=2)
+    converted("to-published", folder, tmp_path / "a.pth.tar")
+    theirs = torch.load(tmp_path / "a.pth.tar", weights_only=True)
+    model = LiteralUmURL(16, 2, 2, 24)
+    model.load_state_dict({k.removeprefix("module."): v for k, v in theirs["state_dict"].items()})
+    assert list(theirs["state_dict"]) == [f"module.{k}" for k in model.state_dict()]
+    flags = ("--num-head", 2, "--data-root", data_root)
+    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "b", *flags)
+    before = checkpoint.load(checkpoint.newest(folder))
+    after = checkpoint.load(checkpoint.newest(tmp_path / "b"))
+    assert same(dict(before["model"]), after["model"])
+    clip = torch.randn(2, 3, 64, 25, 2)
+    encoder = evaluation.load_encoder(tmp_path / "b")
+    feature = encoder(derive(golden_files.ours(clip.numpy())))
+    torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_converted_checkpoints_are_evaluated_but_not_gone_on_from(
+    converted, tmp_path, data_root, monkeypatch, capsys
+):
+    torch.save(published("model_small"), tmp_path / "a.pth.tar")
+    flags = ("--pre-dataset", "ntu120", "--protocol", "cross_setup", "--data-root", data_root)
+    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", *flags)
+    file = tmp_path / "run" / "checkpoint_0451.pt"
+    for where in (tmp_path / "run", file):
+        monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(where)])
+        action_retrieval.main()
+        found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
+        assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
+    sizes = "--hidden-size 16 --projector-width 64 --pre-dataset ntu120 --protocol cross_setup"
+    where = f"--data-root {data_root} --checkpoint-path {tmp_path / 'run'}"
+    monkeypatch.setattr(sys, "argv", f"pretrain.py {sizes} {where}".split())
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        pretrain.cli.run(pretrain.main)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert said.startswith("error: --") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.pop("optimizer"), "no dict 'optimizer'"),
+        (lambda s: s.update(epoch="451"), "no int 'epoch'"),
+        (lambda s: s["state_dict"].pop("module.b_projector.6.bias"), "lacks the weight"),
+        (lambda s: s["state_dict"].pop("module.j_projector.6.weight"), "unknown or missing"),
+        (lambda s: s["state_dict"].update({"module.head": torch.ones(2)}), "'head'"),
+        (lambda s: s["state_dict"].update({"module.x": "y"}), "more than weights"),
+        (lambda s: s["state_dict"]["module.backbone.ma_encoder.pe.pe"].add_(1), "sinusoid"),
+        (lambda s: s["optimizer"]["param_groups"].append({}), "not that of this model"),
+        (lambda s: s["optimizer"]["state"].update({999: {}}), "not that of this model"),
+        (lambda s: s["state_dict"]["module.j_projector.0.bias"].fill_(torch.nan), "not finite"),
+    ],
+)
+def test_what_is_no_published_checkpoint_is_refused(converted, tmp_path, change, said):
+    theirs = published("model_small")
+    change(theirs)
+    torch.save(theirs, tmp_path / "a.pth.tar")
+    with pytest.raises(UserError, match=said) as error:
+        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_would_run_code_and_other_methods_are_refused(converted, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save(published("model_small") | {"more": Evil()}, tmp_path / "a.pth.tar")
+    with pytest.raises(UserError, match="damaged or not a checkpoint"):
+        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
+    assert not (tmp_path / "ran").exists()
+    torch.save(published("model_small"), tmp_path / "b.pth.tar")
+    with pytest.raises(UserError, match="cannot be divided by --num-head 3"):
+        converted("from-published", tmp_path / "b.pth.tar", tmp_path / "run", "--num-head", 3)
+    folder = write_run(tmp_path / "baseline", model=pretrain.Baseline(16, 2, 1, 24))
+    with pytest.raises(UserError, match=r"lacks the weight|unknown here"):
+        converted("to-published", folder, tmp_path / "c")
+    with pytest.raises(UserError, match="is there already"):
+        converted("to-published", folder, tmp_path / "b.pth.tar")
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def test_stores_come_back_byte_by_byte(converted, tmp_path):
+    source = write_store(tmp_path, "ntu60") / "ntu60"
+    converted("to-arrays", source, tmp_path / "padded", "--protocol", "cross_view")
+    converted("from-arrays", tmp_path / "padded", tmp_path / "back" / "ntu60")
+    for file in ("joints.npy", "samples.csv"):
+        assert (source / file).read_bytes() == (tmp_path / "back" / "ntu60" / file).read_bytes()
+    store, (train, _) = (
+        open_store(tmp_path, "ntu60"),
+        open_store(tmp_path, "ntu60").split("cross_view"),
+    )
+    data = np.load(tmp_path / "padded" / "train_data_joint.npy", allow_pickle=False)
+    assert data.shape == (len(train), 3, 300, 25, 2) and data.dtype == np.float32
+    start, n = store.start[train[3]], store.frames[train[3]]
+    np.testing.assert_array_equal(data[3, :, :n].transpose(1, 3, 2, 0), store.joints[start:][:n])
+    assert not data[3, :, n:].any()
+
+
+def test_arrays_come_back_exactly(converted, tmp_path):
+    converted("to-arrays", write_store(tmp_path) / "ntu60", tmp_path / "a")
+    converted("from-arrays", tmp_path / "a", tmp_path / "ntu60_again" / "ntu60")
+    converted("to-arrays", tmp_path / "ntu60_again" / "ntu60", tmp_path / "b")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "b").iterdir()) and len(names) == 6
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_published_arrays_become_the_store_that_raw_files_become(converted, tmp_path):
+    raw = golden_files.GOLDEN / "skeletons"
+    preprocess.write_protocol(raw, "cross_subject", tmp_path / "padded")
+    converted("from-arrays", tmp_path / "padded", tmp_path / "data" / "ntu60")
+    store = open_store(tmp_path / "data", "ntu60")
+    assert store.names == sorted(path.stem for path in raw.glob("*.skeleton"))
+    for name, start, frames in zip(store.names, store.start, store.frames, strict=True):
+        clip = prepare_clip(read_skeleton_file(raw / f"{name}.skeleton"))
+        np.testing.assert_allclose(store.joints[start : start + frames], clip, atol=1e-5)
+
+
+def test_clips_longer_than_usual_make_longer_arrays(converted, tmp_path):
+    source = write_store(tmp_path, frames=(10, 333)) / "ntu60"
+    converted("to-arrays", source, tmp_path / "padded")
+    assert np.load(tmp_path / "padded" / "val_data_joint.npy").shape[2] == 333
+
+
+class Opens:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize(
+    "content", [Opens, lambda _: np.arange(3), lambda _: {1}, lambda _: OrderedDict(a=[])]
+)
+def test_no_pickle_runs_anything(tmp_path, content):
+    for labels in (content(str(tmp_path / "ran")), (["a"], [content(str(tmp_path / "ran"))])):
+        (tmp_path / "l.pkl").write_bytes(pickle.dumps(labels, 4))
+        (tmp_path / "ran").unlink(missing_ok=True)
+        with pytest.raises(UserError, match=r"names and labels|list of names") as error:
+            arrays.read_labels(tmp_path / "l.pkl")
+        assert not (tmp_path / "ran").exists() and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
+    for kind in (tuple, list):
+        plain = kind([kind(["a", "b"]), kind([3, 0])])
+        (tmp_path / "l.pkl").write_bytes(pickle.dumps(plain, protocol))
+        assert arrays.read_labels(tmp_path / "l.pkl") == (["a", "b"], [3, 0])
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("train_data_joint.npy", None, "is missing"),
+        ("val_label.pkl", None, "is missing"),
+        ("val_num_frame.npy", b"no array", "not a whole .npy file"),
+        ("val_label.pkl", b"\x80\x04]", "does not hold names and labels"),
+        ("val_label.pkl", pickle.dumps((["a"], [True])), "does not hold a list of names"),
+        ("val_label.pkl", pickle.dumps((["a"], [1])), "24 clips, 24 frame counts, 1 names"),
+        ("val_num_frame.npy", np.zeros(24, int), "not all from 1 to 300"),
+        ("val_num_frame.npy", np.full(24, 301), "not all from 1 to 300"),
+        ("train_data_joint.npy", np.zeros((24, 3, 300, 25)), "not floats"),
+        ("train_data_joint.npy", np.array([None]), "not a whole .npy file"),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan), "not finite"),
+        ("val_label.pkl", pickle.dumps((["a"] * 24, [1] * 24)), "occurs twice"),
+        (
+            "val_label.pkl",
+            pickle.dumps(([f"{i}" for i in range(24)], [1] * 24)),
+            "not a name like S001",
+        ),
+        (
+            "val_label.pkl",
+            pickle.dumps(([f"S001C001P001R001A{i + 9:03}" for i in range(24)], [0] * 24)),
+            "A009 has the label 0",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(converted, tmp_path, data_root, file, change, said):
+    converted("to-arrays", data_root / "ntu60", tmp_path / "a")
+    path = tmp_path / "a" / file
+    path.unlink()
+    if isinstance(change, bytes):
+        path.write_bytes(change)
+    elif change is not None:
+        np.save(path, change)
+    with pytest.raises(UserError, match=said) as error:
+        converted("from-arrays", tmp_path / "a", tmp_path / "ntu60")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "ntu60").exists()
+
+
+def test_targets_must_be_free_and_be_data_sets(converted, tmp_path, data_root):
+    with pytest.raises(UserError, match="ntu60 or ntu120"):
+        converted("from-arrays", tmp_path, tmp_path / "ntu61")
+    with pytest.raises(UserError, match="is there already"):
+        converted("to-arrays", data_root / "ntu60", data_root)
+    with pytest.raises(ValueError, match="cross_setup"):
+        converted("to-arrays", data_root / "ntu60", tmp_path / "a", "--protocol", "cross_setup")
+    assert not list(tmp_path.iterdir())

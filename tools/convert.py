@@ -1,0 +1,116 @@
+"""Take over what other repositories have made, or hand over to them.
+
+python -m tools.convert from-published checkpoint.pth.tar checkpoints/NAME --num-head 1
+python -m tools.convert to-published checkpoints/NAME checkpoint.pth.tar
+python -m tools.convert from-arrays FOLDER data/ntu60
+python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from data_gen.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
+from data_gen.store import StoreError as WriteError
+from data_gen.store import StoreWriter
+from feeder.store import open_store
+from tools import checkpoint, cli
+from tools.arrays import export_arrays, import_arrays
+from tools.published import from_published, to_published
+
+
+# fmt: off
+def parse_args() -> argparse.Namespace:
+    parser = cli.Parser(__doc__.splitlines()[0])
+    parser.add_argument("what", choices=CONVERSIONS,
+                        help="published: a checkpoint {'epoch', 'state_dict', 'optimizer'}; "
+                        "arrays: a folder of train/val_data_joint.npy, _num_frame.npy, _label.pkl")
+    parser.add_argument("source", type=Path, help="file, or folder of a run, store or arrays")
+    parser.add_argument("target", type=Path, help="what to write; there must be nothing yet")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="cross_subject",
+                        help="split of the arrays; that the checkpoint was trained on")
+    weights = parser.add_argument_group("from-published: what the weights do not tell")
+    weights.add_argument("--num-head", type=cli.whole_number(1), default=1, help="attention heads")
+    weights.add_argument("--pre-dataset", choices=ALL_DATASETS, default="ntu60",
+                         help="data set that it was trained on")
+    weights.add_argument("--data-root", default="data", help="folder that holds the stores")
+    return parser.parse_args()
+# fmt: on
+
+
+def main() -> None:
+    args = parse_args()
+    if args.target.exists() and not (args.target.is_dir() and not any(args.target.iterdir())):
+        raise cli.UserError(f"{args.target} is there already; move it away or name another target")
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    print(CONVERSIONS[args.what](args))
+
+
+def published_to_run(args: argparse.Namespace) -> str:
+    """Write the folder of a run, which holds a published checkpoint as ours."""
+    settings = {name: getattr(args, name) for name in ("data_root", "pre_dataset", "protocol")}
+    saved = from_published(args.source, args.num_head, settings)
+    args.target.mkdir(exist_ok=True)
+    path = checkpoint.save(args.target, saved)
+    return (
+        f"written to {path}; next: ./script_action_recognition.sh {args.target.name} and "
+        f"./script_action_retrieval.sh {args.target.name}"
+    )
+
+
+def run_to_published(args: argparse.Namespace) -> str:
+    """Write the published form of a checkpoint, or of the newest one in a run's folder."""
+    path = checkpoint.newest(args.source) if args.source.is_dir() else args.source
+    saved = to_published(checkpoint.load(path), path)
+    part = args.target.with_name(args.target.name + ".part")
+    try:
+        torch.save(saved, part)
+        part.replace(args.target)
+    finally:
+        part.unlink(missing_ok=True)
+    return f"{path} written to {args.target}"
+
+
+def arrays_to_store(args: argparse.Namespace) -> str:
+    """Write a packed store with the clips of both parts of padded arrays."""
+    if args.target.name not in DATASETS:
+        raise cli.UserError(f"{args.target}: a store's folder is called {' or '.join(DATASETS)}")
+    try:
+        with StoreWriter(args.target) as store:
+            import_arrays(args.source, store)
+            store.commit()
+    except WriteError as error:
+        raise cli.UserError(str(error)) from None
+    return (
+        f"{store.clips} clips, {store.frames} frames written to {args.target}; next: "
+        f"pretrain.py --data-root {args.target.parent} --pre-dataset {args.target.name}"
+    )
+
+
+def store_to_arrays(args: argparse.Namespace) -> str:
+    """Write a store as padded arrays of one protocol; the folder is whole or absent."""
+    store = open_store(args.source.resolve().parent, args.source.resolve().name)
+    new = args.target.with_name(f".{args.target.name}.new")
+    new.mkdir()
+    try:
+        export_arrays(store, args.protocol, new)
+        new.replace(args.target)
+    finally:
+        for left in new.glob("*"):
+            left.unlink()
+        if new.exists():
+            new.rmdir()
+    return f"{args.source} {args.protocol} written to {args.target}"
+
+
+CONVERSIONS = {
+    "from-published": published_to_run,
+    "to-published": run_to_published,
+    "from-arrays": arrays_to_store,
+    "to-arrays": store_to_arrays,
+}
+
+
+if __name__ == "__main__":
+    cli.run(main)
