@@ -1,0 +1,151 @@
+"""Retrieval: its command from end to end."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+
+import action_retrieval
+from data_gen import ntu_gendata
+from data_gen.ntu import ACTION_NAMES
+from feeder.store import open_store
+from tests.golden_files import GOLDEN
+from tests.tiny_run import write_run
+from tools import evaluation
+
+RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
+
+
+@pytest.fixture
+def run(data_root, tmp_path):
+    return write_run(tmp_path / "run", data_root)
+
+
+@pytest.fixture
+def retrieve(monkeypatch, capsys):
+    """Call the command: retrieve(folder, flags ...) -> exit code, output, errors."""
+
+    def call(folder, *flags):
+        flags = ["--checkpoint-path", folder, *flags]
+        monkeypatch.setattr(sys, "argv", ["action_retrieval.py", *map(str, flags)])
+        code = 0
+        try:
+            action_retrieval.cli.run(action_retrieval.main)
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_results_are_those_of_scikit_learn(run, retrieve, data_root):
+    code, said, _ = retrieve(run, "--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion")
+    assert code == 0 and f"written to {run / 'retrieval_joint-motion.json'}" in said
+    found = json.loads((run / "retrieval_joint-motion.json").read_text())
+
+    encoder, store = evaluation.load_encoder(run), open_store(data_root, "ntu60")
+    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.frames, strict=True)]
+    names = ("joint", "motion")
+    x = torch.stack([evaluation.encode_clip(encoder, clip, names) for clip in clips]).numpy()
+    train, test = store.split("cross_subject")
+    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
+    knn.fit(x[train], store.label[train])
+    score = 100 * knn.score(x[test], store.label[test])
+    assert found["accuracies"]["1"] == found["recall_at_1"] == pytest.approx(score)
+    assert found["neighbours"] == 3 and found["accuracy"] == found["accuracies"]["3"]
+    assert list(found["accuracies"]) == ["3", "1", "7"]
+    assert f"3-NN accuracy {found['accuracy']:.2f} %" in said
+
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    order = np.argsort(-unit[test] @ unit[train].T, axis=1)
+    right = store.label[train][order] == store.label[test][:, None]
+    assert found["recall_at_5"] == pytest.approx(100 * right[:, :5].any(1).mean())
+    exact = [
+        average_precision_score(store.label[train] == store.label[row], unit[train] @ unit[row])
+        for row in test
+    ]
+    assert found["map"] == pytest.approx(100 * np.mean(exact), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ([], "retrieval"),
+        (["--pretrained", "random"], "retrieval_random"),
+        (["--modalities", "bone"], "retrieval_bone"),
+        (["--protocol", "cross_view"], "retrieval_ntu60_cross_view"),
+        (["--finetune-dataset", "ntu120"], "retrieval_ntu120_cross_subject"),
+    ],
+)
+def test_results_have_names_of_their_own(run, retrieve, flags, name):
+    assert retrieve(run, *flags)[0] == 0
+    assert [path.name for path in run.glob("*.json")] == [f"{name}.json"]
+
+
+def test_a_query_shows_the_nearest_training_clips(run, retrieve):
+    code, said, _ = retrieve(run, "--query", RAW, "--knn-neighbours", 7)
+    lines = [line.split(maxsplit=3) for line in said.splitlines()]
+    assert code == 0 and len(lines) == 7 and not list(run.glob("*.json"))
+    assert [float(line[0]) for line in lines] == sorted((float(x[0]) for x in lines), reverse=True)
+    for _, name, action, words in lines:
+        assert name.endswith(action) and words == ACTION_NAMES[int(action[1:]) - 1]
+
+
+def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, retrieve, capsys):
+    folders = ["--data_path", str(GOLDEN / "skeletons"), "--out_folder", str(tmp_path)]
+    assert ntu_gendata.main([*folders, "--workers", "1"]) == 0
+    folder = write_run(tmp_path / "run", tmp_path)
+    capsys.readouterr()
+    said = retrieve(folder, "--query", RAW)[1]
+    assert said.startswith(f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}\n")
+
+
+def test_features_are_saved_with_their_names(run, retrieve, tmp_path, data_root):
+    assert retrieve(run, "--save-features", tmp_path / "f.npz")[0] == 0
+    store = open_store(data_root, "ntu60")
+    with np.load(tmp_path / "f.npz", allow_pickle=False) as saved:
+        assert saved["features"].shape == (48, 32) and saved["features"].dtype == np.float32
+        rows = {name: row for row, name in enumerate(store.names)}
+        assert sorted(saved["names"]) == store.names
+        own = [store.label[rows[name]] for name in saved["names"]]
+        np.testing.assert_array_equal(saved["labels"], own)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--knn-neighbours", 25], "--knn-neighbours 25 is more than 24 clips"),
+        (["--knn-neighbours", 0], "not a whole number"),
+        (["--query", "none.skeleton"], "none.skeleton"),
+        (["--pretrained", "none.pt"], "none.pt: no such checkpoint"),
+        (["--protocol", "cross_setup"], "ntu60 has no protocol 'cross_setup'"),
+        (["--finetune-dataset", "pkummd2"], "data_gen/pku_gendata.py --dataset pkummd2"),
+        (["--data-root", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_one_line(run, retrieve, flags, said):
+    code, out, error = retrieve(run, *flags)
+    assert code in (1, 2) and said in error and error.count("\n") == 1 and not out
+    assert not list(run.glob("*.json"))
+
+
+def test_a_damaged_query_is_one_line(run, retrieve, tmp_path):
+    (tmp_path / "a.skeleton").write_bytes(RAW.read_bytes()[:5000])
+    code, _, error = retrieve(run, "--query", tmp_path / "a.skeleton")
+    assert code == 1 and "a.skeleton, line" in error and error.count("\n") == 1
+    (tmp_path / "a.skeleton").write_text("1\n0\n")
+    assert "shows nobody" in retrieve(run, "--query", tmp_path / "a.skeleton")[2]
+
+
+def test_a_checkpoint_of_another_shape_is_one_line(run, retrieve):
+    (file,) = run.glob("*.pt")
+    saved = torch.load(file, weights_only=True)
+    del saved["model"]["encoder.spatial.fusion.weight"]
+    torch.save(saved, file)
+    code, _, error = retrieve(run)
+    assert code == 1 and str(file) in error and error.count("\n") == 1
