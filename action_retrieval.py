@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.ntu import ACTION_NAMES, PKU
-from tools import cli, evaluation
+from tools import cli, confusion, evaluation, retrieved
 from tools.evaluation import Subject
 from tools.neighbours import average_precision, nearest, vote
 
@@ -52,7 +52,7 @@ def main() -> None:
         evaluation.save_features(args.save_features, subject, database, queries)
     classes = evaluation.labels(subject, subject.train)
     truth = evaluation.labels(subject, subject.test)
-    _, neighbours = nearest(queries, database, min(max(most, *RECALLED), len(database)))
+    similarity, neighbours = nearest(queries, database, min(max(most, *RECALLED), len(database)))
     found = classes[neighbours]  # (n, k), the nearest first
 
     # ---- results
@@ -70,6 +70,12 @@ def main() -> None:
         for k, accuracy in accuracies.items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
     path = evaluation.write_results(subject, "retrieval", name, results)
+    taken = vote(found[:, : args.knn_neighbours[0]])
+    matrix = confusion.confusion(subject.store.dataset, truth.cpu(), taken.cpu())
+    confusion.write(matrix, path, subject.folder / name)
+    rows = subject.train[neighbours.cpu().numpy()]
+    table = retrieved.table(subject.store.names, subject.test, rows, similarity.cpu().numpy())
+    retrieved.write(path.with_name(f"{name}_neighbours.csv"), table)
     said = ", ".join(f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in accuracies.items())
     print(
         f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: {said}, "

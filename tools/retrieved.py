@@ -22,6 +22,17 @@ class Retrieved(NamedTuple):
     similarity: np.ndarray
 
 
+def table(
+    names: list[str], queries: np.ndarray, found: np.ndarray, similarity: np.ndarray
+) -> Retrieved:
+    """The table of what was found, SHOWN neighbours at most.
+
+    names: of all clips of a store; queries: (n,), found: (n, k), rows of it; similarity: (n, k).
+    """
+    shown = [[names[row] for row in rows[:SHOWN]] for rows in found.tolist()]
+    return Retrieved([names[row] for row in queries.tolist()], shown, similarity[:, :SHOWN])
+
+
 def write(path: Path, retrieved: Retrieved) -> None:
     """Write a CSV file, one line a query: its name, then each neighbour and its similarity."""
     ranks = range(1, 1 + retrieved.similarity.shape[1])

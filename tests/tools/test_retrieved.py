@@ -18,6 +18,14 @@ def test_what_is_written_is_read_again(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.csv"]
 
 
+def test_rows_of_a_store_become_names_five_at_most():
+    found = np.arange(12).reshape(2, 6)
+    made = retrieved.table(list("abcdefghijkl"), np.array([3, 0]), found, found / 12)
+    assert made.queries == ["d", "a"]
+    assert made.found == [list("abcde"), list("ghijk")]
+    assert (made.similarity == found[:, :5] / 12).all()
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
