@@ -1,0 +1,62 @@
+"""Several ranks in a test: processes of one fork server, so that torch is imported once for all."""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from tools import distributed
+
+TIMEOUT = 120  # seconds
+
+
+def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
+    """What `function(process, *args)` returns on each of several ranks (gloo, CPU).
+
+    function: of a module, as multiprocessing wants it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.ranks", "pretrain"])
+    store = dist.TCPStore("127.0.0.1", 0, None, True, timedelta(seconds=TIMEOUT))
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [
+            context.Process(
+                target=_work, args=(rank, world_size, store.port, folder, function, args)
+            )
+            for rank in range(world_size)
+        ]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join(TIMEOUT)
+        codes = [rank.exitcode for rank in ranks]
+        for rank in ranks:
+            rank.kill()
+        assert codes == [0] * world_size, f"exit codes of the ranks: {codes}"
+        return [torch.load(Path(folder, f"{rank}.pt")) for rank in range(world_size)]
+
+
+def _work(
+    rank: int, world_size: int, port: int, folder: str, function: Callable, args: tuple
+) -> None:
+    """One rank, with the environment that torchrun would give it."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # the test holds the store
+        "TORCHELASTIC_RESTART_COUNT": "0",  # older versions of torch ask for it
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    torch.set_num_threads(1)
+    result = function(distributed.start(), *args)
+    torch.save(result, Path(folder, f"{rank}.pt"))
+    distributed.stop()
