@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.clip import prepare_clip  # noqa: E402
 from data_gen.ntu import DATASETS  # noqa: E402
-from data_gen.parallel import WorkerDied, ordered_map  # noqa: E402
+from data_gen.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
 from data_gen.raw_folders import (  # noqa: E402
     RawDataError,
     find_files,
@@ -83,11 +83,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         if not path.is_dir():
             parser.error(f"--data_path {path} is no folder")
     return args
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare(args: argparse.Namespace):

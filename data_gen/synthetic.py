@@ -22,7 +22,7 @@ if not __package__:  # started as a script, from wherever
 
 from data_gen import actions, body
 from data_gen.kinect import VIEW, Recording, watch
-from data_gen.parallel import WorkerDied, ordered_map
+from data_gen.parallel import WorkerDied, ordered_map, usable_cpus
 from data_gen.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
@@ -192,7 +192,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--setups", type=within(1, 17), default=2, metavar="N", help="places of a camera, up to 17")
     add("--replications", type=within(1, 2), default=1, metavar="N", help="times each, 1 or 2")
     add("--seed", type=within(0, 2**32), default=0, metavar="N", help="same seed, same files")
-    add("--workers", type=within(1, 256), default=os.cpu_count(), metavar="N", help="processes")
+    add("--workers", type=within(1, 256), default=usable_cpus(), metavar="N", help="processes")
     return parser.parse_args(argv)
 
 
