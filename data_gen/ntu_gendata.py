@@ -4,7 +4,6 @@ Run from anywhere, `python data_gen/ntu_gendata.py`: the default folders are the
 """
 
 import argparse
-import os
 import signal
 import sys
 from collections import Counter

@@ -5,6 +5,8 @@
 Standard library only, since it runs before anything is installed.
 """
 
+from __future__ import annotations
+
 import re
 import sys
 from importlib import import_module, metadata
@@ -40,7 +42,7 @@ def problem(requirement: str) -> str | None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - it is asked of any Python
         sys.exit(f"Python {sys.version.split()[0]} is older than 3.10")
     for requirement in REQUIREMENTS.read_text().split():
         if trouble := problem(requirement):
