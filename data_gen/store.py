@@ -39,11 +39,12 @@ class StoreWriter:
     place that is no store.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, more_columns: tuple[str, ...] = ()):
         self.folder = Path(folder).resolve()  # a link is followed, to stay on one file system
         self.new = self.folder.with_name(f".{self.folder.name}.new")
         self.old = self.folder.with_name(f".{self.folder.name}.old")
         self.lock_path = self.folder.with_name(f".{self.folder.name}.lock")
+        self.more_columns = more_columns  # of samples.csv, after COLUMNS
         self.clips = self.frames = 0
         self.last_name = ""
 
@@ -57,7 +58,7 @@ class StoreWriter:
             self.joints = open(self.new / "joints.npy", "wb")
             self.samples = open(self.new / "samples.csv", "w", encoding="ascii", newline="\n")
             self.joints.write(npy_header(0))
-            self.samples.write(COLUMNS + "\n")
+            self.samples.write(",".join((COLUMNS, *self.more_columns)) + "\n")
         except BaseException:
             self.__exit__()
             raise
@@ -92,18 +93,26 @@ class StoreWriter:
                     "move it away or name another --out_folder"
                 )
 
-    def add(self, name: str, fields: tuple[int, int, int, int, int], joints: np.ndarray):
+    def add(
+        self,
+        name: str,
+        fields: tuple[int, int, int, int, int],
+        joints: np.ndarray,
+        more: tuple[int, ...] = (),
+    ):
         """Appends a clip.
 
         name: after those before, in alphabetical order (ValueError if not). fields: setup, camera,
-        subject, replication, action. joints: (T, 2, 25, 3), metres.
+        subject, replication, action. joints: (T, 2, 25, 3), metres. more: values of the further
+        columns.
         """
         if name <= self.last_name:
             raise ValueError(f"{name} does not come after {self.last_name}")
         if joints.shape[1:] != FRAME_SHAPE:
             raise ValueError(f"{name}: shape {joints.shape} is not (T, 2, 25, 3)")
         self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)
-        self.samples.write(",".join(map(str, (name, *fields, self.frames, len(joints)))) + "\n")
+        row = (name, *fields, self.frames, len(joints), *more)
+        self.samples.write(",".join(map(str, row)) + "\n")
         self.last_name = name
         self.clips += 1
         self.frames += len(joints)

@@ -1,0 +1,217 @@
+"""Prepares PKU-MMD I or II: its long recordings -> one packed store of the actions in them.
+
+    python data_gen/pku_gendata.py --dataset pkummd2 --data_path DIR
+
+DIR holds the folders skeleton and label and the lists of training videos, here or in a folder:
+cross_subject.txt and cross_view.txt of phase I, cross_subject_v2.txt and cross_view_v2.txt of
+phase II.
+"""
+
+import argparse
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from data_gen.ntu import PKU  # noqa: E402
+from data_gen.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
+from data_gen.pku import (  # noqa: E402
+    NAME,
+    PkuFileError,
+    clip_name,
+    cut_clip,
+    read_actions,
+    read_split,
+    read_video,
+    sample_fields,
+)
+from data_gen.raw_folders import RawDataError  # noqa: E402
+from data_gen.report import progress  # noqa: E402
+from data_gen.store import StoreError, StoreWriter  # noqa: E402
+
+DATA = ROOT / "data"
+SUFFIX = ".txt"
+
+
+class Video(NamedTuple):
+    """The raw files of a video."""
+
+    name: str
+    skeleton: Path
+    label: Path
+
+
+class Clip(NamedTuple):
+    """An action of a video. fields: setup, camera, subject, replication, action."""
+
+    name: str
+    fields: tuple[int, int, int, int, int]
+    joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it shows nobody
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Raw PKU-MMD recordings -> a packed store for training.", allow_abbrev=False
+    )
+    parser.add_argument("--dataset", choices=PKU, required=True, help="phase I or II")
+    parser.add_argument(
+        "--data_path",
+        type=Path,
+        metavar="DIR",
+        help="folder with skeleton, label and the split lists (default: data/DATASET_raw)",
+    )
+    parser.add_argument(
+        "--out_folder",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help="the store becomes DIR/DATASET (default: data)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="a malformed file ends the run without a store"
+    )
+    args = parser.parse_args(argv)
+    args.data_path = args.data_path or DATA / f"{args.dataset}_raw"
+    if args.workers < 1:
+        parser.error("--workers is at least 1")
+    return args
+
+
+def prepare(args: argparse.Namespace):
+    """Writes the store and prints what is in it and what is not."""
+    splits = {p: find_split(args.data_path, args.dataset, p) for p in PKU[args.dataset].protocols}
+    left_out = defaultdict(list)
+    videos = find_videos(args.data_path, splits, left_out)
+    with (
+        StoreWriter(args.out_folder / args.dataset, tuple(splits)) as store,
+        closing(ordered_map(read_clips, videos, args.workers)) as results,
+    ):
+        results = zip(videos, progress(results, len(videos)), strict=True)
+        training = fill(store, splits, results, left_out)
+        for reason, names in left_out.items():
+            print(f"left out, {reason}: {len(names)}", *names, sep="\n  ")
+        if args.strict and left_out["malformed"]:
+            raise RawDataError("there are malformed files, so no store was written (--strict)")
+        if not store.clips:
+            raise RawDataError(f"no clip in {args.data_path}, so no store was written")
+        store.commit()
+    print(f"{args.dataset}: {store.clips} clips, {store.frames} frames in {store.folder}")
+    for protocol, count in zip(splits, training, strict=True):
+        print(f"  {protocol}: {count} training and {store.clips - count} test clips")
+    elsewhere = "" if args.out_folder == DATA else f" --data-root {args.out_folder}"
+    print(
+        f"next: ./script_action_recognition.sh NAME --finetune-dataset {args.dataset} --protocol "
+        f"cross_subject{elsewhere}"
+    )
+
+
+def fill(
+    store: StoreWriter,
+    splits: dict[str, dict[str, int]],
+    results: Iterable[tuple[Video, list[Clip | str]]],
+    left_out: dict[str, list[str]],
+) -> np.ndarray:
+    """Writes the clips of all videos; returns how many of them train under each protocol."""
+    total = np.zeros(len(splits), int)
+    for video, clips in results:
+        training = tuple(split[video.name] for split in splits.values())
+        for clip in clips:
+            if isinstance(clip, str):
+                left_out["malformed"].append(clip)
+            elif clip.joints is None:
+                left_out["without any body"].append(clip.name)
+            else:
+                store.add(clip.name, clip.fields, clip.joints, training)
+                total += training
+    return total
+
+
+def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
+    """Which videos train under a protocol (1) and which do not (0)."""
+    name = protocol + ("_v2" if dataset == "pkummd2" else "") + SUFFIX
+    found = sorted([*folder.glob(name), *folder.glob(f"*/{name}")])
+    if not found:
+        raise RawDataError(
+            f"{folder / name} is missing: unpack PKU-MMD there, from "
+            "https://struct002.github.io/PKUMMD/, or name its folder with --data_path"
+        )
+    return read_split(found[0])
+
+
+def find_videos(
+    folder: Path, splits: dict[str, dict[str, int]], left_out: dict[str, list[str]]
+) -> list[Video]:
+    """The videos that have labels and a place in every split, in order of their names."""
+    skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
+    videos = []
+    for path in sorted(skeletons.glob(f"*{SUFFIX}"), key=lambda path: path.stem):
+        video = Video(path.stem, path, labels / path.name)
+        if not NAME.fullmatch(video.name):
+            left_out["no name like 0002-L or A01N01-L"].append(video.name)
+        elif not video.label.is_file():
+            left_out["without a label file"].append(video.name)
+        elif not all(video.name in split for split in splits.values()):
+            left_out["in no half of a split"].append(video.name)
+        else:
+            videos.append(video)
+    return videos
+
+
+def find_folder(folder: Path, kind: str) -> Path:
+    """The folder of one kind of files, however its name is written."""
+    found = sorted(f for f in folder.iterdir() if f.is_dir() and f.name.lower().startswith(kind))
+    if len(found) != 1:
+        there = " and ".join(f.name for f in found) or "none"
+        raise RawDataError(f"{folder}: one folder {kind} is needed, there is {there}")
+    return found[0]
+
+
+def read_clips(video: Video) -> list[Clip | str]:
+    """The clips of a video in the order of their names, or what is wrong instead."""
+    try:
+        actions, bodies = read_actions(video.label), read_video(video.skeleton)
+    except PkuFileError as error:
+        return [str(error)]
+    clips: list[Clip | str] = []
+    for action in actions:
+        try:
+            joints = cut_clip(bodies, action)
+        except PkuFileError as error:
+            clips.append(f"{video.label.name}, {error}")
+        else:
+            name = clip_name(video.name, action)
+            clips.append(Clip(name, sample_fields(video.name, action), joints))
+    return clips
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code of the command."""
+    args = parse_args(argv)
+    try:
+        prepare(args)
+    except (RawDataError, PkuFileError, StoreError, WorkerDied) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}; the run ended before its store was whole", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; no store was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; no store was written"))
+    sys.exit(main())

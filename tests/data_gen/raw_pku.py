@@ -1,0 +1,67 @@
+"""Raw PKU-MMD files for tests: people who do not exist, in both phases' layouts."""
+
+from pathlib import Path
+
+import numpy as np
+
+NAMES = {
+    "pkummd1": [f"{number:04d}-{view}" for number in (2, 3, 5, 8) for view in "LMR"],
+    "pkummd2": [f"A01N{number:02d}-{view}" for number in (1, 2, 3, 4) for view in "LMR"],
+}
+SPLITS = {
+    "cross_subject": lambda name: name[-3] in "25" or name[-3] == "1",  # two or three of the four
+    "cross_view": lambda name: name[-1] in "MR",
+}
+CLASSES = (1, 7, 51)
+
+
+def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tuple]]:
+    """Bodies (T, 2, 25, 3) in metres and its actions (class, first, last, confidence).
+
+    Each class of CLASSES once, one after another with gaps of rest; a class is a pose and a rate
+    of swinging. The second body is there in every second action.
+    """
+    rng = np.random.default_rng([seed, *name.encode()])
+    rest = rng.normal((0, 0, 3), 0.4, (2, 25, 3))
+    frames, actions = [np.repeat(rest[None], gap, 0)], []
+    for action in rng.permutation(CLASSES).tolist():
+        own = np.random.default_rng(action)
+        length = int(rng.integers(30, 60))
+        swing = own.normal(0, 0.3, (2, 25, 3)) * np.sin(
+            own.uniform(0.2, 0.6) * np.arange(length)[:, None, None, None]
+        )
+        clip = rest + swing + own.normal(0, 0.3, (2, 25, 3))
+        clip[:, 1] *= action % 2
+        first = sum(map(len, frames))
+        actions.append((action, first, first + length - 1, 2))
+        frames += [clip, np.repeat(rest[None], gap, 0)]
+    return np.concatenate(frames), actions
+
+
+def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple]) -> None:
+    """skeleton/NAME.txt and label/NAME.txt."""
+    for kind in ("skeleton", "label"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    np.savetxt(folder / "skeleton" / f"{name}.txt", bodies.reshape(len(bodies), -1), "%.6f")
+    lines = "".join(",".join(map(str, action)) + "\n" for action in actions)
+    (folder / "label" / f"{name}.txt").write_text(lines)
+
+
+def write_splits(folder: Path, dataset: str) -> None:
+    """The lists of both protocols, in the folder `split`."""
+    (folder / "split").mkdir(parents=True, exist_ok=True)
+    for protocol, trains in SPLITS.items():
+        halves = [[n for n in NAMES[dataset] if trains(n) == half] for half in (True, False)]
+        text = "Training videos:\n{}, \n\nValidation videos:\n{}, \n".format(
+            *map(", ".join, halves)
+        )
+        suffix = "_v2" if dataset == "pkummd2" else ""
+        (folder / "split" / f"{protocol}{suffix}.txt").write_text(text)
+
+
+def write_dataset(folder: Path, dataset: str) -> Path:
+    """Twelve videos, four people or recordings in three views."""
+    for name in NAMES[dataset]:
+        write_video(folder, name, *video(name))
+    write_splits(folder, dataset)
+    return folder

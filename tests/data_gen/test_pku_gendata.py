@@ -1,0 +1,236 @@
+"""PKU-MMD: clips cut out of long recordings, split by lists, and faults by name and line."""
+
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+import action_classification
+from data_gen import pku_gendata
+from data_gen.clip import prepare_clip
+from data_gen.pku import Action, PkuFileError, cut_clip, read_actions, read_split, read_video
+from feeder.store import StoreError, open_store
+from tests.data_gen import raw_pku
+from tests.tiny_run import write_run
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory):
+    """Both phases' raw folders; nobody may write to them."""
+    folder = tmp_path_factory.mktemp("raw")
+    for dataset in raw_pku.NAMES:
+        raw_pku.write_dataset(folder / dataset, dataset)
+    return folder
+
+
+def prepare(dataset, data_path, out_folder, *flags):
+    where = ["--data_path", str(data_path), "--out_folder", str(out_folder), "--workers", "1"]
+    return pku_gendata.main(["--dataset", dataset, *where, *flags])
+
+
+@pytest.mark.parametrize("dataset", raw_pku.NAMES)
+def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
+    assert prepare(dataset, raw / dataset, tmp_path) == 0
+    store = open_store(tmp_path, dataset)
+    assert len(store.names) == 36 and store.num_classes == 51
+    assert set(store.label) == {0, 6, 50}
+    for name in raw_pku.NAMES[dataset]:
+        bodies, actions = raw_pku.video(name)
+        rows = [i for i, clip in enumerate(store.names) if clip.startswith(name)]
+        assert [store.action[row] for row in rows] == [action for action, *_ in actions]
+        for row, (_, first, last, _) in zip(rows, actions, strict=True):
+            clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+            # Where the main body has the greater energy, a clip of NTU is prepared alike.
+            alone = bodies[first : last + 1].copy()
+            alone[:, 1] = 0
+            np.testing.assert_allclose(clip[:, 0], prepare_clip(alone)[:, 0], atol=1e-5)
+            assert clip[:, 1].any() == bodies[first : last + 1, 1].any()
+            assert len(clip) == last - first + 1
+    said = capsys.readouterr().out
+    assert f"{dataset}: 36 clips" in said and "left out" not in said
+
+
+@pytest.mark.parametrize("dataset", raw_pku.NAMES)
+@pytest.mark.parametrize("protocol", raw_pku.SPLITS)
+def test_the_split_is_that_of_the_lists(raw, tmp_path, capsys, dataset, protocol):
+    prepare(dataset, raw / dataset, tmp_path)
+    store = open_store(tmp_path, dataset)
+    train, test = store.split(protocol)
+    trains = raw_pku.SPLITS[protocol]
+    video = {row: clip.split("N0")[0] if dataset == "pkummd1" else clip[:8] for row, clip in
+             enumerate(store.names)}  # fmt: skip
+    assert all(trains(video[row]) for row in train) and not any(trains(video[row]) for row in test)
+    said = f"{protocol}: {len(train)} training and {len(test)} test clips"
+    assert said in capsys.readouterr().out
+    with pytest.raises(StoreError, match="no protocol 'cross_setup'"):
+        store.split("cross_setup")
+
+
+def test_columns_tell_scene_subject_view_and_line(raw, tmp_path):
+    prepare("pkummd2", raw / "pkummd2", tmp_path)
+    store = open_store(tmp_path, "pkummd2")
+    row = next(i for i, name in enumerate(store.names) if name.startswith("A01N03-RN002"))
+    fields = [getattr(store, c)[row] for c in ("setup", "subject", "camera", "replication")]
+    assert fields == [1, 3, 3, 2]
+    assert store.names[row] == f"A01N03-RN002A{store.action[row]:03d}"
+
+
+def test_workers_write_the_same_bytes(raw, tmp_path):
+    prepare("pkummd1", raw / "pkummd1", tmp_path / "a")
+    shutil.copytree(raw / "pkummd1", tmp_path / "raw")
+    for i in range(20):  # enough videos for two workers
+        name = f"{100 + i:04d}-L"
+        raw_pku.write_video(tmp_path / "raw", name, *raw_pku.video(name))
+    for list_ in (tmp_path / "raw" / "split").iterdir():
+        more = ", ".join(f"{100 + i:04d}-L" for i in range(20))
+        list_.write_text(list_.read_text() + more + "\n")
+    prepare("pkummd1", tmp_path / "raw", tmp_path / "b")
+    prepare("pkummd1", tmp_path / "raw", tmp_path / "c", "--workers", "2")
+    for file in ("joints.npy", "samples.csv"):
+        alone = (tmp_path / "b" / "pkummd1" / file).read_bytes()
+        assert alone == (tmp_path / "c" / "pkummd1" / file).read_bytes()
+        assert alone != (tmp_path / "a" / "pkummd1" / file).read_bytes()
+
+
+def test_a_checkpoint_is_evaluated_on_it(raw, tmp_path, data_root, monkeypatch):
+    prepare("pkummd2", raw / "pkummd2", tmp_path)
+    folder = write_run(tmp_path / "run", data_root)
+    flags = f"--checkpoint-path {folder} --data-root {tmp_path} --finetune-dataset pkummd2"
+    for mode in ("--epochs 60 --lr 0.3", "--finetune --epochs 1"):
+        monkeypatch.setattr(sys, "argv", f"x {flags} {mode}".split())
+        action_classification.main()
+    found = json.loads((folder / "recognition_pkummd2_cross_subject.json").read_text())
+    assert found["training_clips"] + found["test_clips"] == 36
+    assert found["top1"] > 60  # three classes that differ
+    assert (folder / "recognition_finetune_pkummd2_cross_subject.json").exists()
+
+
+# ---------------------------------------------------------------- what is left out
+
+
+@pytest.fixture
+def own(raw, tmp_path):
+    """A raw folder of pkummd1 to damage."""
+    shutil.copytree(raw / "pkummd1", tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+def edit(path, change):
+    path.write_text(change(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("skeleton/0003-M.txt", lambda t: t[: len(t) // 2], "0003-M.txt: "),
+        ("skeleton/0003-M.txt", lambda t: "", "0003-M.txt: the file is empty"),
+        ("skeleton/0003-M.txt", lambda t: "1 2 3\n", "3 numbers a line, not 150"),
+        ("skeleton/0003-M.txt", lambda t: "nan" + t[8:], "0003-M.txt, line 1: a coordinate"),
+        ("skeleton/0003-M.txt", lambda t: t.replace("\n", " x\n", 1), "0003-M.txt: "),
+        ("skeleton/0003-M.txt", lambda t: "\n".join(t.split("\n")[:40]), "the video has 40"),
+        ("label/0003-M.txt", lambda t: "52,1,5,2\n" + t, "0003-M.txt, line 1: no class 52"),
+        ("label/0003-M.txt", lambda t: t + "1,9,5,2\n", "line 4: ends before it starts"),
+        ("label/0003-M.txt", lambda t: t + "1,9\n", "line 4: '1,9' is no action"),
+        ("label/0003-M.txt", lambda t: t + "1,-9,5,2\n", "is no action"),
+        ("label/0003-M.txt", lambda t: t + "\n" * 1000 + "1,1,5,2\n", "over 999 actions"),
+    ],
+)
+def test_malformed_files_are_left_out_by_name(own, tmp_path, capsys, file, change, said):
+    edit(own / file, change)
+    assert prepare("pkummd1", own, tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "left out, malformed" in out and said in out
+    names = open_store(tmp_path, "pkummd1").names
+    assert 33 <= len(names) <= 35
+    assert prepare("pkummd1", own, tmp_path / "strict", "--strict") == 1
+    assert "--strict" in capsys.readouterr().err
+    assert not (tmp_path / "strict" / "pkummd1").exists()
+
+
+def test_what_has_no_place_is_left_out_by_name(own, tmp_path, capsys):
+    (own / "label" / "0002-L.txt").unlink()
+    (own / "skeleton" / "notes.txt").write_text("read me")
+    (own / "skeleton" / "0099-L.txt").write_text("")
+    (own / "label" / "0099-L.txt").write_text("")
+    bodies, actions = raw_pku.video("0005-R")
+    action, first, last, _ = actions[1]
+    bodies[first : last + 1] = 0
+    raw_pku.write_video(own, "0005-R", bodies, actions)
+    assert prepare("pkummd1", own, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "without a label file: 1\n  0002-L\n" in said
+    assert "left out, no name like 0002-L or A01N01-L: 1\n  notes\n" in said
+    assert "left out, in no half of a split: 1\n  0099-L\n" in said
+    assert f"left out, without any body: 1\n  0005-RN002A{action:03d}\n" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: shutil.rmtree(f / "split"), "cross_subject.txt is missing"),
+        (lambda f: (f / "split" / "cross_view.txt").unlink(), "cross_view.txt is missing"),
+        (lambda f: shutil.rmtree(f / "label"), "one folder label is needed, there is none"),
+        (lambda f: (f / "skeleton2").mkdir(), "there is skeleton and skeleton2"),
+        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: "a" + t), "line 1: no 'Training"),
+        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t + "x-L"), "'x-L' is no video"),
+        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t[:40]), "no validation video"),
+        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t + "0002-M"), "in both halves"),
+        (lambda f: [p.unlink() for p in (f / "skeleton").iterdir()], "no clip in"),
+    ],
+)
+def test_faults_of_the_whole_end_the_run_in_one_line(own, tmp_path, capsys, change, said):
+    change(own)
+    assert prepare("pkummd1", own, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
+
+
+# ---------------------------------------------------------------- parts
+
+
+def test_two_bodies_are_as_they_stand():
+    """The second keeps its place however much it moves, and is repaired like the first."""
+    rng = np.random.default_rng(0)
+    video = np.zeros((20, 2, 25, 3))
+    video[:, 0] = rng.normal(0, 0.01, (20, 25, 3)) + rng.normal(0, 1, (25, 3))
+    video[5:10, 1] = rng.normal(0, 5, (5, 25, 3))
+    clip = cut_clip(video, Action(1, 1, 2, 13))
+    assert clip.shape == (12, 2, 25, 3) and clip.dtype == np.float32
+    assert np.abs(clip[:, 0, 1]).max() == 0  # centred on its spine
+    assert clip[:, 1].any(axis=(1, 2)).all()  # its five frames repeated over the clip
+    lengths = np.linalg.norm(clip[:, :1] - clip[:, :1, 1:2], axis=-1)
+    raw = video[2:14, :1]
+    np.testing.assert_allclose(lengths, np.linalg.norm(raw - raw[:, :, 1:2], axis=-1), atol=1e-5)
+    line = clip[0, 0, 8] - clip[0, 0, 4]
+    assert line[0] > 0 and np.abs(line[1:]).max() < 1e-5
+
+
+def test_a_last_frame_just_past_the_end_is_left_away():
+    video = np.ones((10, 2, 25, 3))
+    assert len(cut_clip(video, Action(1, 1, 4, 10))) == 6
+    assert len(cut_clip(video, Action(1, 1, 4, 9))) == 6
+    with pytest.raises(PkuFileError, match="line 3: frames 4 to 11, the video has 10"):
+        cut_clip(video, Action(3, 1, 4, 11))
+
+
+def test_files_as_others_may_write_them(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"3, 10 ,20,1.5\r\n\r\n51,0,1,2\r\n")
+    assert read_actions(path) == [Action(1, 3, 10, 20), Action(3, 51, 0, 1)]
+    path.write_bytes(
+        b"\xef\xbb\xbftraining videos:\r\n0002-L,0003-R\r\nValidation videos: \r\n4-M, "
+    )
+    assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
+    path.write_bytes(b"\r\n".join([b"  ".join([b"1e-1"] * 150)] * 2))
+    assert (read_video(path) == 0.1).all() and read_video(path).shape == (2, 2, 25, 3)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PkuFileError, match=r"a\.txt"):
+        read_video(path)
+    with pytest.raises(PkuFileError, match="not a text"):
+        read_actions(path)
+    with pytest.raises(PkuFileError, match="cannot be read"):
+        read_video(tmp_path / "none.txt")
