@@ -1,0 +1,31 @@
+"""pretrain.py, of which a rank is killed: `-m tests.dying_rank MARKER STEP flags...`
+
+Rank 1 is killed by SIGKILL after STEP steps of the run, once: the file MARKER remembers.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pretrain
+from tools import cli
+from tools.logs import TrainingLog
+
+
+def main() -> None:
+    marker, step = Path(sys.argv.pop(1)), int(sys.argv.pop(1))
+    add = TrainingLog.add
+
+    def add_or_die(log, *arguments):
+        add(log, *arguments)
+        if os.environ["RANK"] == "1" and log.step == step and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    TrainingLog.add = add_or_die
+    cli.run(pretrain.main)
+
+
+if __name__ == "__main__":
+    main()
