@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from feeder.store import StoreError
 from tools.cli import UserError
 
 T = TypeVar("T")
@@ -121,6 +122,26 @@ def _is_lost_connection(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
+def everywhere(process: Process, function: Callable[[], T]) -> T:
+    """What `function` returns here; where it fails on any process, UserError on all of them.
+
+    Machines differ in what lies on their disks, and only the main process speaks.
+    """
+    if process.world_size == 1:
+        return function()
+    result = fault = None
+    try:
+        result = function()
+    except (UserError, StoreError, OSError) as error:
+        fault = str(error)
+    faults: list[str | None] = [None] * process.world_size
+    dist.all_gather_object(faults, fault)
+    for rank, fault in enumerate(faults):
+        if fault is not None:
+            raise UserError(f"on rank {rank}: {fault}" if rank else fault)
+    return result
+
+
 def from_main(process: Process, function: Callable[[], T]) -> T:
     """What `function` returns, or the UserError it raises, on the main process; on all of them.
 
@@ -128,15 +149,8 @@ def from_main(process: Process, function: Callable[[], T]) -> T:
     """
     if process.world_size == 1:
         return function()
-    answer: list[Any] = [None, None]  # result, error
-    if process.is_main:
-        try:
-            answer[0] = function()
-        except UserError as error:
-            answer[1] = error
+    answer = [everywhere(process, function if process.is_main else lambda: None)]
     dist.broadcast_object_list(answer, device=process.device)
-    if answer[1] is not None:
-        raise answer[1]
     return answer[0]
 
 

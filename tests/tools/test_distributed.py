@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,8 +84,10 @@ def agreement(process: Process, folder: str) -> dict[str, str]:
     told = distributed.from_main(process, lambda: {"rank": process.rank})
     said = {"told": str(told)}
     last = process.world_size - 1
+    store = str(Path(folder, "ntu60" if process.rank < last else "no store"))
     same, other = {"lr": 1, "sha256": "a"}, {"lr": 1, "sha256": "b"}
     tries = {
+        "everywhere": partial(distributed.everywhere, process, partial(os.listdir, store)),
         "refused": partial(distributed.from_main, process, refuse),
         "alike": partial(distributed.require_alike, process, same),
         "unlike": partial(
@@ -186,6 +189,7 @@ def test_processes_agree(ranks):
         assert said["told"] == "{'rank': 0}"
         assert said["refused"] == "no, says rank 0"
         assert said["alike"] == ""
+        assert said["everywhere"].startswith(f"on rank {last}: [Errno 2] No such file")
         assert said["unlike"].startswith(f"sha256 is b on rank {last} and a on rank 0")
         assert said["stops"] == "[False, True, True]"
 
@@ -193,7 +197,7 @@ def test_processes_agree(ranks):
 def test_one_process_needs_no_others():
     rows = torch.ones(3, 2)
     assert distributed.gather_rows(rows, [3], 0) is rows
-    assert distributed.from_main(ALONE, lambda: 7) == 7
+    assert distributed.from_main(ALONE, lambda: 7) == distributed.everywhere(ALONE, lambda: 7) == 7
     distributed.require_alike(ALONE, {"lr": 1})
     model = torch.nn.Linear(1, 1)
     assert distributed.parallel(model, ALONE) is model
