@@ -93,7 +93,8 @@ def main() -> None:
     process = distributed.start()
     args.amp = precision(args.amp, process.device)
     with distributed.together(process) as stop:
-        store = open_store(args.data_root, args.pre_dataset)
+        find_store = partial(open_store, args.data_root, args.pre_dataset)
+        store = distributed.everywhere(process, find_store)
         rows, _ = store.split(args.protocol)
         check(args, rows, process)
         facts = about(args, store, rows)
@@ -175,8 +176,9 @@ def pretrain(
                     log.write({"train/learning_rate": rate, **memory(device)})
                 if stop.received(ask_ranks=logging):
                     break
-            if done % steps == 0:
+            if done % steps == 0:  # before it is saved, lest a restart miss it
                 log.epoch_done(epoch + 1, args.epochs)
+                monitor.look(epoch + 1, done, model.encoder)
             if stop.seen or epoch + 1 == args.epochs or (epoch + 1) % args.save_every == 0:
                 log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
                 at = dict(zip(("epoch", "step"), divmod(done, steps), strict=True))
@@ -188,7 +190,6 @@ def pretrain(
             if stop.seen:
                 cli.say(f"stopped by SIGTERM at step {done}; the same command goes on from {path}")
                 return False
-            monitor.look(epoch + 1, done, model.encoder)
     cli.say(f"pre-training is done: {path}\n{what_next(folder)}")
     return True
 
