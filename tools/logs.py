@@ -133,7 +133,7 @@ def open_events(folder: Path, first_step: int) -> SummaryWriter:
     seconds = (file.name.split(".")[3] for file in folder.glob("events.out.tfevents.*.*"))
     last = max((int(second) for second in seconds if second.isdigit()), default=0)
     time.sleep(min(max(last + 1 - time.time(), 0), 2))
-    return SummaryWriter(folder, purge_step=first_step + 1)
+    return SummaryWriter(folder, purge_step=first_step + 1 if first_step else 0)
 
 
 def describe(store: Store, rows: np.ndarray, epoch: int, step: int) -> tuple[str, list[str]]:
