@@ -1,0 +1,199 @@
+// Charts: curves, the confusion matrix, clusters. All take what Python put into the page.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// An element with attributes and children; functions become listeners.
+function make(name, attributes = {}, ...children) {
+  const svg = ["svg", "g", "path", "line", "circle", "text"].includes(name);
+  const element = svg ? document.createElementNS(SVG, name) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+// A number short enough to read: 1,234 or 12.35 or 0.0005 or 2.1e-7.
+function short(value) {
+  const size = Math.abs(value);
+  if (size >= 1000) return Math.round(value).toLocaleString("en");
+  if (size !== 0 && size < 1e-4) return value.toExponential(1);
+  return String(Number(value.toPrecision(size >= 100 ? 4 : 3)));
+}
+
+function table(heads, rows, className = "") {
+  const cell = (tag, value, [title, numeric]) => make(tag,
+    { class: numeric ? "number" : null, scope: tag === "th" ? "row" : null, "data-head": title },
+    value === null ? "–" : value);
+  const head = make("tr", {}, ...heads.map(([title, numeric]) =>
+    make("th", { scope: "col", class: numeric ? "number" : null }, title)));
+  const body = rows.map((row) => make("tr", {}, ...row.map((value, column) =>
+    cell(column ? "td" : "th", value, heads[column]))));
+  return make("div", { class: `scroll ${className}`, tabindex: className.includes("tall") ? 0 : null },
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+}
+
+// ---- a curve: points [[step, value], …]
+function curveChart({ title, unit, points }) {
+  const width = 300, height = 130, left = 44, right = 8, top = 8, bottom = 20;
+  const steps = points.map((p) => p[0]), values = points.map((p) => p[1]);
+  const first = Math.min(...steps), last = Math.max(...steps);
+  let low = Math.min(...values), high = Math.max(...values);
+  if (high - low < 1e-12) { const pad = Math.abs(high) * 0.1 || 1; low -= pad; high += pad; }
+  const x = (step) => left + (width - left - right) * (last > first ? (step - first) / (last - first) : 0.5);
+  const y = (value) => top + (height - top - bottom) * (1 - (value - low) / (high - low));
+  const says = (i) => `${short(values[i])}${unit && ` ${unit}`}`;
+  const output = make("output", {}, says(points.length - 1));
+  const dot = make("circle", { r: 3, cx: x(steps.at(-1)), cy: y(values.at(-1)) });
+  let at = points.length - 1;
+  const read = (i) => {
+    at = Math.max(0, Math.min(points.length - 1, i));
+    dot.setAttribute("cx", x(steps[at]));
+    dot.setAttribute("cy", y(values[at]));
+    output.textContent = at === points.length - 1 ? says(at) : `step ${steps[at].toLocaleString("en")}: ${says(at)}`;
+  };
+  const svg = make("svg", {
+    viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0,
+    "aria-label": `${title}: from ${says(0)} to ${says(points.length - 1)}; arrow keys read the curve`,
+    pointermove: (event) => {
+      const box = svg.getBoundingClientRect();
+      const step = first + (last - first) * (((event.clientX - box.left) / box.width) * width - left) / (width - left - right);
+      read(steps.reduce((best, s, i) => (Math.abs(s - step) < Math.abs(steps[best] - step) ? i : best), 0));
+    },
+    pointerleave: () => read(points.length - 1),
+    keydown: (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1, Home: -points.length, End: points.length }[event.key];
+      if (move) { read(at + move); event.preventDefault(); }
+    },
+  });
+  for (const value of [low, (low + high) / 2, high]) {
+    svg.append(make("line", { class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
+      make("text", { x: left - 5, y: y(value) + 3.5, "text-anchor": "end" }, short(value)));
+  }
+  svg.append(make("text", { x: left, y: height - 6 }, `step ${first.toLocaleString("en")}`),
+    make("text", { x: width - right, y: height - 6, "text-anchor": "end" }, last.toLocaleString("en")),
+    make("path", { class: "curve", d: points.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("") }),
+    dot);
+  return make("figure", { class: "chart" }, make("figcaption", {}, make("span", {}, title), output), svg);
+}
+
+// ---- the confusion matrix
+function matrixChart({ names, matrix }) {
+  const count = names.length, totals = matrix.map((row) => row.reduce((a, b) => a + b, 0));
+  const share = (i, j) => (totals[i] ? (100 * matrix[i][j]) / totals[i] : 0);
+  const hint = "Point at a cell, or move with the arrow keys.";
+  const output = make("output", {}, hint);
+  let cursor = null, geometry = null;
+  const canvas = make("canvas", {
+    role: "img", tabindex: 0, "aria-label": `Confusion matrix of ${count} classes; ${hint}`,
+    pointermove: (event) => {
+      const box = canvas.getBoundingClientRect(), { left, top, size } = geometry;
+      const row = Math.floor((event.clientY - box.top - top) / size);
+      const column = Math.floor((event.clientX - box.left - left) / size);
+      const inside = row >= 0 && column >= 0 && row < count && column < count;
+      point(inside ? [row, column] : null);
+    },
+    pointerleave: () => point(null),
+    keydown: (event) => {
+      const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      point((cursor || [0, 0]).map((at, i) => (cursor ? Math.max(0, Math.min(count - 1, at + move[i])) : at)));
+    },
+  });
+  const point = (cell) => {
+    cursor = cell;
+    output.textContent = cell === null ? hint
+      : `${names[cell[0]]} taken for ${names[cell[1]]}: ${matrix[cell[0]][cell[1]]} of ${totals[cell[0]]} clips (${share(...cell).toFixed(1)} %)`;
+    draw();
+  };
+  const draw = () => {
+    const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
+    if (!width) return;
+    const named = count <= 60, numbered = count <= 24;
+    const left = named ? Math.min(210, 0.42 * width) : 0, top = numbered ? 20 : 0;
+    const size = Math.min((width - left - 1) / count, 40);
+    const height = top + size * count + 1;
+    geometry = { left, top, size };
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.height = `${height}px`;
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.textBaseline = "middle";
+    const wash = colour("wash"), ink = colour("ink"), muted = colour("muted"), paper = colour("paper");
+    const small = Math.max(6, Math.min(12.5, size * 0.85));
+    for (let i = 0; i < count; i++) {
+      context.font = `${small}px system-ui, sans-serif`;
+      context.fillStyle = cursor && cursor[0] === i ? ink : muted;
+      const label = numbered ? `${names[i]}  ${i + 1}` : names[i];
+      context.textAlign = "right";
+      if (named) context.fillText(fitted(context, label, left - 8, numbered ? `  ${i + 1}` : ""), left - 6, top + size * (i + 0.5));
+      context.textAlign = "center";
+      context.fillStyle = cursor && cursor[1] === i ? ink : muted;
+      if (numbered) context.fillText(i + 1, left + size * (i + 0.5), 10);
+      for (let j = 0; j < count; j++) {
+        const part = share(i, j) / 100;
+        context.fillStyle = `rgba(${wash}, ${matrix[i][j] ? 0.08 + 0.92 * part : 0.035})`;
+        context.fillRect(left + size * j + 0.5, top + size * i + 0.5, size - 1, size - 1);
+        if (numbered && size >= 20 && matrix[i][j]) {
+          context.fillStyle = part > 0.5 ? paper : ink;
+          context.font = `${Math.min(12, size * 0.42)}px system-ui, sans-serif`;
+          context.fillText(Math.round(100 * part), left + size * (j + 0.5), top + size * (i + 0.5));
+        }
+      }
+    }
+    if (cursor) {
+      context.strokeStyle = ink;
+      context.strokeRect(left + size * cursor[1] + 0.5, top + size * cursor[0] + 0.5, size - 1, size - 1);
+    }
+  };
+  new ResizeObserver(draw).observe(canvas.parentNode || canvas);
+  return { figure: make("figure", { class: "matrix" }, canvas, make("figcaption", { class: "note" },
+    "Rows: the class; columns: what it was taken for; percent of the class's clips."), output), draw };
+}
+
+// A text cut so that it fits, its ending kept.
+function fitted(context, text, width, ending) {
+  if (context.measureText(text).width <= width) return text;
+  let cut = text.slice(0, text.length - ending.length);
+  while (cut && context.measureText(`${cut}…${ending}`).width > width) cut = cut.slice(0, -1);
+  return `${cut}…${ending}`;
+}
+
+// ---- clusters: panels of points, classes with the same colours in all
+const TEN = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8d99a6"];
+const classColour = (i, count) => (count <= 10 ? TEN[i] : `hsl(${Math.round((360 * i) / count)} 60% ${i % 2 ? 45 : 60}%)`);
+
+function clusterChart({ classes, labels, panels }) {
+  const groups = classes.map(() => []), size = 400, pad = 14;
+  const figures = panels.map(({ title, knn, silhouette, points }) => {
+    const low = [0, 1].map((axis) => Math.min(...points.map((p) => p[axis])));
+    const high = [0, 1].map((axis) => Math.max(...points.map((p) => p[axis])));
+    const scale = (size - 2 * pad) / Math.max(high[0] - low[0], high[1] - low[1], 1e-9);
+    const place = (p, axis) => (size / 2 + scale * (p[axis] - (low[axis] + high[axis]) / 2) * (axis ? -1 : 1)).toFixed(1);
+    const figures = `1-NN ${knn.toFixed(1)} %, silhouette ${silhouette.toFixed(2)}`;
+    const svg = make("svg", { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `t-SNE: ${title}, ${figures}` });
+    classes.forEach((name, k) => {
+      const group = make("g", { fill: classColour(k, classes.length) });
+      points.forEach((p, i) => labels[i] === k && group.append(make("circle", { r: 3.6, cx: place(p, 0), cy: place(p, 1), opacity: 0.85 })));
+      groups[k].push(group);
+      svg.append(group);
+    });
+    return make("figure", {}, make("figcaption", {}, make("strong", {}, title), make("br"), figures), svg);
+  });
+  let chosen = null;
+  const buttons = classes.map((name, k) => make("button", {
+    type: "button", "aria-pressed": "false",
+    click: () => {
+      chosen = chosen === k ? null : k;
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(chosen === i)));
+      groups.forEach((parts, i) => parts.forEach((part) => part.classList.toggle("faint", chosen !== null && chosen !== i)));
+    },
+  }, make("span", { class: "dot", style: `background: ${classColour(k, classes.length)}` }), name));
+  return make("div", {}, make("div", { class: "panels" }, ...figures),
+    make("ul", { class: "legend", "aria-label": "Classes; press one to single it out" }, ...buttons.map((b) => make("li", {}, b))));
+}

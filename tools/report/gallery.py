@@ -1,0 +1,81 @@
+"""Queries and their nearest training clips as small moving skeletons, packed for the page."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+
+from feeder.store import Store
+from net.modalities import PARENTS
+from tools import retrieved
+from tools.cli import UserError
+from tools.confusion import class_names
+
+KEYFRAMES = 32  # of a clip; the page moves between them
+FPS = 30
+MILLIMETRES = 1000.0  # what is packed, in 16 bits: up to 32 metres
+
+
+def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
+    """Some queries of a table of retrieved clips, with all that is needed to draw them.
+
+    Returns `names` of the classes, `parents` of the joints, `clips` {name: class, seconds, frames,
+    bodies, data} where data is base64 of int16 millimetres (frames, bodies, 25, 3), little-endian;
+    `queries` [{name, found: [{name, similarity}]}]; `total` how many the table has, and `right` how
+    many of these have their own class first. Raises UserError where the store lacks a clip.
+    """
+    rows = {name: row for row, name in enumerate(store.names)}
+    found = retrieved.read(table)
+    for name in {*found.queries, *(name for names in found.found for name in names)}:
+        if name not in rows:
+            raise UserError(f"{table} names {name}, which {store.folder} does not hold")
+    label = {name: int(store.label[row]) for name, row in rows.items()}
+    right = np.array(
+        [label[q] == label[f[0]] for q, f in zip(found.queries, found.found, strict=True)]
+    )
+    classes = np.array([label[query] for query in found.queries])
+    queries = []
+    for i in choose(classes, right, most, seed):
+        pairs = zip(found.found[i], found.similarity[i].tolist(), strict=True)
+        shown = [{"name": name, "similarity": round(s, 4)} for name, s in pairs]
+        queries.append({"name": found.queries[i], "found": shown})
+    needed = {q["name"] for q in queries} | {f["name"] for q in queries for f in q["found"]}
+    return {
+        "names": class_names(store.dataset, store.num_classes),
+        "parents": PARENTS,
+        "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
+        "queries": queries,
+        "total": len(found.queries),
+        "right": int(right.sum()),
+    }
+
+
+def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list[int]:
+    """Which queries to show: as many of each class, right and wrong ones, as far as there are.
+
+    classes, right: (n,). One of each kind in turn, drawn by the seed, until there are `most`;
+    returned in order of class, right ones first.
+    """
+    order = np.random.default_rng(seed).permutation(len(classes))
+    turn = np.empty(len(classes), int)
+    for kind in set(zip(classes.tolist(), right.tolist(), strict=True)):
+        members = order[(classes[order] == kind[0]) & (right[order] == kind[1])]
+        turn[members] = np.arange(len(members))
+    chosen = order[np.argsort(turn[order], kind="stable")][:most]
+    return chosen[np.lexsort((~right[chosen], classes[chosen]))].tolist()
+
+
+def pack(store: Store, row: int) -> dict:
+    """A clip for the page: evenly spread frames, its second body only if there is one."""
+    start, frames = int(store.start[row]), int(store.frames[row])
+    kept = np.linspace(0, frames - 1, min(frames, KEYFRAMES)).round().astype(int)
+    clip = store.joints[start + kept]  # (K, 2, 25, 3)
+    bodies = 2 if clip[:, 1].any() else 1
+    packed = (clip[:, :bodies] * MILLIMETRES).round().clip(-(2**15), 2**15 - 1).astype("<i2")
+    return {
+        "class": int(store.label[row]),
+        "seconds": round(frames / FPS, 2),
+        "frames": len(kept),
+        "bodies": bodies,
+        "data": base64.b64encode(packed.tobytes()).decode(),
+    }
