@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
@@ -116,7 +117,8 @@ def draw(found: Confusion) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     share = 100 * found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+    # By the square root, so that rare confusions are seen too.
+    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     axes.set_xticks(range(count), found.names, rotation=90, fontsize=font)
     axes.set_yticks(range(count), found.names, fontsize=font)
     axes.set_xlabel("taken for")
@@ -127,7 +129,7 @@ def draw(found: Confusion) -> Figure:
     axes.tick_params(length=0)
     if count <= MOST_NUMBERED:
         for row, column in np.argwhere(share >= 0.5):
-            colour = "white" if share[row, column] > 55 else "black"
+            colour = "white" if share[row, column] > 35 else "black"
             text = f"{share[row, column]:.0f}"
             axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=7)
     figure.canvas.draw()

@@ -113,8 +113,9 @@ function matrixChart({ names, matrix }) {
   const draw = () => {
     const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
     if (!width) return;
-    const named = count <= 60, numbered = count <= 24;
-    const left = named ? Math.min(210, 0.42 * width) : 0, top = numbered ? 20 : 0;
+    const room = Math.min(210, 0.42 * width); // of the names, if they can be read
+    const named = (width - room) / count >= 8, numbered = count <= 24;
+    const left = named ? room : 0, top = numbered && named ? 20 : 0;
     const size = Math.min((width - left - 1) / count, 40);
     const height = top + size * count + 1;
     geometry = { left, top, size };
@@ -134,13 +135,14 @@ function matrixChart({ names, matrix }) {
       if (named) context.fillText(fitted(context, label, left - 8, numbered ? `  ${i + 1}` : ""), left - 6, top + size * (i + 0.5));
       context.textAlign = "center";
       context.fillStyle = cursor && cursor[1] === i ? ink : muted;
-      if (numbered) context.fillText(i + 1, left + size * (i + 0.5), 10);
+      if (top) context.fillText(i + 1, left + size * (i + 0.5), 10);
       for (let j = 0; j < count; j++) {
         const part = share(i, j) / 100;
-        context.fillStyle = `rgba(${wash}, ${matrix[i][j] ? 0.08 + 0.92 * part : 0.035})`;
+        // By the square root, so that rare confusions are seen too.
+        context.fillStyle = `rgba(${wash}, ${matrix[i][j] ? 0.06 + 0.94 * Math.sqrt(part) : 0.035})`;
         context.fillRect(left + size * j + 0.5, top + size * i + 0.5, size - 1, size - 1);
         if (numbered && size >= 20 && matrix[i][j]) {
-          context.fillStyle = part > 0.5 ? paper : ink;
+          context.fillStyle = part > 0.3 ? paper : ink;
           context.font = `${Math.min(12, size * 0.42)}px system-ui, sans-serif`;
           context.fillText(Math.round(100 * part), left + size * (j + 0.5), top + size * (i + 0.5));
         }
