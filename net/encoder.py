@@ -48,8 +48,8 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         weights = self.self_attn
         packed = F.linear(x, weights.in_proj_weight, weights.in_proj_bias)  # (N, L, 3H)
         packed = packed.unflatten(-1, (3, weights.num_heads, weights.head_dim))
-        query, key, value = packed.transpose(1, 3).unbind(2)  # each (N, heads, L, H / heads)
-        attended = F.scaled_dot_product_attention(query, key, value)
+        query, key, value = (x.transpose(1, 2) for x in packed.unbind(2))
+        attended = F.scaled_dot_product_attention(query, key, value)  # (N, heads, L, H / heads)
         return weights.out_proj(attended.transpose(1, 2).flatten(2))
 
 
@@ -103,7 +103,8 @@ class TokenStream(nn.Module):
         x = torch.cat([self.embed(view) for view in views])  # (N, L, H)
         if self.positions is not None:
             x += self.positions[: x.shape[1]].to(x.dtype)
-        return self.transformer(x).amax(1)
+        # The gradient of `max` goes to one token; that of `amax` takes several passes over all.
+        return self.transformer(x).max(1).values
 
 
 class Encoder(nn.Module):

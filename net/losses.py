@@ -8,12 +8,26 @@ CONSISTENCY_WEIGHT = 5.0
 VARIANCE_WEIGHT = 5.0
 
 
+def centre(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs less their mean over the batch, and the sums of their squares.
+
+    z: (..., n, D) -> centred (..., n, D), squares (..., D).
+    """
+    centred = z - z.mean(-2, keepdim=True)
+    return centred, centred.square().sum(-2)
+
+
 def variance_term(z: Tensor) -> Tensor:
     """Hinge that keeps each dimension's standard deviation at 1 or more: (..., n, D) -> (...).
 
     Bardes et al., VICReg, ICLR 2022, equation 1.
     """
-    return F.relu(1 - torch.sqrt(z.var(-2) + 1e-4)).mean(-1)
+    return _variance_term(*centre(z))
+
+
+def _variance_term(centred: Tensor, squares: Tensor) -> Tensor:
+    variance = squares / (centred.shape[-2] - 1)
+    return F.relu(1 - torch.sqrt(variance + 1e-4)).mean(-1)
 
 
 def covariance_term(z: Tensor) -> Tensor:
@@ -22,17 +36,21 @@ def covariance_term(z: Tensor) -> Tensor:
     VICReg, equation 3. For centred z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius
     norm, so the smaller one is enough; its share of the diagonal of ZᵀZ is taken off.
     """
-    n, width = z.shape[-2:]
-    z = z - z.mean(-2, keepdim=True)
-    gram = z @ z.mT if n <= width else z.mT @ z
-    diagonal = z.square().sum(-2)  # (..., D): the diagonal of ZᵀZ
-    off_diagonal = gram.square().sum((-2, -1)) - diagonal.square().sum(-1)
+    return _covariance_term(*centre(z))
+
+
+def _covariance_term(centred: Tensor, squares: Tensor) -> Tensor:
+    n, width = centred.shape[-2:]
+    gram = centred @ centred.mT if n <= width else centred.mT @ centred
+    # The squares are the diagonal of ZᵀZ.
+    off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
     return off_diagonal / ((n - 1) ** 2 * width)
 
 
 def regulariser(z: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted variance and covariance terms of each output: (..., n, D) -> (...), (...)."""
-    return VARIANCE_WEIGHT * variance_term(z), covariance_term(z)
+    centred, squares = centre(z)  # once for both
+    return VARIANCE_WEIGHT * _variance_term(centred, squares), _covariance_term(centred, squares)
 
 
 def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
@@ -47,8 +65,8 @@ def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
         own, fused = own.float(), fused.float()
         intra = 3 * F.mse_loss(own, fused)  # the sum of three means
         inter = 3 * F.mse_loss(own, own.mean(0, keepdim=True).expand_as(own))
-        variance, covariance = regulariser(torch.cat([own, fused]))
-        variance, covariance = variance.sum(), covariance.sum()
+        terms = regulariser(own), regulariser(fused)
+        variance, covariance = (sum(term).sum() for term in zip(*terms, strict=True))
         total = CONSISTENCY_WEIGHT * (intra + inter) + variance + covariance
     return {
         "total": total,
