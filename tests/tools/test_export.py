@@ -1,0 +1,71 @@
+"""The exported encoder gives the encoder's features, for any number of clips."""
+
+import sys
+
+import pytest
+import torch
+
+from feeder.augment import resize
+from feeder.store import open_store
+from tests.tiny_run import write_run
+from tools import evaluation, export
+from tools.cli import UserError
+
+
+@pytest.fixture
+def run(data_root, tmp_path):
+    return write_run(tmp_path / "run", data_root)
+
+
+def call(monkeypatch, *flags):
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, flags)])
+    export.main()
+
+
+def clips(data_root, count):
+    """Some clips of a store as the exported encoder takes them, and unresized."""
+    store = open_store(data_root, "ntu60")
+    start, length = (torch.from_numpy(x[:count]) for x in (store.start, store.frames))
+    whole = [store.joints[a : a + n] for a, n in zip(start, length, strict=True)]
+    return resize(torch.from_numpy(store.joints), start, length), whole
+
+
+@pytest.mark.parametrize(("suffix", "names"), [(".pt2", "bone"), (".onnx", "joint,bone,motion")])
+def test_features_are_the_encoders(run, data_root, tmp_path, monkeypatch, capsys, suffix, names):
+    if suffix == ".onnx":
+        for module in export.ONNX_MODULES:
+            pytest.importorskip(module, reason=f"pip install {' '.join(export.ONNX_MODULES)}")
+    file = tmp_path / "deep" / f"encoder{suffix}"
+    call(monkeypatch, "--checkpoint-path", run, "--modalities", names, "--out", file)
+    assert f"written to {file}" in capsys.readouterr().out
+    assert [path.name for path in file.parent.iterdir()] == [file.name]  # weights inside
+    exported = {".pt2": export.from_pt2, ".onnx": export.from_onnx}[suffix](file)
+    encoder = evaluation.load_encoder(run)
+    for count in (1, 2, 7):
+        views, whole = clips(data_root, count)
+        features = [
+            evaluation.encode_clip(encoder, clip, tuple(names.split(","))) for clip in whole
+        ]
+        with torch.no_grad():
+            found = exported(views)
+        torch.testing.assert_close(found, torch.stack(features), rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
+    other = export.JointsToFeature(evaluation.load_encoder(run), ("joint",))
+    monkeypatch.setattr(export, "from_pt2", lambda path: other)
+    with pytest.raises(UserError, match="nothing is written"):
+        call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / "a.pt2")
+    assert not list(tmp_path.glob("*.pt2"))
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("a.pth", "neither .onnx nor .pt2"), ("a.onnx", "`pip install onnx onnxscript onnxruntime`")],
+)
+def test_what_is_missing_is_said_in_one_line(run, tmp_path, monkeypatch, capsys, out, said):
+    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / out)
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
