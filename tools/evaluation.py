@@ -95,20 +95,13 @@ def _read(path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _build_encoder(path: Path, saved: dict[str, Any], *, trained: bool = True) -> Encoder:
-    settings = saved["settings"]
-    try:
-        encoder = Encoder(settings["hidden_size"], settings["num_head"], settings["num_layer"])
-        if trained:
-            weights = saved["model"].items()
-            encoder.load_state_dict(
-                {k.removeprefix("encoder."): v for k, v in weights if k.startswith("encoder.")}
-            )
-    # The file may hold anything under these names.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise checkpoint.CheckpointError(
-            f"{path} does not hold an encoder of this code ({reason})"
-        ) from None
+    sizes = (saved["settings"][name] for name in ("hidden_size", "num_head", "num_layer"))
+    encoder = Encoder(*sizes)
+    if trained:
+        weights = saved["model"].items()
+        own = {k.removeprefix("encoder."): v for k, v in weights if k.startswith("encoder.")}
+        checkpoint.check_fits(encoder, own, path)
+        encoder.load_state_dict(own)
     return encoder.eval().requires_grad_(False)
 
 
