@@ -25,11 +25,17 @@ FIGURES = {
 def kind(result: dict) -> str | None:
     """Which of FIGURES a result, as read from its JSON, can be held against; None if none.
 
-    Only the evaluation of a pre-trained encoder with all labels, linear or 1-NN, is in the paper.
+    They are of UmURL, pre-trained on the data that it was tested on, with all labels, linear or
+    1-NN.
     """
     modalities = result.get("modalities", ["joint", "bone", "motion"])
     other = ("finetune", "label_fraction", "labels_per_class")
     if result.get("encoder") != "pretrained" or any(result.get(flag) for flag in other):
+        return None
+    trained = result.get("pretraining", {})
+    same = (("dataset", "pre_dataset"), ("protocol", "protocol"))
+    moved = any(trained.get(there, result.get(here)) != result.get(here) for here, there in same)
+    if moved or trained.get("method") == "baseline":
         return None
     if len(modalities) == 3:
         late = result["task"] == "recognition" and result.get("late_fusion")

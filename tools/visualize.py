@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from data_gen.clip import prepare_clip
-from data_gen.ntu import DATASETS
+from data_gen.ntu import ALL_DATASETS
 from data_gen.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import DRAWS
 from feeder.batches import VIEWS, Batch, Clips
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     what = parser.add_argument_group("what to show: a raw file, or a clip of a store")
     what.add_argument("file", type=Path, nargs="?", metavar="FILE.skeleton", help="a raw file")
     what.add_argument("--data-root", default="data", help="folder that holds the stores")
-    what.add_argument("--dataset", choices=DATASETS, default="ntu120", help="data set of the clip")
+    what.add_argument("--dataset", choices=ALL_DATASETS, default="ntu120", help="its data set")
     what.add_argument("--sample", metavar="NAME", help="name of the clip")
 
     how = parser.add_argument_group("how to show it")
@@ -150,7 +151,7 @@ def save_gif(path: Path, pictures: list[Tensor], seconds: float) -> None:
     # One palette for all, so that nothing flickers; its entries are those of the fullest picture.
     first, *rest = (draw.to_image(picture) for picture in pictures)
     palette = max((first, *rest), key=lambda image: len(image.getcolors(2**16) or ()))
-    palette = palette.quantize(64)
+    palette = palette.quantize(64, Image.Quantize.FASTOCTREE)  # keeps white white
     first, *rest = (image.quantize(palette=palette, dither=0) for image in (first, *rest))
     pause = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers go no faster
     first.save(path, save_all=True, append_images=rest, duration=pause, loop=0, optimize=True)

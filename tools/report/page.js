@@ -233,4 +233,6 @@ function settings() {
 }
 
 [heading, results, curves, confusion, clusters, retrieval, settings].forEach((fill) => fill());
+// The browser went to the address's section before there was anything in it.
+document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraws.forEach((redraw) => redraw()));
