@@ -1,0 +1,137 @@
+"""Runs of the entry scripts in tests: inside this process, or in a process that can be killed."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from tools import cli
+
+ROOT = Path(__file__).parents[1]
+# A model and steps so small that a run takes a second.
+SMALL = [
+    *("--pre-dataset", "ntu60", "--hidden-size", "8", "--projector-width", "16"),
+    *("--batch-size", "12", "--schedule", "2", "--workers", "0"),
+    *("--save-every", "1", "--print-freq", "1", "--monitor-every", "0"),
+]
+
+
+class Outcome(NamedTuple):
+    """How a run ended: exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def pretraining(data_root: Path, folder: Path, *flags: object) -> list[str]:
+    """Flags for a small run of pretrain.py; later ones win."""
+    where = ["--data-root", str(data_root), "--checkpoint-path", str(folder)]
+    return [*where, *SMALL, *map(str, flags)]
+
+
+def call(main: Callable[[], None], *flags: object, environment: dict | None = None) -> Outcome:
+    """Run a command's main as the entry script does, on the CPU, in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    argv = [Path(sys.modules[main.__module__].__file__).name, *map(str, flags)]
+    handler, hook = signal.getsignal(signal.SIGTERM), threading.excepthook
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.dict(os.environ, environment or {}),
+        mock.patch("torch.cuda.is_available", return_value=False),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.run(main)
+        except SystemExit as exit:
+            code = exit.code
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            threading.excepthook = hook
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+class Child:
+    """A run of pretrain.py in a process of its own."""
+
+    def __init__(self, server: subprocess.Popen, folder: Path, flags: list[str]):
+        self._server, self._folder = server, folder
+        server.stdin.write(json.dumps({"flags": flags, "folder": str(folder)}) + "\n")
+        server.stdin.flush()
+        self._ended: int | None = None
+        self.pid = int(server.stdout.readline())
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send it a signal; its server has not yet waited for it, so the id is still its own."""
+        os.kill(self.pid, number)
+
+    def ended(self) -> bool:
+        """Whether it is dead, though not yet waited for."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+    def wait(self) -> Outcome:
+        """Its exit code (negative: the signal that ended it) and what it printed."""
+        self._server.stdin.write("\n")
+        self._server.stdin.flush()
+        code = int(self._server.stdout.readline())
+        return Outcome(code, *((self._folder / n).read_text() for n in ("stdout", "stderr")))
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[Callable[[list[str]], Child]]:
+    """A function that starts runs of pretrain.py, one at a time, without waiting for imports.
+
+    folder: where their output goes.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.runs"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield lambda flags: Child(process, folder, flags)
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Fork a child for each line of standard input: print its id, and its status when asked."""
+    import pretrain
+    from tools.checkpoint import code_facts
+
+    code_facts()  # asks git, once for all of them
+    clock = time.time
+    for number, line in enumerate(iter(sys.stdin.readline, "")):
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            # TensorBoard orders runs by the second of their start: spare the wait for the next.
+            time.time = lambda ahead=2 * number: clock() + ahead
+            for name, descriptor in (("stdout", 1), ("stderr", 2)):
+                file = os.open(Path(request["folder"], name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+                os.dup2(file, descriptor)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.argv = ["pretrain.py", *request["flags"]]
+            cli.run(pretrain.main)
+            sys.exit(0)
+        print(pid, flush=True)
+        sys.stdin.readline()
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

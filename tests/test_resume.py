@@ -1,0 +1,290 @@
+"""A run that is interrupted, however and whenever, ends as the run that was not."""
+
+import os
+import random
+import re
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import pretrain
+from tests.runs import Child, Outcome, call, pretraining, server
+from tools import checkpoint
+
+EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
+
+
+def assert_same_run(folder: Path, reference: Path) -> None:
+    """The newest checkpoints hold the same numbers to the bit, the curves the same points."""
+    ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (folder, reference))
+    assert (ours["epoch"], ours["step"]) == (theirs["epoch"], theirs["step"])
+    for part in ("model", "optimizer"):
+        assert ours[part].keys() == theirs[part].keys()
+    for name, weight in theirs["model"].items():
+        assert torch.equal(ours["model"][name], weight), name
+    assert ours["optimizer"]["param_groups"] == theirs["optimizer"]["param_groups"]
+    for index, moments in theirs["optimizer"]["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(ours["optimizer"]["state"][index][name], value), name
+    assert ours["data"] == theirs["data"]
+    assert curves(folder) == curves(reference)
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a run: the points of each curve; those of time are left out."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    tags = [
+        t for t in events.Tags()["scalars"] if t.startswith(("loss/", "train/lear", "train/gr"))
+    ]
+    assert len(tags) == 7
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+
+
+def pretrain_small(root: Path, folder: Path, *flags: object, epochs: int = EPOCHS) -> Outcome:
+    return call(pretrain.main, *pretraining(root, folder, "--epochs", epochs, *flags))
+
+
+@pytest.fixture(scope="module")
+def finished(data_root, tmp_path_factory) -> Path:
+    """The folder of a run that nothing interrupted; all its checkpoints are kept."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    done = pretrain_small(data_root, folder, "--keep", 9)
+    assert done.code == 0 and "pre-training is done" in done.out
+    return folder
+
+
+# ---- stops that let the run save
+
+
+@pytest.mark.parametrize("last", range(1, EPOCHS * STEPS))
+def test_sigterm_saves_after_any_step(data_root, finished, tmp_path, monkeypatch, last):
+    steps, real = [], pretrain.training_step
+
+    def step(*arguments):
+        steps.append(0)
+        if len(steps) == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(pretrain, "training_step", step)
+    stopped = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
+    assert stopped.code == 143 and stopped.err == ""
+    assert f"stopped by SIGTERM at step {last}" in stopped.out
+    assert len(steps) == last
+    saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
+    assert (saved["epoch"], saved["step"]) == divmod(last, STEPS)
+
+    again = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
+    assert again.code == 0 and "going on from" in again.out
+    assert len(steps) == EPOCHS * STEPS
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_a_shorter_run_goes_on_when_it_is_made_longer(data_root, finished, tmp_path):
+    for epochs in range(1, EPOCHS + 1):
+        assert pretrain_small(data_root, tmp_path / "run", epochs=epochs).code == 0
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_a_finished_run_says_so_and_writes_nothing(data_root, finished):
+    before = sorted((f, f.stat().st_mtime_ns) for f in finished.iterdir() if f.name != ".lock")
+    again = pretrain_small(data_root, finished, "--keep", 9)
+    assert again.code == 0 and f"is finished: {EPOCHS} epochs are done" in again.out
+    assert before == sorted(
+        (f, f.stat().st_mtime_ns) for f in finished.iterdir() if f.name != ".lock"
+    )
+
+
+# ---- full disks
+
+
+@pytest.fixture
+def files_no_larger_than(monkeypatch):
+    """Make writing fail beyond a size, as on a full disk; ends with the test or at None."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int | None) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+    yield limit
+    limit(None)
+
+
+@pytest.mark.parametrize("size", [500, 100_000])
+def test_a_full_disk_ends_the_run_with_one_line(
+    data_root, finished, tmp_path, files_no_larger_than, size
+):
+    """500 bytes stop TensorBoard's file, 100,000 a checkpoint's."""
+    folder = tmp_path / "run"
+    assert pretrain_small(data_root, folder, epochs=2).code == 0
+    before = {path: path.read_bytes() for path in checkpoint.in_folder(folder)}
+    files_no_larger_than(size)
+    failed = pretrain_small(data_root, folder)
+    files_no_larger_than(None)
+    assert failed.code == 1
+    assert re.fullmatch(r"error: .*\n", failed.err), failed.err
+    assert {path: path.read_bytes() for path in checkpoint.in_folder(folder)} == before
+    assert not list(folder.glob("*.part"))
+    assert pretrain_small(data_root, folder).code == 0
+    assert_same_run(folder, finished)
+
+
+# ---- checkpoints that cannot be used
+
+
+def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_taken(
+    data_root, finished, tmp_path
+):
+    folder = tmp_path / "run"
+    assert pretrain_small(data_root, folder, epochs=3).code == 0
+    path = checkpoint.newest(folder)
+    path.write_bytes(path.read_bytes()[:-1000])
+    again = pretrain_small(data_root, folder)
+    assert again.code == 0
+    assert f"warning: {path} is damaged" in again.out
+    assert f"going on from {folder / 'checkpoint_0002.pt'}" in again.out
+    assert_same_run(folder, finished)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(data_root, tmp_path):
+    folder = tmp_path / "run"
+    assert pretrain_small(data_root, folder, epochs=2).code == 0
+    for path in checkpoint.in_folder(folder):
+        path.write_bytes(b"")
+    again = pretrain_small(data_root, folder)
+    assert again.code == 1
+    assert again.err == f"error: {folder}: no checkpoint is whole; move them away to start anew\n"
+
+
+def test_another_runs_checkpoint_begins_a_run_and_the_same_command_goes_on(
+    data_root, finished, tmp_path
+):
+    folder, first = tmp_path / "run", finished / "checkpoint_0001.pt"
+    begun = pretrain_small(data_root, folder, "--resume", first, epochs=2)
+    assert f"going on from {first}" in begun.out
+    again = pretrain_small(data_root, folder, "--resume", first)
+    assert f"going on from {folder / 'checkpoint_0002.pt'}" in again.out
+    ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (folder, finished))
+    assert all(torch.equal(ours["model"][name], w) for name, w in theirs["model"].items())
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (["--lr", 0.001], "--lr is 0.001 here and was 0.0005"),
+        (["--batch-size", 6], "--batch-size is 6 here and was 12"),
+        (["--seed", 1], "--seed is 1 here and was 0"),
+        (["--hidden-size", 16], "--hidden-size is 16 here and was 8"),
+        (["--schedule", 1, 3], "--schedule is [1, 3] here and was [2]"),
+        (["--amp", "bf16"], "--amp is bf16 here and was off"),
+        (["--protocol", "cross_view"], "--protocol is cross_view here and was cross_subject"),
+    ],
+)
+def test_other_settings_are_refused_by_name(data_root, finished, flags, name):
+    before = sorted(finished.iterdir())
+    refused = pretrain_small(data_root, finished, *flags, epochs=6)
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: {name} in the run to go on from; take that")
+    assert refused.err.count("\n") == 1 and "--resume-anyway" in refused.err
+    assert sorted(finished.iterdir()) == before
+
+
+def test_other_settings_are_taken_when_told(data_root, finished, tmp_path):
+    flags = ["--resume", finished / "checkpoint_0002.pt", "--lr", 0.001, "--batch-size", 6]
+    assert pretrain_small(data_root, tmp_path / "run", *flags).code == 1
+    assert not (tmp_path / "run").exists()
+    done = pretrain_small(data_root, tmp_path / "run", *flags, "--resume-anyway")
+    assert done.code == 0
+    assert "note: --lr is 0.001 here and was 0.0005" in done.out
+    saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
+    assert saved["epoch"] == EPOCHS and saved["settings"]["lr"] == 0.001
+    # The rate of an epoch is that of the new settings: 0.001, and a tenth from epoch 2 on.
+    assert saved["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0.0001)
+
+
+def test_a_model_of_another_size_is_refused_even_when_told(data_root, finished, tmp_path):
+    flags = ["--resume", finished / "checkpoint_0002.pt", "--hidden-size", 16, "--resume-anyway"]
+    refused = pretrain_small(data_root, tmp_path / "run", *flags)
+    assert refused.code == 1
+    assert refused.err.startswith("error: the checkpoint: encoder.")
+    assert refused.err.count("\n") == 1
+
+
+def test_other_data_are_refused(data_root, finished, tmp_path):
+    from tests.tiny_store import write_store
+
+    refused = pretrain_small(write_store(tmp_path / "other", seed=7), finished, epochs=6)
+    assert refused.code == 1
+    assert refused.err.startswith("error: the data's frames is ")
+
+
+# ---- a run that is killed
+
+
+def kill_in_turn(data_root: Path, folder: Path, kills: int, epochs: int, seed: int) -> int:
+    """Start a run, kill it, start it again; then let it end. Compare it with one not killed.
+
+    Some of the kills come at a random moment, some as soon as a file is seen to be written.
+    Returns how many left such a file behind: they came amid writing.
+    """
+    rng, amid_writing, number, left_over = random.Random(seed), 0, 0, kills
+    flags = ("--epochs", epochs)
+    with server(folder) as start:
+        child = start(pretraining(data_root, folder / "whole", *flags))
+        began = time.monotonic()
+        reference = child.wait()
+        lasts = time.monotonic() - began
+        assert reference.code == 0, reference.err
+        while left_over:
+            run, number = folder / f"killed_{number}", number + 1
+            done = False
+            while left_over and not done:
+                child = start(pretraining(data_root, run, *flags))
+                wait_for(child, run, rng, lasts)
+                child.kill()
+                ended = child.wait()
+                assert ended.err == "" and ended.code in (0, -signal.SIGKILL), ended
+                done = ended.code == 0
+                left_over -= not done
+                amid_writing += bool(list(run.glob("*.part")))
+            ended = start(pretraining(data_root, run, *flags)).wait()
+            assert ended.code == 0, ended.err
+            assert not list(run.glob("*.part"))
+            assert_same_run(run, folder / "whole")
+    return amid_writing
+
+
+def wait_for(child: Child, run: Path, rng: random.Random, lasts: float) -> None:
+    """Until a random moment of a run, or until it writes: the first, second or third checkpoint."""
+    moment, wanted = time.monotonic() + rng.uniform(0, lasts), rng.choice((1, 2, 3, None, None))
+    seen = set()
+    while not child.ended():
+        seen |= set(run.glob("*.part"))
+        if len(seen) == wanted if wanted else time.monotonic() > moment:
+            return
+        time.sleep(0.0005)
+
+
+def test_killed_at_twenty_random_moments(data_root, tmp_path):
+    assert kill_in_turn(data_root, tmp_path, kills=20, epochs=6, seed=0) >= 2
+
+
+@pytest.mark.slow
+def test_killed_at_three_hundred_random_moments(data_root, tmp_path):
+    assert kill_in_turn(data_root, tmp_path, kills=300, epochs=30, seed=1) >= 30
+
+
+def test_sigterm_from_outside(data_root, finished, tmp_path):
+    with server(tmp_path) as start:
+        child = start(pretraining(data_root, tmp_path / "run", "--epochs", 1000))
+        while not list((tmp_path / "run").glob("checkpoint_*.pt")):
+            time.sleep(0.01)
+        child.kill(signal.SIGTERM)
+        ended = child.wait()
+    assert ended.code == 143 and ended.err == ""
+    assert "stopped by SIGTERM" in ended.out
