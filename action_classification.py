@@ -115,7 +115,8 @@ def main() -> None:
         f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: "
         f"top-1 {results['top1']:.2f}{deviation} %, top-5 {results['top5']:.2f} % after "
         f"{args.epochs} epochs; best top-1 of {len(results['tests'])} tests "
-        f"{results['best_top1']:.2f} % (epoch {results['best_epoch']})\nwritten to {path}"
+        f"{results['best_top1']:.2f} % (epoch {results['best_epoch']})\nwritten to {path}\n"
+        f"next: python -m tools.report {subject.folder}"
     )
 
 

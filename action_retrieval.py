@@ -79,7 +79,8 @@ def main() -> None:
     said = ", ".join(f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in accuracies.items())
     print(
         f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: {said}, "
-        f"recall@5 {results['recall_at_5']:.2f} %, mAP {results['map']:.2f} %\nwritten to {path}"
+        f"recall@5 {results['recall_at_5']:.2f} %, mAP {results['map']:.2f} %\nwritten to {path}\n"
+        f"next: python -m tools.report {subject.folder}"
     )
 
 

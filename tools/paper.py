@@ -34,8 +34,8 @@ def kind(result: dict) -> str | None:
         return None
     trained = result.get("pretraining", {})
     same = (("dataset", "pre_dataset"), ("protocol", "protocol"))
-    moved = any(trained.get(there, result.get(here)) != result.get(here) for here, there in same)
-    if moved or trained.get("method") == "baseline":
+    moved = any((trained.get(there) or result[here]) != result[here] for here, there in same)
+    if moved or trained.get("method") == "baseline" or result.get("neighbours", 1) != 1:
         return None
     if len(modalities) == 3:
         late = result["task"] == "recognition" and result.get("late_fusion")

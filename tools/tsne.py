@@ -95,6 +95,7 @@ def main() -> None:
     for panel in panels:
         print(caption(panel))
     print(f"written to {args.out}.png, .svg and .json")
+    print(f"next: python -m tools.report {args.out.parent}")
 
 
 def open_subject(path: Path, args: argparse.Namespace) -> Subject:

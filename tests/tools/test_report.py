@@ -168,6 +168,7 @@ def test_the_papers_figures_are_held_against_the_same_evaluation_only():
     assert paper.figure(result | {"pretraining": trained}) == 76.3
     for other in ({"method": "baseline"}, {"pre_dataset": "ntu60"}, {"protocol": "cross_subject"}):
         assert paper.figure(result | {"pretraining": trained | other}) is None
+    assert paper.figure(result | {"task": "retrieval", "neighbours": 5}) is None
     for other in ({"modalities": ["bone"]}, {"dataset": "pkummd1"}):
         assert paper.figure(result | other) is None
     for name in ("recognition", "retrieval"):
