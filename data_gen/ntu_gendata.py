@@ -7,7 +7,7 @@ import argparse
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -208,7 +208,11 @@ def fill(
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code of the command."""
-    args = parse_args(argv)
+    return run(prepare, parse_args(argv))
+
+
+def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Exit code of a preparing command; what a user can cause is one line."""
     try:
         prepare(args)
     except (RawDataError, StoreError, WorkerDied) as error:

@@ -17,6 +17,7 @@ import numpy as np
 
 from data_gen.clip import align, centre, is_empty, repair
 from data_gen.ntu import PKU
+from data_gen.raw_folders import RawDataError
 from data_gen.skeleton_file import MAX_METRES
 
 CLASSES = max(dataset.num_classes for dataset in PKU.values())
@@ -28,7 +29,7 @@ MAX_LINES = 999  # of a label file: their numbers stand in clips' names
 MAX_BYTES = 512 * 2**20  # a video has a few thousand lines of about 2,000 characters
 
 
-class PkuFileError(ValueError):
+class PkuFileError(RawDataError):
     """A malformed raw file; the text names the file, the line where there is one, and the fault."""
 
 

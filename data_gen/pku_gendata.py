@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.ntu import PKU  # noqa: E402
-from data_gen.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
+from data_gen.ntu_gendata import run  # noqa: E402
+from data_gen.parallel import ordered_map, usable_cpus  # noqa: E402
 from data_gen.pku import (  # noqa: E402
     NAME,
     PkuFileError,
@@ -35,7 +36,7 @@ from data_gen.pku import (  # noqa: E402
 )
 from data_gen.raw_folders import RawDataError  # noqa: E402
 from data_gen.report import progress  # noqa: E402
-from data_gen.store import StoreError, StoreWriter  # noqa: E402
+from data_gen.store import StoreWriter  # noqa: E402
 
 DATA = ROOT / "data"
 SUFFIX = ".txt"
@@ -197,19 +198,7 @@ def read_clips(video: Video) -> list[Clip | str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code of the command."""
-    args = parse_args(argv)
-    try:
-        prepare(args)
-    except (RawDataError, PkuFileError, StoreError, WorkerDied) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}; the run ended before its store was whole", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; no store was written", file=sys.stderr)
-        return 130
-    return 0
+    return run(prepare, parse_args(argv))
 
 
 if __name__ == "__main__":

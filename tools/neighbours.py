@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 CHUNK = 2**26  # similarities held at once: 256 MiB of float32
 
@@ -13,7 +14,9 @@ def _similarities(queries: Tensor, database: Tensor, chunk: int) -> Iterator[tup
     """Cosine similarities (rows, m) of some queries after another, at most `chunk` at a time."""
     queries, database = F.normalize(queries), F.normalize(database)
     rows = max(1, chunk // len(database))
-    for first in range(0, len(queries), rows):
+    chunks = range(0, len(queries), rows)
+    # A bar for what takes longer than a moment, where there is a terminal.
+    for first in tqdm(chunks, desc="comparing", unit="chunk", leave=False, disable=None, delay=2):
         part = slice(first, first + rows)
         yield part, queries[part] @ database.T
 
