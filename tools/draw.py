@@ -18,7 +18,7 @@ from net.modalities import JOINTS, PARENTS, bone, motion
 
 BODY_COLOURS = ((31, 95, 191), (217, 95, 14), (110, 110, 110), (150, 150, 150))
 PAPER, INK, FLOOR = (255, 255, 255), (70, 70, 70), (196, 196, 190)
-YAW, PITCH = np.deg2rad(20.0), np.deg2rad(12.0)  # from where one looks: a little aside and above
+YAW, PITCH = 20.0, 12.0  # degrees, from where one looks: a little aside and above
 MARGIN = 0.1  # of the picture, on each side
 TILE = 0.5  # metres between the lines of the floor
 MOTION_GAIN = 4.0  # a motion's arrow shows where its joint would be so many frames later
@@ -29,8 +29,9 @@ SPINE_MIDDLE, CENTRE = 1, 20
 BONES = [(joint, parent) for joint, parent in enumerate(PARENTS) if joint != parent]
 
 # Seen from a Kinect the axes grow leftwards, upwards and away.
-RIGHT = torch.tensor([-np.cos(YAW), 0.0, np.sin(YAW)])
-UP = torch.tensor([np.sin(YAW) * np.sin(PITCH), np.cos(PITCH), np.cos(YAW) * np.sin(PITCH)])
+_YAW, _PITCH = np.deg2rad([YAW, PITCH])
+RIGHT = torch.tensor([-np.cos(_YAW), 0.0, np.sin(_YAW)])
+UP = torch.tensor([np.sin(_YAW) * np.sin(_PITCH), np.cos(_PITCH), np.cos(_YAW) * np.sin(_PITCH)])
 
 
 class Scene(NamedTuple):

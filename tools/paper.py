@@ -34,7 +34,9 @@ def kind(result: dict) -> str | None:
         return None
     trained = result.get("pretraining", {})
     same = (("dataset", "pre_dataset"), ("protocol", "protocol"))
-    moved = any((trained.get(there) or result[here]) != result[here] for here, there in same)
+    moved = any(
+        (trained.get(there) or result.get(here)) != result.get(here) for here, there in same
+    )
     if moved or trained.get("method") == "baseline" or result.get("neighbours", 1) != 1:
         return None
     if len(modalities) == 3:

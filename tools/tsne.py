@@ -137,10 +137,13 @@ def embed(subject: Subject, rows: np.ndarray, classes: np.ndarray, seed: int) ->
 
 
 def describe(subject: Subject) -> str:
-    """Which encoder it is: its method, its run, its epochs."""
-    epoch, _ = checkpoint.position(Path(subject.source))
+    """Which encoder it is: its method, its run, its epochs where the file's name tells them."""
+    path = Path(subject.source)
     method = METHODS[subject.settings.get("method", "umurl")]
-    return f"{method}, {subject.folder.name}, {epoch} epochs"
+    if path not in checkpoint.in_folder(path.parent):
+        return f"{method}, {path.name}"
+    epochs, _ = checkpoint.position(path)
+    return f"{method}, {subject.folder.name}, {epochs} epochs"
 
 
 def nearest_other(features: Tensor, classes: np.ndarray) -> float:

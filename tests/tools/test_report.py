@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.tensorboard import SummaryWriter
 
 import action_classification
@@ -16,7 +17,7 @@ from feeder.store import open_store
 from tests import chromium
 from tests.runs import call
 from tests.tiny_run import write_run
-from tools import confusion, paper, retrieved, tsne
+from tools import confusion, draw, paper, retrieved, tsne
 from tools.cli import UserError
 from tools.report import __main__ as report
 from tools.report import collect, gallery
@@ -249,6 +250,22 @@ def test_in_a_browser_nothing_moves_for_those_who_want_it_so(run, browser):
     time.sleep(0.4)
     assert page.read(PIXELS) == before
     assert page.read("document.getElementById('play').textContent") == "Play"
+
+
+def test_in_a_browser_clips_are_seen_as_in_other_pictures(run, browser):
+    page = opened(browser, run, still=True)
+    view = draw.View(0, 1.0, torch.zeros(2), torch.zeros(3, 0, 0))
+    for point in ([0.3, 0.0, 0.0], [0.0, 0.5, 0.0], [0.1, -0.2, 0.4]):
+        angles = "[report.gallery.yaw, report.gallery.pitch].map((a) => a * Math.PI / 180)"
+        across, up = page.read(f"project({point}, {angles})")
+        x, y = draw.project(torch.tensor(point), view).tolist()
+        assert (across, -up) == pytest.approx((x, y), abs=1e-6)
+    # What is unpacked in the page is the store's clip, frame by frame.
+    (name, clip), *_ = embedded(run)["gallery"]["clips"].items()
+    packed = np.frombuffer(base64.b64decode(clip["data"]), "<i2") / 1000
+    packed = packed.reshape(clip["frames"], clip["bodies"], 25, 3)
+    unpacked = page.read(f"unpack(report.gallery.clips['{name}']).frames")
+    assert np.array(unpacked[3][0]) == pytest.approx(packed[3, 0])
 
 
 def test_in_a_browser_the_filter_filters(run, browser):

@@ -93,8 +93,12 @@ def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
         tsne.draw_clips(np.array([0, 1]), np.array([0, 1]), 2, 0)
 
 
-def test_a_run_of_the_baseline_is_called_so():
-    subject = SimpleNamespace(source="r/checkpoint_0451.pt", folder=SimpleNamespace(name="r"))
+def test_a_title_says_method_run_and_epochs(runs, tmp_path):
+    (source,) = runs[0].glob("checkpoint_*.pt")
+    subject = SimpleNamespace(source=str(source), folder=runs[0])
     for settings, name in (({}, "UmURL"), ({"method": "baseline"}, "simple baseline")):
         subject.settings = settings
-        assert tsne.describe(subject) == f"{name}, r, 451 epochs"
+        assert tsne.describe(subject) == f"{name}, a, 3 epochs"
+    subject.source = str(source.rename(tmp_path / "published.pt"))
+    assert tsne.describe(subject) == "simple baseline, published.pt"
+    (tmp_path / "published.pt").rename(source)

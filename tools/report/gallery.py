@@ -7,7 +7,7 @@ import numpy as np
 
 from feeder.store import Store
 from net.modalities import PARENTS
-from tools import retrieved
+from tools import draw, retrieved
 from tools.cli import UserError
 from tools.confusion import class_names
 
@@ -19,7 +19,8 @@ MILLIMETRES = 1000.0  # what is packed, in 16 bits: up to 32 metres
 def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
     """Some queries of a table of retrieved clips, with all that is needed to draw them.
 
-    Returns `names` of the classes, `parents` of the joints, `clips` {name: class, seconds, frames,
+    Returns `names` of the classes, `parents` of the joints, `yaw` and `pitch` in degrees from where
+    one looks, `clips` {name: class, seconds, frames,
     bodies, data} where data is base64 of int16 millimetres (frames, bodies, 25, 3), little-endian;
     `queries` [{name, found: [{name, similarity}]}]; `total` how many the table has, and `right` how
     many of these have their own class first. Raises UserError where the store lacks a clip.
@@ -43,6 +44,8 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
     return {
         "names": class_names(store.dataset, store.num_classes),
         "parents": PARENTS,
+        "yaw": draw.YAW,
+        "pitch": draw.PITCH,
         "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
         "queries": queries,
         "total": len(found.queries),

@@ -127,10 +127,10 @@ function clusters() {
 // ---- the gallery
 function retrieval() {
   if (!report.gallery) return missing("retrieval", "gallery");
-  const { queries, clips, names, parents, total, right } = report.gallery;
+  const { queries, clips, names, parents, yaw, pitch, total, right } = report.gallery;
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const unpacked = new Map(), shown = new Map(); // canvas -> name of its clip, of those in sight
-  const state = { playing: false, yaw: 20, moment: 0.4, clock: 0, last: 0 };
+  const state = { playing: false, yaw, moment: 0.4, clock: 0, last: 0 };
   let colours;
   const classOf = (name) => clips[name].class;
   const draw = (canvas, name) => {
@@ -138,7 +138,7 @@ function retrieval() {
     const clip = unpacked.get(name);
     // A short rest on the last frame tells the end from the beginning.
     const moment = state.playing ? Math.min(1, (state.clock % (clip.seconds + 0.5)) / clip.seconds) : state.moment;
-    drawClip(canvas, clip, moment, (state.yaw * Math.PI) / 180, parents, colours);
+    drawClip(canvas, clip, moment, [state.yaw, pitch].map((angle) => (angle * Math.PI) / 180), parents, colours);
   };
   const drawAll = () => shown.forEach((name, canvas) => draw(canvas, name));
   const tick = (now) => {

@@ -1,6 +1,6 @@
 // Clips as moving skeletons on canvases. The projection is that of tools/draw.py.
 
-const PITCH = 0.21, SPINE_MIDDLE = 1, JOINTS = 25;
+const SPINE_MIDDLE = 1, JOINTS = 25;
 
 // The packed clip as frames[f][body] = null or a joint's [x, y, z] in metres, or null, each.
 function unpack(clip) {
@@ -34,11 +34,12 @@ function boundsOf(frames) {
   return { middle, radius, low: y[0], high: y[1] };
 }
 
-// Looking along +z from a little above, where x grows to the left: metres right of and above.
-function project([x, y, z], yaw) {
+// Looking along +z, turned and raised by angles, where x grows to the left: metres to the right
+// and up.
+function project([x, y, z], [yaw, pitch]) {
   const across = -x * Math.cos(yaw) + z * Math.sin(yaw);
   const away = x * Math.sin(yaw) + z * Math.cos(yaw);
-  return [across, y * Math.cos(PITCH) + away * Math.sin(PITCH)];
+  return [across, y * Math.cos(pitch) + away * Math.sin(pitch)];
 }
 
 // A body between two frames; what is in one of them only stays as it is in the nearer one.
@@ -50,8 +51,8 @@ function between(one, two, share) {
     : p));
 }
 
-// Draws a clip at a moment from 0 (its first frame) to 1 (its last).
-function drawClip(canvas, clip, moment, yaw, parents, colours) {
+// Draws a clip at a moment from 0 (its first frame) to 1 (its last), seen from angles [yaw, pitch].
+function drawClip(canvas, clip, moment, angles, parents, colours) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
   if (!width) return;
@@ -60,10 +61,11 @@ function drawClip(canvas, clip, moment, yaw, parents, colours) {
     canvas.height = Math.round(height * ratio);
   }
   const { middle, radius, low, high } = clip.bounds;
-  const tall = ((high - low) / 2) * Math.cos(PITCH) + radius * Math.sin(PITCH);
+  const flat = Math.sin(angles[1]);
+  const tall = ((high - low) / 2) * Math.cos(angles[1]) + radius * flat;
   const scale = 0.46 * Math.min(width / radius, height / tall);
   const pixel = (p) => {
-    const [u, v] = project(p.map((value, axis) => value - middle[axis]), yaw);
+    const [u, v] = project(p.map((value, axis) => value - middle[axis]), angles);
     return [width / 2 + scale * u, height / 2 - scale * v];
   };
   const context = canvas.getContext("2d");
@@ -75,7 +77,7 @@ function drawClip(canvas, clip, moment, yaw, parents, colours) {
   context.lineWidth = 1;
   const [x, y] = pixel([middle[0], low, middle[2]]);
   context.beginPath();
-  context.ellipse(x, y, 0.8 * scale * radius, 0.8 * scale * radius * Math.sin(PITCH), 0, 0, 2 * Math.PI);
+  context.ellipse(x, y, 0.8 * scale * radius, 0.8 * scale * radius * flat, 0, 0, 2 * Math.PI);
   context.stroke();
 
   const at = moment * (clip.frames.length - 1);
