@@ -15,8 +15,8 @@ CORRUPTED_JOINTS = 15
 JOINTS = 25
 
 # Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
-# corruption zeroes, a 3×3 matrix, and a rank for each joint.
-_SCALE, _START, _KIND, _ZERO, _MATRIX, _RANKS = 0, 1, 2, 3, slice(4, 13), slice(13, 38)
+# corruption zeroes, a 3×3 matrix, and as many as there are joints, whose order is a permutation.
+_SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), slice(13, 38)
 DRAWS = 13 + JOINTS
 
 
@@ -90,7 +90,7 @@ def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
     values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
-    chosen = uniform[:, _RANKS].argsort(1).argsort(1) < CORRUPTED_JOINTS  # (N, V)
+    chosen = uniform[:, _ORDER].argsort(1, stable=True) < CORRUPTED_JOINTS  # (N, V)
     kept = values * (uniform[:, _ZERO] >= 0.5).view(-1, 1, 1)
     sheared = (uniform[:, _KIND] < 0.5).view(-1, 1, 1, 1)
     matrix = torch.where(sheared, shear(values), corruption(chosen, kept))

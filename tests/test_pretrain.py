@@ -82,6 +82,24 @@ def test_training_follows_the_published_trajectory(name, data_root, tmp_path, mo
         assert error < 1e-3 * np.linalg.norm(weights) + atol * weights.size**0.5, key
 
 
+def test_weight_decay_is_an_l2_term_of_the_gradient(data_root, tmp_path, monkeypatch):
+    _, model, views = golden_model("model_small")
+    own, fused, _ = model(views[0])
+    umurl_loss(own, fused)["total"].backward()
+    before = {k: (p.detach().clone(), p.grad.clone()) for k, p in model.named_parameters()}
+    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views[:1]))
+    monkeypatch.setitem(pretrain.METHODS, "umurl", (lambda *_: model, umurl_loss))
+    sizes = ("--hidden-size", 16, "--projector-width", 64)
+    more = ("--epochs", 1, "--wd", 0.5, "--lr", 0.01, *sizes)
+    assert call(pretrain.main, *pretraining(data_root, tmp_path / "run", *more)).code == 0
+    trained = checkpoint.load(checkpoint.newest(tmp_path / "run"))["model"]
+    for key, (weight, grad) in before.items():
+        grad = grad + 0.5 * weight
+        clear = grad.abs() > 1e-3  # else it may be rounding that decides where the step goes
+        expected = weight - 0.01 * grad.sign()  # the first step of Adam (Kingma & Ba 2015)
+        torch.testing.assert_close(trained[key][clear], expected[clear], rtol=1e-4, atol=1e-5)
+
+
 def test_training_learns_and_leaves_what_it_promises(data_root, tmp_path):
     folder = tmp_path / "run"
     flags = ("--epochs", 6, "--lr", 1e-2, "--hidden-size", 16, "--schedule", 5)

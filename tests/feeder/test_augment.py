@@ -154,6 +154,15 @@ def test_crops_are_in_range_and_uniform(frames):
         assert (histogram / histogram.sum()).sub(0.1).abs().max() < 0.02
 
 
+def test_every_start_is_as_likely_as_every_other():
+    for frames in (65, 67, 70):
+        start, length = crops(uniform(20_000), frames)
+        starts = start[length == 64]
+        share = torch.bincount(starts) / len(starts)
+        assert len(share) == frames - 64 + 1
+        assert share.sub(1 / len(share)).abs().max() < 0.02
+
+
 def test_crops_are_those_of_the_plain_reading():
     rng = np.random.default_rng(0)
     for frames in (70, 150, 299):
@@ -256,8 +265,8 @@ def test_transforms_are_those_of_the_plain_reading(frames, seed):
     )
 
 
-def test_equal_ranks_still_corrupt_fifteen_joints():
-    tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, every rank the same
+def test_equal_draws_still_corrupt_fifteen_joints():
+    tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, any joints
     chosen = augmentation(tied, *of_length(64, 100, 5))
     assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == CORRUPTED_JOINTS).all()
 
