@@ -287,11 +287,12 @@ def page(path: Path) -> str:
         f"after {saved['epoch']} epochs and {saved['step']} steps",
     ]
     for part in ("code", "data", "metrics", "settings"):
-        width = max(map(len, saved[part]), default=0)
-        lines += ["", part, *(f"  {k:{width}}  {_shown(v)}" for k, v in saved[part].items())]
+        facts = {_shown(name): _shown(value) for name, value in saved[part].items()}
+        width = max(map(len, facts), default=0)
+        lines += ["", part, *(f"  {name:{width}}  {value}" for name, value in facts.items())]
     sizes = Counter()
     for name, weight in saved["model"].items():
-        sizes[name.split(".")[0]] += math.prod(weight.shape)
+        sizes[_shown(name.split(".")[0])] += math.prod(weight.shape)
     parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     return "\n".join([*lines, "", f"model  {sum(sizes.values()):,} numbers: {parts}"])
 

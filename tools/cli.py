@@ -78,7 +78,9 @@ def say(line: str) -> None:
 def complain(message: str, *, by_all: bool = False) -> None:
     """Print an error, one line; on the main process only unless each has its own (`by_all`)."""
     if is_main() or by_all:
-        print(f"error: {message}".replace("\n", " "), file=sys.stderr, flush=True)
+        # A file's contents may be in it, and what a terminal would obey in those.
+        line = "".join(c if c.isprintable() else " " for c in f"error: {message}")
+        print(line, file=sys.stderr, flush=True)
 
 
 def run(main: Callable[[], None]) -> None:
