@@ -90,7 +90,7 @@ def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
     values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
-    chosen = uniform[:, _ORDER].argsort(1, stable=True) < CORRUPTED_JOINTS  # (N, V)
+    chosen = uniform[:, _ORDER].argsort(dim=1, stable=True) < CORRUPTED_JOINTS  # (N, V)
     kept = values * (uniform[:, _ZERO] >= 0.5).view(-1, 1, 1)
     sheared = (uniform[:, _KIND] < 0.5).view(-1, 1, 1, 1)
     matrix = torch.where(sheared, shear(values), corruption(chosen, kept))
