@@ -18,9 +18,10 @@ class Dataset(NamedTuple):
     protocols: dict[str, tuple[int, int] | None]  # official numbers of (training, test) clips
 
     @property
-    def num_clips(self) -> int:
-        """Official number of clips, those with missing skeletons left out."""
-        return sum(next(iter(self.protocols.values())))
+    def num_clips(self) -> int | None:
+        """Official number of clips, those with missing skeletons left out; None if not known."""
+        counts = next(iter(self.protocols.values()))
+        return sum(counts) if counts else None
 
 
 DATASETS = {  # NTU RGB+D

@@ -22,6 +22,7 @@ from data_gen.skeleton_file import MAX_METRES
 
 CLASSES = max(dataset.num_classes for dataset in PKU.values())
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
+HEADING = re.compile(r"\s*(training|validation)\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 BODIES, JOINTS = 2, 25
 VALUES = BODIES * JOINTS * 3  # of a line
@@ -119,17 +120,16 @@ def read_split(path: Path) -> dict[str, int]:
     halves = {"training": [], "validation": []}
     half = None
     for number, line in enumerate(_lines(path), 1):
+        if heading := HEADING.match(line):
+            half = halves[heading[1].lower()]
+            line = line[heading.end() :]
         words = line.replace(",", " ").split()
-        if words and words[0].lower() in halves:
-            half = halves[words[0].lower()]
-        elif words and half is None:
+        if words and half is None:
             raise PkuFileError(f"{path.name}, line {number}: no 'Training videos:' before it")
-        else:
-            for word in words:
-                if not NAME.fullmatch(word):
-                    raise PkuFileError(f"{path.name}, line {number}: {word[:40]!r} is no video")
-            if words:
-                half += words
+        for word in words:
+            if not NAME.fullmatch(word):
+                raise PkuFileError(f"{path.name}, line {number}: {word[:40]!r} is no video")
+            half.append(word)
     for name, videos in halves.items():
         if not videos:
             raise PkuFileError(f"{path.name}: no {name} video")

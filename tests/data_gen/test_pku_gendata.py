@@ -225,6 +225,8 @@ def test_files_as_others_may_write_them(tmp_path):
         b"\xef\xbb\xbftraining videos:\r\n0002-L,0003-R\r\nValidation videos: \r\n4-M, "
     )
     assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
+    path.write_text("Training videos: 2-L\n3-L\nvalidation video : 4-M,\n5-M\n")
+    assert read_split(path) == {"2-L": 1, "3-L": 1, "4-M": 0, "5-M": 0}
     path.write_bytes(b"\r\n".join([b"  ".join([b"1e-1"] * 150)] * 2))
     assert (read_video(path) == 0.1).all() and read_video(path).shape == (2, 2, 25, 3)
     path.write_bytes(b"\xff\xfe\x00")
