@@ -1,11 +1,17 @@
-"""A page in a headless Chromium, driven over its DevTools protocol by the standard library."""
+"""A page in a headless Chromium, driven over its DevTools protocol by the standard library.
 
+python -m tests.chromium checkpoints/demo/report.html picture.png --section retrieval
+"""
+
+import argparse
 import base64
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,9 +75,10 @@ class Page:
         if method == "Network.requestWillBeSent":
             self.requests.append(told["request"]["url"])
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded."""
-        self.command("Page.navigate", url=path.resolve().as_uri())
+    def open(self, path: Path, section: str = "") -> None:
+        """Open a file, at the element with an id, and wait until it is loaded."""
+        self.command("Page.navigate", url="about:blank")
+        self.command("Page.navigate", url=f"{path.resolve().as_uri()}#{section}")
         self.until("document.readyState === 'complete' && location.protocol === 'file:'")
 
     def read(self, expression: str):
@@ -139,3 +146,26 @@ def page(profile: Path) -> Iterator[Page]:
             except subprocess.TimeoutExpired:
                 browser.kill()
             os.close(receive)
+
+
+def main() -> None:
+    """Take a picture of a page."""
+    parser = argparse.ArgumentParser(description="Take a picture of a page.")
+    parser.add_argument("page", type=Path)
+    parser.add_argument("picture", type=Path, metavar="PICTURE.png")
+    parser.add_argument("--section", default="", help="id of what to begin with")
+    parser.add_argument("--width", type=int, default=1200)
+    parser.add_argument("--height", type=int, default=900)
+    parser.add_argument("--dark", action="store_true")
+    args = parser.parse_args()
+    if not find():
+        sys.exit(f"error: {WHY_NOT}")
+    with tempfile.TemporaryDirectory() as folder, page(Path(folder) / "profile") as shown:
+        shown.look(width=args.width, height=args.height, dark=args.dark)
+        shown.open(args.page, args.section)
+        time.sleep(1)  # for what moves to be there
+        args.picture.write_bytes(shown.screenshot())
+
+
+if __name__ == "__main__":
+    main()

@@ -329,6 +329,9 @@ def test_in_a_browser_a_bare_run_says_what_to_do(tmp_path, data_root, browser):
     folder = write_run(tmp_path / "bare", data_root)
     assert call(report.main, folder).code == 0
     page = opened(browser, folder)
+    assert page.read("scrollY") == 0
+    page.open(folder / "report.html", "settings")
+    page.until("scrollY > 0")  # a link to a section leads there
     text = page.read("document.getElementById('main').innerText")
     for script in ("pretrain.py", "action_classification.py", "action_retrieval.py", "tools.tsne"):
         assert f"{script} --checkpoint" in text
