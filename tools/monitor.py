@@ -121,6 +121,6 @@ def views_picture(
         for name, scene in shown.items():
             frames = draw.evenly(len(scene.joints), FRAMES_SHOWN)
             pictures = [draw.draw(scene, frame, view) for frame in frames]
-            line += [draw.write(pictures[0], name, size=10), *pictures[1:]]
+            line += [draw.write(pictures[0], name, size=9), *pictures[1:]]
         sheet.append(line)
     return draw.rows(sheet)

@@ -130,7 +130,7 @@ function retrieval() {
   const { queries, clips, names, parents, yaw, pitch, total, right } = report.gallery;
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const unpacked = new Map(), shown = new Map(); // canvas -> name of its clip, of those in sight
-  const state = { playing: false, yaw, moment: 0.4, clock: 0, last: 0 };
+  const state = { playing: false, yaw, moment: 0.4, clock: 0, last: null };
   let colours;
   const classOf = (name) => clips[name].class;
   const draw = (canvas, name) => {
@@ -143,7 +143,7 @@ function retrieval() {
   const drawAll = () => shown.forEach((name, canvas) => draw(canvas, name));
   const tick = (now) => {
     if (!state.playing) return;
-    state.clock += Math.min(0.1, (now - state.last) / 1000);
+    state.clock += Math.min(0.1, (now - (state.last ?? now)) / 1000);
     state.last = now;
     drawAll();
     requestAnimationFrame(tick);
@@ -195,7 +195,7 @@ function retrieval() {
     state.playing = on;
     button.textContent = on ? "Pause" : "Play";
     if (!on) return drawAll();
-    state.last = performance.now();
+    state.last = null; // the first picture's own time counts: it may lie before this moment
     requestAnimationFrame(tick);
   };
   const gallery = make("div", {
