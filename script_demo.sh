@@ -6,13 +6,38 @@ cd "$(dirname "$0")"
 source tools/python.sh
 set_up
 name=demo
-raw=data/demo/nturgbd_raw/nturgb+d_skeletons
+raw=data/demo/nturgb+d_skeletons
 
 "$PYTHON" data_gen/synthetic.py --out_folder $raw
 "$PYTHON" data_gen/ntu_gendata.py --dataset ntu60 --data_path $raw --out_folder data/demo
 ./script_pretrain.sh $name --data-root data/demo --pre-dataset ntu60 --protocol cross_subject \
-    --hidden-size 128 --projector-width 512 --batch-size 64 --epochs 30 --schedule 25
+    --hidden-size 128 --projector-width 512 --batch-size 64 --lr 2e-3 --epochs 40 --schedule 34
 for encoder in random final; do
     ./script_action_recognition.sh $name --pretrained $encoder
     ./script_action_retrieval.sh $name --pretrained $encoder
 done
+
+"$PYTHON" - checkpoints/$name <<'PY'
+import json, pathlib, sys
+
+folder = pathlib.Path(sys.argv[1])
+print(f"\n{'synthetic recordings, x-sub':28}{'random encoder':>16}{'pre-trained':>16}")
+for task, figure, words in (
+    ("recognition", "top1", "recognition, top-1"),
+    ("retrieval", "accuracy", "retrieval, 1-NN"),
+):
+    random, trained = (
+        json.loads((folder / f"{task}{suffix}.json").read_text())[figure]
+        for suffix in ("_random", "")
+    )
+    print(f"{words:28}{random:>14.1f} %{trained:>14.1f} %")
+PY
+
+cat <<NEXT
+
+Next, with $PYTHON:
+    -m tools.report $name                                the run as a page to look at
+    -m tools.tsne --checkpoint checkpoints/$name         its features of ten classes
+    -m tools.visualize $(ls $raw/*A023.skeleton | head -1)
+    -m tensorboard.main --logdir checkpoints/$name       its curves
+NEXT
