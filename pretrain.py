@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_gen.ntu import DATASETS, PROTOCOLS
+from data_gen.ntu import ALL_DATASETS, PROTOCOLS
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
 from net.baseline import Baseline
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data-root", default="data", help="folder that holds the stores")
-    data.add_argument("--pre-dataset", choices=DATASETS, default="ntu120", help="data set")
+    data.add_argument("--pre-dataset", choices=ALL_DATASETS, default="ntu120", help="data set")
     data.add_argument("--protocol", choices=PROTOCOLS, default="cross_subject", help="its split")
     data.add_argument("--resident", choices=("auto", "on", "off"), default="auto",
                       help="keep all frames on the GPU; auto: if they fill at most half of it")

@@ -20,7 +20,7 @@ esac
 gpus=$("$PYTHON" -c "import torch; print(torch.cuda.device_count())")
 launcher=()
 if [ "$gpus" -gt 1 ]; then
-    launcher=(-m torch.distributed.run --standalone --nproc_per_node "$gpus")
+    launcher=(-m tools.launch --standalone --nproc_per_node "$gpus")
 fi
 
 set -x
