@@ -23,7 +23,8 @@ PARENTS = [BONES[joint] - 1 for joint in range(1, JOINTS + 1)]
 
 def bone(joints: Tensor) -> Tensor:
     """Each joint minus its neighbour towards the centre: (..., T, M, V, C) -> the same shape."""
-    return joints - joints[..., PARENTS, :]
+    # A list as an index would be copied to a GPU, which waits for it; slices are not.
+    return joints - torch.stack([joints[..., parent, :] for parent in PARENTS], dim=-2)
 
 
 def motion(joints: Tensor) -> Tensor:
