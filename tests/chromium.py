@@ -19,7 +19,7 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WHY_NOT = "no Chromium here; install it with: apt-get install -y chromium"
-SECONDS = 60  # to wait for an answer, on a machine that is busy
+SECONDS = 30  # to wait for an answer, on a machine that is busy
 
 
 def find() -> str | None:
