@@ -137,12 +137,12 @@ def ranks(request, data_root):
     return run_ranks(request.param, on_a_rank, str(data_root))
 
 
-def assert_close(parts: dict, whole: dict) -> None:
+def assert_close(parts: dict, whole: dict, rounding: float) -> None:
     """Gradients of a step equal up to rounding, which is measured against the greatest one."""
     largest = max(gradient.norm() for gradient in whole.values())
     for key in whole.keys() - zero_gradients(whole):
         error = (parts[key] - whole[key]).norm()
-        assert error < 1e-4 * whole[key].norm() + 5e-5 * largest, key
+        assert error < rounding * (whole[key].norm() + largest / 2), key
 
 
 @pytest.mark.parametrize("norm", [True, False])
@@ -153,20 +153,22 @@ def test_ranks_see_and_compute_what_one_process_does(one, ranks, clips, norm):
     assert len(alone) == STEPS
     for step, whole in enumerate(alone):
         parts = [rank[step] for rank in together]
+        # Of two rows batch norm makes -1 and 1, and of the gradient little more than rounding.
+        rounding = 1e-4 if len(whole["rows"]) > 2 else 2e-3
         for name in ("uniform", "views"):
             assert torch.equal(torch.cat([part[name] for part in parts], 1), whole[name])
         for part in parts:
             assert torch.equal(part["rows"], whole["rows"])
             assert part["scalars"].keys() == whole["scalars"].keys()
             for name, value in whole["scalars"].items():
-                torch.testing.assert_close(part["scalars"][name], value, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(part["scalars"][name], value, rtol=rounding, atol=1e-5)
             for name, value in whole["buffers"].items():
                 torch.testing.assert_close(part["buffers"][name], value, rtol=1e-4, atol=1e-5)
             # Bit by bit the same on all ranks: they could not drift apart.
             for kind in ("scalars", "gradients", "buffers"):
                 for name, value in parts[0][kind].items():
                     assert torch.equal(part[kind][name], value), name
-            assert_close(part["gradients"], whole["gradients"])
+            assert_close(part["gradients"], whole["gradients"], rounding)
     if len(ranks) == 4:
         fewest = min(rank[-1]["views"].shape[1] for rank in together)
         assert fewest == {16: 2, 15: 1, 11: 0, 10: 0}[clips]
