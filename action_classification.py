@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
 
     training = parser.add_argument_group("training")
     setting("--epochs", "times each clip is seen", type=count)
-    setting("--batch-size", "clips a step", type=count)
+    setting("--batch-size", "clips a step, in fine-tuning at most an eighth of all", type=count)
     setting("--lr", "learning rate of the linear layer", type=cli.positive)
     setting("--encoder-lr", "of the encoder, in fine-tuning", type=cli.positive)
     setting("--schedule", "epochs, from 0, from which the rates are a tenth", type=index, nargs="*")

@@ -154,6 +154,20 @@ def test_finetuning_moves_the_encoder_of_its_run_alone(data_root, run, recognise
             assert torch.equal(weight, tuned.state_dict()[key]) != used
 
 
+@pytest.mark.parametrize(("flags", "sizes"), [([], [3] * 8), (["--batch-size", "2"], [2] * 12)])
+def test_finetuning_takes_steps_enough_of_few_clips(run, monkeypatch, flags, sizes):
+    command = ["x", "--checkpoint-path", str(run), "--finetune", *flags]
+    monkeypatch.setattr(sys, "argv", command)
+    args = action_classification.parse_args()
+    subject = evaluation.load_subject(args)
+    args.streams = [subject.modalities]
+    learner = action_classification.finetuning(args, subject, np.arange(24), 0)
+    batches = list(learner.train(0))
+    assert [len(classes) for _, classes in batches] == sizes
+    classes = torch.cat([classes for _, classes in batches])
+    assert classes.sort().values.tolist() == sorted(subject.store.label[subject.train])
+
+
 def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run, recognise):
     common = ("--modalities", "motion", "--epochs", "30", "--schedule", "--test-every", "30")
     recognise(run, "--finetune", *common, "--encoder-lr", "0.003")

@@ -15,6 +15,8 @@ from tools import evaluation
 from tools.evaluation import Subject
 from tools.recognition import LinearClassifier, Recogniser
 
+LEAST_STEPS = 8  # of an epoch of fine-tuning
+
 
 class Learner(NamedTuple):
     """What a run trains and on what.
@@ -69,7 +71,9 @@ def finetuning(
         weight_decay=args.wd,
     )
     rows = subject.train[labelled]
-    batches = TrainingBatches(subject.store, rows, args.batch_size, seed, subject.device, workers=4)
+    # Of few clips a smaller batch, or their epochs would be too few steps to learn anything.
+    size = min(args.batch_size, max(1, len(rows) // LEAST_STEPS))
+    batches = TrainingBatches(subject.store, rows, size, seed, subject.device, workers=4)
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in batches.epoch(epoch):
