@@ -4,8 +4,7 @@ Written beside a result NAME.json as NAME_confusion.csv and .png, NAME_classes.c
 NAME_pairs.csv, and into TensorBoard.
 """
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.ntu import ACTION_NAMES
 from tools.cli import UserError
+from tools.tables import read_csv, write_csv
 
 PAIRS = 20
 MOST_NUMBERED = 24  # classes of a matrix that has its numbers written in
@@ -82,9 +82,9 @@ def write(found: Confusion, beside: Path, events: Path) -> None:
     ]
     pair_heading = ["class", "taken for", "clips", "percent of the class"]
     matrix = ([name, *row] for name, row in zip(found.names, found.matrix.tolist(), strict=True))
-    _write_csv(Path(f"{stem}_confusion.csv"), ["class", *found.names], matrix)
-    _write_csv(Path(f"{stem}_classes.csv"), heading, classes)
-    _write_csv(Path(f"{stem}_pairs.csv"), pair_heading, pairs)
+    write_csv(Path(f"{stem}_confusion.csv"), ["class", *found.names], matrix)
+    write_csv(Path(f"{stem}_classes.csv"), heading, classes)
+    write_csv(Path(f"{stem}_pairs.csv"), pair_heading, pairs)
     figure = draw(found)
     figure.savefig(f"{stem}_confusion.png")
     task = beside.stem.split("_")[0]
@@ -97,8 +97,7 @@ def write(found: Confusion, beside: Path, events: Path) -> None:
 
 def read(path: Path) -> Confusion:
     """Read NAME_confusion.csv. Raises UserError naming the line where it is no such file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    header, rows = read_csv(path)
     names = header[1:]
     for line, row in enumerate(rows, 2):
         if len(row) != len(header) or not all(v.isascii() and v.isdigit() for v in row[1:]):
@@ -134,16 +133,6 @@ def draw(found: Confusion) -> Figure:
             axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=7)
     figure.canvas.draw()
     return figure
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterable[list]) -> None:
-    part = path.with_suffix(".part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _markdown(header: list[str], rows: list[list]) -> str:

@@ -1,12 +1,12 @@
 """Which training clips retrieval found for each test clip, as a table beside its result."""
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tools.cli import UserError
+from tools.tables import read_csv, write_csv
 
 SHOWN = 5  # neighbours of each query that are written
 
@@ -37,23 +37,16 @@ def write(path: Path, retrieved: Retrieved) -> None:
     """Write a CSV file, one line a query: its name, then each neighbour and its similarity."""
     ranks = range(1, 1 + retrieved.similarity.shape[1])
     header = ["query", *(f"{what}_{rank}" for rank in ranks for what in ("found", "similarity"))]
-    part = path.with_suffix(".part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(header)
-            for query, found, similarity in zip(*retrieved, strict=True):
-                pairs = zip(found, similarity.tolist(), strict=True)
-                table.writerow([query, *(v for f, s in pairs for v in (f, f"{s:.6f}"))])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    rows = (
+        [query, *(v for f, s in zip(found, values, strict=True) for v in (f, f"{s:.6f}"))]
+        for query, found, values in zip(*retrieved, strict=True)
+    )
+    write_csv(path, header, rows)
 
 
 def read(path: Path) -> Retrieved:
     """Read what `write` wrote. Raises UserError naming the line where it is no such file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    header, rows = read_csv(path)
     if header[:1] != ["query"] or len(header) < 3 or len(header) % 2 == 0:
         raise UserError(f"{path}, line 1: not a table of retrieved clips")
     similarity = np.empty((len(rows), len(header) // 2))
