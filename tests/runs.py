@@ -88,10 +88,10 @@ class Child:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[Callable[[list[str]], Child]]:
+def server() -> Iterator[Callable[[Path, list[str]], Child]]:
     """A function that starts runs of pretrain.py, one at a time, without waiting for imports.
 
-    folder: where their output goes.
+    It takes a folder, where what the run prints goes, and the run's flags.
     """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
@@ -103,7 +103,7 @@ def server(folder: Path) -> Iterator[Callable[[list[str]], Child]]:
         text=True,
     )
     with process:
-        yield lambda flags: Child(process, folder, flags)
+        yield lambda folder, flags: Child(process, folder, flags)
         process.stdin.close()
 
 

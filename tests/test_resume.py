@@ -226,36 +226,42 @@ def test_other_data_are_refused(data_root, finished, tmp_path):
 # ---- a run that is killed
 
 
-def kill_in_turn(data_root: Path, folder: Path, kills: int, epochs: int, seed: int) -> int:
+@pytest.fixture(scope="module")
+def start():
+    """Starts runs of pretrain.py in processes of their own: see tests.runs.server."""
+    with server() as start:
+        yield start
+
+
+def kill_in_turn(start, data_root: Path, folder: Path, kills: int, epochs: int, seed: int) -> int:
     """Start a run, kill it, start it again; then let it end. Compare it with one not killed.
 
     Some of the kills come at a random moment, some as soon as a file is seen to be written.
     Returns how many left such a file behind: they came amid writing.
     """
     rng, amid_writing, number, left_over = random.Random(seed), 0, 0, kills
-    flags = ("--epochs", epochs)
-    with server(folder) as start:
-        child = start(pretraining(data_root, folder / "whole", *flags))
-        began = time.monotonic()
-        reference = child.wait()
-        lasts = time.monotonic() - began
-        assert reference.code == 0, reference.err
-        while left_over:
-            run, number = folder / f"killed_{number}", number + 1
-            done = False
-            while left_over and not done:
-                child = start(pretraining(data_root, run, *flags))
-                wait_for(child, run, rng, lasts)
-                child.kill()
-                ended = child.wait()
-                assert ended.err == "" and ended.code in (0, -signal.SIGKILL), ended
-                done = ended.code == 0
-                left_over -= not done
-                amid_writing += bool(list(run.glob("*.part")))
-            ended = start(pretraining(data_root, run, *flags)).wait()
-            assert ended.code == 0, ended.err
-            assert not list(run.glob("*.part"))
-            assert_same_run(run, folder / "whole")
+    child = start(folder, pretraining(data_root, folder / "whole", "--epochs", epochs))
+    began = time.monotonic()
+    reference = child.wait()
+    lasts = time.monotonic() - began
+    assert reference.code == 0, reference.err
+    while left_over:
+        run, number = folder / f"killed_{number}", number + 1
+        flags = pretraining(data_root, run, "--epochs", epochs)
+        done = False
+        while left_over and not done:
+            child = start(folder, flags)
+            wait_for(child, run, rng, lasts)
+            child.kill()
+            ended = child.wait()
+            assert ended.err == "" and ended.code in (0, -signal.SIGKILL), ended
+            done = ended.code == 0
+            left_over -= not done
+            amid_writing += bool(list(run.glob("*.part")))
+        ended = start(folder, flags).wait()
+        assert ended.code == 0, ended.err
+        assert not list(run.glob("*.part"))
+        assert_same_run(run, folder / "whole")
     return amid_writing
 
 
@@ -270,21 +276,21 @@ def wait_for(child: Child, run: Path, rng: random.Random, lasts: float) -> None:
         time.sleep(0.0005)
 
 
-def test_killed_at_twenty_random_moments(data_root, tmp_path):
-    assert kill_in_turn(data_root, tmp_path, kills=20, epochs=6, seed=0) >= 2
+def test_killed_at_twenty_random_moments(data_root, tmp_path, start):
+    assert kill_in_turn(start, data_root, tmp_path, kills=20, epochs=6, seed=0) >= 2
 
 
 @pytest.mark.slow
-def test_killed_at_three_hundred_random_moments(data_root, tmp_path):
-    assert kill_in_turn(data_root, tmp_path, kills=300, epochs=30, seed=1) >= 30
+def test_killed_at_three_hundred_random_moments(data_root, tmp_path, start):
+    assert kill_in_turn(start, data_root, tmp_path, kills=300, epochs=30, seed=1) >= 30
 
 
-def test_sigterm_from_outside(data_root, finished, tmp_path):
-    with server(tmp_path) as start:
-        child = start(pretraining(data_root, tmp_path / "run", "--epochs", 1000))
-        while not list((tmp_path / "run").glob("checkpoint_*.pt")):
-            time.sleep(0.01)
-        child.kill(signal.SIGTERM)
-        ended = child.wait()
+def test_sigterm_from_outside(data_root, tmp_path, start):
+    child = start(tmp_path, pretraining(data_root, tmp_path / "run", "--epochs", 10_000))
+    while not checkpoint.in_folder(tmp_path / "run"):
+        assert not child.ended()
+        time.sleep(0.01)
+    child.kill(signal.SIGTERM)
+    ended = child.wait()
     assert ended.code == 143 and ended.err == ""
     assert "stopped by SIGTERM" in ended.out

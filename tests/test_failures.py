@@ -1,0 +1,333 @@
+"""What a user can do wrong ends with one line that names it and the mend, and leaves nothing."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import action_classification
+import action_retrieval
+import pretrain
+from data_gen import ntu_gendata
+from feeder.store import open_store
+from tests.runs import SMALL, Outcome, call, pretraining, server
+from tests.tiny_run import write_run
+from tests.tiny_store import write_store
+from tools import checkpoint, cli
+from tools.distributed import Process
+
+EVALUATIONS = {"recognition": action_classification.main, "retrieval": action_retrieval.main}
+
+
+def assert_one_line(ended: Outcome, code: int, *texts: object) -> None:
+    assert ended.code == code, ended
+    assert re.fullmatch(r"error: [^\n]*\n", ended.err), ended.err
+    for text in texts:
+        assert str(text) in ended.err, ended.err
+
+
+def tree(folder: Path) -> dict[Path, bytes | None]:
+    """All that lies under a folder."""
+    paths = sorted(folder.rglob("*"))
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder, the current one."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Starts runs of pretrain.py in processes of their own: see tests.runs.server."""
+    with server() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_root) -> Path:
+    """The folder of a finished run of SMALL's sizes."""
+    folder = tmp_path_factory.mktemp("run") / "done"
+    assert call(pretrain.main, *pretraining(data_root, folder, "--epochs", 1)).code == 0
+    return folder
+
+
+# ---- preparing
+
+
+@pytest.mark.parametrize("flags", [[], ["--dataset", "ntu60"], ["--dataset", "ntu120"]])
+def test_no_raw_data(here, monkeypatch, flags):
+    raw = here.parent / "raw"
+    raw.mkdir()
+    monkeypatch.setattr(sys, "argv", ["ntu_gendata.py"])
+
+    def prepare() -> None:
+        sys.exit(ntu_gendata.main(["--data_path", str(raw), "--out_folder", str(here), *flags]))
+
+    assert_one_line(call(prepare), 1, f"no .skeleton file in {raw}", "download", "--data_path")
+    assert not tree(here)
+
+
+# ---- pre-training
+
+
+BAD_FLAGS = [
+    (["--typo", 3], "unrecognized arguments: --typo 3"),
+    (["--epoch", 3], "unrecognized arguments: --epoch 3"),
+    (["--epochs", 0], "--epochs: '0' is not a whole number from 1"),
+    (["--epochs", "many"], "--epochs: 'many' is not a whole number"),
+    (["--lr", "nan"], "--lr: 'nan' is not a number"),
+    (["--lr", -1], "--lr"),
+    (["--wd", "inf"], "--wd: 'inf' is not a number"),
+    (["--hidden-size", 10**9], "--hidden-size: '1000000000' is not a whole number from 1 to 65536"),
+    (["--schedule", "late"], "--schedule: 'late'"),
+    (["--protocol", "xsub"], "--protocol: invalid choice: 'xsub'"),
+    (["--pre-dataset", "ntu"], "--pre-dataset: invalid choice: 'ntu'"),
+    (["--amp", "fp8"], "--amp: invalid choice: 'fp8'"),
+]
+BAD_SETTINGS = [
+    (["--protocol", "cross_setup"], "ntu60 has no protocol 'cross_setup'; it has cross_subject"),
+    (["--hidden-size", 10, "--num-head", 4], "--hidden-size 10 cannot be divided by --num-head 4"),
+    (["--amp", "fp16"], "--amp fp16 needs a GPU; take auto, bf16 or off"),
+    (["--data-root", "nowhere"], "nowhere/ntu60/joints.npy is missing; prepare the data with"),
+    (["--resume", "nowhere.pt"], "nowhere.pt: no such checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("flags", "text"), BAD_FLAGS)
+def test_pretraining_with_bad_flags(here, data_root, flags, text):
+    ended = call(pretrain.main, *pretraining(data_root, here / "run", *flags))
+    assert_one_line(ended, 2, text, "(see pretrain.py --help)")
+    assert not tree(here)
+
+
+@pytest.mark.parametrize(("flags", "text"), BAD_SETTINGS)
+def test_pretraining_with_settings_that_cannot_work(here, data_root, flags, text):
+    ended = call(pretrain.main, *pretraining(data_root, here / "run", *flags))
+    assert_one_line(ended, 1, text)
+    assert ended.out == ""
+    assert not tree(here)
+
+
+def test_a_batch_that_the_ranks_cannot_share(here, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pretrain.py", *SMALL])
+    with pytest.raises(cli.UserError, match="--batch-size 12 cannot be divided by 5 ranks"):
+        pretrain.check(pretrain.parse_args(), np.arange(24), Process(0, 5, torch.device("cpu")))
+
+
+def damaged_stores(root: Path) -> dict[str, Callable[[], object]]:
+    joints, samples = root / "ntu60" / "joints.npy", root / "ntu60" / "samples.csv"
+    lines = samples.read_text().splitlines()
+    return {
+        "joints.npy: the header announces": lambda: os.truncate(joints, 10_000),
+        "joints.npy: not a whole .npy file": lambda: joints.write_bytes(b"joints"),
+        "joints.npy is missing": joints.unlink,
+        "samples.csv is missing": samples.unlink,
+        "samples.csv counts": lambda: samples.write_text("\n".join(lines[:-1])),
+        "line 3: ": lambda: samples.write_text("\n".join([*lines[:2], lines[2][:-4] + ",x"])),
+        "samples.csv: not a CSV file": lambda: samples.write_bytes(b"\xff\xfe"),
+        "no training clip under protocol": lambda: samples.write_text(
+            "\n".join(re.sub(r"^(\w+,\d+,\d+),\d+", r"\1,3", line) for line in lines)
+        ),
+    }
+
+
+@pytest.mark.parametrize("fault", range(8))
+@pytest.mark.parametrize("command", ["pretraining", *EVALUATIONS])
+def test_a_store_that_is_damaged(here, tmp_path, command, fault):
+    root = write_store(tmp_path / "data", clips=12)
+    write_run(tmp_path / "run", root)
+    text, damage = list(damaged_stores(root).items())[fault]
+    damage()
+    before = tree(tmp_path / "run")
+    if command == "pretraining":
+        ended = call(pretrain.main, *pretraining(root, here / "run"))
+    else:
+        ended = call(EVALUATIONS[command], "--checkpoint-path", tmp_path / "run")
+    assert_one_line(ended, 1, text, root / "ntu60")
+    assert not tree(here) and tree(tmp_path / "run") == before
+
+
+def broken_checkpoints(folder: Path, whole: Path) -> dict[str, Path]:
+    """Files that cannot be gone on from, by what is said of them."""
+    folder.mkdir()
+    content = torch.load(whole, weights_only=True)
+    published = {"epoch": 451, "state_dict": content["model"], "optimizer": {}}
+    less = {name: value for name, value in content.items() if name != "optimizer"}
+    other = content | {"model": dict(content["model"])}
+    name = "encoder.temporal.fusion.weight"
+    other["model"][name] = torch.zeros(8, 9)
+    nan = content | {"model": dict(content["model"])}
+    nan["model"][name] = torch.full((8, 8), torch.nan)
+    files = {
+        "not a checkpoint of this code": published,
+        "it lacks 'optimizer'": less,
+        "fusion.weight is torch.float32 [8, 9], the model's is torch.float32 [8, 8]": other,
+        "fusion.weight is not finite": nan,
+    }
+    paths = {text: folder / f"{number}.pt" for number, text in enumerate(files)}
+    for text, path in paths.items():
+        torch.save(files[text], path)
+    (folder / "text.pt").write_text("no checkpoint")
+    (folder / "cut.pt").write_bytes(whole.read_bytes()[:-5000])
+    names = {"no such checkpoint": "none.pt", "damaged or not": "text.pt", " is damaged": "cut.pt"}
+    return paths | {text: folder / name for text, name in names.items()}
+
+
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("command", ["pretraining", *EVALUATIONS])
+def test_a_checkpoint_that_is_broken_or_of_other_code(
+    here, tmp_path, data_root, run, command, number
+):
+    broken = broken_checkpoints(tmp_path / "broken", checkpoint.newest(run))
+    text, path = list(broken.items())[number]
+    before = tree(run)
+    if command == "pretraining":
+        flags = pretraining(data_root, here / "run", "--resume", path)
+        ended = call(pretrain.main, *flags)
+    else:
+        ended = call(EVALUATIONS[command], "--checkpoint-path", run, "--pretrained", path)
+    assert_one_line(ended, 1, text)
+    assert not checkpoint.in_folder(here / "run") and not list(here.rglob("events*"))
+    assert tree(run) == before
+
+
+def test_a_place_that_is_no_folder(here, data_root):
+    (here / "file").touch()
+    for place in ("file", "file/run"):
+        ended = call(pretrain.main, *pretraining(data_root, here / place))
+        assert_one_line(ended, 1, here / "file")
+    assert list(tree(here)) == [here / "file"]
+
+
+# ---- evaluating
+
+
+@pytest.mark.parametrize("main", EVALUATIONS.values(), ids=EVALUATIONS)
+@pytest.mark.parametrize(
+    ("flags", "code", "text"),
+    [
+        ([], 2, "required: --checkpoint-path"),
+        (["--checkpoint-path", "RUN", "--typo"], 2, "unrecognized arguments: --typo"),
+        (["--checkpoint-path", "RUN", "--seed", "-1"], 2, "--seed"),
+        (["--checkpoint-path", "nowhere"], 1, "nowhere"),
+        (["--checkpoint-path", "."], 1, "holds no checkpoint; run ./script_pretrain.sh first"),
+        (["--checkpoint-path", "RUN", "--data-root", "x"], 1, "x/ntu60/joints.npy is missing"),
+        (["--checkpoint-path", "RUN", "--protocol", "cross_setup"], 1, "has no protocol"),
+        (["--checkpoint-path", "RUN", "--pretrained", "finale"], 1, "finale: no such checkpoint"),
+    ],
+)
+def test_evaluations_with_bad_flags(here, run, main, flags, code, text):
+    before = tree(run)
+    ended = call(main, *(run if flag == "RUN" else flag for flag in flags))
+    assert_one_line(ended, code, text)
+    assert not tree(here) and tree(run) == before
+
+
+# ---- numbers that go wrong
+
+
+def spoil(root: Path, *rows: int, value: float = np.nan) -> list[str]:
+    """Put numbers that are not finite into clips of a store; returns their names."""
+    joints, store = np.load(root / "ntu60" / "joints.npy"), open_store(root, "ntu60")
+    for row in rows:
+        # In all frames, so that every crop has one; the joint is then multiplied, or zeroed: that
+        # is still not a number.
+        joints[store.start[row] : store.start[row] + store.frames[row], 0, 3] = value
+    np.save(root / "ntu60" / "joints.npy", joints)
+    return [store.names[row] for row in rows]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("print_freq", [1, 50])
+def test_a_clip_that_is_not_finite_is_named_and_nothing_broken_saved(
+    here, tmp_path, value, print_freq
+):
+    root = write_store(tmp_path / "data")
+    rows, _ = open_store(root, "ntu60").split("cross_subject")
+    folder = here / "run"
+    flags = pretraining(root, folder, "--batch-size", 6, "--print-freq", print_freq)
+    assert call(pretrain.main, *flags, "--epochs", 1).code == 0
+    before = {path: path.read_bytes() for path in checkpoint.in_folder(folder)}
+    (name,) = spoil(root, rows[7], value=value)
+
+    ended = call(pretrain.main, *flags, "--epochs", 9)
+    told = (folder / "broken_numbers.txt").read_text().splitlines()
+    assert_one_line(ended, 1, f"clips {name} (coordinates are not finite) (all 6 in {folder}")
+    assert re.search(r"is (nan|inf) in epoch 2, step [1-4], ", ended.err)
+    assert f"{name} (coordinates are not finite)" in told
+    assert {path: path.read_bytes() for path in checkpoint.in_folder(folder)} == before
+
+
+def test_a_learning_rate_that_explodes_saves_nothing_broken(here, data_root):
+    ended = call(pretrain.main, *pretraining(data_root, here / "run", "--lr", 1e38, "--epochs", 3))
+    assert_one_line(ended, 1, "take a smaller --lr")
+    assert not list(here.rglob("*.pt")) and not list(here.rglob("*.part"))
+
+
+def test_a_step_that_overflows_under_fp16_is_skipped_and_counted(here, data_root, monkeypatch):
+    real = torch.amp.GradScaler
+
+    def scaler(device: str, enabled: bool) -> torch.amp.GradScaler:
+        return real(device, init_scale=2.0**20, enabled=enabled)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    monkeypatch.setattr(pretrain, "check", lambda *_: None)  # which wants a GPU for it
+    skipped, weights, real_step = [], [], pretrain.training_step
+
+    def step(network, *arguments):
+        before = [parameter.clone() for parameter in network.parameters()]
+        scalars = real_step(network, *arguments)
+        after = list(network.parameters())
+        skipped.append(scalars["train/skipped"].item())
+        weights.append(all(torch.equal(a, b) for a, b in zip(before, after, strict=True)))
+        assert all(value.isfinite() for value in scalars.values())
+        return scalars
+
+    monkeypatch.setattr(pretrain, "training_step", step)
+    flags = pretraining(data_root, here / "run", "--amp", "fp16", "--epochs", 6)
+    ended = call(pretrain.main, *flags)
+    assert ended.code == 0, ended.err
+    assert skipped[0] == 1 and skipped[-1] == 0
+    assert weights == [bool(one) for one in skipped]  # the same weights where it was skipped
+    saved = checkpoint.load(checkpoint.newest(here / "run"))
+    assert saved["scaler"]["scale"] == 2.0 ** (20 - sum(skipped))
+
+
+# ---- two at once, and what the process itself prints at its end
+
+
+def test_two_runs_in_one_folder(here, data_root, start):
+    first = start(here, pretraining(data_root, here / "run", "--epochs", 10_000))
+    while not checkpoint.in_folder(here / "run"):
+        assert not first.ended()
+        time.sleep(0.01)
+    second = call(pretrain.main, *pretraining(data_root, here / "run", "--epochs", 10_000))
+    assert_one_line(second, 1, f"another run is writing to {here / 'run'}")
+    assert not first.ended()
+    first.kill(signal.SIGKILL)
+    first.wait()
+    # The lock went with it.
+    done = checkpoint.position(checkpoint.newest(here / "run"))[0]
+    third = call(pretrain.main, *pretraining(data_root, here / "run", "--epochs", done + 1))
+    assert third.code == 0, third.err
+
+
+def test_a_process_that_failed_prints_nothing_after_its_line(here, tmp_path, start):
+    root = write_store(tmp_path / "data")
+    rows, _ = open_store(root, "ntu60").split("cross_subject")
+    spoil(root, *rows)
+    for flags, text in (([], "is nan in epoch 1"), (["--resume", "x.pt"], "no such checkpoint")):
+        assert_one_line(start(here, pretraining(root, tmp_path / "run", *flags)).wait(), 1, text)
+    assert_one_line(start(here, ["--typo"]).wait(), 2, "unrecognized arguments: --typo")
