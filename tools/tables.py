@@ -12,8 +12,9 @@ def write_csv(path: Path, header: list[str], rows: Iterable[list]) -> None:
     part = path.with_suffix(".part")
     try:
         with part.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header])
-            csv.writer(file).writerows(rows)
+            table = csv.writer(file)
+            table.writerow(header)
+            table.writerows(rows)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
