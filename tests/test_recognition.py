@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import action_classification
 from feeder.store import open_store
 from net.modalities import derive
+from tests import runs
 from tests.tiny_run import write_run
 from tools import evaluation
 from tools.recognition import LinearClassifier, accuracy, few_labels, summary
@@ -23,17 +24,9 @@ def run(data_root, tmp_path):
     return write_run(tmp_path / "run", data_root)
 
 
-@pytest.fixture
-def recognise(monkeypatch, capsys):
-    """Call the command: recognise(folder, flags ...) -> what it prints."""
-
-    def call(folder, *flags):
-        command = ["action_classification.py", "--checkpoint-path", str(folder), *flags]
-        monkeypatch.setattr(sys, "argv", command)
-        action_classification.main()
-        return capsys.readouterr().out
-
-    return call
+def recognise(folder, *flags):
+    """Call the command: exit code, output, errors."""
+    return runs.call(action_classification.main, "--checkpoint-path", folder, *flags)
 
 
 def results(folder, name):
@@ -68,8 +61,8 @@ def features_of(folder, data_root, names=("joint", "bone", "motion")):
         (["--finetune-dataset", "ntu120"], "recognition_ntu120_cross_subject"),
     ],
 )
-def test_every_mode_says_what_it_is_and_where_it_wrote(run, recognise, flags, name):
-    said = recognise(run, *flags, *SHORT)
+def test_every_mode_says_what_it_is_and_where_it_wrote(run, flags, name):
+    said = recognise(run, *flags, *SHORT).out
     assert f"written to {run / name}.json" in said
     found = results(run, name)
     assert f"top-1 {found['top1']:.2f}" in said
@@ -85,7 +78,7 @@ def test_every_mode_says_what_it_is_and_where_it_wrote(run, recognise, flags, na
     assert list((run / name / "seed0").glob("events.*"))
 
 
-def test_runs_are_those_of_consecutive_seeds(run, recognise):
+def test_runs_are_those_of_consecutive_seeds(run):
     flags = ("--labels-per-class", "1", *SHORT)
     recognise(run, *flags, "--seed", "5", "--runs", "3")
     together = results(run, "recognition_1perclass")
@@ -102,7 +95,7 @@ def test_runs_are_those_of_consecutive_seeds(run, recognise):
     assert alone[0]["top1_std"] is None
 
 
-def test_linear_evaluation_learns_what_logistic_regression_does(run, recognise, data_root):
+def test_linear_evaluation_learns_what_logistic_regression_does(run, data_root):
     x, x_test, y, y_test = features_of(run, data_root)
     exact = LogisticRegression(C=1e4, max_iter=5000).fit(x.numpy(), y)
     recognise(run, "--epochs", "400", "--schedule", "--test-every", "100", "--lr", "0.3")
@@ -135,7 +128,7 @@ def test_late_fusion_adds_the_scores_of_layers_trained_apart(data_root, run, mon
     torch.testing.assert_close(scores[3], scores[0] + scores[1] + scores[2], rtol=1e-4, atol=1e-5)
 
 
-def test_finetuning_moves_the_encoder_of_its_run_alone(data_root, run, recognise, monkeypatch):
+def test_finetuning_moves_the_encoder_of_its_run_alone(run, monkeypatch):
     made = []
     finetuning = action_classification.finetuning
 
@@ -168,7 +161,7 @@ def test_finetuning_takes_steps_enough_of_few_clips(run, monkeypatch, flags, siz
     assert classes.sort().values.tolist() == sorted(subject.store.label[subject.train])
 
 
-def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run, recognise):
+def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run):
     common = ("--modalities", "motion", "--epochs", "30", "--schedule", "--test-every", "30")
     recognise(run, "--finetune", *common, "--encoder-lr", "0.003")
     recognise(run, *common)
@@ -176,7 +169,7 @@ def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run, recognis
     assert tuned["top1"] > frozen["top1"]
 
 
-def test_features_are_saved_as_plain_arrays(run, recognise, data_root, tmp_path):
+def test_features_are_saved_as_plain_arrays(run, data_root, tmp_path):
     file = tmp_path / "deep" / "features.npz"
     recognise(run, *SHORT, "--save-features", str(file), "--modalities", "joint", "--late-fusion")
     with np.load(file, allow_pickle=False) as saved:
@@ -203,16 +196,14 @@ def test_features_are_saved_as_plain_arrays(run, recognise, data_root, tmp_path)
         (["--finetune", "--save-features", "x.npz"], "without --finetune"),
     ],
 )
-def test_flags_that_do_not_go_are_refused_in_one_line(run, recognise, capsys, flags, said):
-    with pytest.raises(SystemExit) as ended:
-        recognise(run, *flags)
-    error = capsys.readouterr().err
-    assert ended.value.code == 2 and said in error and error.count("\n") == 1
+def test_flags_that_do_not_go_are_refused_in_one_line(run, flags, said):
+    code, _, error = recognise(run, *flags)
+    assert code == 2 and said in error and error.count("\n") == 1
 
 
-def test_a_loss_that_breaks_ends_the_run(run, recognise):
-    with pytest.raises(action_classification.cli.UserError, match="lower --lr"):
-        recognise(run, "--lr", "3e38", "--wd", "1", *SHORT)
+def test_a_loss_that_breaks_ends_the_run(run):
+    code, _, error = recognise(run, "--lr", "3e38", "--wd", "1", *SHORT)
+    assert code == 1 and "lower --lr" in error and error.count("\n") == 1
     assert not (run / "recognition.json").exists()
 
 

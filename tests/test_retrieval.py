@@ -1,7 +1,6 @@
 """Retrieval: its command from end to end."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import action_retrieval
 from data_gen import ntu_gendata
 from data_gen.ntu import ACTION_NAMES
 from feeder.store import open_store
+from tests import runs
 from tests.golden_files import GOLDEN
 from tests.tiny_run import write_run
 from tools import evaluation
@@ -25,25 +25,12 @@ def run(data_root, tmp_path):
     return write_run(tmp_path / "run", data_root)
 
 
-@pytest.fixture
-def retrieve(monkeypatch, capsys):
-    """Call the command: retrieve(folder, flags ...) -> exit code, output, errors."""
-
-    def call(folder, *flags):
-        flags = ["--checkpoint-path", folder, *flags]
-        monkeypatch.setattr(sys, "argv", ["action_retrieval.py", *map(str, flags)])
-        code = 0
-        try:
-            action_retrieval.cli.run(action_retrieval.main)
-        except SystemExit as ended:
-            code = ended.code
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+def retrieve(folder, *flags):
+    """Call the command: exit code, output, errors."""
+    return runs.call(action_retrieval.main, "--checkpoint-path", folder, *flags)
 
 
-def test_results_are_those_of_scikit_learn(run, retrieve, data_root):
+def test_results_are_those_of_scikit_learn(run, data_root):
     code, said, _ = retrieve(run, "--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion")
     assert code == 0 and f"written to {run / 'retrieval_joint-motion.json'}" in said
     found = json.loads((run / "retrieval_joint-motion.json").read_text())
@@ -82,12 +69,12 @@ def test_results_are_those_of_scikit_learn(run, retrieve, data_root):
         (["--finetune-dataset", "ntu120"], "retrieval_ntu120_cross_subject"),
     ],
 )
-def test_results_have_names_of_their_own(run, retrieve, flags, name):
+def test_results_have_names_of_their_own(run, flags, name):
     assert retrieve(run, *flags)[0] == 0
     assert [path.name for path in run.glob("*.json")] == [f"{name}.json"]
 
 
-def test_a_query_shows_the_nearest_training_clips(run, retrieve):
+def test_a_query_shows_the_nearest_training_clips(run):
     code, said, _ = retrieve(run, "--query", RAW, "--knn-neighbours", 7)
     lines = [line.split(maxsplit=3) for line in said.splitlines()]
     assert code == 0 and len(lines) == 7 and not list(run.glob("*.json"))
@@ -96,7 +83,7 @@ def test_a_query_shows_the_nearest_training_clips(run, retrieve):
         assert name.endswith(action) and words == ACTION_NAMES[int(action[1:]) - 1]
 
 
-def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, retrieve, capsys):
+def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
     folders = ["--data_path", str(GOLDEN / "skeletons"), "--out_folder", str(tmp_path)]
     assert ntu_gendata.main([*folders, "--workers", "1"]) == 0
     folder = write_run(tmp_path / "run", tmp_path)
@@ -105,7 +92,7 @@ def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, retrieve, ca
     assert said.startswith(f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}\n")
 
 
-def test_features_are_saved_with_their_names(run, retrieve, tmp_path, data_root):
+def test_features_are_saved_with_their_names(run, tmp_path, data_root):
     assert retrieve(run, "--save-features", tmp_path / "f.npz")[0] == 0
     store = open_store(data_root, "ntu60")
     with np.load(tmp_path / "f.npz", allow_pickle=False) as saved:
@@ -128,13 +115,13 @@ def test_features_are_saved_with_their_names(run, retrieve, tmp_path, data_root)
         (["--data-root", "nowhere"], "nowhere"),
     ],
 )
-def test_what_cannot_be_is_one_line(run, retrieve, flags, said):
+def test_what_cannot_be_is_one_line(run, flags, said):
     code, out, error = retrieve(run, *flags)
     assert code in (1, 2) and said in error and error.count("\n") == 1 and not out
     assert not list(run.glob("*.json"))
 
 
-def test_a_damaged_query_is_one_line(run, retrieve, tmp_path):
+def test_a_damaged_query_is_one_line(run, tmp_path):
     (tmp_path / "a.skeleton").write_bytes(RAW.read_bytes()[:5000])
     code, _, error = retrieve(run, "--query", tmp_path / "a.skeleton")
     assert code == 1 and "a.skeleton, line" in error and error.count("\n") == 1
@@ -142,7 +129,7 @@ def test_a_damaged_query_is_one_line(run, retrieve, tmp_path):
     assert "shows nobody" in retrieve(run, "--query", tmp_path / "a.skeleton")[2]
 
 
-def test_a_checkpoint_of_another_shape_is_one_line(run, retrieve):
+def test_a_checkpoint_of_another_shape_is_one_line(run):
     (file,) = run.glob("*.pt")
     saved = torch.load(file, weights_only=True)
     del saved["model"]["encoder.spatial.fusion.weight"]
