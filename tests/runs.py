@@ -1,5 +1,6 @@
 """Runs of the entry scripts in tests: inside this process, or in a process that can be killed."""
 
+import atexit
 import contextlib
 import io
 import json
@@ -125,12 +126,24 @@ def serve() -> None:
                 os.dup2(file, descriptor)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             sys.argv = ["pretrain.py", *request["flags"]]
-            cli.run(pretrain.main)
-            sys.exit(0)
+            _run_and_exit(pretrain.main)
         print(pid, flush=True)
         sys.stdin.readline()
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+    os._exit(0)
+
+
+def _run_and_exit(main: Callable[[], None]) -> None:
+    # Python's own way out spends a second on taking all of torch apart.
+    code = 0
+    try:
+        cli.run(main)
+    except SystemExit as ended:
+        code = ended.code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
