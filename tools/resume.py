@@ -88,14 +88,19 @@ def restore(
     state = saved["optimizer"].get("state")
     if fault := _adam_fault(state, parameters):
         raise CheckpointError(f"the checkpoint's optimizer is not this model's: {fault}")
+    scaled = scaler.is_enabled() and saved["scaler"]
+    if scaled and not _is_scaler_state(scaled, scaler.state_dict()):
+        raise CheckpointError("the checkpoint's scaler is not one of torch")
     model.load_state_dict(saved["model"])
     own = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": own})
-    if scaler.is_enabled() and saved["scaler"]:
-        try:
-            scaler.load_state_dict(saved["scaler"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"the checkpoint's scaler is not one: {error}") from None
+    if scaled:
+        scaler.load_state_dict(scaled)
+
+
+def _is_scaler_state(state: dict[str, Any], own: dict[str, Any]) -> bool:
+    same = state.keys() == own.keys() and all(type(state[name]) is type(own[name]) for name in own)
+    return same and 0 < state["scale"] < float("inf")
 
 
 def _adam_fault(state: Any, parameters: list[Tensor]) -> str | None:
