@@ -71,10 +71,11 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
         if positions.shape != ours.shape or not torch.allclose(positions, ours, atol=1e-4):
             raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
     order = _parameter_order(list(weights), list(model.state_dict()))
+    known = {"method": "umurl", "epochs": saved["epoch"]}
     return {
         "epoch": saved["epoch"],
         "step": 0,
-        "settings": settings | sizes,
+        "settings": settings | known | sizes,
         "data": {},
         "metrics": {},
         "model": {name: weights[name] for name in model.state_dict()},

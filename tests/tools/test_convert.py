@@ -163,6 +163,7 @@ def test_converted_checkpoints_are_evaluated_but_not_gone_on_from(
         action_retrieval.main()
         found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
         assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
+        assert (found["pretraining"]["method"], found["pretraining"]["epochs"]) == ("umurl", 451)
     sizes = "--hidden-size 16 --projector-width 64 --pre-dataset ntu120 --protocol cross_setup"
     where = f"--data-root {data_root} --checkpoint-path {tmp_path / 'run'}"
     monkeypatch.setattr(sys, "argv", f"pretrain.py {sizes} {where}".split())
