@@ -23,8 +23,11 @@ PARENTS = [BONES[joint] - 1 for joint in range(1, JOINTS + 1)]
 
 def bone(joints: Tensor) -> Tensor:
     """Each joint minus its neighbour towards the centre: (..., T, M, V, C) -> the same shape."""
-    # A list as an index would be copied to a GPU, which waits for it; slices are not.
-    return joints - torch.stack([joints[..., parent, :] for parent in PARENTS], dim=-2)
+    # By paths, (..., M, V, T, C), whose long rows are fast to move; and by slices, as a list for an
+    # index would be copied to a GPU, which waits for it.
+    paths = joints.movedim(-4, -2).contiguous()
+    parents = torch.stack([paths[..., parent, :, :] for parent in PARENTS], dim=-3)
+    return (paths - parents).movedim(-2, -4)
 
 
 def motion(joints: Tensor) -> Tensor:
