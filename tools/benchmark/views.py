@@ -26,6 +26,12 @@ def literal_tokens(model, view: np.ndarray, modality: str) -> tuple[Tensor, Tens
     return tuple(x.contiguous() for x in model.tokens(derived))
 
 
+def collate(clips: list[list[tuple[Tensor, Tensor]]]) -> list[Tensor]:
+    """The token sequences of single clips, as `literal_tokens` gives them, put into a batch."""
+    sequences = zip(*(sum(clip, ()) for clip in clips), strict=True)
+    return [torch.cat(sequence) for sequence in sequences]
+
+
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
     """Training and evaluation input, one thread each where they run on the CPU."""
     theirs, model = inputs.literal("input"), inputs.literal("model")
@@ -49,18 +55,18 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         return call
 
     def literal_training_input():
+        clips = []
         for i in rows:
-            for view, modalities in zip(pretraining[i], single, strict=True):
-                for modality in modalities:
-                    literal_tokens(model, view, modality)
+            views = zip(pretraining[i], single, strict=True)
+            clips.append([literal_tokens(model, v, m) for v, ms in views for m in ms])
+        collate(clips)
 
     def evaluation_input():
         tokens(derive(load_clips(store, rows, device).resized()))
 
     def literal_evaluation_input():
-        for i in rows:
-            for modality in MODALITIES:
-                literal_tokens(model, evaluation[i][0], modality)
+        views = [evaluation[i][0] for i in rows]
+        collate([[literal_tokens(model, view, m) for m in MODALITIES] for view in views])
 
     with threads(1):
         training = take_turns(
