@@ -1,11 +1,13 @@
 """A run that is interrupted, however and whenever, ends as the run that was not."""
 
+import itertools
 import os
 import random
 import re
 import resource
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,18 +33,22 @@ def assert_same_run(folder: Path, reference: Path) -> None:
     for index, moments in theirs["optimizer"]["state"].items():
         for name, value in moments.items():
             assert torch.equal(ours["optimizer"]["state"][index][name], value), name
-    assert ours["data"] == theirs["data"]
+    assert (ours["data"], ours["scaler"]) == (theirs["data"], theirs["scaler"])
     assert curves(folder) == curves(reference)
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run: the points of each curve; those of time are left out."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    tags = [
-        t for t in events.Tags()["scalars"] if t.startswith(("loss/", "train/lear", "train/gr"))
-    ]
-    assert len(tags) == 7
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+    """What TensorBoard shows of a run, points and pictures, but for what the clock decides."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0}).Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if tag != "train/clips_per_second"]
+    assert {"loss/total", "loss/intra", "features/std", "train/learning_rate"} <= set(tags)
+    points = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+    for tag in events.Tags()["images"]:
+        points[tag] = [(e.step, e.encoded_image_string) for e in events.Images(tag)]
+    for tag, shown in points.items():
+        steps = [step for step, _ in shown]
+        assert steps == sorted(set(steps)), tag
+    return points
 
 
 def pretrain_small(root: Path, folder: Path, *flags: object, epochs: int = EPOCHS) -> Outcome:
@@ -63,25 +69,15 @@ def finished(data_root, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("last", range(1, EPOCHS * STEPS))
 def test_sigterm_saves_after_any_step(data_root, finished, tmp_path, monkeypatch, last):
-    steps, real = [], pretrain.training_step
-
-    def step(*arguments):
-        steps.append(0)
-        if len(steps) == last:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*arguments)
-
-    monkeypatch.setattr(pretrain, "training_step", step)
+    interrupt(monkeypatch, last, by=lambda: os.kill(os.getpid(), signal.SIGTERM))
     stopped = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
     assert stopped.code == 143 and stopped.err == ""
     assert f"stopped by SIGTERM at step {last}" in stopped.out
-    assert len(steps) == last
     saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
     assert (saved["epoch"], saved["step"]) == divmod(last, STEPS)
 
     again = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
     assert again.code == 0 and "going on from" in again.out
-    assert len(steps) == EPOCHS * STEPS
     assert_same_run(tmp_path / "run", finished)
 
 
@@ -98,6 +94,53 @@ def test_a_finished_run_says_so_and_writes_nothing(data_root, finished):
     assert before == sorted(
         (f, f.stat().st_mtime_ns) for f in finished.iterdir() if f.name != ".lock"
     )
+
+
+class Crash(BaseException):
+    """The end of a process, without leaving it."""
+
+
+def interrupt(monkeypatch, *at: int, by: Callable[[], None]) -> None:
+    """Let something happen before some steps, counted from 1 over all runs of a test."""
+    steps, real = itertools.count(1), pretrain.training_step
+
+    def step(*arguments):
+        if next(steps) in at:
+            by()
+        return real(*arguments)
+
+    monkeypatch.setattr(pretrain, "training_step", step)
+
+
+def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monkeypatch):
+    flags = ("--monitor-every", 1, "--print-freq", 1)
+    assert pretrain_small(data_root, tmp_path / "whole", *flags, epochs=3).code == 0
+
+    def crash() -> None:
+        raise Crash
+
+    interrupt(monkeypatch, 1, 5, 6, by=crash)  # at step 1, at step 4, at step 3 done again
+    for _ in range(3):
+        with pytest.raises(Crash):
+            pretrain_small(data_root, tmp_path / "run", *flags, epochs=3)
+    assert pretrain_small(data_root, tmp_path / "run", *flags, epochs=3).code == 0
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert [step for step, _ in curves(tmp_path / "run")["monitor/views"]] == [0, 2, 4, 6]
+
+
+def test_the_loss_scale_of_fp16_goes_on(data_root, tmp_path, monkeypatch):
+    real, flags = torch.amp.GradScaler, ("--amp", "fp16")
+
+    def scaler(device: str, enabled: bool) -> torch.amp.GradScaler:
+        return real(device, init_scale=2.0**18, growth_interval=3, enabled=enabled)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    monkeypatch.setattr(pretrain, "check", lambda *_: None)  # which wants a GPU for it
+    assert pretrain_small(data_root, tmp_path / "whole", *flags).code == 0
+    interrupt(monkeypatch, 3, 6, by=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    for code in (143, 143, 0):
+        assert pretrain_small(data_root, tmp_path / "run", *flags).code == code
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
 # ---- full disks
