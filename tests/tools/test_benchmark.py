@@ -233,5 +233,5 @@ def test_the_bound_on_the_memory_of_neighbours():
     n, m, d = SIZES["full"].huge
     assert (n, m, d) == (50_919, 63_026, 2048)
     similarities = 4 * n * m / 2**20
-    assert evaluation.neighbours_mib(n, m, d) < 1200 < similarities / 10
+    assert evaluation.neighbours_mib(n, m, d) < 1800 < similarities / 6
     assert evaluation.neighbours_mib(n, m, d) > 4 * d * (n + m) / 2**20 + 256
