@@ -1,6 +1,5 @@
 """The reference figures under tests/golden: outputs of the published implementation."""
 
-import re
 from pathlib import Path
 
 import numpy as np

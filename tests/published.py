@@ -6,15 +6,15 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from tools.published import _ours as our_key
+from tools.published import our_name
 
-__all__ = ["our_key", "our_state", "zero_gradients"]
+__all__ = ["our_name", "our_state", "zero_gradients"]
 
 
 def our_state(golden: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """The initial weights in a reference file, under our names; half precision made single."""
     return {
-        our_key(key[6:]): torch.from_numpy(
+        our_name(key[6:]): torch.from_numpy(
             value if value.dtype == np.int64 else value.astype(np.float32)
         )
         for key, value in golden.items()

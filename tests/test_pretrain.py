@@ -12,7 +12,7 @@ import pretrain
 from net.losses import umurl_loss
 from tests.golden_files import MODEL_SIZES
 from tests.net.golden_models import golden_model
-from tests.published import our_key
+from tests.published import our_name
 from tests.runs import call, pretraining
 from tools import checkpoint
 
@@ -62,7 +62,7 @@ def test_training_follows_the_published_trajectory(name, data_root, tmp_path, mo
     assert shown["train/gradient_norm"][0] == pytest.approx(norm, rel=1e-3)
 
     trained = checkpoint.load(checkpoint.newest(tmp_path / "run"))["model"]
-    after = {our_key(k[6:]): v for k, v in golden.items() if k.startswith("after/")}
+    after = {our_name(k[6:]): v for k, v in golden.items() if k.startswith("after/")}
     assert len(after) == 5
     for key, weights in after.items():
         # The running means of a batch norm see the bias before it, of which Adam makes steps as

@@ -48,7 +48,7 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
     state = {name.removeprefix(prefix): w for name, w in saved["state_dict"].items()}
     positions = state.pop(_POSITIONS, None)
     try:
-        weights = {_ours(name): weight.contiguous() for name, weight in state.items()}
+        weights = {our_name(name): weight.contiguous() for name, weight in state.items()}
         sizes = {
             "hidden_size": len(weights["encoder.temporal.fusion.weight"]),
             "num_head": num_head,
@@ -133,7 +133,7 @@ def _load(path: Path) -> dict[str, Any]:
     return saved
 
 
-def _ours(name: str) -> str:
+def our_name(name: str) -> str:
     for theirs, ours in _BEGINNINGS:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)

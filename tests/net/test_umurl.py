@@ -9,7 +9,7 @@ from net.modalities import MODALITIES, derive
 from net.umurl import UmURL
 from tests.golden_files import MODEL_SIZES
 from tests.net.golden_models import golden_model
-from tests.published import our_key, zero_gradients
+from tests.published import our_name, zero_gradients
 
 OUTPUT = {"rtol": 1e-4, "atol": 1e-6}
 LETTERS = {"joint": "j", "bone": "b", "motion": "m"}
@@ -36,7 +36,7 @@ def test_gradient_norms_match_the_published_ones(name):
     own, fused, _ = model(views[0])
     umurl_loss(own, fused)["total"].backward()
     published = {
-        our_key(key.removeprefix("grad0_norm/")): float(value)
+        our_name(key.removeprefix("grad0_norm/")): float(value)
         for key, value in golden.items()
         if key.startswith("grad0_norm/")
     }
