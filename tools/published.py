@@ -134,6 +134,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def our_name(name: str) -> str:
+    """This code's name of a weight, given its published one (KeyError where there is none)."""
     for theirs, ours in _BEGINNINGS:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
