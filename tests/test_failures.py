@@ -271,6 +271,25 @@ def test_a_clip_that_is_not_finite_is_named_and_nothing_broken_saved(
     assert {path: path.read_bytes() for path in checkpoint.in_folder(folder)} == before
 
 
+def test_a_run_that_is_stopped_right_after_a_broken_step_does_not_save_it(
+    here, tmp_path, monkeypatch
+):
+    root = write_store(tmp_path / "data")
+    names = spoil(root, *open_store(root, "ntu60").split("cross_subject")[0])
+    real = pretrain.training_step
+
+    def step(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(pretrain, "training_step", step)
+    flags = pretraining(root, here / "run", "--print-freq", 50)
+    ended = call(pretrain.main, *flags)
+    assert_one_line(ended, 1, "is nan in epoch 1, step 1", "coordinates are not finite")
+    assert sum(name in ended.err for name in names) == 3  # a few are enough for a line
+    assert not checkpoint.in_folder(here / "run")
+
+
 def test_a_learning_rate_that_explodes_saves_nothing_broken(here, data_root):
     ended = call(pretrain.main, *pretraining(data_root, here / "run", "--lr", 1e38, "--epochs", 3))
     assert_one_line(ended, 1, "take a smaller --lr")

@@ -3,12 +3,14 @@
 import io
 import math
 import os
+import socket
 import sys
 import time
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from feeder.store import open_store
 from tests.tiny_store import write_store
@@ -53,9 +55,10 @@ def test_only_the_main_process_writes(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("first", [0, 2, 3])
-def test_steps_done_again_replace_those_of_the_run_before(tmp_path, first):
-    """Without waiting to see which second it is: the folder's files are in order of their runs."""
+def test_steps_done_again_replace_those_of_the_run_before(tmp_path, monkeypatch, first):
+    """Though the runs follow each other at once, and by name of machine the other way round."""
     for run, start in enumerate((0, first, first)):
+        monkeypatch.setattr(socket, "gethostname", lambda name="zyx"[run]: name)
         with TrainingLog(tmp_path, 9, start, is_main=True) as log:
             if start == 0:
                 log.writer.add_scalar("loss/total", run, 0)
@@ -65,6 +68,21 @@ def test_steps_done_again_replace_those_of_the_run_before(tmp_path, first):
     before = [(0, 2)] if first == 0 else [(0, 0)]
     steps = [(s, s if s <= first else 20 + s) for s in range(1, 4)]
     assert points(tmp_path, "loss/total") == before + steps
+
+
+def test_what_was_written_is_in_the_file_after_a_flush(tmp_path, monkeypatch):
+    real = RecordWriter.write
+
+    def slow(self, data):
+        time.sleep(0.05)
+        real(self, data)
+
+    monkeypatch.setattr(RecordWriter, "write", slow)
+    with TrainingLog(tmp_path, 9, 0, is_main=True) as log:
+        log.add(scalars(total=5.0), 4, place())
+        log.write({})
+        log.flush()
+        assert points(tmp_path, "loss/total") == [(1, 5.0)]
 
 
 def test_a_clock_that_was_set_back_does_not_hold_a_run_up_for_long(tmp_path):
