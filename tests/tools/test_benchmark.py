@@ -121,6 +121,14 @@ def test_the_products_of_a_step_are_those_that_the_step_does():
     assert counter.get_total_flops() == products.operations(needed)
 
 
+def test_a_compiled_network_does_the_step():
+    model = UmURL(8, projector_width=16)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    compiled = torch.compile(model, backend="eager")
+    stepper(model, Process(0, 1, CPU), None, compiled)(Given(random_views(8, CPU), [8]))
+    assert all((p != before[name]).any() for name, p in model.named_parameters())
+
+
 def test_the_published_model_takes_its_known_number_of_operations():
     needed = products.of_step(1024, 512, 4096)
     linear = [p._replace(backward=0) for p in needed[:-1] if p.groups == 1]

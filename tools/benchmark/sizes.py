@@ -56,7 +56,7 @@ FULL = SMALL._replace(
     store=40_091,
     batches=(512, 1024),
     hidden=1024,
-    steps=30,
+    steps=38,  # an epoch of the larger batch, so that reading ahead is not for nothing
     compiled=(False, True),
     matrix=8192,
 )

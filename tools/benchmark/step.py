@@ -55,9 +55,10 @@ def stepper(
     """A call that does the step of pretrain.py on a batch. network: the model as it is run."""
     optimizer = torch.optim.Adam(model.parameters(), 5e-4, weight_decay=1e-5, fused=True)
     scaler = torch.amp.GradScaler(process.device.type, enabled=False)
+    network = model if network is None else network
 
     def step(batch):
-        pretrain.training_step(network or model, batch, optimizer, scaler, amp, 5e-4, process)
+        pretrain.training_step(network, batch, optimizer, scaler, amp, 5e-4, process)
 
     return step
 
