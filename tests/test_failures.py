@@ -333,7 +333,7 @@ def test_two_runs_in_one_folder(here, data_root, start):
     while not checkpoint.in_folder(here / "run"):
         assert not first.ended()
         time.sleep(0.01)
-    second = call(pretrain.main, *pretraining(data_root, here / "run", "--epochs", 10_000))
+    second = call(pretrain.main, *pretraining(data_root, here / "run", "--epochs", 1))
     assert_one_line(second, 1, f"another run is writing to {here / 'run'}")
     assert not first.ended()
     first.kill(signal.SIGKILL)
