@@ -161,7 +161,7 @@ def pretrain(
     network = torch.compile(network) if args.compile else network
     with TrainingLog(folder, args.epochs * steps, done, is_main=process.is_main) as log:
         monitor = Monitor(log.writer, store, rows, args)
-        monitor.settings(facts)
+        monitor.settings(facts, done + 1)
         if done == 0:
             monitor.look(0, done, model.encoder)
         for epoch in range(done // steps, args.epochs):
@@ -217,8 +217,8 @@ def training_step(
     optimizer.zero_grad()
     scaler.scale(terms["total"]).backward()
     scaler.unscale_(optimizer)
-    # An infinite limit clips nothing: this is only the norm.
-    norm = nn.utils.clip_grad_norm_(network.parameters(), float("inf"))
+    norms = [torch.linalg.vector_norm(p.grad) for p in network.parameters() if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
     scaler.step(optimizer)
     scaler.update()
 

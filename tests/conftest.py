@@ -7,6 +7,15 @@ import pytest
 from tests.tiny_store import write_store
 
 
+def pytest_collection_modifyitems(config, items):
+    """Slow and GPU tests run when they are asked for, and say so where they are not."""
+    asked = config.getoption("-m")
+    for item in items:
+        for mark in ("slow", "gpu"):
+            if item.get_closest_marker(mark) and mark not in asked:
+                item.add_marker(pytest.mark.skip(reason=f"run it with `pytest -m {mark}`"))
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
     """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions); nobody may write to it.

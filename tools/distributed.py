@@ -229,4 +229,8 @@ def claim(folder: Path, process: Process) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"another run is writing to {folder}; take another folder") from None
+        except OSError:
+            print(
+                f"warning: {folder} has no file locks; start no second run there", file=sys.stderr
+            )
         yield

@@ -45,11 +45,11 @@ class Monitor:
         self.database, self.queries = held_out(store, rows, args.seed)
         self.shown = np.random.default_rng([args.seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
-    def settings(self, facts: dict[str, dict]) -> None:
+    def settings(self, facts: dict[str, dict], step: int) -> None:
         """Write what is known of the run, by subject (settings, data, ...), as tables."""
         for name, part in facts.items() if self.writer else ():
             rows = [f"| {key} | {value} |" for key, value in part.items()]
-            self.writer.add_text(name, "\n".join(["| | |", "|---|---|", *rows]))
+            self.writer.add_text(name, "\n".join(["| | |", "|---|---|", *rows]), step)
 
     def look(self, epoch: int, step: int, encoder: Encoder) -> None:
         """Write the views and the accuracy after so many epochs, if it is time to."""

@@ -35,9 +35,10 @@ def nearest(queries: Tensor, database: Tensor, k: int, chunk: int = CHUNK) -> tu
 
 def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row of (n, m), and where; of equals the first one, first."""
-    largest, indices = values.topk(k)
+    largest, indices = values.topk(min(k + 1, values.shape[1]))
     # topk takes any of equals: which are kept matters where one is left out, their order always.
-    cut = (values >= largest[:, -1:]).sum(1) > k
+    cut = (largest[:, k:] == largest[:, k - 1 : k]).any(1)
+    largest, indices = largest[:, :k].clone(), indices[:, :k].clone()
     if cut.any():
         exact = values[cut].sort(dim=1, descending=True, stable=True)
         largest[cut], indices[cut] = exact.values[:, :k], exact.indices[:, :k]
