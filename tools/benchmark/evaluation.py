@@ -132,12 +132,11 @@ def _spread(values: list[float]) -> str:
 def neighbours_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
     """Most that `nearest` (k = 1) holds beside its arguments, in MiB.
 
-    Normalised copies of both; 13 bytes a similarity of a chunk (itself, whether it is among the
-    nearest, and that as the integer that torch counts with on a CPU); a value and an index a query,
-    twice while they are joined.
+    Normalised copies of both; the similarities of a chunk; a value and an index a query, twice
+    while they are joined.
     """
     similarities = min(max(chunk, database), queries * database)
-    return (4 * dimensions * (queries + database) + 13 * similarities + 24 * queries) / MIB
+    return (4 * dimensions * (queries + database) + 4 * similarities + 24 * queries) / MIB
 
 
 def knn(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
