@@ -72,7 +72,7 @@ def parse_args() -> argparse.Namespace:
                      "go on from its newest whole one")
     run.add_argument("--resume-anyway", action="store_true",
                      help="go on though settings or data are not those of the checkpoint")
-    run.add_argument("--save-every", type=count, default=50, help="epochs between checkpoints")
+    run.add_argument("--save-every", type=count, default=10, help="epochs between checkpoints")
     run.add_argument("--keep", type=count, default=3, help="how many checkpoints to keep")
     run.add_argument("--print-freq", type=count, default=20, help="steps between log entries")
     run.add_argument("--monitor-every", type=index, default=10,
