@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.clip import prepare_clip  # noqa: E402
+from data_gen.flags import Parser  # noqa: E402
 from data_gen.ntu import DATASETS  # noqa: E402
 from data_gen.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
 from data_gen.raw_folders import (  # noqa: E402
@@ -40,9 +41,7 @@ RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Raw NTU .skeleton files -> packed stores for training.", allow_abbrev=False
-    )
+    parser = Parser(description="Raw NTU .skeleton files -> packed stores for training.")
     parser.add_argument(
         "--dataset",
         choices=(*DATASETS, "all"),

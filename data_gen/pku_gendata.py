@@ -21,6 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from data_gen.flags import Parser  # noqa: E402
 from data_gen.ntu import PKU  # noqa: E402
 from data_gen.ntu_gendata import run  # noqa: E402
 from data_gen.parallel import ordered_map, usable_cpus  # noqa: E402
@@ -59,9 +60,7 @@ class Clip(NamedTuple):
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Raw PKU-MMD recordings -> a packed store for training.", allow_abbrev=False
-    )
+    parser = Parser(description="Raw PKU-MMD recordings -> a packed store for training.")
     parser.add_argument("--dataset", choices=PKU, required=True, help="phase I or II")
     parser.add_argument(
         "--data_path",

@@ -21,6 +21,7 @@ if not __package__:  # started as a script, from wherever
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_gen import actions, body
+from data_gen.flags import Parser
 from data_gen.kinect import VIEW, Recording, watch
 from data_gen.parallel import WorkerDied, ordered_map, usable_cpus
 from data_gen.skeleton_file import SUFFIX, SampleName
@@ -180,10 +181,9 @@ def within(low: int, high: int):
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Write synthetic recordings as raw NTU .skeleton files.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from data_gen import flags
 from feeder.store import StoreError
 
 
@@ -15,14 +16,12 @@ class UserError(Exception):
     """Something that the user can mend; its text is one line that says how."""
 
 
-class Parser(argparse.ArgumentParser):
-    """Argument parser that takes no abbreviations and complains in one line."""
+class Parser(flags.Parser):
+    """The parser of flags, whose help tells the defaults."""
 
     def __init__(self, description: str):
         super().__init__(
-            description=description,
-            allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
 
     def error(self, message: str):
