@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.ntu import ACTION_NAMES, PKU
+from data_gen.ntu import action_names
 from tools import cli, confusion, evaluation, retrieved
 from tools.evaluation import Subject
 from tools.neighbours import average_precision, nearest, vote
@@ -92,8 +92,7 @@ def percent(right: Tensor) -> float:
 def show(subject: Subject, query: Tensor, database: Tensor, count: int) -> None:
     """Print the training clips nearest to a query (2H,), one a line."""
     values, indices = nearest(query[None], database, min(count, len(database)))
-    # PKU-MMD numbers its actions in its own way.
-    names = () if subject.store.dataset in PKU else ACTION_NAMES
+    names = action_names(subject.store.dataset)
     for similarity, row in zip(values[0].tolist(), subject.train[indices[0].cpu()], strict=True):
         action = int(subject.store.action[row])
         name = names[action - 1] if action <= len(names) else ""

@@ -197,3 +197,8 @@ ACTION_NAMES = (  # ACTION_NAMES[action - 1], the action as in the file name
     "support somebody with hand",
     "finger-guessing game (playing rock-paper-scissors)",
 )
+
+
+def action_names(dataset: str) -> tuple[str, ...]:
+    """Names of a data set's actions 1, 2, ...; none for PKU-MMD, which numbers in its own way."""
+    return () if dataset in PKU else ACTION_NAMES

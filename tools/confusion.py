@@ -14,7 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.ntu import ACTION_NAMES
+from data_gen.ntu import action_names
 from tools.cli import UserError
 from tools.tables import read_csv, write_csv
 
@@ -53,7 +53,7 @@ class Confusion(NamedTuple):
 
 def class_names(dataset: str, count: int) -> list[str]:
     """Names of the first classes of a data set, numbered from 1 as in its files."""
-    known = ACTION_NAMES if dataset.startswith("ntu") else ()
+    known = action_names(dataset)
     return [known[i] if i < len(known) else f"action {i + 1}" for i in range(count)]
 
 
