@@ -209,10 +209,10 @@ def training_step(
         group["lr"] = rate
     with torch.autocast(process.device.type, amp, enabled=amp is not None):
         own, fused, feature = network(batch.views())  # of the baseline: first, second, feature
-    z = torch.cat([own, fused]).transpose(0, 1)  # (n, 6, D), of the baseline (n, 2, D)
-    z = distributed.gather_rows(z, batch.shares, process.rank).transpose(0, 1)
-    feature = distributed.gather_rows(feature.detach(), batch.shares, process.rank)
-    terms = loss(*z.chunk(2))
+    gather = partial(distributed.gather_rows, shares=batch.shares, rank=process.rank)
+    own, fused = (gather(z.transpose(0, 1)).transpose(0, 1) for z in (own, fused))
+    feature = gather(feature.detach())
+    terms = loss(own, fused)
 
     optimizer.zero_grad()
     scaler.scale(terms["total"]).backward()

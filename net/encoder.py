@@ -8,13 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from net.modalities import (
-    MODALITIES,
-    SPATIAL_TOKEN,
-    TEMPORAL_TOKEN,
-    spatial_tokens,
-    temporal_tokens,
-)
+from net.modalities import MODALITIES, SPATIAL_TOKEN, TEMPORAL_TOKEN, Tokens
 
 MAX_POSITIONS = 200
 
@@ -32,15 +26,17 @@ def sinusoid(positions: int, width: int) -> Tensor:
 class TransformerLayer(nn.TransformerEncoderLayer):
     """A post-norm transformer layer without dropout: (N, L, H) -> (N, L, H).
 
-    The parent's weights and formula, but query, key and value are views of one product: the
-    parent's gradients of them pass through a copy of all three each.
+    The parent's weights, and but for rounding its outputs.
     """
 
     def __init__(self, hidden_size: int, num_head: int):
         super().__init__(hidden_size, num_head, hidden_size, dropout=0.0, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm1(x + self.attend(x))
+        # A single clip, as evaluation may have, would take longer by the products of weights.
+        attend = self.attend_with_one_head if self.training else self.attend
+        attend = attend if self.self_attn.num_heads == 1 else self.attend
+        x = self.norm1(x + attend(x))
         return self.norm2(x + self.linear2(self.linear1(x).relu_()))
 
     def attend(self, x: Tensor) -> Tensor:
@@ -48,9 +44,27 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         weights = self.self_attn
         packed = F.linear(x, weights.in_proj_weight, weights.in_proj_bias)  # (N, L, 3H)
         packed = packed.unflatten(-1, (3, weights.num_heads, weights.head_dim))
-        query, key, value = (x.transpose(1, 2) for x in packed.unbind(2))
-        attended = F.scaled_dot_product_attention(query, key, value)  # (N, heads, L, H / heads)
+        query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (N, heads, L, H / heads)
+        attended = F.scaled_dot_product_attention(query, key, value)
         return weights.out_proj(attended.transpose(1, 2).flatten(2))
+
+    def attend_with_one_head(self, x: Tensor) -> Tensor:
+        """The same, of a single head, by two linear maps of the tokens instead of four.
+
+        Query and key meet only in their product, (Wq x + q)ᵀ (Wk y + k) for tokens x and y. So
+        Wkᵀ (Wq x + q) may take the place of the query and y that of the key; what is left out is
+        the same for all y, which the softmax ignores. Likewise output and value are one map, and
+        since the weights of the values sum to 1, their bias may be added before.
+        """
+        weights = self.self_attn
+        to_query, to_key, to_value = weights.in_proj_weight.chunk(3)  # each (H, H)
+        query_bias, _, value_bias = weights.in_proj_bias.chunk(3)  # each (H,)
+        to_out, out_bias = weights.out_proj.weight, weights.out_proj.bias
+        to_key = to_key.mT * weights.head_dim**-0.5
+        maps = torch.cat([to_key @ to_query, to_out @ to_value])  # (2H, H)
+        biases = torch.cat([to_key @ query_bias, to_out @ value_bias + out_bias])
+        query, value = F.linear(x, maps, biases).chunk(2, dim=-1)  # each (N, L, H)
+        return (query @ x.mT).softmax(-1) @ value
 
 
 class Transformer(nn.Module):
@@ -121,12 +135,12 @@ class Encoder(nn.Module):
         self.spatial = TokenStream(SPATIAL_TOKEN, hidden_size, num_head, num_layer, ordered=False)
         self.feature_size = 2 * hidden_size
 
-    def forward(self, *views: dict[str, Tensor]) -> Tensor:
+    def forward(self, *views: dict[str, Tokens]) -> Tensor:
         """Encode views in one pass.
 
-        views: each {modality: (B, T, M, V, C)}, as `net.modalities.derive` makes them ->
+        views: each with the tokens of its modalities, as `net.modalities.derive` makes them ->
         (sum of the views' B, 2H), the views one after another.
         """
-        temporal = [{m: temporal_tokens(x) for m, x in view.items()} for view in views]
-        spatial = [{m: spatial_tokens(x) for m, x in view.items()} for view in views]
+        temporal = [{m: tokens.temporal for m, tokens in view.items()} for view in views]
+        spatial = [{m: tokens.spatial for m, tokens in view.items()} for view in views]
         return torch.cat([self.temporal(temporal), self.spatial(spatial)], dim=-1)

@@ -3,18 +3,45 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CONSISTENCY_WEIGHT = 5.0
 VARIANCE_WEIGHT = 5.0
 
 
-def centre(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Outputs less their mean over the batch, and the sums of their squares.
+class _VarianceCovariance(torch.autograd.Function):
+    """The variance and the covariance term, which share what is slow: (..., n, D) -> (...) twice.
 
-    z: (..., n, D) -> centred (..., n, D), squares (..., D).
+    Their gradients are known in closed form. With c the centred outputs, s the sums of their
+    squares, σ the standard deviations, and G = ccᵀ: of the variance term it is
+    -c[σ < 1] / (σ (n - 1) D), and of the covariance term 4 (Gc - c s) / ((n - 1)² D). Both have a
+    mean of zero over the batch already, as centring would give them.
     """
-    centred = z - z.mean(-2, keepdim=True)
-    return centred, centred.square().sum(-2)
+
+    @staticmethod
+    def forward(ctx, z: Tensor) -> tuple[Tensor, Tensor]:
+        n, width = z.shape[-2:]
+        centred = z - z.mean(-2, keepdim=True)
+        squares = centred.square().sum(-2)  # (..., D)
+        std = torch.sqrt(squares / (n - 1) + 1e-4)
+        # For centred z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
+        # smaller one is enough; the squares are the diagonal of ZᵀZ.
+        gram = centred @ centred.mT if n <= width else centred.mT @ centred
+        off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
+        ctx.save_for_backward(centred, squares, std, gram)
+        return F.relu(1 - std).mean(-1), off_diagonal / ((n - 1) ** 2 * width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, variance_grad: Tensor, covariance_grad: Tensor) -> Tensor:
+        centred, squares, std, gram = ctx.saved_tensors
+        n, width = centred.shape[-2:]
+        pull = variance_grad[..., None] / ((n - 1) * width)
+        push = covariance_grad[..., None] * (4 / ((n - 1) ** 2 * width))
+        scale = -pull * (std < 1) / std - push * squares  # (..., D)
+        gram = gram * push[..., None]
+        product = gram @ centred if n <= width else centred @ gram
+        return product.addcmul_(centred, scale[..., None, :])
 
 
 def variance_term(z: Tensor) -> Tensor:
@@ -22,35 +49,21 @@ def variance_term(z: Tensor) -> Tensor:
 
     Bardes et al., VICReg, ICLR 2022, equation 1.
     """
-    return _variance_term(*centre(z))
-
-
-def _variance_term(centred: Tensor, squares: Tensor) -> Tensor:
-    variance = squares / (centred.shape[-2] - 1)
-    return F.relu(1 - torch.sqrt(variance + 1e-4)).mean(-1)
+    return _VarianceCovariance.apply(z)[0]
 
 
 def covariance_term(z: Tensor) -> Tensor:
     """Sum of squared off-diagonal covariances divided by D: (..., n, D) -> (...).
 
-    VICReg, equation 3. For centred z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius
-    norm, so the smaller one is enough; its share of the diagonal of ZᵀZ is taken off.
+    VICReg, equation 3.
     """
-    return _covariance_term(*centre(z))
-
-
-def _covariance_term(centred: Tensor, squares: Tensor) -> Tensor:
-    n, width = centred.shape[-2:]
-    gram = centred @ centred.mT if n <= width else centred.mT @ centred
-    # The squares are the diagonal of ZᵀZ.
-    off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
-    return off_diagonal / ((n - 1) ** 2 * width)
+    return _VarianceCovariance.apply(z)[1]
 
 
 def regulariser(z: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted variance and covariance terms of each output: (..., n, D) -> (...), (...)."""
-    centred, squares = centre(z)  # once for both
-    return VARIANCE_WEIGHT * _variance_term(centred, squares), _covariance_term(centred, squares)
+    variance, covariance = _VarianceCovariance.apply(z)
+    return VARIANCE_WEIGHT * variance, covariance
 
 
 def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
@@ -64,7 +77,9 @@ def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
     with torch.autocast(own.device.type, enabled=False):
         own, fused = own.float(), fused.float()
         intra = 3 * F.mse_loss(own, fused)  # the sum of three means
-        inter = 3 * F.mse_loss(own, own.mean(0, keepdim=True).expand_as(own))
+        # The mean needs no gradient: the deviations from it sum to zero.
+        mean = own.detach().mean(0, keepdim=True).expand_as(own)
+        inter = 3 * F.mse_loss(own, mean)
         terms = regulariser(own), regulariser(fused)
         variance, covariance = (sum(term).sum() for term in zip(*terms, strict=True))
         total = CONSISTENCY_WEIGHT * (intra + inter) + variance + covariance

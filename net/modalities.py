@@ -3,6 +3,8 @@
 Every tensor here ends in the axes (T, M, V, C) = (frames, bodies, joints, xyz).
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -21,35 +23,48 @@ BONES = {
 PARENTS = [BONES[joint] - 1 for joint in range(1, JOINTS + 1)]
 
 
+class Tokens(NamedTuple):
+    """The two ways in which the encoder reads one modality of B clips.
+
+    temporal: (B, T, M·V·C), a token a frame, ordered (body, joint, xyz);
+    spatial: (B, M·V, T·C), a token a joint of a body, ordered (frame, xyz).
+    """
+
+    temporal: Tensor
+    spatial: Tensor
+
+
 def bone(joints: Tensor) -> Tensor:
-    """Each joint minus its neighbour towards the centre: (..., T, M, V, C) -> the same shape."""
-    # By paths, (..., M, V, T, C), whose long rows are fast to move; and by slices, as a list for an
-    # index would be copied to a GPU, which waits for it.
-    paths = joints.movedim(-4, -2).contiguous()
-    parents = torch.stack([paths[..., parent, :, :] for parent in PARENTS], dim=-3)
-    return (paths - parents).movedim(-2, -4)
+    """Each joint minus its neighbour towards the centre: (..., V, any) -> the same shape."""
+    # By slices, as a list for an index would be copied to a GPU, which waits for it.
+    parents = torch.stack([joints[..., parent, :] for parent in PARENTS], dim=-2)
+    return joints - parents
 
 
-def motion(joints: Tensor) -> Tensor:
-    """The next frame minus this one, zero in the last: (..., T, M, V, C) -> the same shape."""
-    steps = torch.zeros_like(joints)
-    steps[..., :-1, :, :, :] = joints[..., 1:, :, :, :] - joints[..., :-1, :, :, :]
-    return steps
+def motion(frames: Tensor) -> Tensor:
+    """The next frame minus this one, zero in the last: (..., T, any) -> the same shape."""
+    return torch.cat([frames[..., 1:, :], frames[..., -1:, :]], dim=-2).sub_(frames)
 
 
-DERIVE = {"joint": lambda joints: joints, "bone": bone, "motion": motion}
+def derive(joints: Tensor, modalities: tuple[str, ...] = MODALITIES) -> dict[str, Tokens]:
+    """A view of a batch: the tokens of the named modalities.
+
+    joints: (B, T, M, V, C) coordinates in metres.
+    """
+    view = {}
+    if "joint" in modalities or "bone" in modalities:
+        paths = _paths(joints)
+        view["joint"] = Tokens(joints.flatten(2), paths.flatten(1, 2))
+    if "bone" in modalities:
+        bones = bone(paths)  # paths are long rows, which are fast to move
+        frames = bones.unflatten(-1, (-1, CHANNELS)).permute(0, 3, 1, 2, 4)  # (B, T, M, V, C)
+        view["bone"] = Tokens(frames.flatten(2), bones.flatten(1, 2))
+    if "motion" in modalities:
+        steps = motion(joints.flatten(2))
+        view["motion"] = Tokens(steps, _paths(steps.view_as(joints)).flatten(1, 2))
+    return {modality: view[modality] for modality in modalities}
 
 
-def derive(joints: Tensor, modalities: tuple[str, ...] = MODALITIES) -> dict[str, Tensor]:
-    """A view of a batch: the named modalities of (..., T, M, V, C) joint coordinates, in metres."""
-    return {name: DERIVE[name](joints) for name in modalities}
-
-
-def temporal_tokens(x: Tensor) -> Tensor:
-    """One token a frame, ordered (body, joint, xyz): (B, T, M, V, C) -> (B, T, M·V·C)."""
-    return x.flatten(2)
-
-
-def spatial_tokens(x: Tensor) -> Tensor:
-    """One token a joint of a body, ordered (frame, xyz): (B, T, M, V, C) -> (B, M·V, T·C)."""
-    return x.permute(0, 2, 3, 1, 4).flatten(3).flatten(1, 2)
+def _paths(frames: Tensor) -> Tensor:
+    """(B, T, M, V, C) -> (B, M, V, T·C)."""
+    return frames.permute(0, 2, 3, 1, 4).flatten(3)

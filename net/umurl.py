@@ -1,5 +1,7 @@
 """UmURL: the encoder with one projector a modality."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -8,17 +10,30 @@ from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 
 
-def projector(width_in: int, width_out: int) -> nn.Sequential:
-    """Three linear layers with batch norm between: (B, width_in) -> (B, width_out)."""
-    return nn.Sequential(
-        nn.Linear(width_in, width_in),
-        SyncBatchNorm1d(width_in),
-        nn.ReLU(),
-        nn.Linear(width_in, width_in),
-        SyncBatchNorm1d(width_in),
-        nn.ReLU(),
-        nn.Linear(width_in, width_out),
-    )
+class Projector(nn.Sequential):
+    """Three linear layers with batch norm between."""
+
+    def __init__(self, width_in: int, width_out: int):
+        super().__init__(
+            nn.Linear(width_in, width_in),
+            SyncBatchNorm1d(width_in),
+            nn.ReLU(),
+            nn.Linear(width_in, width_in),
+            SyncBatchNorm1d(width_in),
+            nn.ReLU(),
+            nn.Linear(width_in, width_out),
+        )
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Project K sets of features, each (B, width_in), in one pass -> (K, B, width_out).
+
+        Batch norm sees one set after the other, never mixed; its running statistics show the order.
+        """
+        x = torch.stack(features)
+        for layer in self:
+            apart = isinstance(layer, SyncBatchNorm1d)
+            x = torch.stack([layer(part) for part in x]) if apart else layer(x)
+        return x
 
 
 class UmURL(nn.Module):
@@ -34,20 +49,19 @@ class UmURL(nn.Module):
         super().__init__()
         self.encoder = Encoder(hidden_size, num_head, num_layer)
         width = self.encoder.feature_size
-        self.projectors = nn.ModuleDict({m: projector(width, projector_width) for m in MODALITIES})
+        self.projectors = nn.ModuleDict({m: Projector(width, projector_width) for m in MODALITIES})
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs for four views of the same clips.
 
-        views: (4, B, T, M, V, C) joint coordinates of the joint, bone, motion and fused view ->
+        views: joint coordinates of the joint, bone, motion and fused view, each (B, T, M, V, C) ->
         own (3, B, D): each modality's own feature through its projector,
         fused (3, B, D): the fused feature through the same projectors,
         feature (B, 2H): the fused feature itself.
         """
         single = [derive(view, (m,)) for m, view in zip(MODALITIES, views[:3], strict=True)]
         *features, feature = self.encoder(*single, derive(views[3])).chunk(4)  # each (B, 2H)
-        # Batch norm sees the fused and a modality's own feature in turn, never mixed; the order
-        # is the published one, which its running statistics show.
-        fused = [self.projectors[m](feature) for m in MODALITIES]
-        own = [self.projectors[m](x) for m, x in zip(MODALITIES, features, strict=True)]
-        return torch.stack(own), torch.stack(fused), feature
+        # The published order: the fused feature first.
+        pairs = zip(MODALITIES, features, strict=True)
+        fused, own = torch.stack([self.projectors[m](feature, x) for m, x in pairs], dim=1)
+        return own, fused, feature

@@ -71,7 +71,10 @@ def scene(clip: Tensor, modality: str = "joint") -> Scene:
         rebuilt = add_up(bone(clip))
         shift = APART * torch.arange(clip.shape[1]).view(-1, 1, 1) * torch.tensor([1.0, 0, 0])
         return Scene(rebuilt + shift, there)
-    return Scene(clip, there, clip + MOTION_GAIN * motion(clip) if modality == "motion" else None)
+    if modality == "motion":
+        steps = motion(clip.flatten(1)).view_as(clip)
+        return Scene(clip, there, clip + MOTION_GAIN * steps)
+    return Scene(clip, there)
 
 
 def add_up(bones: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def test_both_views_are_fused_and_projected_with_batch_statistics_of_their_own()
     assert first.shape == second.shape == (1, 6, 20) and feature.shape == (6, 24)
     for view, z in zip(views[:2], (first, second), strict=True):
         alone = model.projector(model.encoder(derive(view)))
-        torch.testing.assert_close(z[0], alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(z, alone, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(feature, model.encoder(derive(views[0])), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(model(views[:2])[1], second)
 

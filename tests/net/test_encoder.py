@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from net.encoder import Encoder, TokenStream, sinusoid
+from net.encoder import Encoder, TokenStream, TransformerLayer, sinusoid
 from net.modalities import MODALITIES, derive
 from tests.golden_files import load
 
@@ -79,6 +80,26 @@ def test_time_has_an_order_and_space_has_none(encoder, views):
     # Two bodies in another order are the same spatial tokens in another order.
     swapped = derive(views[0].flip(2), ("joint",))
     torch.testing.assert_close(encoder(forward)[:, half:], encoder(swapped)[:, half:])
+
+
+def test_one_head_in_training_attends_as_the_plain_layer_does():
+    torch.manual_seed(0)
+    layer = TransformerLayer(hidden_size=12, num_head=1).double().train()
+    for name in ("in_proj_bias", "out_proj.bias"):  # which are zero at first
+        nn.init.normal_(layer.self_attn.get_parameter(name))
+    x = torch.randn(3, 7, 12, dtype=torch.float64, requires_grad=True)
+    gradient = torch.randn(3, 7, 12, dtype=torch.float64)
+    inputs = [x, *layer.parameters()]
+    torch_layer = nn.TransformerEncoderLayer.forward
+    found = []
+    for out in (layer(x), layer.eval()(x), torch_layer(layer.train(), x)):
+        out.backward(gradient)
+        found.append([out.detach(), *(tensor.grad for tensor in inputs)])
+        for tensor in inputs:
+            tensor.grad = None
+    for theirs in found[1:]:
+        torch.testing.assert_close(found[0], theirs)
+    assert not found[0][3][12:24].any()  # the bias of the keys: no softmax sees it
 
 
 def test_sizes_are_the_published_ones():

@@ -54,6 +54,12 @@ def test_loss_is_that_of_the_plain_reading(n, width, seed):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("n", "width"), [(5, 9), (9, 5)])
+def test_gradients_in_closed_form_are_those_of_the_terms(n, width):
+    z = torch.randn(2, n, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.autograd.gradcheck(regulariser, (z * 0.9).requires_grad_())
+
+
 def test_terms_that_are_known_without_a_formula():
     spread = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) * 10
     assert variance_term(spread) == 0  # wide enough: no push

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from net.modalities import BONES, MODALITIES, derive, spatial_tokens, temporal_tokens
+from net.modalities import BONES, MODALITIES, bone, derive, motion
 from tests.golden_files import MODEL_SIZES, load, ours
 from tests.literal import model as literal
 
@@ -12,13 +12,10 @@ from tests.literal import model as literal
 @pytest.mark.parametrize("name", MODEL_SIZES)
 def test_tokens_match_the_published_ones(name):
     golden = load(name)
-    for modality, x in derive(ours(golden["view4"][0])).items():
-        np.testing.assert_allclose(
-            temporal_tokens(x), golden[f"tokens/{modality}_t"], rtol=1e-4, atol=1e-6
-        )
-        np.testing.assert_allclose(
-            spatial_tokens(x), golden[f"tokens/{modality}_s"], rtol=1e-4, atol=1e-6
-        )
+    for modality, (temporal, spatial) in derive(ours(golden["view4"][0])).items():
+        close = {"rtol": 1e-4, "atol": 1e-6}
+        np.testing.assert_allclose(temporal, golden[f"tokens/{modality}_t"], **close)
+        np.testing.assert_allclose(spatial, golden[f"tokens/{modality}_s"], **close)
 
 
 def test_modalities_and_tokens_are_those_of_the_plain_reading():
@@ -31,10 +28,10 @@ def test_modalities_and_tokens_are_those_of_the_plain_reading():
     }
     derived = derive(views)
     assert tuple(derived) == MODALITIES
-    for name, x in derived.items():
+    for name, tokens in derived.items():
         temporal, spatial = literal.tokens(plain[name])
-        assert torch.equal(temporal_tokens(x), temporal)
-        assert torch.equal(spatial_tokens(x), spatial)
+        assert torch.equal(tokens.temporal, temporal)
+        assert torch.equal(tokens.spatial, spatial)
 
 
 def test_bones_are_a_tree_that_hangs_on_the_centre():
@@ -47,9 +44,9 @@ def test_bones_are_a_tree_that_hangs_on_the_centre():
 
 def test_modalities_end_where_the_body_does_not_move_or_has_no_size():
     still = torch.randn(1, 1, 2, 25, 3).expand(2, 64, 2, 25, 3)
-    assert not derive(still)["motion"].any()
-    assert not derive(torch.ones(2, 64, 2, 25, 3))["bone"].any()
+    assert not any(tokens.any() for tokens in derive(still)["motion"])
+    assert not any(tokens.any() for tokens in derive(torch.ones(2, 64, 2, 25, 3))["bone"])
     moving = torch.randn(2, 64, 2, 25, 3)
-    assert not derive(moving)["motion"][:, -1].any()
-    assert not derive(moving)["bone"][..., 20, :].any()
+    assert not motion(moving.flatten(2))[:, -1].any()
+    assert not bone(moving)[..., 20, :].any()
     assert list(derive(moving, ("bone",))) == ["bone"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from net.losses import umurl_loss
 from net.modalities import MODALITIES, derive
@@ -53,7 +54,7 @@ def test_gradient_norms_match_the_published_ones(name):
 
 def test_a_step_encodes_its_four_views_in_one_pass():
     _, model, views = golden_model("model_small")
-    calls = {"encoder": 0, "attention": 0, "projector": 0}
+    calls = {"encoder": 0, "attention": 0, "projector": 0, "batch norm": 0}
 
     def count(what):
         def hook(*_):
@@ -66,9 +67,12 @@ def test_a_step_encodes_its_four_views_in_one_pass():
         stream.transformer.register_forward_hook(count("attention"))
     for projector in model.projectors.values():
         projector.register_forward_hook(count("projector"))
+        for layer in projector:
+            if isinstance(layer, nn.BatchNorm1d):
+                layer.register_forward_hook(count("batch norm"))
     model(views[0])
-    # Projectors see the fused and a modality's own features apart: batch norm is per call.
-    assert calls == {"encoder": 1, "attention": 2, "projector": 6}
+    # Batch norm, two a projector, sees the fused and a modality's own features apart.
+    assert calls == {"encoder": 1, "attention": 2, "projector": 3, "batch norm": 12}
 
 
 def test_every_view_reaches_its_own_outputs_and_no_other():

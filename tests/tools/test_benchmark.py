@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,18 +108,28 @@ def test_the_literal_model_takes_our_weights_and_gives_our_loss():
     torch.testing.assert_close(umurl_loss(own, fused)["total"], expected)
 
 
-def test_the_products_of_a_step_are_those_that_the_step_does():
-    model = UmURL(16, projector_width=24)
-    step, batch = stepper(model, Process(0, 1, CPU), None), Given(random_views(8, CPU), [8])
+def operations(call: Callable[[], None]) -> int:
+    """Additions and multiplications of a call's matrix products, as torch counts them."""
     counter = FlopCounterMode(display=False)
     with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        step(batch)
-    needed = products.of_step(16, 8, 24)
-    assert counter.get_total_flops() == products.operations(needed)
-    counter = FlopCounterMode(display=False)
-    with counter:
-        products.runner(needed, CPU, torch.float32)()
-    assert counter.get_total_flops() == products.operations(needed)
+        call()
+    return counter.get_total_flops()
+
+
+def test_the_products_of_a_step_are_those_of_the_method_and_the_step_does_fewer():
+    hidden, clips, width = 16, 8, 24
+    model = UmURL(hidden, projector_width=width)
+    step = stepper(model, Process(0, 1, CPU), None)
+    batch = Given(random_views(clips, CPU), [clips])
+    needed = products.of_step(hidden, clips, width)
+    assert operations(products.runner(needed, CPU, torch.float32)) == products.operations(needed)
+    model.encoder.eval()  # the layers as the method has them
+    assert operations(lambda: step(batch)) == products.operations(needed)
+    # In training, of four maps of all tokens two are left, and two products of their weights come.
+    model.encoder.train()
+    tokens = 4 * clips * (64 + 50)
+    saved = 3 * 2 * 2 * tokens * hidden**2 - 3 * 2 * 2 * 2 * hidden**3
+    assert operations(lambda: step(batch)) == products.operations(needed) - saved
 
 
 def test_a_compiled_network_does_the_step():
@@ -202,7 +213,7 @@ def test_linear_evaluation_encodes_each_clip_once(tmp_path, monkeypatch):
     encoded, forward = [], Encoder.forward
 
     def count(self, *views):
-        encoded.append(len(next(iter(views[0].values()))))
+        encoded.append(len(next(iter(views[0].values())).temporal))
         return forward(self, *views)
 
     monkeypatch.setattr(Encoder, "forward", count)

@@ -12,8 +12,8 @@ from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES, SPATIAL_TOKEN, TE
 class Product(NamedTuple):
     """`times` times (groups, rows, inner) · (groups, inner, columns).
 
-    backward: products of the same size that its gradients take, 2 or, of an input that needs no
-    gradient, 1.
+    backward: products of the same size that its gradients take: 2 or, of an input that needs no
+    gradient and of a matrix with its own transposed, 1.
     """
 
     times: int
@@ -34,7 +34,8 @@ def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) 
     """All matrix products of a step of UmURL: linear layers, attention, Gram matrices of the loss.
 
     What goes through the same weights counts as one product of more rows, but for the projectors,
-    whose two calls differ in their batch statistics. So this is the least time of the step.
+    whose two calls differ in their batch statistics. These are the products as the method has them;
+    the step does fewer (see TransformerLayer.attend_with_one_head).
     """
     modalities, encodings = len(MODALITIES), len(MODALITIES) + 1
     found = []
@@ -53,7 +54,7 @@ def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) 
     calls = 2 * modalities
     found.append(Product(2 * calls, 1, batch, 2 * hidden, 2 * hidden))
     found.append(Product(calls, 1, batch, 2 * hidden, width))
-    found.append(Product(calls, 1, batch, width, batch))  # the Gram matrices
+    found.append(Product(calls, 1, batch, width, batch, backward=1))  # the Gram matrices
     return found
 
 

@@ -7,16 +7,15 @@ import torch
 from torch import Tensor
 
 from feeder.batches import TrainingBatches, load_clips, resident_frames
-from net.modalities import MODALITIES, derive, spatial_tokens, temporal_tokens
+from net.modalities import MODALITIES, Tokens, derive
 from tools.benchmark import inputs
 from tools.benchmark.measure import Row, synchronize, take_turns, threads
 from tools.benchmark.sizes import Size
 
 
-def tokens(view: dict[str, Tensor]) -> list[Tensor]:
-    """Both token sequences of each modality, materialised as a linear layer would."""
-    sequences = [f(x) for x in view.values() for f in (temporal_tokens, spatial_tokens)]
-    return [x.contiguous() for x in sequences]
+def materialise(view: dict[str, Tokens]) -> list[Tensor]:
+    """Both token sequences of each modality, contiguous as a linear layer would make them."""
+    return [sequence.contiguous() for tokens in view.values() for sequence in tokens]
 
 
 def literal_tokens(model, view: np.ndarray, modality: str) -> tuple[Tensor, Tensor]:
@@ -50,7 +49,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         def call():
             for batch in batches.epoch(0):
                 for view, modalities in zip(batch.views(), single, strict=True):
-                    tokens(derive(view, modalities))
+                    materialise(derive(view, modalities))
 
         return call
 
@@ -61,8 +60,10 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
             clips.append([literal_tokens(model, v, m) for v, ms in views for m in ms])
         collate(clips)
 
+    mapped = resident_frames(store, device) if device.type == "cpu" else None
+
     def evaluation_input():
-        tokens(derive(load_clips(store, rows, device).resized()))
+        materialise(derive(load_clips(store, rows, device, mapped).resized()))
 
     def literal_evaluation_input():
         views = [evaluation[i][0] for i in rows]
