@@ -9,6 +9,7 @@ labels or a few, and with one stream of features or one a modality, whose scores
 
 import argparse
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -76,9 +77,36 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     subject = evaluation.load_subject(args)
+    name = evaluation.result_name(subject, "recognition", *variant(args))
+    runs, taken = evaluate(args, subject, subject.folder / name)
+
+    # ---- results
+    results = summary(runs)
+    chosen = ("late_fusion", "finetune", "label_fraction", "labels_per_class", "seed")
+    settings = FINETUNE if args.finetune else LINEAR
+    flags = {flag: getattr(args, flag) for flag in (*chosen, *settings)}
+    path = evaluation.write_results(subject, "recognition", name, flags | results)
+    classes = np.tile(subject.store.label[subject.test], len(runs))
+    found = confusion.confusion(subject.store.dataset, classes, taken.cpu())
+    confusion.write(found, path, subject.folder / name)
+    deviation = "" if len(runs) == 1 else f" ± {results['top1_std']:.2f} ({len(runs)} runs)"
+    print(
+        f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: "
+        f"top-1 {results['top1']:.2f}{deviation} %, top-5 {results['top5']:.2f} % after "
+        f"{args.epochs} epochs; best top-1 of {len(results['tests'])} tests "
+        f"{results['best_top1']:.2f} % (epoch {results['best_epoch']})\nwritten to {path}\n"
+        f"next: python -m tools.report {subject.folder}"
+    )
+
+
+def evaluate(args: argparse.Namespace, subject: Subject, log: Path) -> tuple[list[dict], Tensor]:
+    """Encode, train and test; curves go to a folder for each run in `log`.
+
+    Returns the runs as `tools.recognition.summary` takes them, and the classes (runs · n,) that
+    the last test of each took the n test clips for.
+    """
     single = [(name,) for name in subject.modalities]
     args.streams = single if args.late_fusion else [subject.modalities]
-    name = evaluation.result_name(subject, "recognition", *variant(args))
 
     # ---- what is the same in all runs
     if args.finetune:
@@ -96,28 +124,11 @@ def main() -> None:
         torch.manual_seed(seed)
         classes = subject.store.label[subject.train]
         labelled = few_labels(classes, seed, args.label_fraction, args.labels_per_class)
-        with SummaryWriter(subject.folder / name / f"seed{seed}") as writer:
+        with SummaryWriter(log / f"seed{seed}") as writer:
             tests, predicted = train_and_test(args, learner(labelled, seed), writer)
         taken.append(predicted)
         runs.append({"seed": seed, "labelled_clips": len(labelled), "tests": tests})
-
-    # ---- results
-    results = summary(runs)
-    chosen = ("late_fusion", "finetune", "label_fraction", "labels_per_class", "seed")
-    settings = FINETUNE if args.finetune else LINEAR
-    flags = {flag: getattr(args, flag) for flag in (*chosen, *settings)}
-    path = evaluation.write_results(subject, "recognition", name, flags | results)
-    classes = np.tile(subject.store.label[subject.test], len(taken))
-    found = confusion.confusion(subject.store.dataset, classes, torch.cat(taken).cpu())
-    confusion.write(found, path, subject.folder / name)
-    deviation = "" if len(runs) == 1 else f" ± {results['top1_std']:.2f} ({len(runs)} runs)"
-    print(
-        f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: "
-        f"top-1 {results['top1']:.2f}{deviation} %, top-5 {results['top5']:.2f} % after "
-        f"{args.epochs} epochs; best top-1 of {len(results['tests'])} tests "
-        f"{results['best_top1']:.2f} % (epoch {results['best_epoch']})\nwritten to {path}\n"
-        f"next: python -m tools.report {subject.folder}"
-    )
+    return runs, torch.cat(taken)
 
 
 def variant(args: argparse.Namespace) -> list[str]:
