@@ -2,19 +2,22 @@
 
 import math
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 CHUNK = 16  # items that a worker takes at once
 AHEAD = 3  # chunks per worker that may be under way
+QUEUED = 2  # chunks per other process that this one gives away before it takes one itself
 
 
 class WorkerDied(Exception):
@@ -29,30 +32,39 @@ def usable_cpus() -> int:
 def ordered_map(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    """function(item) for each item, in order, computed by worker processes.
+    """function(item) for each item, in order, computed by this process and others.
 
-    One worker, or a system without the semaphores that a pool needs, means this process.
+    One worker, or a system without the semaphores that a pool needs, means this process alone.
     Raises WorkerDied if a worker is killed, and whatever function raises.
     """
     workers = min(workers, math.ceil(len(items) / CHUNK))
-    pool = _pool(workers) if workers > 1 else None
+    pool = _pool(workers - 1) if workers > 1 else None
     if pool is None:
         yield from map(function, items)
         return
     chunks = (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
-    pending: deque = deque()
-    try:
-        while True:
-            while len(pending) < AHEAD * workers and (chunk := next(chunks, None)):
-                with _ctrl_c_later():  # which workers inherit: they start here
-                    pending.append(pool.submit(_apply, function, chunk))
-            if not pending:
-                return
-            yield from pending.popleft().result()
-    except BrokenProcessPool:
-        raise WorkerDied("a worker process was killed; is the memory enough?") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    pending: deque[Future] = deque()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            while True:
+                room = len(pending) < AHEAD * workers
+                given = sum(not future.done() for future in pending)
+                if room and given < QUEUED * (workers - 1) and (chunk := next(chunks, None)):
+                    with _ctrl_c_later():  # which workers inherit: they start here
+                        pending.append(pool.submit(_apply_and_pack, function, chunk, folder))
+                elif pending and pending[0].done():
+                    yield from _results(pending.popleft())
+                elif room and (chunk := next(chunks, None)):
+                    pending.append(Future())
+                    pending[-1].set_result(_apply(function, chunk))
+                elif pending:
+                    yield from _results(pending.popleft())
+                else:
+                    return
+        except BrokenProcessPool:
+            raise WorkerDied("a worker process was killed; is the memory enough?") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
@@ -84,3 +96,34 @@ def _end_with_parent():
 
 def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [function(item) for item in items]
+
+
+class _Packed(NamedTuple):
+    """Pickled results and the file with their arrays, whose sizes are in bytes."""
+
+    pickled: bytes
+    path: str
+    sizes: list[int]
+
+
+def _apply_and_pack(function: Callable[[Item], Result], items: Sequence[Item], folder: str):
+    """In a worker: the results, with arrays by way of a file, which is faster than a pipe."""
+    results, arrays = _apply(function, items), []
+    pickled = pickle.dumps(results, protocol=5, buffer_callback=lambda a: arrays.append(a.raw()))
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        file.writelines(arrays)
+    return _Packed(pickled, file.name, [array.nbytes for array in arrays])
+
+
+def _results(future: Future) -> list:
+    """What `_apply` gave, in this process or another."""
+    results = future.result()
+    if not isinstance(results, _Packed):
+        return results
+    pickled, path, sizes = results
+    with open(path, "rb") as file:
+        arrays = [bytearray(size) for size in sizes]
+        for array in arrays:
+            file.readinto(array)
+    os.unlink(path)
+    return pickle.loads(pickled, buffers=arrays)

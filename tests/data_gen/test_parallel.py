@@ -2,9 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import Future
+from multiprocessing import parent_process
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_gen import parallel
@@ -16,8 +20,9 @@ def square_after_a_while(item: int) -> tuple[int, int]:
     return item**2, os.getpid()
 
 
-def die_at_20(item: int) -> int:
-    if item == 20:
+def die_after_20(item: int) -> int:
+    time.sleep(0.002)
+    if item > 20 and parent_process():
         os.kill(os.getpid(), signal.SIGKILL)
     return item
 
@@ -32,9 +37,24 @@ def test_results_come_in_order_from_several_processes():
     items = range(5 * CHUNK + 3)
     results = list(ordered_map(square_after_a_while, items, 2))
     assert [result for result, _ in results] == [item**2 for item in items]
-    processes = {process for _, process in results}
-    assert 1 <= len(processes) <= 2
-    assert os.getpid() not in processes
+    assert len({process for _, process in results} | {os.getpid()}) == 2
+
+
+def some_arrays(item: int) -> tuple[np.ndarray | None, ...]:
+    time.sleep(0.002)
+    clip = np.full((item % 7, 2, 3), item, np.float32)
+    return clip, None, np.array(item), np.asfortranarray(np.full((2, 3), item)), clip[:0]
+
+
+def test_arrays_come_whole_and_by_files_that_do_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    items = range(9 * CHUNK)
+    for item, found in zip(items, ordered_map(some_arrays, items, 2), strict=True):
+        assert len(list(tmp_path.rglob("*"))) <= 2 * parallel.AHEAD + 1
+        for array, expected in zip(found, some_arrays(item), strict=True):
+            np.testing.assert_array_equal(array, expected)
+        found[0][:] = 0  # writable
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("items", "workers"), [(3 * CHUNK, 1), (CHUNK, 2), (0, 2)])
@@ -53,35 +73,46 @@ def test_a_system_without_semaphores_stays_in_this_process(monkeypatch):
     assert {process for _, process in results} == {os.getpid()}
 
 
-def test_no_more_than_a_bounded_number_of_items_is_under_way(monkeypatch):
-    submitted = []
+@pytest.mark.parametrize("delay", [0, 2, 100])
+def test_no_more_than_a_bounded_number_of_items_is_under_way(monkeypatch, delay):
+    begun = []
 
-    class Done:
-        def __init__(self, result):
-            self.result = lambda: result
+    def number(item):
+        begun.append(item)
+        return item
+
+    class Slow(Future):
+        """Done when it has been asked a few times; whoever wants its result waits."""
+
+        asked = 0
+
+        def done(self):
+            self.asked += 1
+            return self.asked > delay
 
     class Pool:
-        def submit(self, apply, function, chunk):
-            submitted.extend(chunk)
-            return Done(apply(function, chunk))
+        def submit(self, apply, *arguments):
+            future = Slow()
+            future.set_result(apply(*arguments))
+            return future
 
         def shutdown(self, cancel_futures):
-            submitted.append("end")
+            begun.append("end")
 
     monkeypatch.setattr(parallel, "_pool", lambda workers: Pool())
-    results = ordered_map(abs, range(1000 * CHUNK), 2)
+    results = ordered_map(number, range(1000 * CHUNK), 2)
     for taken, result in enumerate(results, 1):
         assert result == taken - 1
-        assert len(submitted) <= taken + CHUNK * (2 * parallel.AHEAD + 1)
+        assert len(begun) <= taken + CHUNK * (2 * parallel.AHEAD + 1)
         if taken == 100:
             break
     results.close()
-    assert submitted[-1] == "end"
+    assert begun[-1] == "end"
 
 
 def test_a_killed_worker_is_an_error_and_no_hang():
     with pytest.raises(WorkerDied, match="a worker process was killed"):
-        list(ordered_map(die_at_20, range(10 * CHUNK), 2))
+        list(ordered_map(die_after_20, range(10 * CHUNK), 2))
 
 
 def test_what_the_function_raises_comes_through():

@@ -2,6 +2,10 @@
 
 import contextlib
 import io
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import torch
 from data_gen import ntu_gendata
 from data_gen.ntu import DATASETS
 from tools.benchmark import inputs
-from tools.benchmark.measure import Row, take_turns
+from tools.benchmark.measure import Row, process_memory, take_turns
 from tools.benchmark.sizes import Size
 from tools.cli import UserError
 
@@ -25,6 +29,24 @@ def prepare(raw: Path, out: Path, workers: int) -> None:
         code = ntu_gendata.main([*arguments, str(raw), "--out_folder", str(out)])
     if code:
         raise UserError(f"the preparing command failed: {said.getvalue().splitlines()[-1]}")
+
+
+def prepare_apart(raw: Path, out: Path, workers: int) -> float | None:
+    """The preparing command as a user starts it; MiB that its process held at most, if told.
+
+    Raises UserError where it fails.
+    """
+    command = [sys.executable, ntu_gendata.__file__, "--dataset", "ntu60"]
+    command += ["--workers", str(workers), "--data_path", str(raw), "--out_folder", str(out)]
+    peak = None
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            # The system keeps the peak; only growth in the last moment could be missed.
+            peak = process_memory("VmHWM", process.pid) or peak
+            time.sleep(0.02)
+    if process.returncode:
+        raise UserError(f"the preparing command ended with {process.returncode} on {raw}")
+    return peak
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
@@ -50,7 +72,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
     cpus = ntu_gendata.usable_cpus()
     times = take_turns(
         {
-            str(workers): lambda workers=workers: prepare(scratch / "linked", scratch, workers)
+            str(workers): partial(prepare_apart, scratch / "linked", scratch, workers)
             for workers in sorted({1, cpus})
         },
         min(size.repeats, 3),

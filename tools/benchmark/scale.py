@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +14,10 @@ from feeder.batches import shares
 from net.umurl import UmURL
 from tools import distributed
 from tools.benchmark import evaluation, inputs
-from tools.benchmark.measure import Row, Timing, process_memory, take_turns
+from tools.benchmark.measure import Row, Timing, take_turns
+from tools.benchmark.preprocess import prepare_apart
 from tools.benchmark.sizes import Size
 from tools.benchmark.step import Given, random_views, stepper
-from tools.cli import UserError
 from tools.distributed import Process
 from tools.neighbours import nearest
 
@@ -48,24 +46,6 @@ def _grown(case: str, timings: dict[int, Timing], clips: dict[int, int]) -> list
     ]
 
 
-def prepare(raw: Path, out: Path) -> Timing:
-    """The preparing command with one worker, in a process of its own, whose whole peak counts.
-
-    Raises UserError where it fails.
-    """
-    command = [sys.executable, ntu_gendata.__file__, "--dataset", "ntu60", "--workers", "1"]
-    command += ["--data_path", str(raw), "--out_folder", str(out)]
-    begin, peak = time.perf_counter(), None
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            # The system keeps the peak; only growth in the last moment could be missed.
-            peak = process_memory("VmHWM", process.pid) or peak
-            time.sleep(0.02)
-    if process.returncode:
-        raise UserError(f"the preparing command ended with {process.returncode} on {raw}")
-    return Timing(time.perf_counter() - begin, peak)
-
-
 def _preprocessing(size: Size, scratch: Path, data_path: Path | None) -> list[Row]:
     files = inputs.recordings(scratch / "raw", *size.recordings, data_path)
     short = [inputs.shortened(scratch / "short", files[0], SHORT)]
@@ -78,7 +58,9 @@ def _preprocessing(size: Size, scratch: Path, data_path: Path | None) -> list[Ro
         for number in numbers:
             folder = scratch / f"{links[0].parent.name}_{number}"
             inputs.link_recordings(folder, links, number)
-            timings[number] = prepare(folder, scratch)
+            begin = time.perf_counter()
+            peak = prepare_apart(folder, scratch, 1)
+            timings[number] = Timing(time.perf_counter() - begin, peak)
         rows += _grown(kind, timings, {n: n for n in numbers})
     return rows
 

@@ -30,15 +30,15 @@ class Size(NamedTuple):
 
 SMALL = Size(
     recordings=(4, 4),
-    linked=2_000,
+    linked=6_000,
     many=100_000,
     models=((128, 64), (1024, 16)),
     width=4096,
     views=64,
     evaluation=(12, 16),
     evaluation_hidden=128,
-    accuracy_epochs=10,
-    seeds=3,
+    accuracy_epochs=20,
+    seeds=5,
     literal_epochs=2,
     neighbours=(2048, 8192, 256),
     huge=(50_919, 63_026, 2048),
