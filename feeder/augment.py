@@ -53,10 +53,11 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
     return resized.view(len(start), size, *frames.shape[1:])
 
 
-def transform(views: Tensor, matrix: Tensor) -> Tensor:
+def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
     """Multiply each joint's position, a row, by its matrix.
 
-    views: (N, T, M, V, C); matrix: (N, V, C, C) -> (N, T, M, V, C).
+    views: (N, T, M, V, C); matrix: (N, V, C, C) -> (N, T, M, V, C), written to `out` if it is
+    given (contiguous).
     """
     n, joints, channels, _ = matrix.shape
     # One product a view, by a matrix with those of the joints along its diagonal, is far faster
@@ -64,8 +65,13 @@ def transform(views: Tensor, matrix: Tensor) -> Tensor:
     block = matrix.new_zeros(n, joints, channels, joints, channels)
     block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
     with torch.autocast(views.device.type, enabled=False):
-        moved = views.flatten(3).flatten(1, 2) @ block.flatten(3).flatten(1, 2)
+        moved = torch.bmm(*map(_rows, (views, block)), out=None if out is None else _rows(out))
     return moved.view_as(views)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(N, a, b, V, C) -> (N, a·b, V·C)."""
+    return x.flatten(3).flatten(1, 2)
 
 
 def shear(values: Tensor) -> Tensor:
@@ -106,7 +112,7 @@ def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation
     return Augmentation(start + offset, cropped, matrix)
 
 
-def augment(frames: Tensor, augmentation: Augmentation) -> Tensor:
-    """N augmented views (N, T, M, V, C) of packed clips (F, M, V, C)."""
+def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
+    """N augmented views (N, T, M, V, C) of packed clips (F, M, V, C); out: where to write them."""
     cropped = resize(frames, augmentation.start, augmentation.length)
-    return transform(cropped, augmentation.matrix)
+    return transform(cropped, augmentation.matrix, out)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import DRAWS, Augmentation, augment, augmentation, resize
+from feeder.augment import DRAWS, VIEW_FRAMES, Augmentation, augment, augmentation, resize
 from feeder.store import Store
 
 VIEWS = 4  # joint, bone, motion, fused
@@ -50,13 +50,16 @@ class Batch(NamedTuple):
     rows: np.ndarray
     shares: list[int]
 
-    def views(self) -> list[Tensor]:
-        """The augmented views, each with draws of its own: VIEWS times (n, T, M, V, C)."""
-        start, length = self.clips.start.repeat(VIEWS), self.clips.length.repeat(VIEWS)
-        chosen = augmentation(self.uniform.flatten(0, 1), start, length)
-        # One after another: a view is what the caches of a CPU hold.
+    def views(self) -> Tensor:
+        """The augmented views, each with draws of its own: (VIEWS, n, T, M, V, C)."""
+        frames, start, length = self.clips
+        chosen = augmentation(self.uniform.flatten(0, 1), start.repeat(VIEWS), length.repeat(VIEWS))
+        views = frames.new_empty(VIEWS, len(start), VIEW_FRAMES, *frames.shape[1:])
+        # One after another, which a CPU's caches like better.
         parts = zip(*(x.chunk(VIEWS) for x in chosen), strict=True)
-        return [augment(self.clips.frames, Augmentation(*part)) for part in parts]
+        for view, part in zip(views, parts, strict=True):
+            augment(frames, Augmentation(*part), out=view)
+        return views
 
 
 def resident_frames(store: Store, device: torch.device) -> Tensor:

@@ -1,7 +1,5 @@
 """The simple baseline that UmURL is compared with: two fused views and one projector."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from net.encoder import Encoder
@@ -23,10 +21,10 @@ class Baseline(nn.Module):
         self.encoder = Encoder(hidden_size, num_head, num_layer)
         self.projector = Projector(self.encoder.feature_size, projector_width)
 
-    def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs for two fused views of the same clips.
 
-        views: two or more, each (B, T, M, V, C) joint coordinates; the first two are used ->
+        views: (2 or more, B, T, M, V, C) joint coordinates, of which the first two are used ->
         first (1, B, D), second (1, B, D): each fused feature through the projector, each with
         batch statistics of its own,
         feature (B, 2H): the fused feature of the first view.

@@ -1,7 +1,5 @@
 """UmURL: the encoder with one projector a modality."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -51,10 +49,10 @@ class UmURL(nn.Module):
         width = self.encoder.feature_size
         self.projectors = nn.ModuleDict({m: Projector(width, projector_width) for m in MODALITIES})
 
-    def forward(self, views: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs for four views of the same clips.
 
-        views: joint coordinates of the joint, bone, motion and fused view, each (B, T, M, V, C) ->
+        views: (4, B, T, M, V, C) joint coordinates of the joint, bone, motion and fused view ->
         own (3, B, D): each modality's own feature through its projector,
         fused (3, B, D): the fused feature through the same projectors,
         feature (B, 2H): the fused feature itself.

@@ -112,7 +112,7 @@ def views_picture(
     draws = np.random.default_rng([seed, 2, epoch]).random((VIEWS, len(rows), DRAWS), np.float32)
     clips = load_clips(store, rows, device)
     batch = Batch(clips, torch.from_numpy(draws).to(device), step=0, rows=rows, shares=[len(rows)])
-    views, whole = torch.stack(batch.views()).cpu(), clips.resized().cpu()
+    views, whole = batch.views().cpu(), clips.resized().cpu()
     sheet = []
     for i, row in enumerate(rows):
         shown = {store.names[row]: draw.scene(whole[i])} | view_scenes(views[:, i])

@@ -5,7 +5,6 @@ python -m tools.visualize --dataset ntu60 --sample S001C001P001R001A023 --augmen
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -112,11 +111,11 @@ def augmented(clip: Tensor, seed: int) -> dict[str, Scene]:
     uniform = torch.from_numpy(rng.random((VIEWS, 1, DRAWS), dtype=np.float32))
     clips = Clips(clip, torch.tensor([0]), torch.tensor([len(clip)]))
     views = Batch(clips, uniform, step=0, rows=np.array([0]), shares=[1]).views()
-    return {"whole clip": draw.scene(clips.resized()[0])} | view_scenes([view[0] for view in views])
+    return {"whole clip": draw.scene(clips.resized()[0])} | view_scenes(views[:, 0])
 
 
-def view_scenes(views: Sequence[Tensor]) -> dict[str, Scene]:
-    """The four augmented views, each (T, M, V, C), of one clip, each as its modality shows it."""
+def view_scenes(views: Tensor) -> dict[str, Scene]:
+    """The four augmented views (4, T, M, V, C) of one clip, each as its modality shows it."""
     pairs = zip(VIEW_NAMES, views, VIEW_MODALITIES, strict=True)
     return {name: draw.scene(view, modality) for name, view, modality in pairs}
 

@@ -54,7 +54,7 @@ def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) 
             {
                 "rows": torch.from_numpy(batch.rows),
                 "uniform": batch.uniform,
-                "views": torch.stack(batch.views()),
+                "views": batch.views(),
                 "scalars": scalars,
                 "gradients": gradients,
                 "buffers": {key: b.clone() for key, b in model.named_buffers()},

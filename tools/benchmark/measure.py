@@ -113,12 +113,13 @@ def take_turns(
 ) -> dict[str, Timing]:
     """Run calls in turns, after one run of each to warm up; medians of `repeats` runs.
 
-    Turns, so that whatever else the machine does falls on all of them.
+    Turns, so that whatever else the machine does falls on all of them; there and back, so that
+    none always follows the same one and finds the memory and caches as that one left them.
     """
     peaks = {name: peak_memory(call, device) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
-        for name, call in calls.items():
+    for turn in range(repeats):
+        for name, call in list(calls.items())[:: -1 if turn % 2 else 1]:
             synchronize(device)
             begin = time.perf_counter()
             call()

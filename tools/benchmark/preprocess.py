@@ -78,9 +78,8 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         min(size.repeats, 3),
         CPU,
     )
-    speedup = times["1"].seconds / times[str(cpus)].seconds
-    many = Row(
-        *("preprocess", f"{cpus} workers", size.linked, times[str(cpus)]),
-        facts={"times_1_worker": speedup},
-    )
+    many = Row("preprocess", f"{cpus} workers", size.linked, times[str(cpus)])
+    many.facts["times_1_worker"] = times["1"].seconds / many.ours.seconds
+    literal_rate = one.clips / one.literal.seconds
+    many.facts["times_literal"] = many.clips / many.ours.seconds / literal_rate
     return [one, many]

@@ -26,11 +26,11 @@ READERS = 4  # threads that read ahead in streamed training, pretrain.py's defau
 class Given(NamedTuple):
     """A batch whose views are there already."""
 
-    given: list[Tensor]  # VIEWS times (n, T, M, V, C)
+    given: Tensor  # (VIEWS, n, T, M, V, C)
     shares: list[int]
 
-    def views(self) -> list[Tensor]:
-        """VIEWS times (n, T, M, V, C)."""
+    def views(self) -> Tensor:
+        """(VIEWS, n, T, M, V, C)."""
         return self.given
 
 
@@ -44,10 +44,9 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
     return rows
 
 
-def random_views(batch: int, device: torch.device) -> list[Tensor]:
-    """Four views of a batch, of random numbers: VIEWS times (n, T, M, V, C)."""
-    size = batch, FRAMES, BODIES, JOINTS, CHANNELS
-    return [torch.randn(size, device=device) for _ in range(VIEWS)]
+def random_views(batch: int, device: torch.device) -> Tensor:
+    """Four views of a batch, of random numbers: (VIEWS, n, T, M, V, C)."""
+    return torch.randn(VIEWS, batch, FRAMES, BODIES, JOINTS, CHANNELS, device=device)
 
 
 def stepper(
