@@ -47,6 +47,8 @@ def ordered_map(
     with tempfile.TemporaryDirectory() as folder:
         try:
             while True:
+                # Others get something to do first; then what is due goes out; only then this
+                # process takes a chunk itself.
                 room = len(pending) < AHEAD * workers
                 given = sum(not future.done() for future in pending)
                 if room and given < QUEUED * (workers - 1) and (chunk := next(chunks, None)):

@@ -33,9 +33,9 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         super().__init__(hidden_size, num_head, hidden_size, dropout=0.0, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A single clip, as evaluation may have, would take longer by the products of weights.
-        attend = self.attend_with_one_head if self.training else self.attend
-        attend = attend if self.self_attn.num_heads == 1 else self.attend
+        # Evaluation may be of a single clip, for which products of weights are no gain.
+        short = self.training and self.self_attn.num_heads == 1
+        attend = self.attend_with_one_head if short else self.attend
         x = self.norm1(x + attend(x))
         return self.norm2(x + self.linear2(self.linear1(x).relu_()))
 

@@ -83,11 +83,12 @@ def costs(hidden_size: int, num_head: int, num_layer: int, projector_width: int)
     """The cost of inference from each set of modalities, of pre-training's forward, of its step.
 
     Of the step the network's share, forth and back, without loss and optimiser. Counted without
-    computing anything, so in no time and the same on all devices.
+    computing anything, so in no time and the same on all devices; as the method has it, of which
+    training leaves some out (see TransformerLayer.attend_with_one_head).
     """
     with torch.device("meta"):
-        encoder = Encoder(hidden_size, num_head, num_layer)
-        model = UmURL(hidden_size, num_head, num_layer, projector_width)
+        encoder = Encoder(hidden_size, num_head, num_layer).eval()
+        model = UmURL(hidden_size, num_head, num_layer, projector_width).eval()
         clips, views = batch(2, torch.device("meta"))  # two, since batch norm wants more than one
     table = [
         count(" + ".join(names), encoder, lambda names=names: (encoder(derive(clips, names)),))
