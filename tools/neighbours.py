@@ -11,14 +11,18 @@ CHUNK = 2**26  # similarities held at once: 256 MiB of float32
 
 
 def _similarities(queries: Tensor, database: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
-    """Cosine similarities (rows, m) of some queries after another, at most `chunk` at a time."""
+    """Cosine similarities (rows, m) of some queries after another, at most `chunk` at a time.
+
+    All in the same memory: what is yielded lasts until the next.
+    """
     queries, database = F.normalize(queries), F.normalize(database)
     rows = max(1, chunk // len(database))
     chunks = range(0, len(queries), rows)
+    found = queries.new_empty(min(rows, len(queries)), len(database))
     # A bar for what takes longer than a moment, where there is a terminal.
     for first in tqdm(chunks, desc="comparing", unit="chunk", leave=False, disable=None, delay=2):
-        part = slice(first, first + rows)
-        yield part, queries[part] @ database.T
+        part = slice(first, min(first + rows, len(queries)))
+        yield part, torch.mm(queries[part], database.T, out=found[: part.stop - first])
 
 
 @torch.inference_mode()
