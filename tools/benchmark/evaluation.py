@@ -25,7 +25,7 @@ from tools.evaluation import load_subject
 from tools.neighbours import CHUNK, nearest
 from tools.recognition import summary
 
-EPOCHS, TESTS = 150, 30  # of the published linear evaluation
+EPOCHS, TESTS, MILESTONES = 150, 30, (120, 140)  # of the published linear evaluation
 ACCURACY_BATCH = 32  # clips: some steps an epoch, of the few clips here
 
 
@@ -100,11 +100,13 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
     extrapolated = Timing(EPOCHS * epoch + TESTS * times["test"].seconds, times["epochs"].peak)
 
     ours, literals = [], []
+    milestones = [size.accuracy_epochs * milestone // EPOCHS for milestone in MILESTONES]
     for seed in range(size.seeds):
         flags = f"--epochs {size.accuracy_epochs} --batch-size {ACCURACY_BATCH} --seed {seed}"
+        flags += " --schedule {} {}".format(*milestones)
         ours.append(recognise(scratch / "linear" / "run", *flags.split())["top1"])
         torch.manual_seed(seed)
-        tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH)
+        tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH, milestones=milestones)
         literals.append(100 * tests[-1][1])
     with torch.inference_mode():
         features = encoder(derive(load_clips(store, test, device).resized())).cpu()
