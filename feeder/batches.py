@@ -84,6 +84,13 @@ def load_clips(
     return Clips(frames, _to_device(start, device), _to_device(length, device))
 
 
+def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Whole clips in some rows of a store, as the evaluation sees them: (n, T, M, V, C)."""
+    # A CPU reads the frames where they lie.
+    frames = resident_frames(store, device) if device.type == "cpu" else None
+    return load_clips(store, rows, device, frames).resized()
+
+
 def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(array)
     tensor = tensor.pin_memory() if device.type == "cuda" else tensor

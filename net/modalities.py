@@ -1,6 +1,6 @@
 """Joint, bone and motion: three ways to write the same moving bodies, and their token sequences.
 
-Every tensor here ends in the axes (T, M, V, C) = (frames, bodies, joints, xyz).
+Axes of coordinates are named (T, M, V, C) = (frames, bodies, joints, xyz).
 """
 
 from typing import NamedTuple

@@ -14,7 +14,7 @@ from data_gen.clip import prepare_clip
 from data_gen.ntu import ALL_DATASETS, PROTOCOLS
 from data_gen.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import resize
-from feeder.batches import load_clips, resident_frames
+from feeder.batches import whole_clips
 from feeder.store import Store, open_store
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
@@ -147,12 +147,10 @@ def extract_features(
     names: the modalities, by default the subject's; one alone skips the fusion.
     """
     parts = []
-    on_cpu = subject.device.type == "cpu"  # which reads the frames where they are
-    frames = resident_frames(subject.store, subject.device) if on_cpu else None
     with tqdm(total=len(rows), desc=what, unit="clip", disable=None) as bar:
         for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
-            clips = load_clips(subject.store, batch, subject.device, frames)
-            parts.append(subject.encoder(derive(clips.resized(), names or subject.modalities)))
+            clips = whole_clips(subject.store, batch, subject.device)
+            parts.append(subject.encoder(derive(clips, names or subject.modalities)))
             bar.update(len(batch))
     return torch.cat(parts)
 

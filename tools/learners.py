@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from feeder.augment import augment, augmentation
-from feeder.batches import Batch, TrainingBatches, load_clips
+from feeder.batches import Batch, TrainingBatches, whole_clips
 from tools import evaluation
 from tools.evaluation import Subject
 from tools.recognition import LinearClassifier, Recogniser
@@ -82,8 +82,8 @@ def finetuning(
     def test() -> Iterator[tuple[Tensor, Tensor]]:
         size = evaluation.ENCODING_BATCH
         for some in np.split(subject.test, range(size, len(subject.test), size)):
-            clips = load_clips(subject.store, some, subject.device)
-            yield clips.resized(), evaluation.labels(subject, some)
+            clips = whole_clips(subject.store, some, subject.device)
+            yield clips, evaluation.labels(subject, some)
 
     return Learner(model, optimizer, train, test)
 

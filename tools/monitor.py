@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from feeder.augment import DRAWS
-from feeder.batches import VIEWS, Batch, load_clips
+from feeder.batches import VIEWS, Batch, load_clips, whole_clips
 from feeder.store import Store
 from net.encoder import Encoder
 from net.modalities import derive
@@ -93,7 +93,7 @@ def quick_accuracy(
 
     def encode(rows: np.ndarray) -> Tensor:
         batches = np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH))
-        clips = (load_clips(store, batch, device).resized() for batch in batches)
+        clips = (whole_clips(store, batch, device) for batch in batches)
         return torch.cat([encoder(derive(clip)) for clip in clips])
 
     _, found = nearest(encode(queries), encode(database), min(NEIGHBOURS, len(database)))

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import action_classification
 from data_gen.ntu import DATASETS
-from feeder.batches import load_clips
+from feeder.batches import whole_clips
 from net.modalities import derive
 from net.umurl import UmURL
 from tools import checkpoint
@@ -109,7 +109,7 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
         tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH, milestones=milestones)
         literals.append(100 * tests[-1][1])
     with torch.inference_mode():
-        features = encoder(derive(load_clips(store, test, device).resized())).cpu()
+        features = encoder(derive(whole_clips(store, test, device))).cpu()
     difference = (features - theirs.extract_features(copy, sets[1])[0]).abs().max().item()
     facts = {
         "literal_extrapolated_from_epochs": size.literal_epochs,

@@ -78,7 +78,8 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         min(size.repeats, 3),
         CPU,
     )
-    many = Row("preprocess", f"{cpus} workers", size.linked, times[str(cpus)])
+    apart = times[str(cpus)]._replace(peak=None)  # the command's memory is not this process's
+    many = Row("preprocess", f"{cpus} workers", size.linked, apart)
     many.facts["times_1_worker"] = times["1"].seconds / many.ours.seconds
     literal_rate = one.clips / one.literal.seconds
     many.facts["times_literal"] = many.clips / many.ours.seconds / literal_rate

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.batches import TrainingBatches, load_clips, resident_frames
+from feeder.batches import TrainingBatches, resident_frames, whole_clips
 from net.modalities import MODALITIES, Tokens, derive
 from tools.benchmark import inputs
 from tools.benchmark.measure import Row, synchronize, take_turns, threads
@@ -60,10 +60,8 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
             clips.append([literal_tokens(model, v, m) for v, ms in views for m in ms])
         collate(clips)
 
-    mapped = resident_frames(store, device) if device.type == "cpu" else None
-
     def evaluation_input():
-        materialise(derive(load_clips(store, rows, device, mapped).resized()))
+        materialise(derive(whole_clips(store, rows, device)))
 
     def literal_evaluation_input():
         views = [evaluation[i][0] for i in rows]
