@@ -1,0 +1,51 @@
+"""Checkpoints as small as they can be, and files of anything else."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tools import checkpoint
+
+
+def parts(epoch: int = 3, step: int = 0) -> dict:
+    """A checkpoint, as small as one can be, of a model that is one layer."""
+    torch.manual_seed(0)
+    layer = nn.Linear(8, 16)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(2, 8)).sum().backward()
+    optimizer.step()
+    return {
+        "epoch": epoch,
+        "step": step,
+        "data": {"clips": 24, "frames": 1332, "protocol": "cross_subject", "sha256": "ab12"},
+        "metrics": {"loss/total": 12.5},
+        "settings": {
+            **{"hidden_size": 8, "num_head": 1, "num_layer": 1, "projector_width": 16},
+            **{"data_root": "data", "pre_dataset": "ntu60", "protocol": "cross_subject"},
+            **{"lr": 5e-4, "schedule": [3, 5], "compile": False},
+        },
+        "model": {f"encoder.{name}": weight for name, weight in layer.state_dict().items()},
+        "optimizer": optimizer.state_dict(),
+        "scaler": {},
+    }
+
+
+def equal(a: object, b: object) -> bool:
+    """Whether two trees of dictionaries hold the same, tensors to the bit."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+def write(path: Path, content: object, **options) -> Path:
+    torch.save(content, path, **options)
+    return path
+
+
+def as_saved(**changes: object) -> dict:
+    """A whole checkpoint's content with some parts changed."""
+    code = dict(checkpoint.code_facts())
+    return {"format": checkpoint.FORMAT, "code": code} | parts() | changes
