@@ -18,10 +18,12 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import trange
 
-from tools import cli, confusion, evaluation
-from tools.evaluation import Subject
-from tools.learners import Learner, finetuning, linear_evaluation
-from tools.recognition import accuracy, few_labels, fraction, summary
+from tools import cli
+from tools.evaluation import confusion
+from tools.evaluation import subject as evaluation
+from tools.evaluation.learners import Learner, finetuning, linear_evaluation
+from tools.evaluation.recognition import accuracy, few_labels, fraction, summary
+from tools.evaluation.subject import Subject
 
 # The published linear evaluation. Fine-tuning has the usual optimiser of transformers that were
 # pre-trained (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023): AdamW with weight decay 0.05
@@ -102,7 +104,7 @@ def main() -> None:
 def evaluate(args: argparse.Namespace, subject: Subject, log: Path) -> tuple[list[dict], Tensor]:
     """Encode, train and test; curves go to a folder for each run in `log`.
 
-    Returns the runs as `tools.recognition.summary` takes them, and the classes (runs · n,) that
+    Returns the runs as `recognition.summary` takes them, and the classes (runs · n,) that
     the last test of each took the n test clips for.
     """
     single = [(name,) for name in subject.modalities]

@@ -12,10 +12,12 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.ntu import action_names
-from tools import cli, confusion, evaluation, retrieved
-from tools.evaluation import Subject
-from tools.neighbours import average_precision, nearest, vote
+from data_gen.datasets.ntu import action_names
+from tools import cli
+from tools.evaluation import confusion, retrieved
+from tools.evaluation import subject as evaluation
+from tools.evaluation.neighbours import average_precision, nearest, vote
+from tools.evaluation.subject import Subject
 
 RECALLED = (1, 5)  # recall is among this many nearest clips
 SHOWN = 5  # of --query, or as many as --knn-neighbours asks for

@@ -17,16 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_gen.ntu import ALL_DATASETS, PROTOCOLS
+from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
 from net.baseline import Baseline
 from net.losses import baseline_loss, umurl_loss
 from net.umurl import UmURL
-from tools import checkpoint, cli, distributed, resume
-from tools.distributed import Process, StopSignal
-from tools.logs import TrainingLog, describe
-from tools.monitor import Monitor
+from tools import cli
+from tools.formats import checkpoint
+from tools.training import distributed, resume
+from tools.training.distributed import Process, StopSignal
+from tools.training.logs import TrainingLog, describe
+from tools.training.monitor import Monitor
 
 METHODS = {"umurl": (UmURL, umurl_loss), "baseline": (Baseline, baseline_loss)}
 

@@ -4,7 +4,7 @@
 # Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/python.sh
+source tools/setup/python.sh
 need_test_name "$@"
 need_python
 name=$1

@@ -3,7 +3,7 @@
 # preprocessing, pre-training of a small model, recognition and retrieval beside a random encoder.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/python.sh
+source tools/setup/python.sh
 set_up
 name=demo
 raw=data/demo/nturgb+d_skeletons

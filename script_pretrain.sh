@@ -4,7 +4,7 @@
 # CUDA_VISIBLE_DEVICES shows takes part; without a GPU it runs on the CPU.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/python.sh
+source tools/setup/python.sh
 need_test_name "$@"
 need_python
 name=$1

@@ -2,6 +2,6 @@
 # Sets up if need be, then runs the tests: bash script_test.sh [flags for pytest]
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/python.sh
+source tools/setup/python.sh
 set_up
 exec "$PYTHON" -m pytest "$@"

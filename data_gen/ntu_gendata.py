@@ -16,25 +16,25 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.clip import prepare_clip  # noqa: E402
-from data_gen.flags import Parser  # noqa: E402
-from data_gen.ntu import DATASETS  # noqa: E402
-from data_gen.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
-from data_gen.raw_folders import (  # noqa: E402
+from data_gen.datasets.ntu import DATASETS  # noqa: E402
+from data_gen.preparing.clip import prepare_clip  # noqa: E402
+from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
+from data_gen.preparing.report import LeftOut, print_store, progress, warn  # noqa: E402
+from data_gen.preparing.store import StoreError, StoreWriter  # noqa: E402
+from data_gen.readers.raw_folders import (  # noqa: E402
     RawDataError,
     find_files,
     find_missing_lists,
     read_missing_list,
     skeleton_folders,
 )
-from data_gen.report import LeftOut, print_store, progress, warn  # noqa: E402
-from data_gen.skeleton_file import (  # noqa: E402
+from data_gen.readers.skeleton_file import (  # noqa: E402
     SampleName,
     SkeletonFileError,
     parse_name,
     read_skeleton_file,
 )
-from data_gen.store import StoreError, StoreWriter  # noqa: E402
 
 DATA = ROOT / "data"
 RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")

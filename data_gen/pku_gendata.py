@@ -21,11 +21,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.flags import Parser  # noqa: E402
-from data_gen.ntu import PKU  # noqa: E402
+from data_gen.datasets.ntu import PKU  # noqa: E402
 from data_gen.ntu_gendata import run  # noqa: E402
-from data_gen.parallel import ordered_map, usable_cpus  # noqa: E402
-from data_gen.pku import (  # noqa: E402
+from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.parallel import ordered_map, usable_cpus  # noqa: E402
+from data_gen.preparing.report import progress  # noqa: E402
+from data_gen.preparing.store import StoreWriter  # noqa: E402
+from data_gen.readers.pku import (  # noqa: E402
     NAME,
     PkuFileError,
     clip_name,
@@ -35,9 +37,7 @@ from data_gen.pku import (  # noqa: E402
     read_video,
     sample_fields,
 )
-from data_gen.raw_folders import RawDataError  # noqa: E402
-from data_gen.report import progress  # noqa: E402
-from data_gen.store import StoreWriter  # noqa: E402
+from data_gen.readers.raw_folders import RawDataError  # noqa: E402
 
 DATA = ROOT / "data"
 SUFFIX = ".txt"

@@ -20,11 +20,11 @@ from tqdm import tqdm
 if not __package__:  # started as a script, from wherever
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data_gen import actions, body
-from data_gen.flags import Parser
-from data_gen.kinect import VIEW, Recording, watch
-from data_gen.parallel import WorkerDied, ordered_map, usable_cpus
-from data_gen.skeleton_file import SUFFIX, SampleName
+from data_gen.people import actions, body
+from data_gen.people.kinect import VIEW, Recording, watch
+from data_gen.preparing.flags import Parser
+from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
+from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
 MARK = "SYNTHETIC.txt"  # in folders that may be written again

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.ntu import ALL_DATASETS, PKU, PROTOCOLS, train_mask
+from data_gen.datasets.ntu import ALL_DATASETS, PKU, PROTOCOLS, train_mask
 
 COLUMNS = ("setup", "camera", "subject", "replication", "action", "start", "frames")
 FRAME_SHAPE = (2, 25, 3)  # (M, V, C) = bodies, joints, xyz

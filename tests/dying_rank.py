@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pretrain
 from tools import cli
-from tools.logs import TrainingLog
+from tools.training.logs import TrainingLog
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from tools import distributed
+from tools.training import distributed
 
 TIMEOUT = 120  # seconds
 

@@ -21,8 +21,9 @@ from feeder.store import open_store
 from tests.runs import ROOT, SMALL, Outcome, call, pretraining, server
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
-from tools import checkpoint, cli
-from tools.distributed import Process
+from tools import cli
+from tools.formats import checkpoint
+from tools.training.distributed import Process
 
 EVALUATIONS = {"recognition": action_classification.main, "retrieval": action_retrieval.main}
 

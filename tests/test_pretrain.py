@@ -14,7 +14,7 @@ from tests.golden_files import MODEL_SIZES
 from tests.net.golden_models import golden_model
 from tests.published import our_name
 from tests.runs import call, pretraining
-from tools import checkpoint
+from tools.formats import checkpoint
 
 
 def curves(folder: Path) -> dict[str, list[float]]:

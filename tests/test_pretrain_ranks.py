@@ -17,7 +17,7 @@ import pretrain
 from tests.published import zero_gradients
 from tests.runs import ROOT, call, pretraining
 from tests.test_pretrain import curves
-from tools import checkpoint
+from tools.formats import checkpoint
 
 
 def launch(*command: object) -> subprocess.Popen:

@@ -13,8 +13,8 @@ from feeder.store import open_store
 from net.modalities import derive
 from tests import runs
 from tests.tiny_run import write_run
-from tools import evaluation
-from tools.recognition import LinearClassifier, accuracy, few_labels, summary
+from tools.evaluation import subject as evaluation
+from tools.evaluation.recognition import LinearClassifier, accuracy, few_labels, summary
 
 SHORT = ("--epochs", "4", "--test-every", "2", "--schedule", "3")
 

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import pretrain
 from tests.runs import Child, Outcome, call, pretraining, server
-from tools import checkpoint
+from tools.formats import checkpoint
 
 EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
 

@@ -10,12 +10,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import action_retrieval
 from data_gen import ntu_gendata
-from data_gen.ntu import ACTION_NAMES
+from data_gen.datasets.ntu import ACTION_NAMES
 from feeder.store import open_store
 from tests import runs
 from tests.golden_files import GOLDEN
 from tests.tiny_run import write_run
-from tools import evaluation
+from tools.evaluation import subject as evaluation
 
 RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 

@@ -92,7 +92,7 @@ def test_a_python_that_lacks_something_is_named_and_not_used(house):
 
 
 def test_requirements_are_held_against_versions(house):
-    check = [sys.executable, "tools/requirements.py"]
+    check = [sys.executable, "tools/setup/requirements.py"]
     assert subprocess.run(check, cwd=house).returncode == 0
     (house / "requirements.txt").write_text("numpy<1.0\n")
     done = subprocess.run(check, cwd=house, capture_output=True, text=True)

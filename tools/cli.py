@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from data_gen import flags
+from data_gen.preparing import flags
 from feeder.store import StoreError
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from data_gen.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
-from data_gen.store import StoreError as WriteError
-from data_gen.store import StoreWriter
+from data_gen.datasets.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
+from data_gen.preparing.store import StoreError as WriteError
+from data_gen.preparing.store import StoreWriter
 from feeder.store import open_store
-from tools import checkpoint, cli
-from tools.arrays import export_arrays, import_arrays
-from tools.published import from_published, to_published
+from tools import cli
+from tools.formats import checkpoint
+from tools.formats.arrays import export_arrays, import_arrays
+from tools.formats.published import from_published, to_published
 
 
 # fmt: off

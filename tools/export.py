@@ -3,7 +3,7 @@
     python -m tools.export --checkpoint-path checkpoints/ntu60_xsub --out encoder.onnx
 
 It takes joints (B, 64, 2, 25, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
-and resized as `tools.evaluation.encode_clip` does, any number of clips, and gives features (B, 2H).
+and resized as `subject.encode_clip` does, any number of clips, and gives features (B, 2H).
 """
 
 import argparse
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from net.encoder import Encoder
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
-from tools import cli, evaluation
+from tools import cli
+from tools.evaluation import subject as evaluation
 
 ONNX_MODULES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # relative to the greatest feature

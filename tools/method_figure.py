@@ -14,8 +14,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES
-from tools import cli, draw
-from tools.evaluation import read_recording
+from tools import cli
+from tools.drawing import draw
+from tools.evaluation.subject import read_recording
 from tools.visualize import augmented
 
 WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing

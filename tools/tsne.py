@@ -17,11 +17,13 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
-from data_gen.ntu import ALL_DATASETS, PROTOCOLS
-from tools import checkpoint, cli, evaluation
-from tools.confusion import class_names
-from tools.evaluation import Subject
-from tools.neighbours import nearest
+from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
+from tools import cli
+from tools.evaluation import subject as evaluation
+from tools.evaluation.confusion import class_names
+from tools.evaluation.neighbours import nearest
+from tools.evaluation.subject import Subject
+from tools.formats import checkpoint
 
 METHODS = {"umurl": "UmURL", "baseline": "simple baseline"}
 PERPLEXITY = 30  # or less where there are few clips

@@ -12,15 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data_gen.clip import prepare_clip
-from data_gen.ntu import ALL_DATASETS
-from data_gen.skeleton_file import SkeletonFileError, read_skeleton_file
+from data_gen.datasets.ntu import ALL_DATASETS
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import DRAWS
 from feeder.batches import VIEWS, Batch, Clips
 from feeder.store import open_store
 from net.modalities import MODALITIES
-from tools import cli, draw
-from tools.draw import Scene
+from tools import cli
+from tools.drawing import draw
+from tools.drawing.draw import Scene
 
 FPS = 30  # of a Kinect
 SHEET_FRAMES = 8

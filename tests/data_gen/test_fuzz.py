@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_gen.clip import prepare_clip
-from data_gen.skeleton_file import SkeletonFileError, read_skeleton_file
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from tests.data_gen.raw_files import random_frames, raw_text
 
 NAME = "S001C002P003R001A004.skeleton"

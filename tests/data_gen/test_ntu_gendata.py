@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from data_gen import ntu_gendata
-from data_gen.ntu import DATASETS
-from data_gen.report import print_store, progress
+from data_gen.datasets.ntu import DATASETS
+from data_gen.preparing.report import print_store, progress
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text, write_clips
 from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store
 

@@ -10,8 +10,15 @@ import pytest
 
 import action_classification
 from data_gen import pku_gendata
-from data_gen.clip import prepare_clip
-from data_gen.pku import Action, PkuFileError, cut_clip, read_actions, read_split, read_video
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.pku import (
+    Action,
+    PkuFileError,
+    cut_clip,
+    read_actions,
+    read_split,
+    read_video,
+)
 from feeder.store import StoreError, open_store
 from tests.data_gen import raw_pku
 from tests.tiny_run import write_run

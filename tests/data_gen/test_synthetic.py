@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_gen import actions, body, kinect, synthetic
-from data_gen.ntu import DATASETS, train_mask
-from data_gen.skeleton_file import SampleName, parse_name, read_skeleton_file
+from data_gen import synthetic
+from data_gen.datasets.ntu import DATASETS, train_mask
+from data_gen.people import actions, body, kinect
+from data_gen.readers.skeleton_file import SampleName, parse_name, read_skeleton_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "data_gen" / "synthetic.py"

@@ -6,7 +6,7 @@ from torch import nn
 
 from net.batch_norm import SyncBatchNorm1d
 from tests.ranks import run_ranks
-from tools.distributed import Process
+from tools.training.distributed import Process
 
 WIDTH = 6
 SHARES = ([5, 5, 5, 5], [4, 3, 0, 0], [1, 0, 0, 1], [0, 9, 2, 1])

@@ -21,8 +21,8 @@ from tests.literal import model as literal
 from tools.benchmark import evaluation, inputs, products
 from tools.benchmark.sizes import SIZES
 from tools.benchmark.step import Given, random_views, stepper
-from tools.distributed import Process
-from tools.neighbours import nearest
+from tools.evaluation.neighbours import nearest
+from tools.training.distributed import Process
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

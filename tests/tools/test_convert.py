@@ -11,8 +11,8 @@ import torch
 
 import action_retrieval
 import pretrain
-from data_gen.clip import prepare_clip
-from data_gen.skeleton_file import read_skeleton_file
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.store import open_store
 from net.modalities import derive
 from tests import golden_files
@@ -21,8 +21,10 @@ from tests.literal.model import UmURL as LiteralUmURL
 from tests.literal.model import adam, train_step
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
-from tools import arrays, checkpoint, convert, evaluation
+from tools import convert
 from tools.cli import UserError
+from tools.evaluation import subject as evaluation
+from tools.formats import arrays, checkpoint
 
 MODELS = ("model_small", "model_deep")
 

@@ -8,8 +8,9 @@ import torch
 from feeder.augment import resize
 from feeder.store import open_store
 from tests.tiny_run import write_run
-from tools import evaluation, export
+from tools import export
 from tools.cli import UserError
+from tools.evaluation import subject as evaluation
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ from torch.utils.tensorboard import SummaryWriter
 
 import action_classification
 import action_retrieval
-from data_gen.ntu import ACTION_NAMES, DATASETS
+from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
 from feeder.store import open_store
 from tests import chromium
 from tests.runs import call
 from tests.tiny_run import write_run
-from tools import confusion, draw, paper, retrieved, tsne
+from tools import tsne
 from tools.cli import UserError
+from tools.drawing import draw
+from tools.evaluation import confusion, paper, retrieved
 from tools.report import __main__ as report
 from tools.report import collect, gallery
 

@@ -10,11 +10,12 @@ from matplotlib.colors import to_hex
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from data_gen.ntu import ACTION_NAMES
+from data_gen.datasets.ntu import ACTION_NAMES
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
-from tools import evaluation, tsne
+from tools import tsne
+from tools.evaluation import subject as evaluation
 
 
 @pytest.fixture(scope="module")

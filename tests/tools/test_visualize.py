@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from data_gen.clip import prepare_clip
-from data_gen.skeleton_file import read_skeleton_file
-from data_gen.store import StoreWriter
+from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.store import StoreWriter
+from data_gen.readers.skeleton_file import read_skeleton_file
 from tests.golden_files import GOLDEN
 from tools import cli, visualize
 

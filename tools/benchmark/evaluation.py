@@ -12,18 +12,18 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 import action_classification
-from data_gen.ntu import DATASETS
+from data_gen.datasets.ntu import DATASETS
 from feeder.batches import whole_clips
 from net.modalities import derive
 from net.umurl import UmURL
-from tools import checkpoint
 from tools.benchmark import inputs
 from tools.benchmark.measure import MIB, Row, Timing, take_turns
 from tools.benchmark.preprocess import prepare
 from tools.benchmark.sizes import Size
-from tools.evaluation import load_subject
-from tools.neighbours import CHUNK, nearest
-from tools.recognition import summary
+from tools.evaluation.neighbours import CHUNK, nearest
+from tools.evaluation.recognition import summary
+from tools.evaluation.subject import load_subject
+from tools.formats import checkpoint
 
 EPOCHS, TESTS, MILESTONES = 150, 30, (120, 140)  # of the published linear evaluation
 ACCURACY_BATCH = 32  # clips: some steps an epoch, of the few clips here

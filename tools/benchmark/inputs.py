@@ -13,9 +13,10 @@ from types import ModuleType
 import numpy as np
 from torch import Tensor
 
-from data_gen import raw_folders, synthetic
-from data_gen.skeleton_file import SampleName
-from data_gen.store import StoreWriter
+from data_gen import synthetic
+from data_gen.preparing.store import StoreWriter
+from data_gen.readers import raw_folders
+from data_gen.readers.skeleton_file import SampleName
 from feeder.store import Store, open_store
 from tools.cli import UserError
 

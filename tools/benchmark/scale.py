@@ -12,14 +12,14 @@ import torch.multiprocessing as mp
 from data_gen import ntu_gendata
 from feeder.batches import shares
 from net.umurl import UmURL
-from tools import distributed
 from tools.benchmark import evaluation, inputs
 from tools.benchmark.measure import Row, Timing, take_turns
 from tools.benchmark.preprocess import prepare_apart
 from tools.benchmark.sizes import Size
 from tools.benchmark.step import Given, random_views, stepper
-from tools.distributed import Process
-from tools.neighbours import nearest
+from tools.evaluation.neighbours import nearest
+from tools.training import distributed
+from tools.training.distributed import Process
 
 SHORT = 4  # frames of the small clips
 

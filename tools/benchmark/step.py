@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 import pretrain
-from data_gen.ntu import DATASETS
+from data_gen.datasets.ntu import DATASETS
 from feeder.batches import VIEWS, TrainingBatches, resident_frames
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS
 from net.umurl import UmURL
 from tools.benchmark import inputs, products
 from tools.benchmark.measure import Row, take_turns
 from tools.benchmark.sizes import Size
-from tools.distributed import Process
+from tools.training.distributed import Process
 
 EPOCHS = 451  # of the published protocols
 BATCH = {"ntu60 cross_subject": 512}  # of the published protocols; the others take 1024

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 
 from feeder.store import StoreError, open_store
-from tools import cli, paper
+from tools import cli
+from tools.evaluation import paper
 from tools.report import collect, gallery
 
 PARTS = Path(__file__).parent

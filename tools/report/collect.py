@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data_gen.ntu import ALL_DATASETS
-from tools import checkpoint, cli, confusion, paper
+from data_gen.datasets.ntu import ALL_DATASETS
+from tools import cli
 from tools.cli import UserError
+from tools.evaluation import confusion, paper
+from tools.formats import checkpoint
 
 MOST_POINTS = 400  # of a curve
 # What the curves show, in the order of the page: tag -> title, unit.

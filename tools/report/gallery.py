@@ -7,9 +7,10 @@ import numpy as np
 
 from feeder.store import Store
 from net.modalities import PARENTS
-from tools import draw, retrieved
 from tools.cli import UserError
-from tools.confusion import class_names
+from tools.drawing import draw
+from tools.evaluation import retrieved
+from tools.evaluation.confusion import class_names
 
 KEYFRAMES = 32  # of a clip; the page moves between them
 FPS = 30

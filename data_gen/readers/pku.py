@@ -1,0 +1,166 @@
+"""The raw files of PKU-MMD: videos, the actions in them, and the lists of training videos.
+
+A video NAME is NAME-L, NAME-M or NAME-R after its view, of phase I like 0002-L and of phase II like
+A01N01-L (scene, subject). A video file has a line a frame, 150 numbers: body 1 and body 2, 25
+joints, x y z in metres, zeros for an absent body. A label file has a line an action: class, first
+frame, last frame, confidence; classes count from 1.
+
+Written from descriptions of the format, without a raw file at hand. Frames are taken to count from
+0 and the last one to belong to the action.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data_gen.datasets.ntu import PKU
+from data_gen.preparing.clip import align, centre, is_empty, repair
+from data_gen.readers.raw_folders import RawDataError
+from data_gen.readers.skeleton_file import MAX_METRES
+
+CLASSES = max(dataset.num_classes for dataset in PKU.values())
+NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
+HEADING = re.compile(r"\s*(training|validation)\s+videos?\s*:?", re.IGNORECASE)
+CAMERAS = {"L": 1, "M": 2, "R": 3}
+BODIES, JOINTS = 2, 25
+VALUES = BODIES * JOINTS * 3  # of a line
+MAX_LINES = 999  # of a label file: their numbers stand in clips' names
+MAX_BYTES = 512 * 2**20  # a video has a few thousand lines of about 2,000 characters
+
+
+class PkuFileError(RawDataError):
+    """A malformed raw file; the text names the file, the line where there is one, and the fault."""
+
+
+class Action(NamedTuple):
+    """A line of a label file: its number from 1, class from 1, first and last frame from 0."""
+
+    line: int
+    action: int
+    start: int
+    end: int
+
+
+def sample_fields(video: str, action: Action) -> tuple[int, int, int, int, int]:
+    """Setup, camera, subject, replication and class of a clip, as columns of a store.
+
+    Of phase II, setup is the scene; of phase I it is 1 and subject the number of the video, since
+    names do not tell who is in it. Replication is the line of the label file.
+    """
+    scene, subject, number, view = NAME.fullmatch(video).groups()
+    # A store counts from 1.
+    numbers = (int(scene), int(subject)) if scene else (1, int(number))
+    setup, subject = (max(1, value) for value in numbers)
+    return setup, CAMERAS[view], subject, action.line, action.action
+
+
+def clip_name(video: str, action: Action) -> str:
+    """The name of a clip, such as 0002-LN007A012: video, line of the label file, class."""
+    return f"{video}N{action.line:03d}A{action.action:03d}"
+
+
+def read_video(path: Path) -> np.ndarray:
+    """The bodies of a video, frame by frame: (T, 2, 25, 3) float64 in metres.
+
+    Raises PkuFileError for everything else than whole lines of finite, plausible numbers.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise PkuFileError(f"{path.name}: over {MAX_BYTES // 2**20} MB, which is no video")
+        if not path.read_bytes().strip():
+            raise PkuFileError(f"{path.name}: the file is empty")
+        values = np.loadtxt(path, ndmin=2, comments=None, encoding="ascii")
+    except OSError as error:
+        raise PkuFileError(f"{path.name}: cannot be read: {error.strerror}") from None
+    except PkuFileError:
+        raise
+    except ValueError as error:
+        raise PkuFileError(f"{path.name}: {str(error).splitlines()[0]}") from None
+    if values.shape[1] != VALUES:
+        raise PkuFileError(f"{path.name}: {values.shape[1]} numbers a line, not {VALUES}")
+    wrong = ~(np.abs(values) <= MAX_METRES).all(1)  # NaN included
+    if wrong.any():
+        raise PkuFileError(
+            f"{path.name}, line {1 + np.argmax(wrong)}: a coordinate is not within "
+            f"{MAX_METRES:.0f} m"
+        )
+    return values.reshape(-1, BODIES, JOINTS, 3)
+
+
+def read_actions(path: Path) -> list[Action]:
+    """The actions of a video, in the order of the file.
+
+    Raises PkuFileError where a line is not class, first frame, last frame and confidence.
+    """
+    actions = []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        values = [value.strip() for value in line.split(",")]
+        if len(values) != 4 or not all(v.isascii() and v.isdigit() for v in values[:3]):
+            raise PkuFileError(f"{path.name}, line {number}: {line[:40]!r} is no action")
+        action, start, end = (int(value[:12]) for value in values[:3])
+        if not 1 <= action <= CLASSES:
+            raise PkuFileError(f"{path.name}, line {number}: no class {action}")
+        if end < start:
+            raise PkuFileError(f"{path.name}, line {number}: ends before it starts")
+        if number > MAX_LINES:
+            raise PkuFileError(f"{path.name}: over {MAX_LINES} actions, which is no video")
+        actions.append(Action(number, action, start, end))
+    return actions
+
+
+def read_split(path: Path) -> dict[str, int]:
+    """Which videos train (1) and which do not (0), from a list of both halves.
+
+    Raises PkuFileError where a name is none, a half is empty, or a video is in both.
+    """
+    halves = {"training": [], "validation": []}
+    half = None
+    for number, line in enumerate(_lines(path), 1):
+        if heading := HEADING.match(line):
+            half = halves[heading[1].lower()]
+            line = line[heading.end() :]
+        words = line.replace(",", " ").split()
+        if words and half is None:
+            raise PkuFileError(f"{path.name}, line {number}: no 'Training videos:' before it")
+        for word in words:
+            if not NAME.fullmatch(word):
+                raise PkuFileError(f"{path.name}, line {number}: {word[:40]!r} is no video")
+            half.append(word)
+    for name, videos in halves.items():
+        if not videos:
+            raise PkuFileError(f"{path.name}: no {name} video")
+    if both := sorted(set(halves["training"]) & set(halves["validation"])):
+        raise PkuFileError(f"{path.name}: {both[0]} is in both halves")
+    return dict.fromkeys(halves["training"], 1) | dict.fromkeys(halves["validation"], 0)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise PkuFileError(f"{path.name}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PkuFileError(f"{path.name}: it is not a text") from None
+
+
+def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
+    """The clip of an action as it is stored, or None if nobody is in it.
+
+    video: (T, 2, 25, 3). Returns (frames, 2, 25, 3) float32, repaired, centred and aligned as the
+    clips of NTU RGB+D, the two bodies as they stand. Raises PkuFileError where the video has not
+    so many frames; a last frame just past its end is left away.
+    """
+    if action.end > len(video) or action.start >= len(video):
+        raise PkuFileError(
+            f"line {action.line}: frames {action.start} to {action.end}, the video has {len(video)}"
+        )
+    bodies = video[action.start : action.end + 1]
+    present = ~is_empty(bodies, (2, 3))  # (frames, 2)
+    if not present.any():
+        return None
+    kept = [repair(bodies[:, body], present[:, body]) for body in range(BODIES)]
+    return align(centre(np.stack(kept, axis=1))).astype(np.float32)

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_gen.preparing.clip import prepare_clip, rotation_to_x
+from data_gen.readers.skeleton_file import read_skeleton_file
+from tests.data_gen.raw_files import GOLDEN
+from tests.literal import preprocess as literal
+
+PUBLISHED = np.load(GOLDEN / "preprocess.npz", allow_pickle=False)
+SPINE, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 4, 8
+
+
+@pytest.mark.parametrize("case", PUBLISHED["cases"])
+def test_same_clip_as_the_published_code(case):
+    name = case.split()[0]
+    clip = prepare_clip(read_skeleton_file(GOLDEN / "skeletons" / f"{name}.skeleton"))
+    published = PUBLISHED[f"joints/{name}"].transpose(1, 3, 2, 0)  # (C, T, V, M) -> (T, M, V, C)
+    assert clip.dtype == np.float32
+    np.testing.assert_allclose(clip, published, rtol=0, atol=1e-5)
+
+
+# ------------------------------------------------------------------ random recordings, by property
+
+
+@st.composite
+def recordings(draw, min_bodies=1):
+    """(T, M, 25, 3) of bodies that come and go, with joints lost now and then."""
+    shape = draw(st.integers(1, 12)), draw(st.integers(min_bodies, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    bodies = rng.normal((0.0, 0.0, 3.0), 0.5, (*shape, 25, 3))
+    bodies *= rng.uniform(0.5, 1.5, (1, shape[1], 1, 1))  # so that energies differ
+    bodies[rng.random((*shape, 25)) < draw(st.sampled_from([0, 0.05]))] = 0
+    present = draw(st.lists(st.lists(st.booleans(), min_size=shape[1], max_size=shape[1]),
+                            min_size=shape[0], max_size=shape[0]))  # fmt: skip
+    bodies[~np.array(present)] = 0
+    return bodies
+
+
+def prepare_literally(bodies: np.ndarray) -> np.ndarray:
+    slots = np.zeros((literal.MAX_BODIES, *bodies.shape[:1], 25, 3))
+    slots[: bodies.shape[1]] = bodies.transpose(1, 0, 2, 3)
+    padded = np.zeros((literal.KEPT_BODIES, len(bodies) + 7, 25, 3))
+    padded[:, : len(bodies)] = literal.choose_bodies(slots)
+    for body in padded:
+        literal.repair(body)
+    literal.centre(padded)
+    literal.align(padded)
+    return padded[:, : len(bodies)].transpose(1, 0, 2, 3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(recordings())
+def test_same_clip_as_by_the_literal_reading_of_the_method(bodies):
+    clip = prepare_clip(bodies)
+    if clip is None:
+        assert not bodies.any()
+    else:
+        np.testing.assert_allclose(clip, prepare_literally(bodies), rtol=0, atol=1e-5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(recordings())
+def test_what_holds_for_every_clip(bodies):
+    before = bodies.copy()
+    clip = prepare_clip(bodies)
+    np.testing.assert_array_equal(bodies, before)
+    if clip is not None:
+        assert clip.shape == (len(bodies), 2, 25, 3)
+        assert clip.dtype == np.float32
+        assert clip.flags.c_contiguous
+        assert np.isfinite(clip).all()
+        assert (clip[:, 0, SPINE] == 0).all()  # the main body stands at the origin
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-3, 3), st.floats(0.5, 2))
+def test_place_direction_and_size(seed, slots, shift, stretch):
+    rng = np.random.default_rng(seed)
+    scale = rng.permutation(slots).reshape(-1, 1, 1) + 1.0  # energies far from equal
+    bodies = rng.normal((0, 0, 3), 0.3, (5, slots, 25, 3)) * scale
+    clip = prepare_clip(bodies)
+    shoulders = clip[0, 0, RIGHT_SHOULDER].astype(float) - clip[0, 0, LEFT_SHOULDER]
+    assert shoulders[0] > 0
+    np.testing.assert_allclose(shoulders[1:], 0, atol=1e-5)
+    moved = prepare_clip(bodies + np.array([shift, 0, shift]))
+    np.testing.assert_allclose(moved, clip, atol=1e-5)
+    np.testing.assert_allclose(prepare_clip(stretch * bodies), stretch * clip, atol=1e-5)
+
+
+def test_no_body_in_any_frame_is_no_clip():
+    assert prepare_clip(np.zeros((5, 0, 25, 3))) is None
+    assert prepare_clip(np.zeros((5, 2, 25, 3))) is None
+    assert prepare_clip(np.zeros((0, 1, 25, 3))) is None
+
+
+def test_of_equal_energies_the_higher_slot_is_the_main_body():
+    rng = np.random.default_rng(0)
+    body = np.round(rng.normal((0, 0, 3), 0.5, (4, 25, 3)) * 64) / 64
+    near, far = body, body[:, ::-1]  # the same coordinates on other joints
+    clip = prepare_clip(np.stack([near, far], axis=1))
+    np.testing.assert_array_equal(clip[:, 0], prepare_clip(far[:, None])[:, 0])
+
+
+def test_a_slot_without_a_body_never_stands_before_one():
+    still = np.ones((3, 1, 25, 3))  # energy 0
+    clip = prepare_clip(np.concatenate([still, np.zeros_like(still)], axis=1))
+    assert clip is not None
+    assert not clip.any()  # all of its joints are where its centre is
+
+
+@pytest.mark.parametrize("line", [(0, 0, 0), (1e-7, -1e-7, 0), (2, 0, 0), (-2, 0, 0), (3, 1e-8, 0)])
+def test_a_line_that_tells_no_rotation_is_left_alone(line):
+    np.testing.assert_array_equal(rotation_to_x(np.array(line, float)), np.eye(3))
+
+
+@given(st.tuples(*3 * [st.floats(-2, 2)]).filter(lambda v: np.abs(v[1:]).max() > 1e-3))
+def test_the_rotation_is_one_and_takes_the_line_to_x(line):
+    rotation = rotation_to_x(np.array(line))
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(rotation), 1)
+    np.testing.assert_allclose(rotation @ line, [np.linalg.norm(line), 0, 0], atol=1e-12)
+    axis = np.cross(line, [1, 0, 0])  # what lies on the axis stays: the smallest turn
+    np.testing.assert_allclose(rotation @ axis, axis, atol=1e-12)

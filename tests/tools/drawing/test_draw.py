@@ -1,0 +1,152 @@
+"""Pictures of skeletons: what is drawn stands where the projection says, and nothing else does."""
+
+import numpy as np
+import pytest
+import torch
+
+from net.modalities import PARENTS
+from tools.drawing import draw
+from tools.drawing.draw import BODY_COLOURS, CENTRE, PAPER, SPINE_MIDDLE, View
+
+SIZE = 200
+
+
+def clip_of(frames: int = 5, bodies: int = 2, seed: int = 0) -> torch.Tensor:
+    """Two metres of random joints; the second body stands aside."""
+    joints = torch.rand(frames, 2, 25, 3, generator=torch.manual_seed(seed)) * 2 - 1
+    joints[:, 1, :, 0] += 3
+    joints[:, bodies:] = 0
+    return joints
+
+
+def colour_at(picture: torch.Tensor, point: torch.Tensor) -> tuple[int, ...]:
+    x, y = point.int().tolist()
+    return tuple(picture[:, y, x].tolist())
+
+
+def plain_view(scale: float = 50.0) -> View:
+    ground = torch.tensor(PAPER).view(3, 1, 1).expand(3, SIZE, SIZE).float()
+    return View(SIZE, scale, torch.tensor([100.0, 100.0]), ground)
+
+
+def test_projection_has_equal_axes_and_looks_from_where_the_sensor_stands():
+    assert torch.stack([draw.RIGHT, draw.UP]) @ torch.stack([draw.RIGHT, draw.UP]).T == (
+        pytest.approx(np.eye(2), abs=1e-6)
+    )
+    view = plain_view()
+    zero, x, y, z = draw.project(torch.cat([torch.zeros(1, 3), torch.eye(3)]), view)
+    assert zero.tolist() == [100, 100]
+    assert x[0] < 100 - 0.9 * 50, "x grows to the left of a picture taken by a Kinect"
+    assert y[1] < 100 - 0.9 * 50, "y grows upwards"
+    assert z[1] < 100, "from a little above, what is farther away is higher in the picture"
+    doubled = draw.project(torch.eye(3), plain_view(100.0)) - 100
+    torch.testing.assert_close(doubled, 2 * (torch.stack([x, y, z]) - 100))
+
+
+def test_everything_visible_is_inside_its_margin_and_fills_it():
+    for modality in ("joint", "bone", "motion"):
+        scene = draw.scene(clip_of(), modality)
+        view = draw.fit([scene], SIZE)
+        at = draw.project(scene.joints, view).reshape(-1, 2)
+        edge = draw.MARGIN * SIZE
+        assert at.min() >= edge - 0.1 and at.max() <= SIZE - edge + 0.1
+        assert (at.max(0).values - at.min(0).values).max() == pytest.approx(SIZE - 2 * edge, 1e-3)
+
+
+def test_a_joint_is_drawn_where_the_projection_says():
+    clip = clip_of(bodies=1)
+    scene = draw.scene(clip)
+    view = draw.fit([scene], SIZE)
+    picture = draw.draw(scene, 2, view)
+    for at in draw.project(clip[2, 0], view):
+        assert colour_at(picture, at) == BODY_COLOURS[0]
+    moved = clip.clone()
+    moved[2, 0, 3] += torch.tensor([0.0, 0.4, 0.0])  # the head, which hangs on joint 2 alone
+    other = draw.draw(draw.scene(moved), 2, view)
+    changed = (picture != other).any(0).nonzero().flip(1) + 0.5  # as (x, y)
+    bones = draw.project(torch.stack([clip[2, 0, [3, 2]], moved[2, 0, [3, 2]]]), view)
+    assert len(changed) and distance_to_lines(changed, bones).max() < 4
+    assert colour_at(other, draw.project(moved[2, 0, 3], view)) == BODY_COLOURS[0]
+
+
+def distance_to_lines(points: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """From each of (n, 2) points to the nearest of (k, 2, 2) line segments."""
+    start, along = ends[:, 0], ends[:, 1] - ends[:, 0]
+    share = ((points[:, None] - start) * along).sum(-1) / along.square().sum(-1)
+    nearest = start + share.clamp(0, 1)[..., None] * along
+    return (points[:, None] - nearest).norm(dim=-1).min(1).values
+
+
+def test_two_bodies_have_two_colours_and_an_absent_one_none():
+    both, alone = clip_of(), clip_of(bodies=1)
+    view = draw.fit([draw.scene(both)], SIZE)
+    for clip, expected in ((both, True), (alone, False)):
+        picture = draw.draw(draw.scene(clip), 0, view)
+        for body, colour in enumerate(BODY_COLOURS[:2]):
+            pixels = (picture == torch.tensor(colour).view(3, 1, 1)).all(0)
+            assert pixels.any() == (expected or body == 0)
+
+
+def test_a_corrupted_joint_is_left_out_but_the_centred_spine_is_not():
+    clip = clip_of(bodies=1)
+    clip[..., :, SPINE_MIDDLE, :] = 0
+    clip[:, :, 7] = 0
+    there = draw.scene(clip).visible
+    assert there[:, 0, SPINE_MIDDLE].all() and not there[:, :, 7].any() and not there[:, 1].any()
+    # A thumb hangs on joint 7; without that, no line goes from it to the point zero.
+    hand = torch.zeros(1, 1, 25, 3)
+    hand[..., 22, :] = torch.tensor([0.5, 0.5, 0.0])
+    with_7 = hand.clone()
+    with_7[..., 7, :] = 1e-9
+    view = draw.fit([draw.scene(hand)], SIZE)
+    middle = draw.project(torch.tensor([0.25, 0.25, 0.0]), view)
+    red = [
+        colour_at(draw.draw(draw.scene(clip), 0, view), middle)[0] for clip in (hand, with_7)
+    ]  # body 1 has little of it, paper and floor have much
+    assert red[0] > 180 and red[1] < 100
+
+
+def test_bones_add_up_to_the_body_about_its_centre():
+    clip = clip_of()
+    scene = draw.scene(clip, "bone")
+    bodies = clip - clip[:, :, CENTRE : CENTRE + 1]
+    torch.testing.assert_close(scene.joints[:, 0], bodies[:, 0], atol=1e-5, rtol=0)
+    apart = scene.joints[:, 1] - bodies[:, 1]
+    torch.testing.assert_close(apart, torch.tensor([draw.APART, 0, 0]).expand_as(apart))
+    assert PARENTS[CENTRE] == CENTRE
+
+
+def test_arrows_of_motion_point_where_the_joint_goes():
+    clip = clip_of()
+    clip[1:] = clip[0] + 0.05 * clip[1:]
+    scene = draw.scene(clip, "motion")
+    ahead = clip[1, 0, 3] - clip[0, 0, 3]
+    torch.testing.assert_close(scene.tips[0, 0, 3], clip[0, 0, 3] + draw.MOTION_GAIN * ahead)
+    torch.testing.assert_close(scene.tips[-1], clip[-1])
+    view = draw.fit([scene], SIZE)
+    picture = draw.draw(scene, 0, view)
+    tip = draw.project(scene.tips[0, 0, 3], view)
+    assert colour_at(picture, tip) in BODY_COLOURS
+
+
+def test_an_empty_or_absurd_clip_can_be_drawn():
+    nobody = draw.scene(torch.zeros(3, 2, 25, 3))
+    picture = draw.draw(nobody, 0, draw.fit([nobody], 64))
+    assert picture.shape == (3, 64, 64)
+    far = clip_of()
+    view = draw.fit([draw.scene(far)], 64)
+    assert draw.draw(draw.scene(far * 1e6), 0, view).shape == (3, 64, 64)
+
+
+def test_rows_keep_order_and_evenly_keeps_both_ends():
+    tiles = [
+        [torch.full((3, 8, 8), 10 * r + c, dtype=torch.uint8) for c in range(3)] for r in (0, 1)
+    ]
+    sheet = draw.rows(tiles)
+    assert sheet.shape == (3, 2 * 10 + 2, 3 * 10 + 2)
+    assert [sheet[0, 2 + 10 * r, 2 + 10 * c].item() for r in (0, 1) for c in (0, 1, 2)] == [
+        *(0, 1, 2),
+        *(10, 11, 12),
+    ]
+    assert draw.evenly(100, 5) == [0, 25, 50, 74, 99]
+    assert draw.evenly(3, 8) == [0, 1, 2]

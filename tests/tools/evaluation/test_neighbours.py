@@ -1,0 +1,112 @@
+"""Nearest neighbours and average precision against scikit-learn, ties, memory."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tools.evaluation.neighbours import average_precision, nearest, vote
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def rows(rng, n, width=16):
+    return torch.from_numpy(rng.normal(size=(n, width)).astype(np.float32))
+
+
+@pytest.mark.parametrize("chunk", [1, 700, 10**6])
+@pytest.mark.parametrize("k", [1, 5, 200])
+def test_neighbours_are_those_of_brute_force(rng, chunk, k):
+    database, queries = rows(rng, 200), rows(rng, 60)
+    exact = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="cosine").fit(database)
+    distances, indices = exact.kneighbors(queries)
+    similarities, found = nearest(queries, database, k, chunk)
+    np.testing.assert_array_equal(found, indices)
+    np.testing.assert_allclose(similarities, 1 - distances, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7, 12, 30])
+def test_of_equally_near_rows_the_first_comes_first(rng, k):
+    """Directions along axes and diagonals: many exact ties, within the k and across their end."""
+    database = torch.from_numpy(rng.integers(-1, 2, (30, 3)).astype(np.float32))
+    queries = torch.eye(3)
+    similarities = (
+        torch.nn.functional.normalize(queries) @ torch.nn.functional.normalize(database).T
+    )
+    similarities = similarities.numpy()
+    expected = [sorted(range(30), key=lambda i, row=row: (-row[i], i))[:k] for row in similarities]
+    assert nearest(queries, database, k)[1].tolist() == expected
+
+
+def test_copies_of_a_row_come_in_their_order(rng):
+    database = rows(rng, 4).repeat(8, 1)
+    _, found = nearest(database[:4], database, 3)
+    assert found.tolist() == [[i, i + 4, i + 8] for i in range(4)]
+
+
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_vote_is_that_of_a_knn_classifier(rng, k):
+    """But for draws, where the nearest decides."""
+    database, queries = rows(rng, 300), rows(rng, 100)
+    classes = torch.from_numpy(rng.integers(3, size=300))
+    found = classes[nearest(queries, database, k)[1]]
+    counts = torch.nn.functional.one_hot(found, 3).sum(1)
+    clear = (counts == counts.amax(1, keepdim=True)).sum(1) == 1
+    knn = KNeighborsClassifier(k, algorithm="brute", metric="cosine").fit(database, classes)
+    np.testing.assert_array_equal(vote(found)[clear], knn.predict(queries)[clear])
+    assert vote(torch.tensor([[2, 1, 1, 2, 0], [0, 1, 2, 3, 3], [1, 0, 2, 4, 3]])).tolist() == [
+        2,
+        3,
+        1,
+    ]
+
+
+@pytest.mark.parametrize("chunk", [1, 700, 10**6])
+def test_average_precision_is_that_of_scikit_learn(rng, chunk):
+    database, queries = rows(rng, 150), rows(rng, 40)
+    classes = torch.from_numpy(rng.integers(4, size=150))
+    truth = torch.from_numpy(rng.integers(5, size=40))
+    found = average_precision(queries, database, truth, classes, chunk)
+    unit = torch.nn.functional.normalize
+    for score, row, own in zip(found, unit(queries) @ unit(database).T, truth, strict=True):
+        if own == 4:  # which no row of the database has
+            assert score.isnan()
+        else:
+            exact = average_precision_score((classes == own).numpy(), row.numpy())
+            assert score.item() == pytest.approx(exact, abs=1e-6)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the greatest number of elements that any operation gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, torch.Tensor):
+                self.elements = max(self.elements, value.numel())
+        return result
+
+
+def test_memory_is_bounded_by_the_chunk(rng):
+    """4,000 × 3,000 similarities are never there at once; the arguments' own size is."""
+    database, queries = rows(rng, 3000, 4), rows(rng, 4000, 4)
+    classes, truth = torch.zeros(3000), torch.zeros(4000)
+    for search in (
+        lambda: nearest(queries, database, 5, chunk=30_000),
+        lambda: average_precision(queries, database, truth, classes, chunk=30_000),
+    ):
+        with LargestTensor() as largest:
+            search()
+        assert largest.elements <= 30_000
+    with LargestTensor() as largest:
+        nearest(queries, database, 5)
+    assert largest.elements == 3000 * 4000  # so the test would notice

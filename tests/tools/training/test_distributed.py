@@ -1,0 +1,252 @@
+"""Any number of ranks: the same clips, draws, loss terms and gradients as one process."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import pretrain
+from feeder.batches import TrainingBatches
+from feeder.store import open_store
+from net.losses import umurl_loss
+from net.umurl import UmURL
+from tests.published import zero_gradients
+from tests.ranks import run_ranks
+from tools.cli import UserError
+from tools.training import distributed
+from tools.training.distributed import Process
+
+BATCH = 8
+# Training clips, of which the last batch has 8, 7, 3 and 2: with 4 ranks, some have no clip.
+CLIPS = (16, 15, 11, 10)
+STEPS = 2
+ALONE = Process(0, 1, torch.device("cpu"))
+
+
+def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) -> list[dict]:
+    """What each step of an epoch sees and computes on this rank, all with the first weights.
+
+    norm: whether batch norm sees batch statistics, else the running ones.
+    """
+    store = open_store(data_root, "ntu60")
+    batches = TrainingBatches(
+        *(store, np.arange(clips), BATCH, 3, process.device),
+        rank=process.rank,
+        world_size=process.world_size,
+    )
+    torch.manual_seed(0)
+    model = UmURL(hidden_size=8, projector_width=16).train(norm)
+    network = distributed.parallel(model, process)
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-5)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    seen = []
+    for batch in batches.epoch(1):
+        # With a learning rate of 0 the weights stay, and only running statistics move on.
+        scalars = pretrain.training_step(network, batch, optimizer, scaler, None, 0.0, process)
+        gradients = {key: p.grad.clone() for key, p in model.named_parameters()}
+        seen.append(
+            {
+                "rows": torch.from_numpy(batch.rows),
+                "uniform": batch.uniform,
+                "views": batch.views(),
+                "scalars": scalars,
+                "gradients": gradients,
+                "buffers": {key: b.clone() for key, b in model.named_buffers()},
+            }
+        )
+    return seen
+
+
+def gathered(process: Process) -> dict:
+    """Rows gathered from uneven shares, and the loss's gradient for this rank's own."""
+    shares = [3, 2, 0, 1][: process.world_size] if process.world_size > 1 else [6]
+    if process.world_size == 2:
+        shares = [5, 1]
+    z = torch.randn(sum(shares), 6, 5, generator=torch.Generator().manual_seed(0))
+    first = sum(shares[: process.rank])
+    mine = z[first : first + shares[process.rank]].requires_grad_()
+    rows = distributed.gather_rows(mine, shares, process.rank)
+    loss = umurl_loss(*rows.transpose(0, 1).split(3))["total"]
+    loss.backward()
+    return {"rows": rows.detach(), "loss": loss.detach(), "gradient": mine.grad}
+
+
+def agreement(process: Process, folder: str) -> dict[str, str]:
+    """What processes tell each other."""
+
+    def refuse():
+        raise UserError(f"no, says rank {process.rank}")
+
+    told = distributed.from_main(process, lambda: {"rank": process.rank})
+    said = {"told": str(told)}
+    last = process.world_size - 1
+    store = str(Path(folder, "ntu60" if process.rank < last else "no store"))
+    same, other = {"lr": 1, "sha256": "a"}, {"lr": 1, "sha256": "b"}
+    tries = {
+        "everywhere": partial(distributed.everywhere, process, partial(os.listdir, store)),
+        "refused": partial(distributed.from_main, process, refuse),
+        "alike": partial(distributed.require_alike, process, same),
+        "unlike": partial(
+            distributed.require_alike, process, other if process.rank == last else same
+        ),
+    }
+    for name, attempt in tries.items():
+        try:
+            attempt()
+            said[name] = ""
+        except UserError as error:
+            said[name] = str(error)
+    stop = distributed.StopSignal(process)
+    if process.rank == last:
+        os.kill(os.getpid(), 15)
+    asked = [stop.received(ask_ranks=ask) for ask in (False, True, True)]
+    said["stops"] = str(asked)
+    return said
+
+
+def on_a_rank(process: Process, data_root: str) -> dict:
+    """Everything that the tests below look at, so that ranks start once."""
+    return {
+        "epochs": {
+            f"{clips} {norm}": steps_of_an_epoch(process, data_root, clips, norm)
+            for clips in CLIPS
+            for norm in (True, False)
+        },
+        "gathered": gathered(process),
+        "agreement": agreement(process, data_root),
+    }
+
+
+@pytest.fixture(scope="module")
+def one(data_root):
+    """Of one process, in this one."""
+    return {
+        f"{clips} {norm}": steps_of_an_epoch(ALONE, str(data_root), clips, norm)
+        for clips in CLIPS
+        for norm in (True, False)
+    }
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def ranks(request, data_root):
+    """Of two and of four ranks."""
+    return run_ranks(request.param, on_a_rank, str(data_root))
+
+
+def assert_close(parts: dict, whole: dict, rounding: float) -> None:
+    """Gradients of a step equal up to rounding, which is measured against the greatest one."""
+    largest = max(gradient.norm() for gradient in whole.values())
+    for key in whole.keys() - zero_gradients(whole):
+        error = (parts[key] - whole[key]).norm()
+        assert error < rounding * (whole[key].norm() + largest / 2), key
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("clips", CLIPS)
+def test_ranks_see_and_compute_what_one_process_does(one, ranks, clips, norm):
+    alone = one[f"{clips} {norm}"]
+    together = [rank["epochs"][f"{clips} {norm}"] for rank in ranks]
+    assert len(alone) == STEPS
+    for step, whole in enumerate(alone):
+        parts = [rank[step] for rank in together]
+        # Of two rows batch norm makes -1 and 1, and of the gradient little more than rounding.
+        rounding = 1e-4 if len(whole["rows"]) > 2 else 2e-3
+        for name in ("uniform", "views"):
+            assert torch.equal(torch.cat([part[name] for part in parts], 1), whole[name])
+        for part in parts:
+            assert torch.equal(part["rows"], whole["rows"])
+            assert part["scalars"].keys() == whole["scalars"].keys()
+            for name, value in whole["scalars"].items():
+                torch.testing.assert_close(part["scalars"][name], value, rtol=rounding, atol=1e-5)
+            for name, value in whole["buffers"].items():
+                torch.testing.assert_close(part["buffers"][name], value, rtol=1e-4, atol=1e-5)
+            # Bit by bit the same on all ranks: they could not drift apart.
+            for kind in ("scalars", "gradients", "buffers"):
+                for name, value in parts[0][kind].items():
+                    assert torch.equal(part[kind][name], value), name
+            assert_close(part["gradients"], whole["gradients"], rounding)
+    if len(ranks) == 4:
+        fewest = min(rank[-1]["views"].shape[1] for rank in together)
+        assert fewest == {16: 2, 15: 1, 11: 0, 10: 0}[clips]
+
+
+def test_rows_are_gathered_and_their_gradient_goes_back(ranks):
+    whole = gathered(ALONE)
+    for rank in ranks:
+        assert torch.equal(rank["gathered"]["rows"], whole["rows"])
+        torch.testing.assert_close(rank["gathered"]["loss"], whole["loss"])
+    gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks])
+    # DDP takes the mean over the ranks, where the whole gradient is a sum.
+    torch.testing.assert_close(gradient / len(ranks), whole["gradient"])
+
+
+def test_processes_agree(ranks):
+    last = len(ranks) - 1
+    for rank in ranks:
+        said = rank["agreement"]
+        assert said["told"] == "{'rank': 0}"
+        assert said["refused"] == "no, says rank 0"
+        assert said["alike"] == ""
+        assert said["everywhere"].startswith(f"on rank {last}: [Errno 2] No such file")
+        assert said["unlike"].startswith(f"sha256 is b on rank {last} and a on rank 0")
+        assert said["stops"] == "[False, True, True]"
+
+
+def test_one_process_needs_no_others():
+    rows = torch.ones(3, 2)
+    assert distributed.gather_rows(rows, [3], 0) is rows
+    assert distributed.from_main(ALONE, lambda: 7) == distributed.everywhere(ALONE, lambda: 7) == 7
+    distributed.require_alike(ALONE, {"lr": 1})
+    model = torch.nn.Linear(1, 1)
+    assert distributed.parallel(model, ALONE) is model
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UserError, match="more processes than the 2 GPUs here"):
+        distributed.start()
+
+
+def test_errors_that_have_nothing_to_do_with_ranks_are_not_hidden():
+    for error in (RuntimeError("shape mismatch"), ValueError("no"), UserError("typo")):
+        with pytest.raises(type(error)), distributed.together(ALONE):
+            raise error
+    alone = SimpleNamespace(world_size=2, rank=0)
+    with pytest.raises(RuntimeError, match="shape"), distributed.together(alone):
+        raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "told_to_stop", "lines"), [(0, False, 1), (1, False, 0), (0, True, 0)]
+)
+def test_a_lost_connection_is_one_line(monkeypatch, capsys, local_rank, told_to_stop, lines):
+    def leave(code):
+        raise SystemExit(code)
+
+    naps = []
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(time, "sleep", naps.append)
+    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with (
+            pytest.raises(SystemExit, match="1"),
+            distributed.together(SimpleNamespace(world_size=2)),
+        ):
+            if told_to_stop:  # as the launcher does where a process beside this one died
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("[/x/gloo/transport/tcp/pair.cc:545] Connection reset by peer")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert bool(naps) != told_to_stop
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == lines
+    assert all(line.startswith("error: another process of this run was lost") for line in printed)

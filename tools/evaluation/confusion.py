@@ -1,0 +1,140 @@
+"""Which classes are taken for which: matrix, accuracy of each class, most confused pairs.
+
+Written beside a result NAME.json as NAME_confusion.csv and .png, NAME_classes.csv and
+NAME_pairs.csv, and into TensorBoard.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from data_gen.datasets.ntu import action_names
+from tools.cli import UserError
+from tools.formats.tables import read_csv, write_csv
+
+PAIRS = 20
+MOST_NUMBERED = 24  # classes of a matrix that has its numbers written in
+
+
+class Confusion(NamedTuple):
+    """How often clips of each class are taken for each.
+
+    names: of K classes; matrix: (K, K) int64, row = the class, column = what it was taken for.
+    """
+
+    names: list[str]
+    matrix: np.ndarray
+
+    def accuracy(self) -> np.ndarray:
+        """Share, in percent, of each class's clips that are right; NaN where there is none: (K,)"""
+        total = self.matrix.sum(1)
+        return 100 * np.divide(
+            self.matrix.diagonal(), total, np.full(len(total), np.nan), where=total > 0
+        )
+
+    def pairs(self, most: int = PAIRS) -> list[tuple[int, int, int, float]]:
+        """The most confused pairs: (class, taken for, clips, their share of the class in percent).
+
+        By share, then by clips, then in order of the classes.
+        """
+        rows, columns = np.nonzero(self.matrix - np.diag(self.matrix.diagonal()))
+        clips = self.matrix[rows, columns]
+        share = 100 * clips / self.matrix.sum(1)[rows]
+        order = np.lexsort((columns, rows, -clips, -share))[:most]
+        found = (rows[order], columns[order], clips[order], share[order])
+        return list(zip(*(part.tolist() for part in found), strict=True))
+
+
+def class_names(dataset: str, count: int) -> list[str]:
+    """Names of the first classes of a data set, numbered from 1 as in its files."""
+    known = action_names(dataset)
+    return [known[i] if i < len(known) else f"action {i + 1}" for i in range(count)]
+
+
+def confusion(dataset: str, classes: Sequence[int], predicted: Sequence[int]) -> Confusion:
+    """Count what clips of classes (n,), from 0, were taken for; classes without a clip left out.
+
+    A class that none belongs to but some were taken for is kept.
+    """
+    classes, predicted = np.asarray(classes), np.asarray(predicted)
+    count = 1 + max(classes.max(initial=0), predicted.max(initial=0))
+    matrix = np.bincount(classes * count + predicted, minlength=count**2).reshape(count, count)
+    kept = np.flatnonzero(matrix.sum(0) + matrix.sum(1))
+    names = class_names(dataset, count)
+    return Confusion([names[i] for i in kept], matrix[np.ix_(kept, kept)])
+
+
+def write(found: Confusion, beside: Path, events: Path) -> None:
+    """Write all of it beside a result (its .json) and into a folder of TensorBoard events."""
+    stem = str(beside.with_suffix(""))
+    heading = ["class", "clips", "accuracy"]
+    accuracies = zip(found.names, found.matrix.sum(1), found.accuracy(), strict=True)
+    classes = [[name, clips, f"{accuracy:.2f}"] for name, clips, accuracy in accuracies]
+    pairs = [
+        [found.names[true], found.names[taken], clips, f"{share:.2f}"]
+        for true, taken, clips, share in found.pairs()
+    ]
+    pair_heading = ["class", "taken for", "clips", "percent of the class"]
+    matrix = ([name, *row] for name, row in zip(found.names, found.matrix.tolist(), strict=True))
+    write_csv(Path(f"{stem}_confusion.csv"), ["class", *found.names], matrix)
+    write_csv(Path(f"{stem}_classes.csv"), heading, classes)
+    write_csv(Path(f"{stem}_pairs.csv"), pair_heading, pairs)
+    figure = draw(found)
+    figure.savefig(f"{stem}_confusion.png")
+    task = beside.stem.split("_")[0]
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    with SummaryWriter(events) as writer:
+        writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
+        writer.add_text(f"{task}/classes", _markdown(heading, classes))
+        writer.add_text(f"{task}/most confused", _markdown(pair_heading, pairs))
+
+
+def read(path: Path) -> Confusion:
+    """Read NAME_confusion.csv. Raises UserError naming the line where it is no such file."""
+    header, rows = read_csv(path)
+    names = header[1:]
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(header) or not all(v.isascii() and v.isdigit() for v in row[1:]):
+            raise UserError(f"{path}, line {line}: not {len(names)} numbers of clips")
+    if [row[0] for row in rows] != names or not names:
+        raise UserError(f"{path}: its rows are not the classes of its first line")
+    return Confusion(names, np.array([row[1:] for row in rows], dtype=np.int64))
+
+
+def draw(found: Confusion) -> Figure:
+    """The matrix as a picture, each row in percent of its class."""
+    count = len(found.names)
+    side = max(5.0, 2.5 + (0.36 if count <= MOST_NUMBERED else 0.16) * count)  # inches
+    font = 8 if count <= MOST_NUMBERED else 6
+    figure = Figure((side, side), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    share = 100 * found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
+    # By the square root, so that rare confusions are seen too.
+    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
+    axes.set_xticks(range(count), found.names, rotation=90, fontsize=font)
+    axes.set_yticks(range(count), found.names, fontsize=font)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("class")
+    right = 100 * found.matrix.trace() / max(found.matrix.sum(), 1)
+    axes.set_title(f"{right:.2f} % right; percent of each class's clips", fontsize=10)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    if count <= MOST_NUMBERED:
+        for row, column in np.argwhere(share >= 0.5):
+            colour = "white" if share[row, column] > 35 else "black"
+            text = f"{share[row, column]:.0f}"
+            axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=7)
+    figure.canvas.draw()
+    return figure
+
+
+def _markdown(header: list[str], rows: list[list]) -> str:
+    lines = (" | ".join(map(str, row)) for row in [header, ["---"] * len(header), *rows])
+    return "\n".join(f"| {line} |" for line in lines)

@@ -1,0 +1,160 @@
+"""The published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, as ours and back.
+
+Nothing is lost either way: a published checkpoint that is converted and converted back has the
+same entries, bit by bit and in the same order.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from net.encoder import MAX_POSITIONS, sinusoid
+from net.modalities import MODALITIES
+from net.umurl import UmURL
+from tools.formats.checkpoint import CheckpointError, check_fits
+
+PREFIX = "module."  # published models were saved in their wrapper for several GPUs
+ENTRIES = {"epoch": int, "state_dict": dict, "optimizer": dict}
+_POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H), which we compute and do not save
+_TEMPORAL = "backbone.ma_encoder.t_tr."
+_STREAMS = ("temporal", "spatial")
+# What names begin with, there and here, in the order of the published model.
+_BEGINNINGS = [
+    *(
+        (f"backbone.{m[0]}_emb.{s[0]}_embedding.", f"encoder.{s}.embeddings.{m}.")
+        for m in MODALITIES
+        for s in _STREAMS
+    ),
+    *((f"backbone.mm_fusion.{s[0]}_fusion.0.", f"encoder.{s}.fusion.") for s in _STREAMS),
+    *((f"backbone.ma_encoder.{s[0]}_tr.", f"encoder.{s}.transformer.") for s in _STREAMS),
+    *((f"{m[0]}_projector.", f"projectors.{m}.") for m in MODALITIES),
+]
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[str, Any]:
+    """A published checkpoint as one of ours, to be written by `tools.formats.checkpoint.save`.
+
+    num_head: attention heads, which no weight tells; settings: `data_root`, `pre_dataset` and
+    `protocol`, which the file does not tell. Beside the parts of our checkpoints it holds
+    `published`, what of the file has no place in them. Raises CheckpointError, one line, for what
+    is no published checkpoint.
+    """
+    saved = _load(path)
+    names = list(saved["state_dict"])
+    prefix = PREFIX if all(name.startswith(PREFIX) for name in names) else ""
+    state = {name.removeprefix(prefix): w for name, w in saved["state_dict"].items()}
+    positions = state.pop(_POSITIONS, None)
+    try:
+        weights = {our_name(name): weight.contiguous() for name, weight in state.items()}
+        sizes = {
+            "hidden_size": len(weights["encoder.temporal.fusion.weight"]),
+            "num_head": num_head,
+            "num_layer": sum(
+                name.startswith(_TEMPORAL) and name.endswith(".norm1.weight") for name in state
+            ),
+            "projector_width": len(weights["projectors.joint.6.weight"]),
+        }
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the weight {error} is unknown or missing") from None
+    if sizes["hidden_size"] % num_head:
+        raise CheckpointError(
+            f"{path}: its width {sizes['hidden_size']} cannot be divided by --num-head {num_head}"
+        )
+    with torch.device("meta"):
+        model = UmURL(*sizes.values())
+    check_fits(model, weights, path)
+    if positions is not None:
+        ours = sinusoid(MAX_POSITIONS, sizes["hidden_size"])[None]
+        if positions.shape != ours.shape or not torch.allclose(positions, ours, atol=1e-4):
+            raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
+    order = _parameter_order(list(weights), list(model.state_dict()))
+    known = {"method": "umurl", "epochs": saved["epoch"]}
+    return {
+        "epoch": saved["epoch"],
+        "step": 0,
+        "settings": settings | known | sizes,
+        "data": {},
+        "metrics": {},
+        "model": {name: weights[name] for name in model.state_dict()},
+        "optimizer": _reorder(saved["optimizer"], order, path),
+        "scaler": {},
+        "published": {"prefix": prefix, "positions": positions},
+    }
+
+
+def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
+    """One of our checkpoints, as `tools.formats.checkpoint.load` gives it, in the published format.
+
+    path: its file, for the CheckpointError that a run of another method raises.
+    """
+    ours = saved["model"]
+    sizes = [saved["settings"][name] for name in ("hidden_size", "num_head", "num_layer")]
+    with torch.device("meta"):
+        check_fits(UmURL(*sizes, saved["settings"]["projector_width"]), ours, path)
+    default = {"prefix": PREFIX, "positions": sinusoid(MAX_POSITIONS, sizes[0])[None]}
+    extra = saved.get("published", default)
+    names = {  # published -> ours, in the published order
+        theirs + name.removeprefix(own): name
+        for theirs, own in _BEGINNINGS
+        for name in ours
+        if name.startswith(own)
+    }
+    state: dict[str, Tensor] = {}
+    for theirs, own in names.items():
+        if theirs.startswith(_TEMPORAL) and extra["positions"] is not None:
+            state.setdefault(extra["prefix"] + _POSITIONS, extra["positions"])
+        state[extra["prefix"] + theirs] = ours[own]
+    order = _parameter_order(list(ours), list(names.values()))
+    optimizer = _reorder(saved["optimizer"], order, path)
+    return {"epoch": saved["epoch"], "state_dict": state, "optimizer": optimizer}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged file makes the unpickler raise nearly anything.
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason[0]}") from None
+    for name, kind in ENTRIES.items():
+        value = saved.get(name) if isinstance(saved, dict) else None
+        if not isinstance(value, kind):
+            raise CheckpointError(
+                f"{path} is not a published checkpoint: no {kind.__name__} {name!r}"
+            )
+    state = saved["state_dict"].items()
+    if not all(isinstance(name, str) and isinstance(w, Tensor) for name, w in state):
+        raise CheckpointError(f"{path}: 'state_dict' holds more than weights")
+    return saved
+
+
+def our_name(name: str) -> str:
+    """This code's name of a weight, given its published one (KeyError where there is none)."""
+    for theirs, ours in _BEGINNINGS:
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    raise KeyError(name)
+
+
+def _parameter_order(here: list[str], there: list[str]) -> list[int]:
+    """Where each parameter stands there, given the names in a state here and there."""
+    there = [name for name in there if not name.endswith(_BUFFERS)]
+    return [there.index(name) for name in here if not name.endswith(_BUFFERS)]
+
+
+def _reorder(optimizer: dict[str, Any], order: list[int], path: Path) -> dict[str, Any]:
+    """The state of an optimiser whose parameters, numbered in order, get other numbers."""
+    state, groups = optimizer.get("state"), optimizer.get("param_groups")
+    try:
+        (group,) = groups
+        if list(group["params"]) != list(range(len(order))):
+            raise ValueError
+        moved = {order[number]: moments for number, moments in state.items()}
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+        raise CheckpointError(f"{path}: 'optimizer' is not that of this model") from None
+    return optimizer | {"state": dict(sorted(moved.items()))}

@@ -1,0 +1,41 @@
+# Sourced by the scripts. Sets PYTHON to one that has what requirements.txt lists: the Python in
+# use, else the one of .venv. `set_up` makes .venv where neither has it. A script that starts
+# another tells it which one it found.
+
+find_python() {
+    local candidate
+    PYTHON=${UMURL_PYTHON:-}
+    [ -z "$PYTHON" ] || return 0
+    for candidate in "$(command -v python || command -v python3)" .venv/bin/python; do
+        if [ -x "$candidate" ] && WHY=$("$candidate" tools/setup/requirements.py 2>&1); then
+            export UMURL_PYTHON=$candidate
+            PYTHON=$candidate
+            return 0
+        fi
+    done
+    return 1
+}
+
+set_up() {
+    find_python && return
+    echo "setting up .venv (several GB, some minutes): ${WHY##*$'\n'}"
+    "$(command -v python3 || command -v python)" -m venv --clear .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+    find_python || { echo "error: .venv is not usable: ${WHY##*$'\n'}" >&2; exit 1; }
+}
+
+need_python() {
+    find_python && return
+    echo "error: no Python here has what requirements.txt lists (${WHY##*$'\n'});" \
+        "run bash script_demo.sh once, or pip install -r requirements.txt" >&2
+    exit 1
+}
+
+need_test_name() {
+    case ${1:-} in
+        "" | -*)
+            echo "error: name the run first: $0 TEST_NAME [flags]" >&2
+            exit 2
+            ;;
+    esac
+}

@@ -1,0 +1,126 @@
+"""What a pre-training run shows in TensorBoard beside its scalars: settings, views, a quick k-NN.
+
+It only looks: it draws from a random generator of its own, leaves the weights alone and runs on
+the main process, while the others wait at the next step.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from feeder.augment import DRAWS
+from feeder.batches import VIEWS, Batch, load_clips, whole_clips
+from feeder.store import Store
+from net.encoder import Encoder
+from net.modalities import derive
+from tools.drawing import draw
+from tools.evaluation.neighbours import nearest, vote
+from tools.visualize import view_scenes
+
+CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
+QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
+NEIGHBOURS = 5
+ENCODING_BATCH = 64
+
+
+class Monitor:
+    """Looks at a run every so many epochs.
+
+    writer: of the run's events, None on processes that do not look; rows: the training clips, rows
+    of the store; args: the run's seed, its epochs, and after how many of them to look, 0 for never.
+    """
+
+    def __init__(
+        self,
+        writer: SummaryWriter | None,
+        store: Store,
+        rows: np.ndarray,
+        args: argparse.Namespace,
+    ):
+        self.writer, self.store, self.seed = writer, store, args.seed
+        self.every, self.epochs = args.monitor_every, args.epochs
+        self.database, self.queries = held_out(store, rows, args.seed)
+        self.shown = np.random.default_rng([args.seed, 0]).permutation(rows)[:CLIPS_SHOWN]
+
+    def settings(self, facts: dict[str, dict], step: int) -> None:
+        """Write what is known of the run, by subject (settings, data, ...), as tables."""
+        for name, part in facts.items() if self.writer else ():
+            rows = [f"| {key} | {value} |" for key, value in part.items()]
+            self.writer.add_text(name, "\n".join(["| | |", "|---|---|", *rows]), step)
+
+    def look(self, epoch: int, step: int, encoder: Encoder) -> None:
+        """Write the views and the accuracy after so many epochs, if it is time to."""
+        due = self.every and (epoch % self.every == 0 or epoch == self.epochs)
+        if not self.writer or not due:
+            return
+        device = next(encoder.parameters()).device
+        pictures = views_picture(self.store, self.shown, self.seed, epoch, device)
+        self.writer.add_image("monitor/views", pictures, step)
+        if len(self.queries):
+            accuracy = quick_accuracy(encoder, self.store, self.database, self.queries)
+            self.writer.add_scalar(f"monitor/knn_{NEIGHBOURS}", accuracy, step)
+
+
+def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training clips to look among, and training clips to ask about: (m,) and (n,) rows.
+
+    The latter are clips of a fifth of the training subjects, since another take or camera of the
+    same person would be too easy to find; of every fifth clip where there is one subject only.
+    No test clip is among them. DATABASE and QUERIES at most, drawn by the seed.
+    """
+    rng = np.random.default_rng([seed, 1])
+    rows = rng.permutation(rows)
+    subjects = rng.permutation(np.unique(store.subject[rows]))
+    asked = np.isin(store.subject[rows], subjects[: max(1, len(subjects) // 5)])
+    if len(subjects) == 1:
+        asked = np.arange(len(rows)) % 5 == 0
+    return rows[~asked][:DATABASE], rows[asked][:QUERIES]
+
+
+@torch.no_grad()
+def quick_accuracy(
+    encoder: Encoder, store: Store, database: np.ndarray, queries: np.ndarray
+) -> float:
+    """Share, in percent, of clips whose nearest others vote for their class, by fused features.
+
+    database, queries: rows of the store. The encoder has neither dropout nor batch norm, so it is
+    left in the mode that it is in.
+    """
+    device = next(encoder.parameters()).device
+
+    def encode(rows: np.ndarray) -> Tensor:
+        batches = np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH))
+        clips = (whole_clips(store, batch, device) for batch in batches)
+        return torch.cat([encoder(derive(clip)) for clip in clips])
+
+    _, found = nearest(encode(queries), encode(database), min(NEIGHBOURS, len(database)))
+    guessed = vote(torch.from_numpy(store.label[database])[found.cpu()])
+    return 100 * (guessed == torch.from_numpy(store.label[queries])).float().mean().item()
+
+
+def views_picture(
+    store: Store, rows: np.ndarray, seed: int, epoch: int, device: torch.device
+) -> Tensor:
+    """Some clips whole and as four augmented views: (3, H, W) uint8, a row a clip.
+
+    Made as those of training are, from draws of its own. The whole clip and each view, its name
+    above it, take FRAMES_SHOWN frames; all of a row are drawn to one scale.
+    """
+    draws = np.random.default_rng([seed, 2, epoch]).random((VIEWS, len(rows), DRAWS), np.float32)
+    clips = load_clips(store, rows, device)
+    batch = Batch(clips, torch.from_numpy(draws).to(device), step=0, rows=rows, shares=[len(rows)])
+    views, whole = batch.views().cpu(), clips.resized().cpu()
+    sheet = []
+    for i, row in enumerate(rows):
+        shown = {store.names[row]: draw.scene(whole[i])} | view_scenes(views[:, i])
+        view = draw.fit(list(shown.values()), PICTURE, floor=False)  # sheared, who stands on one?
+        line = []
+        for name, scene in shown.items():
+            frames = draw.evenly(len(scene.joints), FRAMES_SHOWN)
+            pictures = [draw.draw(scene, frame, view) for frame in frames]
+            line += [draw.write(pictures[0], name, size=9), *pictures[1:]]
+        sheet.append(line)
+    return draw.rows(sheet)
