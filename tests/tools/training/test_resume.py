@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.tools.test_checkpoint import equal, parts
+from tests.tools.saved import equal, parts
 from tools.formats.checkpoint import CheckpointError, in_folder, save
 from tools.training import resume
 
