@@ -2,9 +2,11 @@
 
     python data_gen/pku_gendata.py --dataset pkummd2 --data_path DIR
 
-DIR holds the folders skeleton and label and the lists of training videos, here or in a folder:
-cross_subject.txt and cross_view.txt of phase I, cross_subject_v2.txt and cross_view_v2.txt of
-phase II.
+DIR holds the unpacked archives as they were released: a folder of videos whose name contains
+"skeleton" (PKU_Skeleton_Renew, skeleton), a folder of labels whose name contains "label"
+(Train_Label_PKU_final, label), and the lists of training videos, cross-subject.txt and
+cross-view.txt of phase I, cross_subject_v2.txt and cross_view_v2.txt of phase II, written with a
+hyphen or an underscore. Each lies in DIR or up to two folders deeper (Data, Label, Split).
 """
 
 import argparse
@@ -41,6 +43,8 @@ from data_gen.readers.raw_folders import RawDataError  # noqa: E402
 
 DATA = ROOT / "data"
 SUFFIX = ".txt"
+PLACES = ("", "*/", "*/*/")  # where an archive may lie in --data_path
+MALFORMED = "left out, malformed"
 
 
 class Video(NamedTuple):
@@ -57,16 +61,21 @@ class Clip(NamedTuple):
     name: str
     fields: tuple[int, int, int, int, int]
     joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it shows nobody
+    cut: bool  # whether the label ends after the video
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(description="Raw PKU-MMD recordings -> a packed store for training.")
+    parser = Parser(
+        description="Raw PKU-MMD recordings -> a packed store for training. An action is taken to "
+        "be the frames from the label's first to its last one, both included, counted from 0."
+    )
     parser.add_argument("--dataset", choices=PKU, required=True, help="phase I or II")
     parser.add_argument(
         "--data_path",
         type=Path,
         metavar="DIR",
-        help="folder with skeleton, label and the split lists (default: data/DATASET_raw)",
+        help="folder of the unpacked archives: videos, labels and the lists of training videos "
+        "(default: data/DATASET_raw)",
     )
     parser.add_argument(
         "--out_folder",
@@ -91,17 +100,17 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def prepare(args: argparse.Namespace):
     """Writes the store and prints what is in it and what is not."""
     splits = {p: find_split(args.data_path, args.dataset, p) for p in PKU[args.dataset].protocols}
-    left_out = defaultdict(list)
-    videos = find_videos(args.data_path, splits, left_out)
+    notes = defaultdict(list)
+    videos = find_videos(args.data_path, splits, notes)
     with (
         StoreWriter(args.out_folder / args.dataset, tuple(splits)) as store,
         closing(ordered_map(read_clips, videos, args.workers)) as results,
     ):
         results = zip(videos, progress(results, len(videos)), strict=True)
-        training = fill(store, splits, results, left_out)
-        for reason, names in left_out.items():
-            print(f"left out, {reason}: {len(names)}", *names, sep="\n  ")
-        if args.strict and left_out["malformed"]:
+        training = fill(store, splits, results, notes)
+        for note, names in notes.items():
+            print(f"{note}: {len(names)}", *names, sep="\n  ")
+        if args.strict and MALFORMED in notes:
             raise RawDataError("there are malformed files, so no store was written (--strict)")
         if not store.clips:
             raise RawDataError(f"no clip in {args.data_path}, so no store was written")
@@ -120,27 +129,35 @@ def fill(
     store: StoreWriter,
     splits: dict[str, dict[str, int]],
     results: Iterable[tuple[Video, list[Clip | str]]],
-    left_out: dict[str, list[str]],
+    notes: dict[str, list[str]],
 ) -> np.ndarray:
-    """Writes the clips of all videos; returns how many of them train under each protocol."""
+    """Writes the clips of all videos; returns how many of them train under each protocol.
+
+    notes: what is to be said about which clips; this function adds to it.
+    """
     total = np.zeros(len(splits), int)
     for video, clips in results:
         training = tuple(split[video.name] for split in splits.values())
         for clip in clips:
             if isinstance(clip, str):
-                left_out["malformed"].append(clip)
+                notes[MALFORMED].append(clip)
             elif clip.joints is None:
-                left_out["without any body"].append(clip.name)
+                notes["left out, without any body"].append(clip.name)
             else:
+                if clip.cut:
+                    notes["cut where the video ends"].append(clip.name)
                 store.add(clip.name, clip.fields, clip.joints, training)
                 total += training
     return total
 
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
-    """Which videos train under a protocol (1) and which do not (0)."""
+    """Which videos train under a protocol (1) and which do not (0).
+
+    Raises RawDataError where the folder holds no list of the protocol.
+    """
     name = protocol + ("_v2" if dataset == "pkummd2" else "") + SUFFIX
-    found = sorted([*folder.glob(name), *folder.glob(f"*/{name}")])
+    found = find(folder, name.replace("_", "[-_]"))
     if not found:
         raise RawDataError(
             f"{folder / name} is missing: unpack PKU-MMD there, from "
@@ -150,7 +167,7 @@ def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
 
 
 def find_videos(
-    folder: Path, splits: dict[str, dict[str, int]], left_out: dict[str, list[str]]
+    folder: Path, splits: dict[str, dict[str, int]], notes: dict[str, list[str]]
 ) -> list[Video]:
     """The videos that have labels and a place in every split, in order of their names."""
     skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
@@ -158,23 +175,40 @@ def find_videos(
     for path in sorted(skeletons.glob(f"*{SUFFIX}"), key=lambda path: path.stem):
         video = Video(path.stem, path, labels / path.name)
         if not NAME.fullmatch(video.name):
-            left_out["no name like 0002-L or A01N01-L"].append(video.name)
+            notes["left out, no name like 0002-L or A01N01-L"].append(video.name)
         elif not video.label.is_file():
-            left_out["without a label file"].append(video.name)
+            notes["left out, without a label file"].append(video.name)
         elif not all(video.name in split for split in splits.values()):
-            left_out["in no half of a split"].append(video.name)
+            notes["left out, in no half of a split"].append(video.name)
         else:
             videos.append(video)
     return videos
 
 
 def find_folder(folder: Path, kind: str) -> Path:
-    """The folder of one kind of files, however its name is written."""
-    found = sorted(f for f in folder.iterdir() if f.is_dir() and f.name.lower().startswith(kind))
+    """The folder of the files of one kind: its name contains the kind, and videos' files lie in it.
+
+    Raises RawDataError where there is none or more than one.
+    """
+    found = [
+        place
+        for place in find(folder, "*")
+        if place.is_dir()
+        and kind in place.name.lower()
+        and any(NAME.fullmatch(path.stem) for path in place.glob(f"*{SUFFIX}"))
+    ]
     if len(found) != 1:
-        there = " and ".join(f.name for f in found) or "none"
-        raise RawDataError(f"{folder}: one folder {kind} is needed, there is {there}")
+        there = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
+        raise RawDataError(
+            f"{folder}: needs one folder whose name contains {kind!r}, with files like "
+            f"0002-L.txt or A01N01-L.txt; there is {there}"
+        )
     return found[0]
+
+
+def find(folder: Path, pattern: str) -> list[Path]:
+    """What fits a pattern in a folder, up to two folders deeper."""
+    return sorted(path for place in PLACES for path in folder.glob(place + pattern))
 
 
 def read_clips(video: Video) -> list[Clip | str]:
@@ -191,7 +225,8 @@ def read_clips(video: Video) -> list[Clip | str]:
             clips.append(f"{video.label.name}, {error}")
         else:
             name = clip_name(video.name, action)
-            clips.append(Clip(name, sample_fields(video.name, action), joints))
+            fields, cut = sample_fields(video.name, action), action.end >= len(bodies)
+            clips.append(Clip(name, fields, joints, cut))
     return clips
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_gen.datasets import pku
+
 
 class Dataset(NamedTuple):
     """One of the data sets that this code prepares, and the protocols that split it."""
@@ -200,5 +202,5 @@ ACTION_NAMES = (  # ACTION_NAMES[action - 1], the action as in the file name
 
 
 def action_names(dataset: str) -> tuple[str, ...]:
-    """Names of a data set's actions 1, 2, ...; none for PKU-MMD, which numbers in its own way."""
-    return () if dataset in PKU else ACTION_NAMES
+    """Names of a data set's actions 1, 2, ..."""
+    return pku.ACTION_NAMES if dataset in PKU else ACTION_NAMES

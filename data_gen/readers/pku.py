@@ -5,8 +5,9 @@ A01N01-L (scene, subject). A video file has a line a frame, 150 numbers: body 1 
 joints, x y z in metres, zeros for an absent body. A label file has a line an action: class, first
 frame, last frame, confidence; classes count from 1.
 
-Written from descriptions of the format, without a raw file at hand. Frames are taken to count from
-0 and the last one to belong to the action.
+Written from descriptions of the format and from public readers of it, without a raw file at hand.
+Frames are taken to count from 0, and the last frame to belong to the action; readers that count
+from 1, or leave the last frame away, differ by one frame. Clips are cut at the end of the video.
 """
 
 import re
@@ -22,7 +23,8 @@ from data_gen.readers.skeleton_file import MAX_METRES
 
 CLASSES = max(dataset.num_classes for dataset in PKU.values())
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
-HEADING = re.compile(r"\s*(training|validation)\s+videos?\s*:?", re.IGNORECASE)
+# The released lists spell it "Validataion videos:".
+HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 BODIES, JOINTS = 2, 25
 VALUES = BODIES * JOINTS * 3  # of a line
@@ -117,7 +119,7 @@ def read_split(path: Path) -> dict[str, int]:
 
     Raises PkuFileError where a name is none, a half is empty, or a video is in both.
     """
-    halves = {"training": [], "validation": []}
+    halves = {"train": [], "valid": []}  # by the beginning of a heading
     half = None
     for number, line in enumerate(_lines(path), 1):
         if heading := HEADING.match(line):
@@ -130,12 +132,13 @@ def read_split(path: Path) -> dict[str, int]:
             if not NAME.fullmatch(word):
                 raise PkuFileError(f"{path.name}, line {number}: {word[:40]!r} is no video")
             half.append(word)
-    for name, videos in halves.items():
+    train, test = halves.values()
+    for name, videos in (("training", train), ("validation", test)):
         if not videos:
             raise PkuFileError(f"{path.name}: no {name} video")
-    if both := sorted(set(halves["training"]) & set(halves["validation"])):
+    if both := sorted(set(train) & set(test)):
         raise PkuFileError(f"{path.name}: {both[0]} is in both halves")
-    return dict.fromkeys(halves["training"], 1) | dict.fromkeys(halves["validation"], 0)
+    return dict.fromkeys(train, 1) | dict.fromkeys(test, 0)
 
 
 def _lines(path: Path) -> list[str]:
@@ -151,12 +154,13 @@ def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
     """The clip of an action as it is stored, or None if nobody is in it.
 
     video: (T, 2, 25, 3). Returns (frames, 2, 25, 3) float32, repaired, centred and aligned as the
-    clips of NTU RGB+D, the two bodies as they stand. Raises PkuFileError where the video has not
-    so many frames; a last frame just past its end is left away.
+    clips of NTU RGB+D, the two bodies as they stand. An action that ends after the video is cut at
+    the video's last frame. Raises PkuFileError where the action begins after the video.
     """
-    if action.end > len(video) or action.start >= len(video):
+    if action.start >= len(video):
         raise PkuFileError(
-            f"line {action.line}: frames {action.start} to {action.end}, the video has {len(video)}"
+            f"line {action.line}: the action begins at frame {action.start}, the video has only "
+            f"{len(video)} frames"
         )
     bodies = video[action.start : action.end + 1]
     present = ~is_empty(bodies, (2, 3))  # (frames, 2)

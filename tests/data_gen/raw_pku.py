@@ -1,4 +1,7 @@
-"""Raw PKU-MMD files for tests: people who do not exist, in both phases' layouts."""
+"""Raw PKU-MMD files for tests: people who do not exist, in folders as both phases are released.
+
+Spellings are those of the release, "Validataion" included.
+"""
 
 from pathlib import Path
 
@@ -7,6 +10,12 @@ import numpy as np
 NAMES = {
     "pkummd1": [f"{number:04d}-{view}" for number in (2, 3, 5, 8) for view in "LMR"],
     "pkummd2": [f"A01N{number:02d}-{view}" for number in (1, 2, 3, 4) for view in "LMR"],
+}
+SKELETONS = {"pkummd1": "PKU_Skeleton_Renew", "pkummd2": "Data/skeleton_v2"}
+LABELS = {"pkummd1": "Train_Label_PKU_final", "pkummd2": "Label/Label_PKUMMD_v2"}
+LISTS = {
+    "pkummd1": {"cross_subject": "cross-subject.txt", "cross_view": "cross-view.txt"},
+    "pkummd2": {"cross_subject": "cross_subject_v2.txt", "cross_view": "cross_view_v2.txt"},
 }
 SPLITS = {
     "cross_subject": lambda name: name[-3] in "25" or name[-3] == "1",  # two or three of the four
@@ -39,24 +48,23 @@ def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tup
 
 
 def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple]) -> None:
-    """skeleton/NAME.txt and label/NAME.txt."""
-    for kind in ("skeleton", "label"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    np.savetxt(folder / "skeleton" / f"{name}.txt", bodies.reshape(len(bodies), -1), "%.6f")
+    """The video and its labels; the name tells the phase."""
+    dataset = "pkummd2" if name.startswith("A") else "pkummd1"
+    skeletons, labels = folder / SKELETONS[dataset], folder / LABELS[dataset]
+    for place in (skeletons, labels):
+        place.mkdir(parents=True, exist_ok=True)
+    np.savetxt(skeletons / f"{name}.txt", bodies.reshape(len(bodies), -1), "%.6f")
     lines = "".join(",".join(map(str, action)) + "\n" for action in actions)
-    (folder / "label" / f"{name}.txt").write_text(lines)
+    (labels / f"{name}.txt").write_text(lines)
 
 
 def write_splits(folder: Path, dataset: str) -> None:
-    """The lists of both protocols, in the folder `split`."""
-    (folder / "split").mkdir(parents=True, exist_ok=True)
+    """The lists of both protocols, in the folder `Split`."""
+    (folder / "Split").mkdir(parents=True, exist_ok=True)
     for protocol, trains in SPLITS.items():
         halves = [[n for n in NAMES[dataset] if trains(n) == half] for half in (True, False)]
-        text = "Training videos:\n{}, \n\nValidation videos:\n{}, \n".format(
-            *map(", ".join, halves)
-        )
-        suffix = "_v2" if dataset == "pkummd2" else ""
-        (folder / "split" / f"{protocol}{suffix}.txt").write_text(text)
+        text = "Training videos: \n{}\n\nValidataion videos: \n{}\n".format(*map(", ".join, halves))
+        (folder / "Split" / LISTS[dataset][protocol]).write_text(text)
 
 
 def write_dataset(folder: Path, dataset: str) -> Path:

@@ -33,6 +33,9 @@ def raw(tmp_path_factory):
     return folder
 
 
+SKELETONS, LABELS = raw_pku.SKELETONS["pkummd1"], raw_pku.LABELS["pkummd1"]
+
+
 def prepare(dataset, data_path, out_folder, *flags):
     where = ["--data_path", str(data_path), "--out_folder", str(out_folder), "--workers", "1"]
     return pku_gendata.main(["--dataset", dataset, *where, *flags])
@@ -91,9 +94,9 @@ def test_workers_write_the_same_bytes(raw, tmp_path):
     for i in range(20):  # enough videos for two workers
         name = f"{100 + i:04d}-L"
         raw_pku.write_video(tmp_path / "raw", name, *raw_pku.video(name))
-    for list_ in (tmp_path / "raw" / "split").iterdir():
+    for list_ in (tmp_path / "raw" / "Split").iterdir():
         more = ", ".join(f"{100 + i:04d}-L" for i in range(20))
-        list_.write_text(list_.read_text() + more + "\n")
+        list_.write_text(list_.read_text() + ", " + more + "\n")
     prepare("pkummd1", tmp_path / "raw", tmp_path / "b")
     prepare("pkummd1", tmp_path / "raw", tmp_path / "c", "--workers", "2")
     for file in ("joints.npy", "samples.csv"):
@@ -115,6 +118,43 @@ def test_a_checkpoint_is_evaluated_on_it(raw, tmp_path, data_root, monkeypatch):
     assert (folder / "recognition_finetune_pkummd2_cross_subject.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("skeletons", "labels", "lists"),
+    [
+        ("PKU_Skeleton_Renew", "Train_Label_PKU_final", "cross-{}.txt"),
+        ("Data/Skeleton", "Label", "Split/cross-{}.txt"),
+        ("Data/Skeleton/PKU_Skeleton_Renew", "Label/Train_Label_PKU_final", "Split/cross_{}.txt"),
+        ("skeleton", "label", "cross_{}.txt"),
+    ],
+)
+def test_folders_and_lists_of_phase_1_as_people_have_them(raw, tmp_path, skeletons, labels, lists):
+    own = tmp_path / "raw"
+    source = raw / "pkummd1"
+    shutil.copytree(source / SKELETONS, own / skeletons)
+    shutil.copytree(source / LABELS, own / labels)
+    for protocol, name in raw_pku.LISTS["pkummd1"].items():
+        path = own / lists.format(protocol.removeprefix("cross_"))
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(source / "Split" / name, path)
+    assert prepare("pkummd1", own, tmp_path / "out") == 0
+    assert prepare("pkummd1", source, tmp_path / "expected") == 0
+    for file in ("joints.npy", "samples.csv"):
+        got, expected = (tmp_path / out / "pkummd1" / file for out in ("out", "expected"))
+        assert got.read_bytes() == expected.read_bytes()
+
+
+def test_an_action_past_the_end_of_its_video_is_cut_and_counted(own, tmp_path, capsys):
+    bodies, actions = raw_pku.video("0005-R")
+    action, first, last, _ = actions[-1]
+    raw_pku.write_video(own, "0005-R", bodies[: last - 4], actions)
+    assert prepare("pkummd1", own, tmp_path, "--strict") == 0
+    name = f"0005-RN003A{action:03d}"
+    assert f"cut where the video ends: 1\n  {name}\n" in capsys.readouterr().out
+    store = open_store(tmp_path, "pkummd1")
+    assert len(store.names) == 36
+    assert store.frames[store.names.index(name)] == last - first + 1 - 5
+
+
 # ---------------------------------------------------------------- what is left out
 
 
@@ -132,17 +172,37 @@ def edit(path, change):
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("skeleton/0003-M.txt", lambda t: t[: len(t) // 2], "0003-M.txt: "),
-        ("skeleton/0003-M.txt", lambda t: "", "0003-M.txt: the file is empty"),
-        ("skeleton/0003-M.txt", lambda t: "1 2 3\n", "3 numbers a line, not 150"),
-        ("skeleton/0003-M.txt", lambda t: "nan" + t[8:], "0003-M.txt, line 1: a coordinate"),
-        ("skeleton/0003-M.txt", lambda t: t.replace("\n", " x\n", 1), "0003-M.txt: "),
-        ("skeleton/0003-M.txt", lambda t: "\n".join(t.split("\n")[:40]), "the video has 40"),
-        ("label/0003-M.txt", lambda t: "52,1,5,2\n" + t, "0003-M.txt, line 1: no class 52"),
-        ("label/0003-M.txt", lambda t: t + "1,9,5,2\n", "line 4: ends before it starts"),
-        ("label/0003-M.txt", lambda t: t + "1,9\n", "line 4: '1,9' is no action"),
-        ("label/0003-M.txt", lambda t: t + "1,-9,5,2\n", "is no action"),
-        ("label/0003-M.txt", lambda t: t + "\n" * 1000 + "1,1,5,2\n", "over 999 actions"),
+        ("PKU_Skeleton_Renew/0003-M.txt", lambda t: t[: len(t) // 2], "0003-M.txt: "),
+        ("PKU_Skeleton_Renew/0003-M.txt", lambda t: "", "0003-M.txt: the file is empty"),
+        ("PKU_Skeleton_Renew/0003-M.txt", lambda t: "1 2 3\n", "3 numbers a line, not 150"),
+        (
+            "PKU_Skeleton_Renew/0003-M.txt",
+            lambda t: "nan" + t[8:],
+            "0003-M.txt, line 1: a coordinate",
+        ),
+        ("PKU_Skeleton_Renew/0003-M.txt", lambda t: t.replace("\n", " x\n", 1), "0003-M.txt: "),
+        (
+            "PKU_Skeleton_Renew/0003-M.txt",
+            lambda t: "\n".join(t.split("\n")[:40]),
+            "the video has only 40",
+        ),
+        (
+            "Train_Label_PKU_final/0003-M.txt",
+            lambda t: "52,1,5,2\n" + t,
+            "0003-M.txt, line 1: no class 52",
+        ),
+        (
+            "Train_Label_PKU_final/0003-M.txt",
+            lambda t: t + "1,9,5,2\n",
+            "line 4: ends before it starts",
+        ),
+        ("Train_Label_PKU_final/0003-M.txt", lambda t: t + "1,9\n", "line 4: '1,9' is no action"),
+        ("Train_Label_PKU_final/0003-M.txt", lambda t: t + "1,-9,5,2\n", "is no action"),
+        (
+            "Train_Label_PKU_final/0003-M.txt",
+            lambda t: t + "\n" * 1000 + "1,1,5,2\n",
+            "over 999 actions",
+        ),
     ],
 )
 def test_malformed_files_are_left_out_by_name(own, tmp_path, capsys, file, change, said):
@@ -158,10 +218,10 @@ def test_malformed_files_are_left_out_by_name(own, tmp_path, capsys, file, chang
 
 
 def test_what_has_no_place_is_left_out_by_name(own, tmp_path, capsys):
-    (own / "label" / "0002-L.txt").unlink()
-    (own / "skeleton" / "notes.txt").write_text("read me")
-    (own / "skeleton" / "0099-L.txt").write_text("")
-    (own / "label" / "0099-L.txt").write_text("")
+    (own / LABELS / "0002-L.txt").unlink()
+    (own / SKELETONS / "notes.txt").write_text("read me")
+    (own / SKELETONS / "0099-L.txt").write_text("")
+    (own / LABELS / "0099-L.txt").write_text("")
     bodies, actions = raw_pku.video("0005-R")
     action, first, last, _ = actions[1]
     bodies[first : last + 1] = 0
@@ -177,15 +237,15 @@ def test_what_has_no_place_is_left_out_by_name(own, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda f: shutil.rmtree(f / "split"), "cross_subject.txt is missing"),
-        (lambda f: (f / "split" / "cross_view.txt").unlink(), "cross_view.txt is missing"),
-        (lambda f: shutil.rmtree(f / "label"), "one folder label is needed, there is none"),
-        (lambda f: (f / "skeleton2").mkdir(), "there is skeleton and skeleton2"),
-        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: "a" + t), "line 1: no 'Training"),
-        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t + "x-L"), "'x-L' is no video"),
-        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t[:40]), "no validation video"),
-        (lambda f: edit(f / "split" / "cross_view.txt", lambda t: t + "0002-M"), "in both halves"),
-        (lambda f: [p.unlink() for p in (f / "skeleton").iterdir()], "no clip in"),
+        (lambda f: shutil.rmtree(f / "Split"), "cross_subject.txt is missing"),
+        (lambda f: (f / "Split" / "cross-view.txt").unlink(), "cross_view.txt is missing"),
+        (lambda f: shutil.rmtree(f / LABELS), "contains 'label', with files like"),
+        (lambda f: shutil.copytree(f / SKELETONS, f / "b" / "skeleton"), f"{SKELETONS} and b/skel"),
+        (lambda f: edit(f / "Split" / "cross-view.txt", lambda t: "a" + t), "line 1: no 'Training"),
+        (lambda f: edit(f / "Split" / "cross-view.txt", lambda t: t + "x-L"), "'x-L' is no video"),
+        (lambda f: edit(f / "Split" / "cross-view.txt", lambda t: t[:40]), "no validation video"),
+        (lambda f: edit(f / "Split" / "cross-view.txt", lambda t: t + "0002-M"), "in both halves"),
+        (lambda f: [p.unlink() for p in (f / SKELETONS).iterdir()], "contains 'skeleton', with"),
     ],
 )
 def test_faults_of_the_whole_end_the_run_in_one_line(own, tmp_path, capsys, change, said):
@@ -216,12 +276,11 @@ def test_two_bodies_are_as_they_stand():
     assert line[0] > 0 and np.abs(line[1:]).max() < 1e-5
 
 
-def test_a_last_frame_just_past_the_end_is_left_away():
+def test_an_action_is_cut_where_the_video_ends():
     video = np.ones((10, 2, 25, 3))
-    assert len(cut_clip(video, Action(1, 1, 4, 10))) == 6
-    assert len(cut_clip(video, Action(1, 1, 4, 9))) == 6
-    with pytest.raises(PkuFileError, match="line 3: frames 4 to 11, the video has 10"):
-        cut_clip(video, Action(3, 1, 4, 11))
+    assert [len(cut_clip(video, Action(1, 1, 4, end))) for end in (8, 9, 10, 500)] == [5, 6, 6, 6]
+    with pytest.raises(PkuFileError, match=r"line 3: .* frame 10, the video has only 10"):
+        cut_clip(video, Action(3, 1, 10, 11))
 
 
 def test_files_as_others_may_write_them(tmp_path):
@@ -231,6 +290,8 @@ def test_files_as_others_may_write_them(tmp_path):
     path.write_bytes(
         b"\xef\xbb\xbftraining videos:\r\n0002-L,0003-R\r\nValidation videos: \r\n4-M, "
     )
+    assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
+    path.write_text("Training videos: \n0002-L, 0003-R\n\nValidataion videos: \n4-M\n")
     assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
     path.write_text("Training videos: 2-L\n3-L\nvalidation video : 4-M,\n5-M\n")
     assert read_split(path) == {"2-L": 1, "3-L": 1, "4-M": 0, "5-M": 0}
