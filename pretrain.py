@@ -22,6 +22,7 @@ from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
 from net.baseline import Baseline
 from net.losses import baseline_loss, umurl_loss
+from net.precision import at_least_float32
 from net.umurl import UmURL
 from tools import cli
 from tools.formats import checkpoint
@@ -225,7 +226,7 @@ def training_step(
     scaler.update()
 
     scalars = {f"loss/{name}": term.detach() for name, term in terms.items()}
-    scalars["features/std"] = feature.float().std(0, correction=0).mean()
+    scalars["features/std"] = at_least_float32(feature).std(0, correction=0).mean()
     scalars["train/gradient_norm"] = norm
     if scaler.is_enabled():
         # Under fp16 an overflow is no fault: the scaler skips the step and lowers its scale.

@@ -5,6 +5,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from net.precision import at_least_float32
+
 
 class _Normalise(torch.autograd.Function):
     """Rows minus the mean of all ranks' rows, over their standard deviation.
@@ -16,7 +18,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """x: (n, D) float32, n may be 0 -> (n, D), and of all rows mean (D), variance (D), count"""
+        """x: (n, D), float32 or wider, n may be 0 -> (n, D); mean, variance (D) and count of all"""
         n, width = x.shape
         mean = x.sum(0) / max(n, 1)
         squares = (x - mean).square().sum(0)
@@ -53,7 +55,7 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(x)
-        out, mean, var, count = _Normalise.apply(x.float(), self.eps)
+        out, mean, var, count = _Normalise.apply(at_least_float32(x), self.eps)
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

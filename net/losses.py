@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from net.precision import at_least_float32
+
 CONSISTENCY_WEIGHT = 5.0
 VARIANCE_WEIGHT = 5.0
 
@@ -70,12 +72,13 @@ def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
     """The loss of UmURL on the batch of all ranks (Sun et al. 2023, section 3.4).
 
     own: (3, n, D), each modality's own feature through its projector; fused: (3, n, D), the fused
-    feature through the same three projectors; n >= 2. Computed in float32 whatever the autocast.
-    Returns scalars: `total` and what it is made of, `intra`, `inter` (before their weight),
-    `variance`, `covariance` (as weighted in the total).
+    feature through the same three projectors; n >= 2. Computed in float32, or in double
+    precision of double outputs, whatever the autocast. Returns scalars: `total` and what it is
+    made of, `intra`, `inter` (before their weight), `variance`, `covariance` (as weighted in the
+    total).
     """
     with torch.autocast(own.device.type, enabled=False):
-        own, fused = own.float(), fused.float()
+        own, fused = at_least_float32(own), at_least_float32(fused)
         intra = 3 * F.mse_loss(own, fused)  # the sum of three means
         # The mean needs no gradient: the deviations from it sum to zero.
         mean = own.detach().mean(0, keepdim=True).expand_as(own)
@@ -96,11 +99,12 @@ def baseline_loss(first: Tensor, second: Tensor) -> dict[str, Tensor]:
     """The loss of the simple baseline on the batch of all ranks (Sun et al. 2023, figure 2a).
 
     first, second: (..., n, D), the projected features of two views of the same clips; n >= 2.
-    Computed in float32 whatever the autocast. Returns scalars: `total` and what it is made of,
-    `invariance` (before its weight), `variance`, `covariance` (as weighted in the total).
+    Computed in float32, or in double precision of double outputs, whatever the autocast. Returns
+    scalars: `total` and what it is made of, `invariance` (before its weight), `variance`,
+    `covariance` (as weighted in the total).
     """
     with torch.autocast(first.device.type, enabled=False):
-        both = torch.stack([first.float(), second.float()])
+        both = at_least_float32(torch.stack([first, second]))
         invariance = F.mse_loss(both[0], both[1])
         variance, covariance = (term.sum() for term in regulariser(both))
         total = CONSISTENCY_WEIGHT * invariance + variance + covariance

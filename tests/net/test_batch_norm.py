@@ -1,4 +1,4 @@
-"""Batch norm over ranks against torch's batch norm over the whole batch."""
+"""Batch norm over ranks against torch's batch norm over the whole batch, both exact in float64."""
 
 import pytest
 import torch
@@ -10,33 +10,35 @@ from tools.training.distributed import Process
 
 WIDTH = 6
 SHARES = ([5, 5, 5, 5], [4, 3, 0, 0], [1, 0, 0, 1], [0, 9, 2, 1])
-CASES = [
-    (shares, offset, autocast)
-    for shares in SHARES
-    for offset, autocast in ((0.0, False), (1000.0, False), (0.0, True))
-]
+# A variance from squares about 0 would be off by 1e-4 at 1e6, where the mean is off by 1e-10.
+KINDS = ((torch.float64, 0.0), (torch.float64, 1e6), (torch.float32, 0.0), (torch.bfloat16, 0.0))
+CLOSE = {torch.float64: 1e-8, torch.float32: 1e-4, torch.bfloat16: 2e-2}
+CASES = [(shares, dtype, offset) for shares in SHARES for dtype, offset in KINDS]
 
 
 def whole(shares: list[int], offset: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of all ranks and the gradient of their outputs, (n, WIDTH) each."""
-    rows = torch.randn(2, sum(shares), WIDTH, generator=torch.Generator().manual_seed(0))
+    """Rows of all ranks and the gradient of their outputs, (n, WIDTH) each, float64."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(2, sum(shares), WIDTH, generator=generator, dtype=torch.float64)
     return rows[0] * torch.arange(1, WIDTH + 1) + offset, rows[1]
 
 
 def norm_of(kind: type[nn.BatchNorm1d]) -> nn.BatchNorm1d:
-    """A batch norm with weights and statistics of its own."""
+    """A batch norm with weights and statistics of its own, float64."""
     norm, generator = kind(WIDTH), torch.Generator().manual_seed(1)
     with torch.no_grad():
         for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             tensor.copy_(torch.rand(WIDTH, generator=generator) + 0.5)
-    return norm
+    return norm.double()
 
 
-def passed(norm: nn.BatchNorm1d, x: torch.Tensor, grad: torch.Tensor, autocast: bool) -> dict:
-    """What comes of a forward and a backward pass."""
-    x = x.clone().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        out = norm(x.bfloat16() if autocast else x)
+def passed(norm: nn.BatchNorm1d, x: torch.Tensor, grad: torch.Tensor, dtype: torch.dtype) -> dict:
+    """What comes of a forward and a backward pass in a precision; bfloat16: under autocast."""
+    half = dtype == torch.bfloat16
+    norm = norm.float() if half else norm.to(dtype)
+    x = x.to(dtype, copy=True).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        out = norm(x)
     out.backward(grad.to(out.dtype))
     return {
         "out": out.detach(),
@@ -50,13 +52,13 @@ def passed(norm: nn.BatchNorm1d, x: torch.Tensor, grad: torch.Tensor, autocast: 
 def on_a_rank(process: Process) -> list[dict]:
     """All cases, on this rank's rows."""
     results = []
-    for shares, offset, autocast in CASES:
+    for shares, dtype, offset in CASES:
         first = sum(shares[: process.rank])
         mine = slice(first, first + shares[process.rank])
         x, grad = whole(shares, offset)
         norm = norm_of(SyncBatchNorm1d)
-        results.append(passed(norm, x[mine], grad[mine], autocast))
-        norm.eval()  # which takes the running statistics, without asking other ranks
+        results.append(passed(norm, x[mine], grad[mine], dtype))
+        norm.double().eval()  # which takes the running statistics, without asking other ranks
         results[-1]["eval"] = norm(x[mine]).detach() if process.rank == 0 else None
     return results
 
@@ -68,16 +70,16 @@ def ranks():
 
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_ranks_normalise_as_one_process_does(ranks, case):
-    shares, offset, autocast = CASES[case]
+    shares, dtype, offset = CASES[case]
     x, grad = whole(shares, offset)
     parts = [rank[case] for rank in ranks]
-    expected = passed(norm_of(nn.BatchNorm1d), x, grad, autocast)
-    # torch's own batch norm loses digits far from 0: compare with double precision there.
-    exact = passed(norm_of(nn.BatchNorm1d).double(), x.double(), grad.double(), False)
-    close = {"rtol": 2e-2, "atol": 2e-2} if autocast else {"rtol": 1e-4, "atol": 2e-4}
+    expected = passed(norm_of(nn.BatchNorm1d), x, grad, dtype)
+    exact = passed(norm_of(nn.BatchNorm1d), x, grad, torch.float64)
+    assert x.std(0, correction=0).min() > 0.1  # so that rounding is not made more than ten times
+    close = {"rtol": CLOSE[dtype], "atol": CLOSE[dtype]}
     for name in ("out", "x"):
         joined = torch.cat([part[name] for part in parts])
-        assert joined.dtype == expected[name].dtype
+        assert joined.dtype == expected[name].dtype == dtype
         torch.testing.assert_close(joined.double(), exact[name], **close)
     for name in ("weight gradient", "bias gradient"):
         total = sum(part[name] for part in parts)
@@ -93,7 +95,7 @@ def test_ranks_normalise_as_one_process_does(ranks, case):
 
 def test_one_process_has_the_batch_norm_of_torch():
     x, grad = whole([8], 3.0)
-    ours = passed(norm_of(SyncBatchNorm1d), x, grad, False)
-    theirs = passed(norm_of(nn.BatchNorm1d), x, grad, False)
+    ours = passed(norm_of(SyncBatchNorm1d), x, grad, torch.float32)
+    theirs = passed(norm_of(nn.BatchNorm1d), x, grad, torch.float32)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.losses import covariance_term, regulariser, umurl_loss, variance_term
+from net.losses import baseline_loss, covariance_term, regulariser, umurl_loss, variance_term
 from tests.golden_files import load
 from tests.literal import model as literal
 
@@ -77,7 +77,7 @@ def test_terms_that_are_known_without_a_formula():
     )
 
 
-def test_loss_is_computed_in_single_precision_under_autocast():
+def test_loss_is_computed_in_single_precision_under_autocast_and_double_stays_double():
     z = torch.randn(6, 16, 64, generator=torch.Generator().manual_seed(0))
     expected = umurl_loss(z[:3], z[3:])
     with torch.autocast("cpu", torch.bfloat16):
@@ -85,3 +85,6 @@ def test_loss_is_computed_in_single_precision_under_autocast():
     assert all(torch.equal(got[term], expected[term]) for term in expected)
     half = z.bfloat16()
     assert umurl_loss(half[:3], half[3:])["total"].dtype == torch.float32
+    double = z.double()
+    for loss in (umurl_loss, baseline_loss):
+        assert all(term.dtype == torch.float64 for term in loss(double[:3], double[3:]).values())
