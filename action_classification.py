@@ -192,4 +192,4 @@ def predict(learner: Learner) -> tuple[Tensor, Tensor]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, lower="--batch-size")

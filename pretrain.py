@@ -302,4 +302,4 @@ def what_next(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, lower="--batch-size or the model's sizes")

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.ntu import DATASETS  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
-from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
 from data_gen.preparing.report import LeftOut, print_store, progress, warn  # noqa: E402
 from data_gen.preparing.store import StoreError, StoreWriter  # noqa: E402
@@ -69,14 +69,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="the stores become DIR/ntu60 and DIR/ntu120 (default: data)",
     )
     parser.add_argument(
-        "--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)"
+        "--workers",
+        type=whole_number(1, 1024),
+        default=usable_cpus(),
+        help="processes (default: all CPUs)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="a malformed file ends the run without a store"
     )
     args = parser.parse_args(argv)
-    if args.workers < 1:
-        parser.error("--workers is at least 1")
     for path in args.data_path or ():
         if not path.is_dir():
             parser.error(f"--data_path {path} is no folder")

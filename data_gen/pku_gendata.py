@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.ntu import PKU  # noqa: E402
 from data_gen.ntu_gendata import run  # noqa: E402
-from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
 from data_gen.preparing.parallel import ordered_map, usable_cpus  # noqa: E402
 from data_gen.preparing.report import progress  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
@@ -85,15 +85,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="the store becomes DIR/DATASET (default: data)",
     )
     parser.add_argument(
-        "--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)"
+        "--workers",
+        type=whole_number(1, 1024),
+        default=usable_cpus(),
+        help="processes (default: all CPUs)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="a malformed file ends the run without a store"
     )
     args = parser.parse_args(argv)
     args.data_path = args.data_path or DATA / f"{args.dataset}_raw"
-    if args.workers < 1:
-        parser.error("--workers is at least 1")
     return args
 
 

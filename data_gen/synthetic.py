@@ -8,8 +8,6 @@ of workers, has the same bytes.
 """
 
 import argparse
-import os
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,7 +20,8 @@ if not __package__:  # started as a script, from wherever
 
 from data_gen.people import actions, body
 from data_gen.people.kinect import VIEW, Recording, watch
-from data_gen.preparing.flags import Parser
+from data_gen.preparing.files import remove, whole_folder
+from data_gen.preparing.flags import Parser, whole_number
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
@@ -153,31 +152,14 @@ def write_recordings(
     ours = not folder.exists() or (folder / MARK).is_file()
     if not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-    unfinished.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as unfinished:
         write = partial(write_recording, folder=unfinished, seed=seed)
         written = ordered_map(write, samples, workers)
         bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
         names = list(bar)
         (unfinished / MARK).write_text("Written by data_gen/synthetic.py: no real recordings.\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.replace(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove(folder)  # of synthetic ones, or empty
     return [folder / name for name in names]
-
-
-def within(low: int, high: int):
-    """An argparse type: an integer of a range."""
-
-    def integer(text):
-        if not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
-        return int(text)
-
-    return integer
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -185,14 +167,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description="Write synthetic recordings as raw NTU .skeleton files.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
+    add, up_to = partial(parser.add_argument, metavar="N"), partial(whole_number, 1)
     add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")
-    add("--subjects", type=within(1, 40), default=12, metavar="N", help="people, up to 40")
-    add("--actions", type=within(1, 16), default=16, metavar="N", help="kinds of action, up to 16")
-    add("--setups", type=within(1, 17), default=2, metavar="N", help="places of a camera, up to 17")
-    add("--replications", type=within(1, 2), default=1, metavar="N", help="times each, 1 or 2")
-    add("--seed", type=within(0, 2**32), default=0, metavar="N", help="same seed, same files")
-    add("--workers", type=within(1, 256), default=usable_cpus(), metavar="N", help="processes")
+    add("--subjects", type=up_to(40), default=12, help="people, up to 40")
+    add("--actions", type=up_to(16), default=16, help="kinds of action, up to 16")
+    add("--setups", type=up_to(17), default=2, help="places of a camera, up to 17")
+    add("--replications", type=up_to(2), default=1, help="times each, 1 or 2")
+    add("--seed", type=whole_number(0), default=0, help="same seed, same files")
+    add("--workers", type=up_to(256), default=usable_cpus(), help="processes")
     return parser.parse_args(argv)
 
 

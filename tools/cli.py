@@ -1,15 +1,18 @@
 """What the commands share: flags that are not guessed, and errors that are one line."""
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
 from collections.abc import Callable
 
-import torch
-
 from data_gen.preparing import flags
+from data_gen.preparing.flags import not_negative, path, positive, text, whole_number
+from data_gen.preparing.streams import drop_output, open_streams
 from feeder.store import StoreError
+
+__all__ = ["not_negative", "path", "positive", "text", "whole_number"]
 
 
 class UserError(Exception):
@@ -30,39 +33,6 @@ class Parser(flags.Parser):
         self.exit(2)
 
 
-def whole_number(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
-    """An argparse type: integers from `least` to `most`."""
-
-    def parse(text: str) -> int:
-        # Few digits: Python refuses to convert thousands of them.
-        digits = text.isascii() and text.isdigit() and len(text) < 20
-        if not (digits and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(
-                f"{text[:20]!r} is not a whole number from {least} to {most}"
-            )
-        return int(text)
-
-    return parse
-
-
-def not_negative(text: str) -> float:
-    """An argparse type: finite numbers from 0 on."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return value
-
-
-def positive(text: str) -> float:
-    """An argparse type: finite numbers above 0."""
-    if not (value := not_negative(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
 def is_main() -> bool:
     """Whether this is the process that speaks for all."""
     return os.environ.get("RANK", "0") == "0"
@@ -79,14 +49,20 @@ def complain(message: str, *, by_all: bool = False) -> None:
     if is_main() or by_all:
         # A file's contents may be in it, and what a terminal would obey in those.
         line = "".join(c if c.isprintable() else " " for c in f"error: {message}")
-        print(line, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(line, file=sys.stderr, flush=True)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command; what a user can cause ends it with one line and exit code 1."""
+def run(main: Callable[[], None], *, lower: str = "the sizes among its flags") -> None:
+    """Run a command; what a user can cause ends it with one line and exit code 1.
+
+    lower: what takes less memory when it is lower, for the line that says that it is not enough.
+    """
+    open_streams()
     threading.excepthook = _thread_failed
     try:
         main()
+        sys.stdout.flush()
     except (UserError, StoreError) as error:  # every rank finds the same
         complain(str(error))
     except OSError as error:
@@ -94,11 +70,12 @@ def run(main: Callable[[], None]) -> None:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        complain("the memory is not enough; lower --batch-size or the model's sizes", by_all=True)
+        complain(f"the memory is not enough; lower {lower}", by_all=True)
     except KeyboardInterrupt:
         sys.exit(130)
     else:
         return
+    drop_output()
     sys.exit(1)
 
 
@@ -110,7 +87,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 def _is_out_of_memory(error: Exception) -> bool:
     # On a CPU torch has no class of its own for it.
-    known = isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError))
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return known or any(
         text in str(error) for text in ("DefaultCPUAllocator", "Storage size calculation overflow")
     )

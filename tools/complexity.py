@@ -11,7 +11,8 @@ import argparse
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from data_gen.preparing.report import progress
 from net.encoder import Encoder
 from net.losses import umurl_loss
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
@@ -27,6 +29,7 @@ from tools import cli
 
 SETS = [names for size in (1, 2, 3) for names in combinations(MODALITIES, size)]
 VIEWS = 4  # of a clip, in pre-training
+ENOUGH = 4.0  # seconds that a measurement takes; longer only if two runs do
 FORWARD, STEP = "pre-training, forward", "pre-training, step"
 _ATTENTION = {torch.ops.aten.bmm, torch.ops.aten.baddbmm}
 
@@ -62,7 +65,8 @@ def main() -> None:
     args = parse_args()
     sizes = args.hidden_size, args.num_head, args.num_layer
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    timings = measure(sizes, args.projector_width, args.batch_size, args.repeats, device)
+    runs = measure(sizes, args.projector_width, args.batch_size, args.repeats, device)
+    timings = dict(progress(runs, len(SETS) + 2, unit="measurement"))
     print(
         f"hidden size {sizes[0]}, {sizes[1]} heads, {sizes[2]} layers; a clip of {FRAMES} frames; "
         f"time on {device.type}, {torch.get_num_threads()} threads, float32, batches of "
@@ -120,8 +124,8 @@ def count(
 
 def measure(
     sizes: tuple[int, int, int], projector_width: int, size: int, repeats: int, device: torch.device
-) -> dict[str, tuple[float | None, float | None]]:
-    """Median seconds a clip of what `costs` counts, in batches of some size and of one."""
+) -> Iterator[tuple[str, tuple[float, float | None]]]:
+    """Of what `costs` counts, the median seconds a clip in batches of some size and of one."""
     encoder = Encoder(*sizes).to(device).eval()
     model = UmURL(*sizes, projector_width).to(device)
     optimizer = torch.optim.Adam(model.parameters())
@@ -133,21 +137,21 @@ def measure(
         umurl_loss(own, fused)["total"].backward()
         optimizer.step()
 
-    result: dict[str, tuple[float | None, float | None]] = {}
-    with torch.inference_mode():
-        for names in SETS:
-            many, one = (
-                seconds(lambda x=x, names=names: encoder(derive(x, names)), repeats, device)
-                for x in (clips, clips[:1])
-            )
-            result[" + ".join(names)] = many / size, one
-    with torch.no_grad():
-        result[FORWARD] = (
-            seconds(lambda: model(views), repeats, device) / size,
-            None,
+    @torch.inference_mode()
+    def encode(clips: Tensor, names: tuple[str, ...]) -> None:
+        encoder(derive(clips, names))
+
+    @torch.no_grad()
+    def forward() -> None:
+        model(views)
+
+    for names in SETS:
+        many, one = (
+            seconds(partial(encode, x, names), repeats, device) for x in (clips, clips[:1])
         )
-    result[STEP] = seconds(step, repeats, device) / size, None
-    return result
+        yield " + ".join(names), (many / size, one)
+    for what, run in ((FORWARD, forward), (STEP, step)):
+        yield what, (seconds(run, repeats, device) / size, None)
 
 
 def batch(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -157,7 +161,7 @@ def batch(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Median time of a run, after two to warm up."""
+    """Median time of a run, after two to warm up; of slow ones fewer, down to one of each."""
     times = []
     for _ in range(2 + repeats):
         start = time.perf_counter()
@@ -165,7 +169,9 @@ def seconds(run: Callable[[], object], repeats: int, device: torch.device) -> fl
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])
+        if len(times) > 1 and sum(times) > ENOUGH:
+            break
+    return statistics.median(times[min(2, len(times) - 1) :])
 
 
 if __name__ == "__main__":

@@ -9,9 +9,8 @@ python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
 import argparse
 from pathlib import Path
 
-import torch
-
 from data_gen.datasets.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
+from data_gen.preparing.files import whole_folder
 from data_gen.preparing.store import StoreError as WriteError
 from data_gen.preparing.store import StoreWriter
 from feeder.store import open_store
@@ -44,7 +43,6 @@ def main() -> None:
     args = parse_args()
     if args.target.exists() and not (args.target.is_dir() and not any(args.target.iterdir())):
         raise cli.UserError(f"{args.target} is there already; move it away or name another target")
-    args.target.parent.mkdir(parents=True, exist_ok=True)
     print(CONVERSIONS[args.what](args))
 
 
@@ -64,12 +62,7 @@ def run_to_published(args: argparse.Namespace) -> str:
     """Write the published form of a checkpoint, or of the newest one in a run's folder."""
     path = checkpoint.newest(args.source) if args.source.is_dir() else args.source
     saved = to_published(checkpoint.load(path), path)
-    part = args.target.with_name(args.target.name + ".part")
-    try:
-        torch.save(saved, part)
-        part.replace(args.target)
-    finally:
-        part.unlink(missing_ok=True)
+    checkpoint.write(args.target, saved)
     return f"{path} written to {args.target}"
 
 
@@ -92,16 +85,8 @@ def arrays_to_store(args: argparse.Namespace) -> str:
 def store_to_arrays(args: argparse.Namespace) -> str:
     """Write a store as padded arrays of one protocol; the folder is whole or absent."""
     store = open_store(args.source.resolve().parent, args.source.resolve().name)
-    new = args.target.with_name(f".{args.target.name}.new")
-    new.mkdir()
-    try:
-        export_arrays(store, args.protocol, new)
-        new.replace(args.target)
-    finally:
-        for left in new.glob("*"):
-            left.unlink()
-        if new.exists():
-            new.rmdir()
+    with whole_folder(args.target) as folder:
+        export_arrays(store, args.protocol, folder)
     return f"{args.source} {args.protocol} written to {args.target}"
 
 

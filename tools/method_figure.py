@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
+from data_gen.preparing.files import whole_file
 from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES
 from tools import cli
 from tools.drawing import draw
@@ -49,7 +50,9 @@ def main() -> None:
     svg = {"svg.hashsalt": "method", "svg.fonttype": "none", "image.composite_image": False}
     with matplotlib.rc_context(svg):
         metadata = {"Date": None} if args.out.suffix == ".svg" else None
-        method_figure(clip, args.seed).savefig(args.out, dpi=120, metadata=metadata)
+        figure = method_figure(clip, args.seed)
+        with whole_file(args.out) as part:
+            figure.savefig(part, format=args.out.suffix[1:], dpi=120, metadata=metadata)
     print(f"written to {args.out}")
 
 

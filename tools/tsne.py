@@ -18,6 +18,7 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 
 from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
+from data_gen.preparing.files import whole_file
 from tools import cli
 from tools.evaluation import subject as evaluation
 from tools.evaluation.confusion import class_names
@@ -74,7 +75,6 @@ def main() -> None:
     panels = [embed(subject, rows, classes, args.seed) for subject in subjects]
 
     # ---- written
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     used = np.unique(classes)
     shown = [names[i] for i in used]
     of = np.searchsorted(used, classes)  # (n,): which of the classes shown
@@ -83,7 +83,8 @@ def main() -> None:
         # Without date and random ids the same clusters are the same file.
         with matplotlib.rc_context({"svg.hashsalt": "tsne", "svg.fonttype": "none"}):
             metadata = {"Date": None} if suffix == ".svg" else None
-            figure.savefig(f"{args.out}{suffix}", dpi=150, metadata=metadata)
+            with whole_file(f"{args.out}{suffix}") as part:
+                figure.savefig(part, format=suffix[1:], dpi=150, metadata=metadata)
     described = {
         "dataset": store.dataset,
         "protocol": subjects[0].protocol,
@@ -93,7 +94,8 @@ def main() -> None:
         "clips": [store.names[row] for row in rows],
         "panels": [p._asdict() | {"points": p.points.round(3).tolist()} for p in panels],
     }
-    Path(f"{args.out}.json").write_text(json.dumps(described) + "\n")
+    with whole_file(f"{args.out}.json") as part:
+        part.write_text(json.dumps(described) + "\n")
     for panel in panels:
         print(caption(panel))
     print(f"written to {args.out}.png, .svg and .json")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_gen.datasets.ntu import ALL_DATASETS
 from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.files import whole_file
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import DRAWS
 from feeder.batches import VIEWS, Batch, Clips
@@ -49,7 +50,8 @@ def parse_args() -> argparse.Namespace:
     how.add_argument("--seed", type=cli.whole_number(0), default=0, help="of the augmentations")
     how.add_argument("--frames", type=cli.whole_number(1),
                      help=f"how many, evenly spread (all in a GIF, {SHEET_FRAMES} in a sheet)")
-    how.add_argument("--size", type=cli.whole_number(32), default=240, help="pixels of a picture")
+    how.add_argument("--size", type=cli.whole_number(32, 2048), default=240,
+                     help="pixels of a picture")
     how.add_argument("--out", type=Path, help="a .gif or .png (default: the clip's name .gif)")
     args = parser.parse_args()
     if (args.file is None) == (args.sample is None):
@@ -72,7 +74,8 @@ def main() -> None:
         save_gif(args.out, pictures, seconds=len(clip) / FPS)
     else:
         pictures = [contact_sheet(shown, args.frames or SHEET_FRAMES, args.size)]
-        draw.to_image(pictures[0]).save(args.out)
+        with whole_file(args.out) as part:
+            draw.to_image(pictures[0]).save(part, "PNG")
     print(f"{len(clip)} frames; {' | '.join(shown)}\nwritten to {args.out}")
 
 
@@ -155,7 +158,9 @@ def save_gif(path: Path, pictures: list[Tensor], seconds: float) -> None:
     palette = palette.quantize(64, Image.Quantize.FASTOCTREE)  # keeps white white
     first, *rest = (image.quantize(palette=palette, dither=0) for image in (first, *rest))
     pause = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers go no faster
-    first.save(path, save_all=True, append_images=rest, duration=pause, loop=0, optimize=True)
+    settings = {"duration": pause, "loop": 0, "optimize": True}
+    with whole_file(path) as part:
+        first.save(part, "GIF", save_all=True, append_images=rest, **settings)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,75 @@
-"""The parser of the preparing commands' flags."""
+"""The parser of all commands' flags, and the values that it takes."""
 
 import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+GREATEST = 1e30  # of numbers that are not whole: ten times it is still a float32
+_NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that takes no abbreviations and complains in one line."""
+    """Argument parser that takes no abbreviations and complains in one line.
+
+    Flags without a type, and those with the type Path, take no empty text.
+    """
 
     def __init__(self, **settings):
         super().__init__(allow_abbrev=False, **settings)
+        self.register("type", None, text)
+        self.register("type", Path, path)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):
+        """As argparse does it, but for `--flag=--`, on which some of its versions stumble."""
+        args = sys.argv[1:] if args is None else list(args)
+        for word in args:
+            if word.startswith("-") and word.endswith("=--"):
+                self.error(f"argument {word.removesuffix('=--')}: '--' is not a value")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
         """Print one line and exit with 2."""
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+def text(value: str) -> str:
+    """An argparse type: any text but an empty one."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("the value is empty")
+    return value
+
+
+def path(value: str) -> Path:
+    """An argparse type: the path of a file or folder, not empty."""
+    return Path(text(value))
+
+
+def whole_number(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
+    """An argparse type: integers from `least` to `most`, in the digits 0 to 9 alone."""
+
+    def parse(value: str) -> int:
+        # Few digits: Python refuses to convert thousands of them.
+        digits = value.isascii() and value.isdigit() and len(value) < 20
+        if not (digits and least <= int(value) <= most):
+            raise argparse.ArgumentTypeError(
+                f"{value[:20]!r} is not a whole number from {least} to {most}"
+            )
+        return int(value)
+
+    return parse
+
+
+def not_negative(value: str) -> float:
+    """An argparse type: numbers from 0 to 1e30, in the digits 0 to 9, as 0.5 or 5e-1."""
+    if not (_NUMBER.fullmatch(value) and float(value) <= GREATEST):
+        raise argparse.ArgumentTypeError(f"{value[:20]!r} is not a number from 0 to {GREATEST:g}")
+    return float(value)
+
+
+def positive(value: str) -> float:
+    """An argparse type: numbers above 0, as `not_negative` takes them."""
+    if not (number := not_negative(value)):
+        raise argparse.ArgumentTypeError(f"{value[:20]!r} is not a number above 0")
+    return number

@@ -49,17 +49,17 @@ def warn(text: str):
     print(f"warning: {text}", file=sys.stderr)
 
 
-def progress(results: Iterable, total: int, seconds: float = 10) -> Iterator:
+def progress(results: Iterable, total: int, seconds: float = 10, unit: str = "clip") -> Iterator:
     """Passes results on, with a bar on a terminal, else with a line every so many seconds."""
     if sys.stderr.isatty():
-        yield from tqdm(results, total=total, unit="clip")
+        yield from tqdm(results, total=total, unit=unit)
         return
     last = time.monotonic()
     for done, result in enumerate(results, 1):
         yield result
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            print(f"{done} of {total} clips", file=sys.stderr, flush=True)
+            print(f"{done} of {total} {unit}s", file=sys.stderr, flush=True)
 
 
 def print_store(dataset: str, store: StoreWriter, clips: Counter):

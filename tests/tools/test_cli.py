@@ -28,11 +28,11 @@ def raiser(error: BaseException):
         (cli.UserError("a\nb\x1b[2Jc\rd"), "error: a b [2Jc d\n"),
         (
             MemoryError(),
-            "error: the memory is not enough; lower --batch-size or the model's sizes\n",
+            "error: the memory is not enough; lower the sizes among its flags\n",
         ),
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory. Tried ..."),
-            "error: the memory is not enough; lower --batch-size or the model's sizes\n",
+            "error: the memory is not enough; lower the sizes among its flags\n",
         ),
     ],
 )
@@ -44,6 +44,12 @@ def test_absurd_sizes_are_one_line_too():
     for allocate in (lambda: torch.empty(2**60), lambda: torch.empty(2**40, 2**40)):
         ended = call(allocate)
         assert ended.code == 1 and ended.err.startswith("error: the memory is not enough")
+
+
+def test_what_to_lower_is_what_the_command_has(capsys):
+    with pytest.raises(SystemExit):
+        cli.run(raiser(MemoryError()), lower="--batch-size")
+    assert capsys.readouterr().err == "error: the memory is not enough; lower --batch-size\n"
 
 
 def test_faults_of_the_code_keep_their_traceback():
@@ -130,6 +136,11 @@ def test_good_values(parser, flags, values):
         ["--lr", "0"],
         ["--lr", "nan"],
         ["--lr", "inf"],
+        ["--lr", "1e308"],
+        ["--lr", "٣"],
+        ["--lr", "1_0"],
+        ["--lr=--"],
+        ["--seed=--"],
         ["--lr", "x"],
         ["--wd", "-1e-9"],
         ["--amp", "on"],

@@ -1,13 +1,27 @@
 """What the network costs: the published figures, and what each set of modalities uses."""
 
 import sys
+import time
+from functools import partial
 
 import pytest
+import torch
 
 from net.encoder import Encoder
 from tools import complexity
 
 PUBLISHED = (1024, 1, 1, 4096)
+
+
+def test_a_slow_measurement_is_cut_short_and_a_quick_one_is_not(monkeypatch):
+    """Two runs at least, since the first is to warm up."""
+    monkeypatch.setattr(complexity, "ENOUGH", 0.02)
+    runs = []
+    for duration, most in ((0.03, 2), (0.0, 12)):
+        runs.clear()
+        run = partial(time.sleep, duration)
+        complexity.seconds(lambda run=run: runs.append(run()), 10, torch.device("cpu"))
+        assert len(runs) == most
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +68,12 @@ def test_parameters_are_those_that_take_part(table):
 def test_the_command_prints_a_table(monkeypatch, capsys):
     flags = "--hidden-size 8 --num-head 2 --projector-width 12 --batch-size 2 --repeats 1"
     monkeypatch.setattr(sys, "argv", ["complexity", *flags.split()])
+    # A line every ten seconds, without a terminal; here at once.
+    monkeypatch.setattr(complexity, "progress", partial(complexity.progress, seconds=0))
     complexity.main()
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert "9 of 9 measurements" in said.err
+    lines = said.out.splitlines()
     rows = [line.split("|")[1:-1] for line in lines if line.startswith("|")]
     assert len(rows) == 2 + 7 + 2 and {len(row) for row in rows} == {6}
     assert all(float(row[4]) > 0 for row in rows[2:])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from data_gen.preparing.files import whole_file
 from tools import cli
 from tools.benchmark import evaluation, preprocess, scale, step, views
 from tools.benchmark.measure import Row, table
@@ -65,9 +66,8 @@ def main() -> None:
             "size": SIZES[name]._asdict(),
             "rows": [row.as_json() for row in rows],
         }
-        part = args.out.with_suffix(".part")
-        part.write_text(json.dumps(figures, indent=2) + "\n")
-        part.replace(args.out)
+        with whole_file(args.out) as part:
+            part.write_text(json.dumps(figures, indent=2) + "\n")
         print(f"written to {args.out}")
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.datasets.ntu import action_names
+from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 from tools.formats.tables import read_csv, write_csv
 
@@ -86,7 +87,8 @@ def write(found: Confusion, beside: Path, events: Path) -> None:
     write_csv(Path(f"{stem}_classes.csv"), heading, classes)
     write_csv(Path(f"{stem}_pairs.csv"), pair_heading, pairs)
     figure = draw(found)
-    figure.savefig(f"{stem}_confusion.png")
+    with whole_file(f"{stem}_confusion.png") as part:
+        figure.savefig(part, format="png")
     task = beside.stem.split("_")[0]
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     with SummaryWriter(events) as writer:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.files import whole_file
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import resize
 from feeder.batches import whole_clips
@@ -194,20 +195,14 @@ def save_features(path: Path, subject: Subject, train: Tensor, test: Tensor) -> 
     training (N,), true for the training clips, which come first.
     """
     rows = np.concatenate([subject.train, subject.test])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            np.savez(
-                file,
-                features=torch.cat([train, test]).cpu().numpy(),
-                labels=subject.store.label[rows],
-                names=np.array(subject.store.names)[rows],
-                training=np.arange(len(rows)) < len(subject.train),
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            features=torch.cat([train, test]).cpu().numpy(),
+            labels=subject.store.label[rows],
+            names=np.array(subject.store.names)[rows],
+            training=np.arange(len(rows)) < len(subject.train),
+        )
 
 
 def result_name(subject: Subject, task: str, *variant: str) -> str:
@@ -248,11 +243,6 @@ def write_results(subject: Subject, task: str, name: str, results: dict) -> Path
         "training_clips": len(subject.train),
         "test_clips": len(subject.test),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
+    with whole_file(path) as part:
         part.write_text(json.dumps(facts | results, indent=2) + "\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -4,7 +4,6 @@ A checkpoint is a dictionary of tensors and plain values, `checkpoint_EEEE.pt` a
 `checkpoint_EEEE_SSSSSS.pt` after S further steps, in the folder of its run.
 """
 
-import os
 import pickletools
 import platform
 import re
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 
 VERSION = "1.0.0"  # of this code, as its checkpoints name it
@@ -35,7 +35,7 @@ PARTS = {
 }
 PLAIN = ("code", "data", "metrics", "settings", "scaler")
 MODEL_SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
-_NAME = re.compile(r"checkpoint_(\d{4,9})(?:_(\d{6,12}))?\.pt")
+_NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
 # All that a checkpoint's pickle may name; `weights_only` lets through some that allocate at will.
 _GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")
@@ -91,22 +91,12 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
         raise CheckpointError(f"{path} is not written: {broken} is not finite; take a smaller --lr")
     for left in folder.glob("checkpoint_*.part"):  # by a run that was killed
         left.unlink(missing_ok=True)
-    part = path.with_suffix(".part")
     try:
-        with part.open("wb") as file:
-            torch.save({"format": FORMAT, "code": code_facts(), **checkpoint}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _flush_folder(folder)
-    except (OSError, RuntimeError) as error:  # torch.save makes either of a full disk
-        reason = getattr(error, "strerror", None) or "is the disk full?"
+        write(path, {"format": FORMAT, "code": code_facts(), **checkpoint})
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{path} could not be written ({reason}); the ones before are whole: "
-            "make room and start the same command again"
+            f"{error}; the ones before are whole: make room and start the same command again"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     if keep:
         older = [other for other in in_folder(folder) if position(other) < position(path)]
         for other in older[: max(len(older) - keep + 1, 0)]:
@@ -114,13 +104,17 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
     return path
 
 
-def _flush_folder(folder: Path) -> None:
-    # The rename itself reaches the disk only with the folder.
-    descriptor = os.open(folder, os.O_RDONLY)
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values as torch.save does, whole or not at all.
+
+    Raises CheckpointError, and leaves nothing behind, where they cannot be written.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with whole_file(path) as part, part.open("wb") as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:  # torch.save makes either of a full disk
+        reason = getattr(error, "strerror", None) or "is the disk full?"
+        raise CheckpointError(f"{path} could not be written ({reason})") from error
 
 
 @cache

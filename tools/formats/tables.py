@@ -4,20 +4,16 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 
 
 def write_csv(path: Path, header: list[str], rows: Iterable[list]) -> None:
     """Write a table; nothing is left of it where that fails."""
-    part = path.with_suffix(".part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(header)
-            table.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        table.writerows(rows)
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -7,6 +7,7 @@ import datetime
 import json
 from pathlib import Path
 
+from data_gen.preparing.files import whole_file
 from feeder.store import StoreError, open_store
 from tools import cli
 from tools.evaluation import paper
@@ -26,12 +27,8 @@ def main() -> None:
     folder = collect.find_run(args.run)
     report = build(folder, args.data_root, args.queries)
     out = args.out or folder / "report.html"
-    part = out.with_name(out.name + ".part")
-    try:
+    with whole_file(out) as part:
         part.write_text(page(report), encoding="utf-8")
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
     for what, why in report["missing"].items():
         print(f"no {what}: {why}")
     print(f"written to {out}")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from data_gen.preparing import files
 from tests.tools.saved import equal, parts
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError, check_fits, in_folder, load, path_of, save
@@ -57,20 +58,21 @@ def test_a_write_that_fails_at_any_stage_changes_nothing(tmp_path, monkeypatch, 
 def test_older_ones_go_only_when_the_new_one_is_safe(tmp_path, monkeypatch):
     for epoch in (1, 2, 3):
         save(tmp_path, parts(epoch))
-    events, unlink, flush = [], Path.unlink, checkpoint._flush_folder
+    events, unlink, sync = [], Path.unlink, files.sync
 
     def record_unlink(path, missing_ok=False):
         if path.suffix == ".pt":
             events.append(path.name)
         unlink(path, missing_ok)
 
-    def record_flush(folder):
-        flush(folder)
-        assert load(path_of(folder, 4))
-        events.append("safe")
+    def record_sync(path):
+        sync(path)
+        if path.is_dir():
+            assert load(path_of(path, 4))
+            events.append("safe")
 
     monkeypatch.setattr(Path, "unlink", record_unlink)
-    monkeypatch.setattr(checkpoint, "_flush_folder", record_flush)
+    monkeypatch.setattr(files, "sync", record_sync)
     save(tmp_path, parts(4), keep=2)
     assert events == ["safe", "checkpoint_0001.pt", "checkpoint_0002.pt"]
 

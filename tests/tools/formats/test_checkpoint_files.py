@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tools.saved import as_saved, equal, parts, write
+from tools import checkpoint as command
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError, load, save
 
@@ -161,7 +162,7 @@ def test_anything_anywhere_is_taken_or_refused_in_one_line(tmp_path, name, value
     place[key] = value
     path = write(tmp_path / "any.pt", content)
     try:
-        assert checkpoint.page(path)
+        assert command.page(path)
     except CheckpointError as error:
         assert "\n" not in str(error)
 

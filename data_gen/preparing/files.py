@@ -1,0 +1,95 @@
+"""Files and folders that are written whole or not at all."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A place to write a file; the file takes its name when it is whole and on the disk.
+
+    with whole_file("a.json") as part:
+        part.write_text(...)
+
+    The place is beside the file and its name ends in `.part`, so name the format where a library
+    would take it from the suffix. What was there under the name stays until then. Where the block
+    fails, or is interrupted, nothing new is left, no folder either; what a killed process left
+    stands in nobody's way. Raises OSError, with the file's own name, where it cannot be written.
+    """
+    path = _followed(path)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "It is there and is not a file", str(path))
+    with _made(path) as part:
+        yield part
+        sync(part)
+        part.replace(path)
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes its name when the block ends, as `whole_file` does.
+
+    Under that name nothing may be there, or an empty folder.
+    """
+    path = _followed(path)
+    with _made(path) as part:
+        part.mkdir()
+        yield part
+        for file in (*part.rglob("*"), part):
+            sync(file)
+        part.replace(path)
+    sync(path.parent)
+
+
+def _followed(path: str | Path) -> Path:
+    return Path(path).resolve() if Path(path).is_symlink() else Path(path)
+
+
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[Path]:
+    # The process's number keeps two writers of one file apart.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    new = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        remove(part)
+        yield part
+    except BaseException as error:
+        remove(part)
+        for folder in new:
+            with contextlib.suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+        if isinstance(error, OSError) and error.filename in (None, str(part)):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise OSError unless the disk of a folder, or of where it will be, has `size` bytes free."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        need = f"{size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"
+        raise OSError(errno.ENOSPC, f"No space left on device: {need}", str(folder))
