@@ -16,6 +16,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from data_gen.datasets.missing import official_missing  # noqa: E402
 from data_gen.datasets.ntu import DATASETS  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
@@ -59,7 +60,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--ignored_sample_path",
         type=Path,
         metavar="FILE",
-        help="list of clips to leave out (default: the official lists beside the raw files)",
+        help="list of clips to leave out, an empty file for none (default: the lists beside the "
+        "raw files if there are any, else the official list)",
     )
     parser.add_argument(
         "--out_folder",
@@ -147,13 +149,19 @@ def choose_datasets(wanted: str, samples: dict[str, SampleName]) -> list[str]:
 
 
 def missing_names(path: Path | None, folders: list[Path], datasets: list[str]) -> set[str]:
-    """The names to leave out: the user's list, or the official ones beside the raw files."""
+    """The names to leave out: the user's list, or lists beside the raw files, or the official one.
+
+    Raises RawDataError where a list cannot be read.
+    """
     lists = [path] if path else find_missing_lists(folders)
-    missing = set().union(*map(read_missing_list, lists))
     if not lists:
-        warn("found no list of missing samples, so the counts will not be the official ones")
-    elif not path and "ntu120" in datasets and max(missing, default="") < "S018":
-        warn("the lists of missing samples found name no clip of S018 to S032, as NTU-120's does")
+        return official_missing()
+    missing = set().union(*map(read_missing_list, lists))
+    if not path and "ntu120" in datasets and max(missing, default="") < "S018":
+        warn(
+            f"{' and '.join(map(str, lists))}: no name of S018 to S032, which NTU-120's list has; "
+            "where there is no such file, the official list is taken"
+        )
     return missing
 
 

@@ -23,6 +23,7 @@ from data_gen.people.kinect import VIEW, Recording, watch
 from data_gen.preparing.files import remove, whole_folder
 from data_gen.preparing.flags import Parser, whole_number
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
+from data_gen.readers.raw_folders import MISSING_LIST
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
@@ -158,6 +159,7 @@ def write_recordings(
         bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
         names = list(bar)
         (unfinished / MARK).write_text("Written by data_gen/synthetic.py: no real recordings.\n")
+        (unfinished / MISSING_LIST).touch()  # none: the official list means real recordings
         remove(folder)  # of synthetic ones, or empty
     return [folder / name for name in names]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from data_gen.readers.skeleton_file import NAME, SUFFIX
 
 SKELETON_FOLDERS = "nturgb+d_skeletons*"
-MISSING_LISTS = "*samples_with_missing_skeletons.txt"
+MISSING_LIST = "samples_with_missing_skeletons.txt"
 
 
 class RawDataError(Exception):
@@ -35,7 +35,7 @@ def find_files(folders: Iterable[Path]) -> dict[str, Path]:
 def find_missing_lists(folders: Iterable[Path]) -> list[Path]:
     """The lists of missing samples in the skeleton folders or beside them."""
     places = dict.fromkeys(place for folder in folders for place in (folder.parent, folder))
-    return [path for place in places for path in sorted(place.glob(MISSING_LISTS))]
+    return [path for place in places for path in sorted(place.glob(f"*{MISSING_LIST}"))]
 
 
 def read_missing_list(path: Path) -> set[str]:

@@ -36,6 +36,6 @@ def linked_clips(folder: Path, number: int) -> Path:
     first = folder / "S001C001P001R001A001.skeleton"
     shutil.copy(LONGEST, first)
     for i in range(1, number):
-        name = f"S001C{1 + i % 3:03}P{1 + i // 3 % 40:03}R002A{1 + i // 120:03}"
+        name = f"S001C{1 + i % 3:03}P{1 + i // 3 % 40:03}R003A{1 + i // 120:03}"
         os.link(first, folder / f"{name}.skeleton")
     return folder

@@ -39,7 +39,7 @@ def synthetic_recordings(folder: Path, people: int, kinds: int) -> list[Path]:
     size = ["--subjects", str(people), "--actions", str(kinds)]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         synthetic.main([*size, "--out_folder", str(folder)])
-    return sorted(folder.iterdir())
+    return sorted(folder.glob("*.skeleton"))
 
 
 def recordings(folder: Path, people: int, kinds: int, data_path: Path | None) -> list[Path]:
@@ -75,6 +75,7 @@ def clip_name(sample: SampleName) -> str:
 def link_recordings(folder: Path, files: list[Path], number: int) -> None:
     """Fill a new folder with raw files under different names, all of them links to a few."""
     folder.mkdir(parents=True)
+    (folder / raw_folders.MISSING_LIST).touch()  # all names count, the officially missing ones too
     for file, sample in zip(
         itertools.cycle(files), itertools.islice(names(), number), strict=False
     ):

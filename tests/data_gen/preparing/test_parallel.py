@@ -124,7 +124,7 @@ def test_what_the_function_raises_comes_through():
 
 SCRIPT = """
 import os, signal, sys, time
-from data_gen.parallel import CHUNK, ordered_map
+from data_gen.preparing.parallel import CHUNK, ordered_map
 
 if __name__ == "__main__":
     try:

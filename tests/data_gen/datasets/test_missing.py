@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from data_gen.datasets.missing import official_missing
+from data_gen.datasets.ntu import DATASETS, train_mask
+from data_gen.readers.skeleton_file import parse_name
+
+# Recordings of the data sets, those with missing skeletons included: (training, test).
+RECORDED = {
+    ("ntu60", "cross_subject"): (40_320, 16_560),
+    ("ntu60", "cross_view"): (37_920, 18_960),
+    ("ntu120", "cross_subject"): (63_360, 51_120),
+    ("ntu120", "cross_setup"): (54_720, 59_760),
+}
+
+
+@pytest.mark.parametrize(("dataset", "protocol"), RECORDED)
+def test_what_is_recorded_without_the_missing_samples_is_the_official_number(dataset, protocol):
+    names = official_missing(DATASETS[dataset].max_setup)
+    setup, camera, subject = np.array([parse_name(name)[:3] for name in names]).T
+    train = train_mask(protocol, dataset, setup=setup, camera=camera, subject=subject)
+    left = np.subtract(RECORDED[dataset, protocol], (train.sum(), (~train).sum()))
+    assert tuple(left) == DATASETS[dataset].protocols[protocol]
