@@ -252,7 +252,7 @@ def test_only_wrong_names(prepare, tmp_path):
     ("flags", "says"),
     [
         (["--data_path", "nowhere"], "--data_path nowhere is no folder"),
-        (["--workers", "0"], "--workers is at least 1"),
+        (["--workers", "0"], "--workers: '0' is not"),
         (["--dataset", "ntu61"], "invalid choice: 'ntu61'"),
         (["--stric"], "unrecognized arguments: --stric"),
     ],
