@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MODALITIES = ("joint", "bone", "motion")
+from net import MODALITIES
 
 FRAMES, BODIES, JOINTS, CHANNELS = 64, 2, 25, 3
 TEMPORAL_TOKEN = BODIES * JOINTS * CHANNELS  # 150 values: one frame

@@ -32,3 +32,12 @@ def test_imports_go_one_way():
     assert not imports("data_gen") & {"feeder", "net", "tools", "torch"}
     assert not imports("net") & {"data_gen", "feeder", "tools"}
     assert not imports("feeder") & {"net", "tools"}
+
+
+def test_libraries_import_no_commands():
+    commands = {path.stem for path in (ROOT / "tools").glob("*.py")} - {"__init__", "cli"}
+    commands |= {path.parent.name for path in (ROOT / "tools").glob("*/__main__.py")}
+    names = re.compile(rf"(?:from|import) tools(?:\.| import )({'|'.join(commands)})\b")
+    libraries = ("drawing", "evaluation", "formats", "setup", "training")
+    for path in (p for name in libraries for p in (ROOT / "tools" / name).rglob("*.py")):
+        assert not (found := names.search(path.read_text())), f"{path} imports {found[1]}"

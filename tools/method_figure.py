@@ -6,7 +6,6 @@ python -m tools.method_figure S001C001P001R001A001.skeleton --out method.png
 from pathlib import Path
 
 import matplotlib
-import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,9 +15,7 @@ from torch import Tensor
 from data_gen.preparing.files import whole_file
 from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES
 from tools import cli
-from tools.drawing import draw
-from tools.evaluation.subject import read_recording
-from tools.visualize import augmented
+from tools.drawing import clips, draw, scenes
 
 WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing
 PIXELS = 150  # of a skeleton's picture
@@ -46,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.out.suffix not in (".png", ".svg"):
         parser.error(f"--out {args.out} is neither .png nor .svg")
-    clip = torch.from_numpy(read_recording(args.file))
+    clip = clips.of_recording(args.file)
     svg = {"svg.hashsalt": "method", "svg.fonttype": "none", "image.composite_image": False}
     with matplotlib.rc_context(svg):
         metadata = {"Date": None} if args.out.suffix == ".svg" else None
@@ -72,7 +69,7 @@ def method_figure(clip: Tensor, seed: int) -> Figure:
 
 def views_of(axes: Axes, clip: Tensor, seed: int) -> None:
     """The clip and, one below the other, its four views as the network is given them."""
-    whole, *views = augmented(clip, seed).items()
+    whole, *views = scenes.of_augmentation(clip, seed).items()
     show(axes, whole[1], 0.15, 2.05, 1.5)
     write(axes, 0.9, 1.85, "a clip", size=10)
     write(axes, 2.28, 0.12, "four views: crop, then shear or corruption", size=8, colour=GREY)
@@ -130,9 +127,9 @@ def loss_of(axes: Axes) -> None:
     write(axes, 10.6, 0.98, f"reg on {words}", size=8, colour=GREY)
 
 
-def show(axes: Axes, scene: draw.Scene, left: float, bottom: float, side: float) -> None:
+def show(axes: Axes, scene: scenes.Scene, left: float, bottom: float, side: float) -> None:
     """A scene's middle frame, as a square."""
-    view = draw.fit([scene], PIXELS, floor=False)
+    view = draw.fit([scene], PIXELS)
     picture = draw.draw(scene, len(scene.joints) // 2, view).permute(1, 2, 0).numpy()
     axes.imshow(picture, extent=(left, left + side, bottom, bottom + side), aspect="auto")
     axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))

@@ -16,9 +16,8 @@ from feeder.batches import VIEWS, Batch, load_clips, whole_clips
 from feeder.store import Store
 from net.encoder import Encoder
 from net.modalities import derive
-from tools.drawing import draw
+from tools.drawing import draw, scenes, sheets
 from tools.evaluation.neighbours import nearest, vote
-from tools.visualize import view_scenes
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
 QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
@@ -115,12 +114,12 @@ def views_picture(
     views, whole = batch.views().cpu(), clips.resized().cpu()
     sheet = []
     for i, row in enumerate(rows):
-        shown = {store.names[row]: draw.scene(whole[i])} | view_scenes(views[:, i])
-        view = draw.fit(list(shown.values()), PICTURE, floor=False)  # sheared, who stands on one?
+        shown = {store.names[row]: scenes.scene(whole[i])} | scenes.of_views(views[:, i])
+        view = draw.fit(list(shown.values()), PICTURE)
         line = []
         for name, scene in shown.items():
-            frames = draw.evenly(len(scene.joints), FRAMES_SHOWN)
+            frames = sheets.evenly(len(scene.joints), FRAMES_SHOWN)
             pictures = [draw.draw(scene, frame, view) for frame in frames]
-            line += [draw.write(pictures[0], name, size=9), *pictures[1:]]
+            line += [sheets.write(pictures[0], name, size=9), *pictures[1:]]
         sheet.append(line)
-    return draw.rows(sheet)
+    return sheets.rows(sheet)

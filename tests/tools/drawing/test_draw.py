@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from net.modalities import PARENTS
+from net.modalities import bone
 from tools.drawing import draw
-from tools.drawing.draw import BODY_COLOURS, CENTRE, PAPER, SPINE_MIDDLE, View
+from tools.drawing.draw import BODY_COLORS, PAPER, View
+from tools.drawing.scenes import APART, MOTION_GAIN, SPINE_MIDDLE
+from tools.drawing.scenes import scene as scene_of
 
 SIZE = 200
 
@@ -19,7 +21,7 @@ def clip_of(frames: int = 5, bodies: int = 2, seed: int = 0) -> torch.Tensor:
     return joints
 
 
-def colour_at(picture: torch.Tensor, point: torch.Tensor) -> tuple[int, ...]:
+def color_at(picture: torch.Tensor, point: torch.Tensor) -> tuple[int, ...]:
     x, y = point.int().tolist()
     return tuple(picture[:, y, x].tolist())
 
@@ -45,9 +47,9 @@ def test_projection_has_equal_axes_and_looks_from_where_the_sensor_stands():
 
 def test_everything_visible_is_inside_its_margin_and_fills_it():
     for modality in ("joint", "bone", "motion"):
-        scene = draw.scene(clip_of(), modality)
+        scene = scene_of(clip_of(), modality)
         view = draw.fit([scene], SIZE)
-        at = draw.project(scene.joints, view).reshape(-1, 2)
+        at = draw.project(scene.extent(), view)
         edge = draw.MARGIN * SIZE
         assert at.min() >= edge - 0.1 and at.max() <= SIZE - edge + 0.1
         assert (at.max(0).values - at.min(0).values).max() == pytest.approx(SIZE - 2 * edge, 1e-3)
@@ -55,18 +57,18 @@ def test_everything_visible_is_inside_its_margin_and_fills_it():
 
 def test_a_joint_is_drawn_where_the_projection_says():
     clip = clip_of(bodies=1)
-    scene = draw.scene(clip)
+    scene = scene_of(clip)
     view = draw.fit([scene], SIZE)
     picture = draw.draw(scene, 2, view)
     for at in draw.project(clip[2, 0], view):
-        assert colour_at(picture, at) == BODY_COLOURS[0]
+        assert color_at(picture, at) == BODY_COLORS[0]
     moved = clip.clone()
     moved[2, 0, 3] += torch.tensor([0.0, 0.4, 0.0])  # the head, which hangs on joint 2 alone
-    other = draw.draw(draw.scene(moved), 2, view)
+    other = draw.draw(scene_of(moved), 2, view)
     changed = (picture != other).any(0).nonzero().flip(1) + 0.5  # as (x, y)
     bones = draw.project(torch.stack([clip[2, 0, [3, 2]], moved[2, 0, [3, 2]]]), view)
     assert len(changed) and distance_to_lines(changed, bones).max() < 4
-    assert colour_at(other, draw.project(moved[2, 0, 3], view)) == BODY_COLOURS[0]
+    assert color_at(other, draw.project(moved[2, 0, 3], view)) == BODY_COLORS[0]
 
 
 def distance_to_lines(points: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
@@ -77,13 +79,13 @@ def distance_to_lines(points: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     return (points[:, None] - nearest).norm(dim=-1).min(1).values
 
 
-def test_two_bodies_have_two_colours_and_an_absent_one_none():
+def test_two_bodies_have_two_colors_and_an_absent_one_none():
     both, alone = clip_of(), clip_of(bodies=1)
-    view = draw.fit([draw.scene(both)], SIZE)
+    view = draw.fit([scene_of(both)], SIZE)
     for clip, expected in ((both, True), (alone, False)):
-        picture = draw.draw(draw.scene(clip), 0, view)
-        for body, colour in enumerate(BODY_COLOURS[:2]):
-            pixels = (picture == torch.tensor(colour).view(3, 1, 1)).all(0)
+        picture = draw.draw(scene_of(clip), 0, view)
+        for body, color in enumerate(BODY_COLORS[:2]):
+            pixels = (picture == torch.tensor(color).view(3, 1, 1)).all(0)
             assert pixels.any() == (expected or body == 0)
 
 
@@ -91,62 +93,67 @@ def test_a_corrupted_joint_is_left_out_but_the_centred_spine_is_not():
     clip = clip_of(bodies=1)
     clip[..., :, SPINE_MIDDLE, :] = 0
     clip[:, :, 7] = 0
-    there = draw.scene(clip).visible
+    there = scene_of(clip).visible
     assert there[:, 0, SPINE_MIDDLE].all() and not there[:, :, 7].any() and not there[:, 1].any()
     # A thumb hangs on joint 7; without that, no line goes from it to the point zero.
     hand = torch.zeros(1, 1, 25, 3)
     hand[..., 22, :] = torch.tensor([0.5, 0.5, 0.0])
     with_7 = hand.clone()
     with_7[..., 7, :] = 1e-9
-    view = draw.fit([draw.scene(hand)], SIZE)
+    view = draw.fit([scene_of(hand)], SIZE)
     middle = draw.project(torch.tensor([0.25, 0.25, 0.0]), view)
     red = [
-        colour_at(draw.draw(draw.scene(clip), 0, view), middle)[0] for clip in (hand, with_7)
+        color_at(draw.draw(scene_of(clip), 0, view), middle)[0] for clip in (hand, with_7)
     ]  # body 1 has little of it, paper and floor have much
     assert red[0] > 180 and red[1] < 100
 
 
-def test_bones_add_up_to_the_body_about_its_centre():
+def test_bones_are_arrows_from_one_point_and_no_picture_of_the_body():
     clip = clip_of()
-    scene = draw.scene(clip, "bone")
-    bodies = clip - clip[:, :, CENTRE : CENTRE + 1]
-    torch.testing.assert_close(scene.joints[:, 0], bodies[:, 0], atol=1e-5, rtol=0)
-    apart = scene.joints[:, 1] - bodies[:, 1]
-    torch.testing.assert_close(apart, torch.tensor([draw.APART, 0, 0]).expand_as(apart))
-    assert PARENTS[CENTRE] == CENTRE
+    scene = scene_of(clip, "bone")
+    arrows = scene.tips - scene.joints
+    torch.testing.assert_close(arrows, bone(clip))
+    starts = scene.joints.flatten(0, 2).unique(dim=0)  # of all bodies, frames and joints
+    assert starts.tolist() == [[0.0, 0.0, 0.0], [pytest.approx(APART), 0.0, 0.0]]
+    alone = clip_of(bodies=1)
+    bones, joints = (
+        draw.draw(s, 0, draw.fit([s], SIZE)) for s in (scene_of(alone, "bone"), scene_of(alone))
+    )
+    assert (bones != joints).any(0).float().mean() > 0.05, "a bone picture is no body"
+    moved = scene_of(alone + 1.0, "bone")  # a body elsewhere has the same bones
+    torch.testing.assert_close(moved.tips, scene_of(alone, "bone").tips)
+    # A corrupted joint is at zero: its bone is the way there from its parent, which is drawn too.
+    corrupted = alone.clone()
+    corrupted[:, 0, 7] = 0
+    assert scene_of(corrupted, "bone").visible[:, 0].all()
 
 
 def test_arrows_of_motion_point_where_the_joint_goes():
     clip = clip_of()
     clip[1:] = clip[0] + 0.05 * clip[1:]
-    scene = draw.scene(clip, "motion")
+    scene = scene_of(clip, "motion")
     ahead = clip[1, 0, 3] - clip[0, 0, 3]
-    torch.testing.assert_close(scene.tips[0, 0, 3], clip[0, 0, 3] + draw.MOTION_GAIN * ahead)
+    torch.testing.assert_close(scene.tips[0, 0, 3], clip[0, 0, 3] + MOTION_GAIN * ahead)
     torch.testing.assert_close(scene.tips[-1], clip[-1])
     view = draw.fit([scene], SIZE)
     picture = draw.draw(scene, 0, view)
     tip = draw.project(scene.tips[0, 0, 3], view)
-    assert colour_at(picture, tip) in BODY_COLOURS
+    assert color_at(picture, tip) in BODY_COLORS
 
 
 def test_an_empty_or_absurd_clip_can_be_drawn():
-    nobody = draw.scene(torch.zeros(3, 2, 25, 3))
+    nobody = scene_of(torch.zeros(3, 2, 25, 3))
     picture = draw.draw(nobody, 0, draw.fit([nobody], 64))
     assert picture.shape == (3, 64, 64)
     far = clip_of()
-    view = draw.fit([draw.scene(far)], 64)
-    assert draw.draw(draw.scene(far * 1e6), 0, view).shape == (3, 64, 64)
+    view = draw.fit([scene_of(far)], 64)
+    assert draw.draw(scene_of(far * 1e6), 0, view).shape == (3, 64, 64)
 
 
-def test_rows_keep_order_and_evenly_keeps_both_ends():
-    tiles = [
-        [torch.full((3, 8, 8), 10 * r + c, dtype=torch.uint8) for c in range(3)] for r in (0, 1)
-    ]
-    sheet = draw.rows(tiles)
-    assert sheet.shape == (3, 2 * 10 + 2, 3 * 10 + 2)
-    assert [sheet[0, 2 + 10 * r, 2 + 10 * c].item() for r in (0, 1) for c in (0, 1, 2)] == [
-        *(0, 1, 2),
-        *(10, 11, 12),
-    ]
-    assert draw.evenly(100, 5) == [0, 25, 50, 74, 99]
-    assert draw.evenly(3, 8) == [0, 1, 2]
+def test_only_bodies_that_were_recorded_stand_on_a_floor():
+    clip = clip_of()
+    body, bones = scene_of(clip), scene_of(clip, "bone")
+    paper = torch.tensor(PAPER).view(3, 1, 1)
+    assert (draw.fit([body], SIZE, floor=True).ground != paper).any()
+    assert (draw.fit([body], SIZE).ground == paper).all()
+    assert (draw.fit([bones], SIZE, floor=True).ground == paper).all()
