@@ -29,6 +29,7 @@ from tools.formats import checkpoint
 from tools.training import distributed, resume
 from tools.training.distributed import Process, StopSignal
 from tools.training.logs import TrainingLog, describe
+from tools.training.lost import together
 from tools.training.monitor import Monitor
 
 METHODS = {"umurl": (UmURL, umurl_loss), "baseline": (Baseline, baseline_loss)}
@@ -95,7 +96,7 @@ def main() -> None:
     args = parse_args()
     process = distributed.start()
     args.amp = precision(args.amp, process.device)
-    with distributed.together(process) as stop:
+    with together(process) as stop:
         find_store = partial(open_store, args.data_root, args.pre_dataset)
         store = distributed.everywhere(process, find_store)
         rows, _ = store.split(args.protocol)

@@ -22,7 +22,7 @@ class _Normalise(torch.autograd.Function):
         n, width = x.shape
         mean = x.sum(0) / max(n, 1)
         squares = (x - mean).square().sum(0)
-        mine = torch.cat([mean, squares, mean.new_tensor([n])])  # (2D + 1,)
+        mine = torch.cat([mean, squares, mean.new_full((1,), n)])  # (2D + 1,)
         parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
         dist.all_gather(parts, mine)
         means, squares, rows = torch.stack(parts).split([width, width, 1], dim=1)  # (ranks, ...)

@@ -19,6 +19,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun's own choice, which it makes a fuss of
     # One store for all restarts would hand out the addresses of processes that are gone.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    # Of a process that is gone, torch's threads warn the others with pages of addresses in C++.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     logging.disable(logging.ERROR)  # what it logs is told below
     try:
         run.main()

@@ -5,7 +5,6 @@ import inspect
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from feeder.store import StoreError
 from tools.cli import UserError
+from tools.training import reasons
 
 T = TypeVar("T")
-GRACE = 5.0  # seconds in which a launcher has stopped the others of a process that died beside it
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def start() -> Process:
         try:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = reasons.reason_of(error)
             raise UserError(f"the processes of this run do not find each other: {reason}") from None
     return Process(rank, world_size, device)
 
@@ -88,38 +87,6 @@ class StopSignal:
             dist.all_reduce(flag, op=dist.ReduceOp.MAX)
             self.seen = bool(flag.item())
         return self.seen
-
-
-@contextmanager
-def together(process: Process) -> Iterator[StopSignal]:
-    """What the processes do together: where one of them is lost, the others end with one line.
-
-    If it died on this machine, the launcher tells its story and stops the others, which then keep
-    silent; if it was on another, the first process here says so.
-    """
-    stop = StopSignal(process)
-    try:
-        yield stop
-    except RuntimeError as error:
-        if process.world_size == 1 or not _is_lost_connection(error):
-            raise
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if not stop.asked:
-            time.sleep(GRACE)
-            if os.environ.get("LOCAL_RANK", "0") == "0":
-                print(
-                    "error: another process of this run was lost; what it said itself tells why; "
-                    "the same command goes on from the newest checkpoint",
-                    file=sys.stderr,
-                )
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)  # the usual way out would wait for the process that is lost
-
-
-def _is_lost_connection(error: RuntimeError) -> bool:
-    # gloo raises bare RuntimeErrors that name its source file.
-    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 def everywhere(process: Process, function: Callable[[], T]) -> T:

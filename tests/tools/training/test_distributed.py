@@ -5,11 +5,8 @@ and in float32 that rounding may tip a maximum or a ReLU over, from which a grad
 """
 
 import os
-import signal
-import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -209,40 +206,3 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UserError, match="more processes than the 2 GPUs here"):
         distributed.start()
-
-
-def test_errors_that_have_nothing_to_do_with_ranks_are_not_hidden():
-    for error in (RuntimeError("shape mismatch"), ValueError("no"), UserError("typo")):
-        with pytest.raises(type(error)), distributed.together(ALONE):
-            raise error
-    alone = SimpleNamespace(world_size=2, rank=0)
-    with pytest.raises(RuntimeError, match="shape"), distributed.together(alone):
-        raise RuntimeError("shape mismatch")
-
-
-@pytest.mark.parametrize(
-    ("local_rank", "told_to_stop", "lines"), [(0, False, 1), (1, False, 0), (0, True, 0)]
-)
-def test_a_lost_connection_is_one_line(monkeypatch, capsys, local_rank, told_to_stop, lines):
-    def leave(code):
-        raise SystemExit(code)
-
-    naps = []
-    monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr(time, "sleep", naps.append)
-    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with (
-            pytest.raises(SystemExit, match="1"),
-            distributed.together(SimpleNamespace(world_size=2)),
-        ):
-            if told_to_stop:  # as the launcher does where a process beside this one died
-                os.kill(os.getpid(), signal.SIGTERM)
-            raise RuntimeError("[/x/gloo/transport/tcp/pair.cc:545] Connection reset by peer")
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-    assert bool(naps) != told_to_stop
-    printed = capsys.readouterr().err.splitlines()
-    assert len(printed) == lines
-    assert all(line.startswith("error: another process of this run was lost") for line in printed)

@@ -1,0 +1,33 @@
+"""Why processes cannot talk to each other, as NCCL and gloo tell it, and what helps."""
+
+import re
+
+_INTERFACE = "set NCCL_SOCKET_IFNAME to the network interface that connects the machines"
+_SHARED = "give /dev/shm more room (docker run --shm-size) or set NCCL_SHM_DISABLE=1"
+# By what the message holds, in small letters.
+MENDS = {
+    "shm": _SHARED,
+    "shared memory": _SHARED,
+    "no route": _INTERFACE,
+    "unreachable": _INTERFACE,
+    "connection refused": _INTERFACE,
+    "bootstrap": _INTERFACE,
+    "out of memory": "lower --batch-size, or end other programs on the GPU",
+    "timeout": "one process hangs or is far slower than the others",
+    "timed out": "one process hangs or is far slower than the others",
+}
+LONGEST = 300  # characters of a message that are shown
+
+
+def reason_of(error: Exception) -> str:
+    """Why a collective failed: one line, without places in the code of torch, NCCL or gloo."""
+    told = str(error).split("Exception raised from")[0]
+    told = told.rpartition("Last error:")[2].strip() or told  # NCCL's own words, below torch's
+    told = re.sub(r"\[\S*/\S*:\d+\]", "", told)  # gloo's file and line
+    return " ".join(told.split())[:LONGEST] or type(error).__name__
+
+
+def mend_of(error: Exception) -> str | None:
+    """What helps against it; None where nothing is known, as where a peer is gone."""
+    told = str(error).lower()
+    return next((mend for text, mend in MENDS.items() if text in told), None)
