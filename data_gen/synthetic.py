@@ -165,10 +165,7 @@ def write_recordings(
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(
-        description="Write synthetic recordings as raw NTU .skeleton files.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = Parser(description="Write synthetic recordings as raw NTU .skeleton files.")
     add, up_to = partial(parser.add_argument, metavar="N"), partial(whole_number, 1)
     add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")
     add("--subjects", type=up_to(40), default=12, help="people, up to 40")

@@ -6,15 +6,17 @@ python -m tools.checkpoint checkpoints/ntu60_xsub     shows the newest of a run,
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tools import cli
-from tools.formats.checkpoint import in_folder, load, newest
 
 
 def page(path: Path) -> str:
     """What a checkpoint says about itself, or the newest one of a folder, as readable lines."""
+    from tools.formats.checkpoint import in_folder, load, newest  # torch: not for --help
+
     if path.is_dir():
         newest_one, others = newest(path), in_folder(path)[:-1]
         also = ", ".join(other.name for other in others) or "no other"
@@ -44,10 +46,10 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) and value.isprintable() else repr(value)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.Parser("Show what a checkpoint says about itself.")
     parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")
-    print(page(parser.parse_args().path))
+    print(page(parser.parse_args(argv).path))
 
 
 if __name__ == "__main__":

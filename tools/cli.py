@@ -1,6 +1,5 @@
 """What the commands share: flags that are not guessed, and errors that are one line."""
 
-import argparse
 import contextlib
 import os
 import sys
@@ -20,12 +19,7 @@ class UserError(Exception):
 
 
 class Parser(flags.Parser):
-    """The parser of flags, whose help tells the defaults."""
-
-    def __init__(self, description: str):
-        super().__init__(
-            description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+    """The parser of the commands that may run in several processes, of which one complains."""
 
     def error(self, message: str):
         """Print one line and exit with 2."""

@@ -10,13 +10,27 @@ GREATEST = 1e30  # of numbers that are not whole: ten times it is still a float3
 _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
+class Help(argparse.HelpFormatter):
+    """Help that tells a flag's default, unless it is empty or the flag's own words tell it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told, default = action.help or "", action.default
+        nothing = default is None or isinstance(default, bool) or default == argparse.SUPPRESS
+        values = default if isinstance(default, (list, tuple)) else [default]
+        if nothing or not values or "default" in told:
+            return told
+        shown = " ".join(map(str, values)).replace("%", "%%")
+        return f"{told} (default: {shown})"
+
+
 class Parser(argparse.ArgumentParser):
     """Argument parser that takes no abbreviations and complains in one line.
 
     Flags without a type, and those with the type Path, take no empty text.
     """
 
-    def __init__(self, **settings):
+    def __init__(self, description: str):
+        settings = {"prog": program(), "description": description, "formatter_class": Help}
         super().__init__(allow_abbrev=False, **settings)
         self.register("type", None, text)
         self.register("type", Path, path)
@@ -32,6 +46,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str):
         """Print one line and exit with 2."""
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+def program() -> str:
+    """The name of the program as one types it: `python -m tools.report`, or the script's file."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.origin == sys.argv[0]:
+        return f"python -m {spec.name.removesuffix('.__main__')}"
+    return Path(sys.argv[0]).name
 
 
 def text(value: str) -> str:
