@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.missing import official_missing  # noqa: E402
 from data_gen.datasets.ntu import DATASETS  # noqa: E402
+from data_gen.preparing import commands  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
@@ -110,8 +111,7 @@ def prepare(args: argparse.Namespace):
             store.commit()
     for dataset in datasets:
         print_store(dataset, stores[dataset], counts[dataset])
-    elsewhere = "" if args.out_folder == DATA else f" --data-root {args.out_folder}"
-    print(f"next: ./script_pretrain.sh {datasets[-1]}_xsub{elsewhere}")
+    print(f"next: {commands.pretraining(args.out_folder / datasets[-1], 'cross_subject')}")
 
 
 def find_raw(looked: Iterable[Path]) -> tuple[list[Path], dict[str, Path]]:

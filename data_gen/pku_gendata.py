@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.ntu import PKU  # noqa: E402
 from data_gen.ntu_gendata import run  # noqa: E402
+from data_gen.preparing import commands  # noqa: E402
 from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
 from data_gen.preparing.parallel import ordered_map, usable_cpus  # noqa: E402
 from data_gen.preparing.report import progress  # noqa: E402
@@ -119,11 +120,7 @@ def prepare(args: argparse.Namespace):
     print(f"{args.dataset}: {store.clips} clips, {store.frames} frames in {store.folder}")
     for protocol, count in zip(splits, training, strict=True):
         print(f"  {protocol}: {count} training and {store.clips - count} test clips")
-    elsewhere = "" if args.out_folder == DATA else f" --data-root {args.out_folder}"
-    print(
-        f"next: ./script_action_recognition.sh NAME --finetune-dataset {args.dataset} --protocol "
-        f"cross_subject{elsewhere}"
-    )
+    print(f"next: {commands.pretraining(store.folder, next(iter(splits)))}")
 
 
 def fill(

@@ -20,6 +20,7 @@ if not __package__:  # started as a script, from wherever
 
 from data_gen.people import actions, body
 from data_gen.people.kinect import VIEW, Recording, watch
+from data_gen.preparing import commands
 from data_gen.preparing.files import remove, whole_folder
 from data_gen.preparing.flags import Parser, whole_number
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
@@ -188,7 +189,10 @@ def main(argv: list[str] | None = None):
         sys.exit("synthetic.py: interrupted, nothing was written")
     size = sum(path.stat().st_size for path in paths) / 1e6
     print(f"{len(paths)} recordings, {size:.0f} MB, are in {args.out_folder}")
-    print(f"next: python data_gen/ntu_gendata.py --dataset ntu60 --data_path {args.out_folder}")
+    # A store of its own, lest it take the place of a real one.
+    store = args.out_folder.with_name(f"{args.out_folder.name}_store")
+    prepare = "data_gen/ntu_gendata.py", "--dataset", "ntu60", "--data_path", args.out_folder
+    print(f"next: {commands.command(*prepare, '--out_folder', store)}")
 
 
 if __name__ == "__main__":

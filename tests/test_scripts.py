@@ -82,6 +82,45 @@ def test_scripts_want_a_name_first(house, task):
         assert not (house / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("task", ["pretrain", "action_recognition", "action_retrieval"])
+@pytest.mark.parametrize("name", ["checkpoints/ntu60_xsub", "/data/ntu60_xsub/", "../ntu60_xsub"])
+def test_a_name_with_a_path_in_it_is_refused_with_the_name_alone(house, task, name):
+    done = script(house, f"script_{task}.sh", name)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert name in done.stderr and done.stderr.endswith(f"script_{task}.sh ntu60_xsub\n")
+    assert not (house / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    {
+        "ntu60_xsubb": "ntu60_xsub",
+        "NTU60-XView": "ntu60_xview",
+        "ntu120_xset": "ntu120_xsetup",
+        "ntu60_xsub_seed1": "ntu60_xsub",
+    }.items(),
+)
+def test_a_name_near_a_protocols_is_refused_unless_the_data_set_is_named(
+    house, data_root, name, near
+):
+    flags = ["--data-root", str(data_root), "--epochs", "0"]
+    done = script(house, "script_pretrain.sh", name, *flags)
+    assert done.returncode == 1 and done.stderr.startswith("error: ")
+    assert name in done.stderr and f"take {near}," in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+    for named in (["--pre-dataset", "ntu60"], ["--pre-dataset=ntu60"]):
+        done = script(house, "script_pretrain.sh", name, *flags, *named)
+        assert "argument --epochs" in done.stderr and done.stdout == ""
+
+
+def test_another_name_says_first_what_it_takes(house):
+    taken = "NTU-120 x-sub"
+    for name, said in (("mine", taken), ("ntu120_xsub_2", taken), ("ntu60_xsub", "")):
+        done = script(house, "script_pretrain.sh", name, "--epochs", "0")
+        assert "argument --epochs" in done.stderr  # it has begun
+        assert done.stdout.count("\n") == bool(said) and said in done.stdout
+
+
 def test_a_python_that_lacks_something_is_named_and_not_used(house):
     (house / "requirements.txt").write_text("torch>=2.4\nno-such-package>=1\n")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from data_gen.datasets.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
+from data_gen.preparing import commands
 from data_gen.preparing.files import whole_folder
 from data_gen.preparing.store import StoreError as WriteError
 from data_gen.preparing.store import StoreWriter
@@ -53,8 +54,8 @@ def published_to_run(args: argparse.Namespace) -> str:
     args.target.mkdir(exist_ok=True)
     path = checkpoint.save(args.target, saved)
     return (
-        f"written to {path}; next: ./script_action_recognition.sh {args.target.name} and "
-        f"./script_action_retrieval.sh {args.target.name}"
+        f"written to {path}\nnext: {commands.evaluation('recognition', args.target)}\n"
+        f"or: {commands.evaluation('retrieval', args.target)}"
     )
 
 
@@ -77,8 +78,8 @@ def arrays_to_store(args: argparse.Namespace) -> str:
     except WriteError as error:
         raise cli.UserError(str(error)) from None
     return (
-        f"{store.clips} clips, {store.frames} frames written to {args.target}; next: "
-        f"pretrain.py --data-root {args.target.parent} --pre-dataset {args.target.name}"
+        f"{store.clips} clips, {store.frames} frames written to {args.target}\n"
+        f"next: {commands.pretraining(args.target, 'cross_subject')}"
     )
 
 

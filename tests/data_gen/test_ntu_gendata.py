@@ -133,7 +133,8 @@ def test_from_anywhere_with_default_folders(tmp_path, folder):
     )
     assert run.returncode == 0, run.stderr
     assert list(read_store(tmp_path / "data" / "ntu60")) == OLD
-    assert run.stdout.endswith("next: ./script_pretrain.sh ntu60_xsub\n")
+    back = "" if folder == "." else f"cd {tmp_path} && "
+    assert run.stdout.endswith(f"next: {back}./script_pretrain.sh ntu60_xsub\n")
     assert sorted(os.listdir(tmp_path / "data")) == ["ntu60", "nturgbd_raw"]
 
 

@@ -33,7 +33,13 @@ need_python() {
 
 need_test_name() {
     case ${1:-} in
-        "" | -*)
+        */*)
+            local name=${1%"${1##*[!/]}"}
+            echo "error: $1 is a path; TEST_NAME is the folder's name in checkpoints:" \
+                "$0 ${name##*/}" >&2
+            exit 2
+            ;;
+        "" | -* | .*)
             echo "error: name the run first: $0 TEST_NAME [flags]" >&2
             exit 2
             ;;
