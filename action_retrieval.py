@@ -7,98 +7,100 @@ Each test clip takes the class of its nearest training clips, by cosine similari
 """
 
 import argparse
+import time
+from collections.abc import Sequence
 from pathlib import Path
-
-from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.datasets.ntu import action_names
 from tools import cli
-from tools.evaluation import confusion, retrieved
-from tools.evaluation import subject as evaluation
-from tools.evaluation.neighbours import average_precision, nearest, vote
-from tools.evaluation.subject import Subject
+from tools.evaluation import confusion, encoders, flags, results, retrieved
+from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import (
+    Halves,
+    encode,
+    encode_clip,
+    extract_features,
+    halves_for,
+    read_recording,
+    save_features,
+)
+from tools.evaluation.neighbours import nearest
+from tools.evaluation.results import Evaluation
+from tools.evaluation.retrieval import retrieve
 
-RECALLED = (1, 5)  # recall is among this many nearest clips
 SHOWN = 5  # of --query, or as many as --knn-neighbours asks for
 
 
 # fmt: off
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
-    evaluation.add_arguments(parser)
+    flags.add_encoder_and_data(parser)
     retrieval = parser.add_argument_group("retrieval")
     retrieval.add_argument("--knn-neighbours", type=cli.whole_number(1), nargs="+", default=[1],
                            metavar="K", help="how many neighbours vote; several numbers: each")
     retrieval.add_argument("--query", type=Path, metavar="FILE.skeleton",
                            help="show the training clips nearest to this recording, no more")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 # fmt: on
 
 
-def main() -> None:
-    args = parse_args()
-    subject = evaluation.load_subject(args)
-    if (most := max(args.knn_neighbours)) > len(subject.train):
-        raise cli.UserError(f"--knn-neighbours {most} is more than {len(subject.train)} clips")
-    clip = evaluation.read_recording(args.query) if args.query else None
-    database = evaluation.extract_features(subject, subject.train, "encoding training clips")
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    start = time.perf_counter()
+
+    # ---- encoder and data
+    device = encoders.best_device()
+    loaded = encoders.load(args.checkpoint_path, args.pretrained, seed=args.seed, device=device)
+    data = halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
+    if (most := max(args.knn_neighbours)) > len(data.train):
+        raise cli.UserError(f"--knn-neighbours {most} is more than {len(data.train)} clips")
     if args.query:
-        query = evaluation.encode_clip(subject.encoder, clip, subject.modalities)
-        show(subject, query, database, max(SHOWN, most))
+        show(loaded, data, args.modalities, args.query, max(SHOWN, most))
         return
 
     # ---- neighbours of the test clips
-    queries = evaluation.extract_features(subject, subject.test, "encoding test clips")
+    features = encode(loaded.encoder, data, [args.modalities])
     if args.save_features:
-        evaluation.save_features(args.save_features, subject, database, queries)
-    classes = evaluation.labels(subject, subject.train)
-    truth = evaluation.labels(subject, subject.test)
-    similarity, neighbours = nearest(queries, database, min(max(most, *RECALLED), len(database)))
-    found = classes[neighbours]  # (n, k), the nearest first
+        save_features(args.save_features, features)
+    found = retrieve(features, args.knn_neighbours)
 
     # ---- results
-    accuracies = {k: percent(vote(found[:, :k]) == truth) for k in args.knn_neighbours}
-    precision = average_precision(queries, database, truth, classes)
-    results = {
-        "neighbours": args.knn_neighbours[0],
-        "accuracy": accuracies[args.knn_neighbours[0]],
-        "accuracies": accuracies,
-        "map": 100 * precision.nanmean().item(),
-        **{f"recall_at_{k}": percent((found[:, :k] == truth[:, None]).any(1)) for k in RECALLED},
-    }
-    name = evaluation.result_name(subject, "retrieval")
-    with SummaryWriter(subject.folder / name) as writer:
-        for k, accuracy in accuracies.items():
+    settings = {"knn_neighbours": args.knn_neighbours}
+    evaluation = Evaluation("retrieval", loaded, data, args.modalities, settings, args.seed)
+    path = results.write(evaluation, found.figures(), time.perf_counter() - start)
+    classes = data.store.label[data.test]
+    matrix = confusion.confusion(data.store.dataset, classes, found.predicted.cpu())
+    with results.new_events(evaluation.events) as writer:
+        for k, accuracy in found.accuracies.items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
-    path = evaluation.write_results(subject, "retrieval", name, results)
-    taken = vote(found[:, : args.knn_neighbours[0]])
-    matrix = confusion.confusion(subject.store.dataset, truth.cpu(), taken.cpu())
-    confusion.write(matrix, path, subject.folder / name)
-    rows = subject.train[neighbours.cpu().numpy()]
-    table = retrieved.table(subject.store.names, subject.test, rows, similarity.cpu().numpy())
-    retrieved.write(path.with_name(f"{name}_neighbours.csv"), table)
-    said = ", ".join(f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in accuracies.items())
+        confusion.write(matrix, path, writer)
+    table = retrieved.table(data.store.names, data.test, found.found, found.similarity)
+    retrieved.write(path.with_name(f"{path.stem}_neighbours.csv"), table)
+    said = [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in found.accuracies.items()]
+    said.append(f"recall@5 {found.recalls[5]:.2f} %")
+    if found.mean_precision is not None:
+        said.append(f"mAP {found.mean_precision:.2f} %")
+    if found.unseen:
+        said.append(f"{found.unseen} of {len(data.test)} test clips have a class without training")
     print(
-        f"{subject.name} encoder, {subject.store.dataset} {subject.protocol}: {said}, "
-        f"recall@5 {results['recall_at_5']:.2f} %, mAP {results['map']:.2f} %\nwritten to {path}\n"
-        f"next: python -m tools.report {subject.folder}"
+        f"{loaded.kind} encoder, {data.store.dataset} {data.protocol}: {', '.join(said)}\n"
+        f"written to {path}\nnext: python -m tools.report {loaded.folder}"
     )
 
 
-def percent(right: Tensor) -> float:
-    """Share of true values in percent: (n,) bool."""
-    return 100 * right.sum().item() / len(right)
-
-
-def show(subject: Subject, query: Tensor, database: Tensor, count: int) -> None:
-    """Print the training clips nearest to a query (2H,), one a line."""
-    values, indices = nearest(query[None], database, min(count, len(database)))
-    names = action_names(subject.store.dataset)
-    for similarity, row in zip(values[0].tolist(), subject.train[indices[0].cpu()], strict=True):
-        action = int(subject.store.action[row])
+def show(
+    loaded: LoadedEncoder, data: Halves, modalities: tuple[str, ...], query: Path, count: int
+) -> None:
+    """Print the training clips nearest to a recording, one a line, under the columns' names."""
+    feature = encode_clip(loaded.encoder, read_recording(query), modalities)
+    database = extract_features(loaded.encoder, data.store, data.train, modalities)
+    values, indices = nearest(feature[None], database, min(count, len(database)))
+    names = action_names(data.store.dataset)
+    print("cosine similarity, training clip, action")
+    for similarity, row in zip(values[0].tolist(), data.train[indices[0].cpu()], strict=True):
+        action = int(data.store.action[row])
         name = names[action - 1] if action <= len(names) else ""
-        print(f"{similarity:.4f}  {subject.store.names[row]}  A{action:03d} {name}".rstrip())
+        print(f"{similarity:.4f}  {data.store.names[row]}  A{action:03d} {name}".rstrip())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Recognition: its command from end to end, its parts on their own."""
 
 import json
-import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +12,17 @@ import action_classification
 from feeder.store import open_store
 from net.modalities import derive
 from tests import runs
+from tests.encoders import GraphEncoder
 from tests.tiny_run import write_run
-from tools.evaluation import subject as evaluation
-from tools.evaluation.recognition import LinearClassifier, accuracy, few_labels, summary
+from tools.evaluation import encoders, recognition
+from tools.evaluation.classifiers import LinearClassifier
+from tools.evaluation.features import encode, encode_clip, halves_for, open_halves
+from tools.evaluation.learners import finetuning_learner, linear_learner
+from tools.evaluation.recognition import Run, accuracy, few_labels, predict, summary
+from tools.evaluation.settings import FINETUNE, LINEAR
 
 SHORT = ("--epochs", "4", "--test-every", "2", "--schedule", "3")
+OF_SHORT = "epochs4_schedule3_test-every2"
 
 
 @pytest.fixture
@@ -30,14 +36,18 @@ def recognise(folder, *flags):
 
 
 def results(folder, name):
-    return json.loads((folder / f"{name}.json").read_text())
+    """The result of this name; of those whose names begin with it, the only one."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        (path,) = folder.glob(f"{name}*.json")
+    return json.loads(path.read_text())
 
 
 def features_of(folder, data_root, names=("joint", "bone", "motion")):
     """Features of the training and test clips of ntu60 cross_subject, one clip at a time."""
-    encoder, store = evaluation.load_encoder(folder), open_store(data_root, "ntu60")
+    encoder, store = encoders.load_encoder(folder), open_store(data_root, "ntu60")
     clips = [store.joints[a : a + n] for a, n in zip(store.start, store.frames, strict=True)]
-    features = torch.stack([evaluation.encode_clip(encoder, clip, names) for clip in clips])
+    features = torch.stack([encode_clip(encoder, clip, names) for clip in clips])
     train, test = store.split("cross_subject")
     return features[train], features[test], store.label[train], store.label[test]
 
@@ -48,20 +58,27 @@ def features_of(folder, data_root, names=("joint", "bone", "motion")):
 @pytest.mark.parametrize(
     ("flags", "name"),
     [
-        ([], "recognition"),
-        (["--pretrained", "random"], "recognition_random"),
-        (["--modalities", "joint"], "recognition_joint"),
-        (["--modalities", "motion,joint", "--late-fusion"], "recognition_joint-motion_late_fusion"),
-        (["--finetune"], "recognition_finetune"),
-        (["--finetune", "--late-fusion", "--augment", "full"], "recognition_late_fusion_finetune"),
-        (["--finetune", "--label-fraction", "0.1"], "recognition_finetune_10pct"),
-        (["--label-fraction", "0.005"], "recognition_0.5pct"),
-        (["--labels-per-class", "2", "--modalities", "bone"], "recognition_bone_2perclass"),
-        (["--protocol", "cross_view"], "recognition_ntu60_cross_view"),
-        (["--finetune-dataset", "ntu120"], "recognition_ntu120_cross_subject"),
+        ([], "recognition_{}"),
+        (["--pretrained", "random"], "recognition_{}_random"),
+        (["--modalities", "joint"], "recognition_joint_{}"),
+        (
+            ["--modalities", "motion,joint", "--late-fusion"],
+            "recognition_joint-motion_late_fusion_{}",
+        ),
+        (["--finetune"], "recognition_finetune_{}"),
+        (
+            ["--finetune", "--late-fusion", "--augment", "full"],
+            "recognition_late_fusion_finetune_{}_augment-full",
+        ),
+        (["--finetune", "--label-fraction", "0.1"], "recognition_finetune_10pct_{}"),
+        (["--label-fraction", "0.005"], "recognition_0.5pct_{}"),
+        (["--labels-per-class", "2", "--modalities", "bone"], "recognition_bone_2perclass_{}"),
+        (["--protocol", "cross_view"], "recognition_{}_ntu60_cross_view"),
+        (["--finetune-dataset", "ntu120"], "recognition_{}_ntu120_cross_subject"),
     ],
 )
 def test_every_mode_says_what_it_is_and_where_it_wrote(run, flags, name):
+    name = name.format(OF_SHORT)
     said = recognise(run, *flags, *SHORT).out
     assert f"written to {run / name}.json" in said
     found = results(run, name)
@@ -81,18 +98,26 @@ def test_every_mode_says_what_it_is_and_where_it_wrote(run, flags, name):
 def test_runs_are_those_of_consecutive_seeds(run):
     flags = ("--labels-per-class", "1", *SHORT)
     recognise(run, *flags, "--seed", "5", "--runs", "3")
-    together = results(run, "recognition_1perclass")
-    alone = []
-    for seed in ("5", "6", "7"):
+    name = f"recognition_1perclass_{OF_SHORT}_seed"
+    together = results(run, f"{name}5_runs3")
+    for seed in (5, 6, 7):
         recognise(run, *flags, "--seed", seed)
-        alone.append(results(run, "recognition_1perclass"))
+    alone = [results(run, f"{name}{seed}") for seed in (5, 6, 7)]
     assert [r["seed"] for r in together["runs"]] == [5, 6, 7]
     assert [r["labelled_clips"] for r in together["runs"]] == [4, 4, 4]
     tops = [r["top1"] for r in alone]
-    assert [r["tests"] for r in together["runs"]] == [r["tests"] for r in alone]
+    assert [r["tests"] for r in together["runs"]] == [r["runs"][0]["tests"] for r in alone]
     assert together["top1"] == pytest.approx(np.mean(tops))
     assert together["top1_std"] == pytest.approx(np.std(tops, ddof=1))
     assert alone[0]["top1_std"] is None
+
+
+def test_the_same_evaluation_again_replaces_its_own_files_and_nothing_else(run):
+    for seed in (0, 0, 1):
+        assert recognise(run, *SHORT, "--seed", seed).code == 0
+    events = [list((run / name).rglob("events.*")) for name in ("recognition_" + OF_SHORT,)]
+    assert [len(files) for files in events] == [2]  # its curve, and its confusion matrix
+    assert len(list(run.glob("recognition*.json"))) == 2
 
 
 def test_linear_evaluation_learns_what_logistic_regression_does(run, data_root):
@@ -104,68 +129,83 @@ def test_linear_evaluation_learns_what_logistic_regression_does(run, data_root):
     assert found > 75
 
 
-def test_late_fusion_adds_the_scores_of_layers_trained_apart(data_root, run, monkeypatch):
+def test_late_fusion_adds_the_scores_of_layers_trained_apart(run):
     """On the full batch the order cannot matter, so streams together are streams alone."""
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        f"x --checkpoint-path {run} --late-fusion --wd 0.01 --epochs 30 --schedule 20".split(),
-    )
-    args = action_classification.parse_args()
-    subject = evaluation.load_subject(args)
+    loaded = encoders.load(run)
+    data = halves_for(loaded)
+    settings = replace(LINEAR, wd=0.01, epochs=30, schedule=(20,))
     streams = [("joint",), ("bone",), ("motion",)]
-    scores, kept = [], np.arange(len(subject.train))
-    writer = torch.utils.tensorboard.SummaryWriter(run / "events")
+    scores = []
     for some in ([streams[0]], [streams[1]], [streams[2]], streams):
-        args.streams = some
-        halves = (action_classification.encode(args, subject, h) for h in ("training", "test"))
-        torch.manual_seed(0)
-        learner = action_classification.linear_evaluation(args, subject, *halves, kept, 0)
+        features = encode(loaded.encoder, data, some)
+        learner = linear_learner(features, settings, np.arange(len(data.train)))
         for layer in learner.model.layers:  # the same start for all
             torch.nn.init.zeros_(layer.weight)
-        action_classification.train_and_test(args, learner, writer)
-        scores.append(action_classification.predict(learner)[0])
+        recognition.train_and_test(learner, settings, 0, len(data.train))
+        scores.append(predict(learner.model, learner.test())[0])
     torch.testing.assert_close(scores[3], scores[0] + scores[1] + scores[2], rtol=1e-4, atol=1e-5)
 
 
-def test_finetuning_moves_the_encoder_of_its_run_alone(run, monkeypatch):
-    made = []
-    finetuning = action_classification.finetuning
-
-    def spy(args, subject, *rest):
-        learner = finetuning(args, subject, *rest)
-        start = {k: v.clone() for k, v in learner.model.encoder.state_dict().items()}
-        made.append((subject.encoder, start, learner.model.encoder))
-        return learner
-
-    monkeypatch.setattr(action_classification, "finetuning", spy)
-    recognise(run, "--finetune", "--modalities", "joint", "--runs", "2", *SHORT)
-    for frozen, start, tuned in made:
-        for key, weight in frozen.state_dict().items():
-            assert torch.equal(weight, start[key])  # both runs begin from what was pre-trained
-            used = not ("bone" in key or "motion" in key or "fusion" in key)
-            assert torch.equal(weight, tuned.state_dict()[key]) != used
+def test_finetuning_moves_a_copy_of_the_encoder(run):
+    loaded = encoders.load(run)
+    before = {key: value.clone() for key, value in loaded.encoder.state_dict().items()}
+    settings = replace(FINETUNE, epochs=2)
+    runs = recognition.finetune(
+        loaded.encoder, halves_for(loaded), [("joint",)], settings, seeds=(0, 1)
+    )
+    assert len(runs) == 2
+    for key, weight in loaded.encoder.state_dict().items():
+        assert torch.equal(weight, before[key])  # so both runs begin from what was pre-trained
+        used = not ("bone" in key or "motion" in key or "fusion" in key)
+        for tuned in (one.model.encoder.state_dict() for one in runs):
+            assert torch.equal(weight, tuned[key]) != used
 
 
-@pytest.mark.parametrize(("flags", "sizes"), [([], [3] * 8), (["--batch-size", "2"], [2] * 12)])
-def test_finetuning_takes_steps_enough_of_few_clips(run, monkeypatch, flags, sizes):
-    command = ["x", "--checkpoint-path", str(run), "--finetune", *flags]
-    monkeypatch.setattr(sys, "argv", command)
-    args = action_classification.parse_args()
-    subject = evaluation.load_subject(args)
-    args.streams = [subject.modalities]
-    learner = action_classification.finetuning(args, subject, np.arange(24), 0)
+@pytest.mark.parametrize(("batch", "sizes"), [(64, [3] * 8), (2, [2] * 12)])
+def test_finetuning_takes_steps_enough_of_few_clips(run, batch, sizes):
+    loaded = encoders.load(run)
+    data, settings = halves_for(loaded), replace(FINETUNE, batch_size=batch)
+    learner = finetuning_learner(
+        loaded.encoder, data, [("joint", "bone", "motion")], settings, np.arange(24), 0
+    )
     batches = list(learner.train(0))
     assert [len(classes) for _, classes in batches] == sizes
     classes = torch.cat([classes for _, classes in batches])
-    assert classes.sort().values.tolist() == sorted(subject.store.label[subject.train])
+    assert classes.sort().values.tolist() == sorted(data.store.label[data.train])
+
+
+def test_an_encoder_with_batch_statistics_trains_in_train_mode_and_tests_in_eval_mode(data_root):
+    """Its running statistics move with the training batches, and the tests leave them alone."""
+    torch.manual_seed(0)
+    encoder = GraphEncoder(12).eval().requires_grad_(False)
+    modes = []
+    encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
+
+    features = encode(encoder, data, [("joint",)])
+    runs = recognition.linear_evaluation(features, replace(LINEAR, lr=1.0))
+    assert features.train.shape == (1, 24, 12) and not any(modes)
+    assert runs[0].tests[-1]["top1"] > 30  # of four classes
+    modes.clear()
+
+    (tuned,) = recognition.finetune(encoder, data, [("joint",)], replace(FINETUNE, epochs=5))
+    assert modes == [*[True] * 8 * 5, False]  # 8 steps an epoch, one test
+    assert not encoder.training
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        key = f"norm.{name}"
+        assert not torch.equal(tuned.model.encoder.state_dict()[key], before[key])
+    assert tuned.model.encoder.norm.num_batches_tracked == 8 * 5
 
 
 def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run):
     common = ("--modalities", "motion", "--epochs", "30", "--schedule", "--test-every", "30")
     recognise(run, "--finetune", *common, "--encoder-lr", "0.003")
     recognise(run, *common)
-    tuned, frozen = results(run, "recognition_motion_finetune"), results(run, "recognition_motion")
+    names = ("recognition_motion_finetune", "recognition_motion_epochs")
+    tuned, frozen = (results(run, name) for name in names)
     assert tuned["top1"] > frozen["top1"]
 
 
@@ -201,10 +241,21 @@ def test_flags_that_do_not_go_are_refused_in_one_line(run, flags, said):
     assert code == 2 and said in error and error.count("\n") == 1
 
 
-def test_a_loss_that_breaks_ends_the_run(run):
-    code, _, error = recognise(run, "--lr", "3e38", "--wd", "1", *SHORT)
-    assert code == 1 and "lower --lr" in error and error.count("\n") == 1
-    assert not (run / "recognition.json").exists()
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--lr", "3e38", "--wd", "1"], "--wd"),
+        (["--wd", "1e30"], "--wd"),
+        (["--wd", "1e30", "--epochs", "1"], "--wd"),
+        (["--lr", "1e38"], "--lr"),
+        (["--finetune", "--wd", "1e30"], "--wd"),
+        (["--finetune", "--encoder-lr", "1e30"], "--encoder-lr"),
+    ],
+)
+def test_a_training_that_diverges_is_no_result(run, flags, named):
+    code, _, error = recognise(run, *SHORT, *flags)
+    assert code == 1 and named in error and error.count("\n") == 1
+    assert not list(run.glob("recognition*"))
 
 
 # ---------------------------------------------------------------- parts
@@ -241,10 +292,11 @@ def test_accuracy_counts_the_first_and_the_first_five():
 
 
 def test_summary_takes_the_best_of_the_mean_curve():
-    runs = [
-        {"tests": [{"epoch": 5, "top1": a, "top5": 90.0}, {"epoch": 7, "top1": b, "top5": 80.0}]}
+    tests = [
+        [{"epoch": 5, "top1": a, "top5": 90.0}, {"epoch": 7, "top1": b, "top5": 80.0}]
         for a, b in ((60.0, 50.0), (50.0, 54.0))
     ]
+    runs = [Run(seed, 4, each, torch.zeros(1), None) for seed, each in enumerate(tests)]
     found = summary(runs)
     assert (found["top1"], found["best_top1"], found["best_epoch"]) == (52, 55, 5)
     assert found["top1_std"] == pytest.approx(8**0.5)
@@ -253,12 +305,12 @@ def test_summary_takes_the_best_of_the_mean_curve():
 
 
 def test_one_modality_skips_the_fusion(data_root, run):
-    encoder, store = evaluation.load_encoder(run), open_store(data_root, "ntu60")
+    encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
     clip = store.joints[: store.frames[0]]
-    before = evaluation.encode_clip(encoder, clip, ("bone",))
-    fused = evaluation.encode_clip(encoder, clip, ("joint", "bone"))
+    before = encode_clip(encoder, clip, ("bone",))
+    fused = encode_clip(encoder, clip, ("joint", "bone"))
     for stream in (encoder.temporal, encoder.spatial):
         torch.nn.init.zeros_(stream.fusion.weight)
-    assert torch.equal(evaluation.encode_clip(encoder, clip, ("bone",)), before)
-    assert not torch.equal(evaluation.encode_clip(encoder, clip, ("joint", "bone")), fused)
+    assert torch.equal(encode_clip(encoder, clip, ("bone",)), before)
+    assert not torch.equal(encode_clip(encoder, clip, ("joint", "bone")), fused)
     assert list(derive(torch.zeros(1, 64, 2, 25, 3), ("bone",))) == ["bone"]

@@ -1,6 +1,7 @@
 """Retrieval: its command from end to end."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import action_retrieval
 from data_gen import ntu_gendata
-from data_gen.datasets.ntu import ACTION_NAMES
+from data_gen.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
 from feeder.store import open_store
 from tests import runs
 from tests.golden_files import GOLDEN
 from tests.tiny_run import write_run
-from tools.evaluation import subject as evaluation
+from tools.evaluation.encoders import load_encoder
+from tools.evaluation.features import encode_clip
 
 RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
@@ -32,13 +34,14 @@ def retrieve(folder, *flags):
 
 def test_results_are_those_of_scikit_learn(run, data_root):
     code, said, _ = retrieve(run, "--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion")
-    assert code == 0 and f"written to {run / 'retrieval_joint-motion.json'}" in said
-    found = json.loads((run / "retrieval_joint-motion.json").read_text())
+    path = run / "retrieval_joint-motion_k3-1-7.json"
+    assert code == 0 and f"written to {path}" in said
+    found = json.loads(path.read_text())
 
-    encoder, store = evaluation.load_encoder(run), open_store(data_root, "ntu60")
+    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
     clips = [store.joints[a : a + n] for a, n in zip(store.start, store.frames, strict=True)]
     names = ("joint", "motion")
-    x = torch.stack([evaluation.encode_clip(encoder, clip, names) for clip in clips]).numpy()
+    x = torch.stack([encode_clip(encoder, clip, names) for clip in clips]).numpy()
     train, test = store.split("cross_subject")
     knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
     knn.fit(x[train], store.label[train])
@@ -76,7 +79,9 @@ def test_results_have_names_of_their_own(run, flags, name):
 
 def test_a_query_shows_the_nearest_training_clips(run):
     code, said, _ = retrieve(run, "--query", RAW, "--knn-neighbours", 7)
-    lines = [line.split(maxsplit=3) for line in said.splitlines()]
+    columns, *lines = said.splitlines()
+    assert columns == "cosine similarity, training clip, action"
+    lines = [line.split(maxsplit=3) for line in lines]
     assert code == 0 and len(lines) == 7 and not list(run.glob("*.json"))
     assert [float(line[0]) for line in lines] == sorted((float(x[0]) for x in lines), reverse=True)
     for _, name, action, words in lines:
@@ -89,7 +94,7 @@ def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
     folder = write_run(tmp_path / "run", tmp_path)
     capsys.readouterr()
     said = retrieve(folder, "--query", RAW)[1]
-    assert said.startswith(f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}\n")
+    assert said.splitlines()[1] == f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}"
 
 
 def test_features_are_saved_with_their_names(run, tmp_path, data_root):
@@ -119,6 +124,27 @@ def test_what_cannot_be_is_one_line(run, flags, said):
     code, out, error = retrieve(run, *flags)
     assert code in (1, 2) and said in error and error.count("\n") == 1 and not out
     assert not list(run.glob("*.json"))
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, some):
+    """Where none of them occurs there is no mean average precision: null, not NaN."""
+    root = shutil.copytree(data_root, tmp_path / "data")
+    samples = root / "ntu60" / "samples.csv"
+    lines = [line.split(",") for line in samples.read_text().splitlines()]
+    for line in lines[1:]:
+        tests = int(line[3]) not in TRAIN_SUBJECTS
+        line[5] = str(int(line[5]) + 10 * (tests and (not some or line[5] == "1")))
+    samples.write_text("\n".join(map(",".join, lines)) + "\n")
+    folder = write_run(tmp_path / "run", root)
+    code, said, error = retrieve(folder)
+    assert code == 0, error
+    text = (folder / "retrieval.json").read_text()
+    found = json.loads(text)
+    unseen = 6 if some else 24
+    assert found["test_clips_of_classes_without_training"] == unseen
+    assert (found["map"] is None) is not some and "NaN" not in text
+    assert f"{unseen} of 24 test clips" in said and ("mAP" in said) is some
 
 
 def test_a_damaged_query_is_one_line(run, tmp_path):

@@ -3,7 +3,7 @@
     python -m tools.export --checkpoint-path checkpoints/ntu60_xsub --out encoder.onnx
 
 It takes joints (B, 64, 2, 25, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
-and resized as `subject.encode_clip` does, any number of clips, and gives features (B, 2H).
+and resized as `features.encode_clip` does, any number of clips, and gives features (B, 2H).
 """
 
 import argparse
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from net.encoder import Encoder
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
 from tools import cli
-from tools.evaluation import subject as evaluation
+from tools.evaluation import flags
+from tools.evaluation.encoders import load_encoder
 
 ONNX_MODULES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # relative to the greatest feature
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("--checkpoint-path", type=Path, required=True,
                         help="folder of the run, or a checkpoint")
-    parser.add_argument("--modalities", type=evaluation.modalities, default=",".join(MODALITIES),
+    parser.add_argument("--modalities", type=flags.modalities, default=",".join(MODALITIES),
                         help="what the encoder is to see, derived from the joints")
     parser.add_argument("--out", type=Path, required=True,
                         help="a .onnx, or a .pt2 for torch.export.load")
@@ -55,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    model = JointsToFeature(evaluation.load_encoder(args.checkpoint_path), args.modalities)
+    model = JointsToFeature(load_encoder(args.checkpoint_path), args.modalities)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     part = args.out.with_name(f".part.{args.out.name}")  # whose suffix torch looks at
     try:

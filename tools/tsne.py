@@ -19,11 +19,13 @@ from torch import Tensor
 
 from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from data_gen.preparing.files import whole_file
+from feeder.store import Store
 from tools import cli
-from tools.evaluation import subject as evaluation
+from tools.evaluation import encoders
 from tools.evaluation.confusion import class_names
+from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import extract_features, halves_for
 from tools.evaluation.neighbours import nearest
-from tools.evaluation.subject import Subject
 from tools.formats import checkpoint
 
 METHODS = {"umurl": "UmURL", "baseline": "simple baseline"}
@@ -68,11 +70,15 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    subjects = [open_subject(path, args) for path in args.checkpoint]
-    store, test = subjects[0].store, subjects[0].test
+    device = encoders.best_device()
+    loaded = [encoders.load(path, device=device) for path in args.checkpoint]
+    data = [halves_for(one, args.data_root, args.dataset, args.protocol) for one in loaded]
+    store, test = data[0].store, data[0].test
     rows, classes = draw_clips(store.label, test, args.classes, args.seed)
     names = class_names(store.dataset, store.num_classes)
-    panels = [embed(subject, rows, classes, args.seed) for subject in subjects]
+    panels = [
+        embed(one, halves.store, rows, args.seed) for one, halves in zip(loaded, data, strict=True)
+    ]
 
     # ---- written
     used = np.unique(classes)
@@ -87,7 +93,7 @@ def main() -> None:
                 figure.savefig(part, format=suffix[1:], dpi=150, metadata=metadata)
     described = {
         "dataset": store.dataset,
-        "protocol": subjects[0].protocol,
+        "protocol": data[0].protocol,
         "seed": args.seed,
         "classes": shown,
         "labels": of.tolist(),
@@ -100,16 +106,6 @@ def main() -> None:
         print(caption(panel))
     print(f"written to {args.out}.png, .svg and .json")
     print(f"next: python -m tools.report {args.out.parent}")
-
-
-def open_subject(path: Path, args: argparse.Namespace) -> Subject:
-    """A checkpoint's encoder and the data that the flags name."""
-    flags = {"--data-root": args.data_root, "--finetune-dataset": args.dataset}
-    flags |= {"--protocol": args.protocol, "--checkpoint-path": path}
-    parser = cli.Parser("")
-    evaluation.add_arguments(parser)
-    given = [f"{flag}={value}" for flag, value in flags.items() if value is not None]
-    return evaluation.load_subject(parser.parse_args(given))
 
 
 def draw_clips(
@@ -129,10 +125,10 @@ def draw_clips(
     return rows, label[rows]
 
 
-def embed(subject: Subject, rows: np.ndarray, classes: np.ndarray, seed: int) -> Panel:
-    """t-SNE of some clips' features, and how well these tell the classes (n,) apart."""
-    title = describe(subject)
-    features = F.normalize(evaluation.extract_features(subject, rows, title)).cpu()
+def embed(loaded: LoadedEncoder, store: Store, rows: np.ndarray, seed: int) -> Panel:
+    """t-SNE of the features of some clips, rows (n,), and how well these tell the classes apart."""
+    title, classes = describe(loaded), store.label[rows]
+    features = F.normalize(extract_features(loaded.encoder, store, rows, what=title)).cpu()
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     points = tsne.fit_transform(features.numpy())
@@ -140,14 +136,14 @@ def embed(subject: Subject, rows: np.ndarray, classes: np.ndarray, seed: int) ->
     return Panel(title, nearest_other(features, classes), silhouette, points)
 
 
-def describe(subject: Subject) -> str:
+def describe(loaded: LoadedEncoder) -> str:
     """Which encoder it is: its method, its run, its epochs where the file's name tells them."""
-    path = Path(subject.source)
-    method = METHODS[subject.settings.get("method", "umurl")]
+    path = loaded.source
+    method = METHODS[loaded.settings.get("method", "umurl")]
     if path not in checkpoint.in_folder(path.parent):
         return f"{method}, {path.name}"
     epochs, _ = checkpoint.position(path)
-    return f"{method}, {subject.folder.name}, {epochs} epochs"
+    return f"{method}, {loaded.folder.name}, {epochs} epochs"
 
 
 def nearest_other(features: Tensor, classes: np.ndarray) -> float:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tools.benchmark import evaluation, inputs, products
 from tools.benchmark.sizes import SIZES
 from tools.benchmark.step import Given, random_views, stepper
 from tools.evaluation.neighbours import nearest
+from tools.evaluation.settings import LINEAR
 from tools.training.distributed import Process
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +219,7 @@ def test_linear_evaluation_encodes_each_clip_once(tmp_path, monkeypatch):
         return forward(self, *views)
 
     monkeypatch.setattr(Encoder, "forward", count)
-    results = evaluation.recognise(tmp_path / "run", "--epochs", "7")
+    results = evaluation.recognize(tmp_path / "run", replace(LINEAR, epochs=7))
     assert sum(encoded) == len(store.names)
     assert 0 <= results["top1"] <= 100
 

@@ -23,7 +23,7 @@ from tests.tiny_run import write_run
 from tests.tiny_store import write_store
 from tools import convert
 from tools.cli import UserError
-from tools.evaluation import subject as evaluation
+from tools.evaluation.encoders import load_encoder
 from tools.formats import arrays, checkpoint
 
 MODELS = ("model_small", "model_deep")
@@ -103,7 +103,7 @@ def test_published_encoders_give_their_features_from_each_modality(converted, tm
     heads = golden_files.MODEL_SIZES[name]["num_head"]
     said = converted("from-published", tmp_path / "a.pth.tar", tmp_path / "r", "--num-head", heads)
     assert str(tmp_path / "r" / "checkpoint_0451.pt") in said
-    encoder = evaluation.load_encoder(tmp_path / "r")
+    encoder = load_encoder(tmp_path / "r")
     views = {"j": "view1", "b": "view2", "m": "view3", "u": "view4"}
     names = {"j": ("joint",), "b": ("bone",), "m": ("motion",), "u": ("joint", "bone", "motion")}
     for letter, modalities in names.items():
@@ -148,7 +148,7 @@ def test_our_checkpoints_come_back_too(converted, tmp_path, data_root):
     after = checkpoint.load(checkpoint.newest(tmp_path / "b"))
     assert same(dict(before["model"]), after["model"])
     clip = torch.randn(2, 3, 64, 25, 2)
-    encoder = evaluation.load_encoder(tmp_path / "b")
+    encoder = load_encoder(tmp_path / "b")
     feature = encoder(derive(golden_files.ours(clip.numpy())))
     torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
 

@@ -10,7 +10,8 @@ from feeder.store import open_store
 from tests.tiny_run import write_run
 from tools import export
 from tools.cli import UserError
-from tools.evaluation import subject as evaluation
+from tools.evaluation.encoders import load_encoder
+from tools.evaluation.features import encode_clip
 
 
 @pytest.fixture
@@ -41,19 +42,17 @@ def test_features_are_the_encoders(run, data_root, tmp_path, monkeypatch, capsys
     assert f"written to {file}" in capsys.readouterr().out
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # weights inside
     exported = {".pt2": export.from_pt2, ".onnx": export.from_onnx}[suffix](file)
-    encoder = evaluation.load_encoder(run)
+    encoder = load_encoder(run)
     for count in (1, 2, 7):
         views, whole = clips(data_root, count)
-        features = [
-            evaluation.encode_clip(encoder, clip, tuple(names.split(","))) for clip in whole
-        ]
+        features = [encode_clip(encoder, clip, tuple(names.split(","))) for clip in whole]
         with torch.no_grad():
             found = exported(views)
         torch.testing.assert_close(found, torch.stack(features), rtol=1e-4, atol=1e-5)
 
 
 def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
-    other = export.JointsToFeature(evaluation.load_encoder(run), ("joint",))
+    other = export.JointsToFeature(load_encoder(run), ("joint",))
     monkeypatch.setattr(export, "from_pt2", lambda path: other)
     with pytest.raises(UserError, match="nothing is written"):
         call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / "a.pt2")

@@ -37,7 +37,7 @@ def run(tmp_path_factory, data_root):
             writer.add_scalar("loss/total", loss, 10 * step)
     where = ("--checkpoint-path", folder)
     made = [
-        call(action_classification.main, *where, "--epochs", 3, "--lr", 1, "--schedule"),
+        call(action_classification.main, *where),
         call(action_retrieval.main, *where),
         call(action_retrieval.main, *where, "--pretrained", "random"),
         call(tsne.main, "--checkpoint", folder, "--classes", 3),

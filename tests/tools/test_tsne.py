@@ -15,7 +15,8 @@ from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools import tsne
-from tools.evaluation import subject as evaluation
+from tools.evaluation.encoders import load_encoder
+from tools.evaluation.features import encode_clip
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,10 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     assert len(found["classes"]) == 3 and len(rows) == np.isin(store.label[test], classes).sum()
     for panel, run in zip(found["panels"], runs, strict=True):
         assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)
-        encoder = evaluation.load_encoder(run)
+        encoder = load_encoder(run)
         starts = zip(store.start[rows], store.frames[rows], strict=True)
         clips = [store.joints[start : start + frames] for start, frames in starts]
-        features = torch.stack([evaluation.encode_clip(encoder, np.array(c)) for c in clips])
+        features = torch.stack([encode_clip(encoder, np.array(c)) for c in clips])
         score = silhouette_score(features.numpy(), classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
         alone = []
@@ -96,10 +97,10 @@ def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
 
 def test_a_title_says_method_run_and_epochs(runs, tmp_path):
     (source,) = runs[0].glob("checkpoint_*.pt")
-    subject = SimpleNamespace(source=str(source), folder=runs[0])
+    loaded = SimpleNamespace(source=source, folder=runs[0])
     for settings, name in (({}, "UmURL"), ({"method": "baseline"}, "simple baseline")):
-        subject.settings = settings
-        assert tsne.describe(subject) == f"{name}, a, 3 epochs"
-    subject.source = str(source.rename(tmp_path / "published.pt"))
-    assert tsne.describe(subject) == "simple baseline, published.pt"
+        loaded.settings = settings
+        assert tsne.describe(loaded) == f"{name}, a, 3 epochs"
+    loaded.source = source.rename(tmp_path / "published.pt")
+    assert tsne.describe(loaded) == "simple baseline, published.pt"
     (tmp_path / "published.pt").rename(source)

@@ -1,9 +1,7 @@
 """Evaluation: linear evaluation beside the literal one, neighbours beside scikit-learn's."""
 
-import contextlib
-import io
 import statistics
-import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-import action_classification
 from data_gen.datasets.ntu import DATASETS
 from feeder.batches import whole_clips
 from net.modalities import derive
@@ -20,9 +17,11 @@ from tools.benchmark import inputs
 from tools.benchmark.measure import MIB, Row, Timing, take_turns
 from tools.benchmark.preprocess import prepare
 from tools.benchmark.sizes import Size
+from tools.evaluation import encoders
+from tools.evaluation.features import encode, halves_for
 from tools.evaluation.neighbours import CHUNK, nearest
-from tools.evaluation.recognition import summary
-from tools.evaluation.subject import load_subject
+from tools.evaluation.recognition import linear_evaluation, summary
+from tools.evaluation.settings import LINEAR, Training
 from tools.formats import checkpoint
 
 EPOCHS, TESTS, MILESTONES = 150, 30, (120, 140)  # of the published linear evaluation
@@ -47,20 +46,15 @@ def write_checkpoint(folder: Path, data_root: Path, hidden: int) -> UmURL:
     return model
 
 
-def recognise(folder: Path, *flags: str) -> dict:
-    """Linear evaluation as the command for action recognition does it, silent; its results.
+def recognize(folder: Path, training: Training = LINEAR, seed: int = 0) -> dict:
+    """Linear evaluation as the command for action recognition does it; its figures.
 
     All but what the literal version does not have: files of results and pictures.
     """
-    before = sys.argv
-    sys.argv = ["action_classification.py", "--checkpoint-path", str(folder), *flags]
-    try:
-        args = action_classification.parse_args()
-    finally:
-        sys.argv = before
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        runs, _ = action_classification.evaluate(args, load_subject(args), folder / "log")
-    return summary(runs)
+    loaded = encoders.load(folder, seed=seed, device=encoders.best_device())
+    return summary(
+        linear_evaluation(encode(loaded.encoder, halves_for(loaded)), training, seeds=[seed])
+    )
 
 
 def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
@@ -89,7 +83,7 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
     loader = torch.utils.data.DataLoader(sets[1], 512)
     times = take_turns(
         {
-            "ours": lambda: recognise(scratch / "linear" / "run"),
+            "ours": lambda: recognize(scratch / "linear" / "run"),
             "epochs": lambda: literal(epochs=size.literal_epochs),
             "test": lambda: theirs.accuracy(copy, layer, loader, device),
         },
@@ -101,10 +95,14 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
 
     ours, literals = [], []
     milestones = [size.accuracy_epochs * milestone // EPOCHS for milestone in MILESTONES]
+    training = replace(
+        LINEAR,
+        epochs=size.accuracy_epochs,
+        batch_size=ACCURACY_BATCH,
+        schedule=tuple(milestones),
+    )
     for seed in range(size.seeds):
-        flags = f"--epochs {size.accuracy_epochs} --batch-size {ACCURACY_BATCH} --seed {seed}"
-        flags += " --schedule {} {}".format(*milestones)
-        ours.append(recognise(scratch / "linear" / "run", *flags.split())["top1"])
+        ours.append(recognize(scratch / "linear" / "run", training, seed)["top1"])
         torch.manual_seed(seed)
         tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH, milestones=milestones)
         literals.append(100 * tests[-1][1])

@@ -92,7 +92,7 @@ def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
         root = scratch / f"store_{clips}"
         inputs.random_store(root, clips)
         evaluation.write_checkpoint(root / "run", root, hidden)
-        return lambda: evaluation.recognise(root / "run")
+        return lambda: evaluation.recognize(root / "run")
 
     def neighbours(database: int) -> Callable[[], tuple]:
         rows, others = (torch.randn(n, dimensions, device=device) for n in (queries, database))

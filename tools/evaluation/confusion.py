@@ -71,8 +71,8 @@ def confusion(dataset: str, classes: Sequence[int], predicted: Sequence[int]) ->
     return Confusion([names[i] for i in kept], matrix[np.ix_(kept, kept)])
 
 
-def write(found: Confusion, beside: Path, events: Path) -> None:
-    """Write all of it beside a result (its .json) and into a folder of TensorBoard events."""
+def write(found: Confusion, beside: Path, writer: SummaryWriter) -> None:
+    """Write all of it beside a result (its .json) and into TensorBoard."""
     stem = str(beside.with_suffix(""))
     heading = ["class", "clips", "accuracy"]
     accuracies = zip(found.names, found.matrix.sum(1), found.accuracy(), strict=True)
@@ -91,10 +91,9 @@ def write(found: Confusion, beside: Path, events: Path) -> None:
         figure.savefig(part, format="png")
     task = beside.stem.split("_")[0]
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-    with SummaryWriter(events) as writer:
-        writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
-        writer.add_text(f"{task}/classes", _markdown(heading, classes))
-        writer.add_text(f"{task}/most confused", _markdown(pair_heading, pairs))
+    writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
+    writer.add_text(f"{task}/classes", _markdown(heading, classes))
+    writer.add_text(f"{task}/most confused", _markdown(pair_heading, pairs))
 
 
 def read(path: Path) -> Confusion:

@@ -1,7 +1,6 @@
-"""What recognition can train: linear layers on the frozen encoder's features, or both together."""
+"""The two learners of recognition: linear layers on features, and the encoder with them."""
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -11,9 +10,9 @@ from torch import Tensor, nn
 
 from feeder.augment import augment, augmentation
 from feeder.batches import Batch, TrainingBatches, whole_clips
-from tools.evaluation import subject as evaluation
-from tools.evaluation.recognition import LinearClassifier, Recogniser
-from tools.evaluation.subject import Subject
+from tools.evaluation.classifiers import LinearClassifier, Recognizer
+from tools.evaluation.features import ENCODING_BATCH, Features, Halves, classes_of, device_of
+from tools.evaluation.settings import Training
 
 LEAST_STEPS = 8  # of an epoch of fine-tuning
 
@@ -31,71 +30,72 @@ class Learner(NamedTuple):
     test: Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
-def linear_evaluation(
-    args: argparse.Namespace,
-    subject: Subject,
-    features: Tensor,
-    test_features: Tensor,
-    labelled: np.ndarray,
-    seed: int,
-) -> Learner:
-    """Linear layers on features (S, n, 2H) of the frozen encoder."""
-    classifier = classifier_of(args, subject)
-    optimizer = torch.optim.SGD(classifier.parameters(), args.lr, 0.9, weight_decay=args.wd)
-    kept = torch.from_numpy(labelled).to(subject.device)
-    features = features[:, kept]
-    classes = evaluation.labels(subject, subject.train)[kept]
-    test_classes = evaluation.labels(subject, subject.test)
+def linear_learner(features: Features, settings: Training, labeled: np.ndarray) -> Learner:
+    """Linear layers on the features of a frozen encoder.
+
+    labeled: (k,) which of the training clips have a label.
+    """
+    streams, _, size = features.train.shape
+    classifier = LinearClassifier(streams, size, features.data.store.num_classes)
+    classifier.to(features.train.device)
+    rate, decay = settings.lr, settings.wd
+    optimizer = torch.optim.SGD(classifier.parameters(), rate, 0.9, weight_decay=decay)
+    kept = torch.from_numpy(labeled).to(features.train.device)
+    inputs, classes = features.train[:, kept], features.train_classes[kept]
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in torch.randperm(len(kept)).to(subject.device).split(args.batch_size):
-            yield features[:, batch], classes[batch]
+        for batch in torch.randperm(len(kept)).to(kept.device).split(settings.batch_size):
+            yield inputs[:, batch], classes[batch]
 
     def test() -> Iterator[tuple[Tensor, Tensor]]:
-        yield test_features, test_classes
+        yield features.test, features.test_classes
 
     return Learner(classifier, optimizer, train, test)
 
 
-def finetuning(
-    args: argparse.Namespace, subject: Subject, labelled: np.ndarray, seed: int
+def finetuning_learner(
+    encoder: nn.Module,
+    data: Halves,
+    streams: Sequence[tuple[str, ...]],
+    settings: Training,
+    labeled: np.ndarray,
+    seed: int,
 ) -> Learner:
-    """The encoder and linear layers together, on views of the clips."""
-    encoder = deepcopy(subject.encoder).requires_grad_(True)
-    model = Recogniser(encoder, classifier_of(args, subject), args.streams)
+    """A copy of the encoder and linear layers together, on views of the clips.
+
+    labeled: (k,) which of the training clips have a label; seed: of their order and of the views.
+    """
+    store, device = data.store, device_of(encoder)
+    classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
+    model = Recognizer(deepcopy(encoder).requires_grad_(True), classifier, streams)
     optimizer = torch.optim.AdamW(
         [
-            {"params": model.encoder.parameters(), "lr": args.encoder_lr},
-            {"params": model.classifier.parameters(), "lr": args.lr},
+            {"params": model.encoder.parameters(), "lr": settings.encoder_lr},
+            {"params": model.classifier.parameters(), "lr": settings.lr},
         ],
-        weight_decay=args.wd,
+        weight_decay=settings.wd,
     )
-    rows = subject.train[labelled]
+    rows = data.train[labeled]
     # Of few clips a smaller batch, or their epochs would be too few steps to learn anything.
-    size = min(args.batch_size, max(1, len(rows) // LEAST_STEPS))
-    batches = TrainingBatches(subject.store, rows, size, seed, subject.device, workers=4)
+    size = min(settings.batch_size, max(1, len(rows) // LEAST_STEPS))
+    batches = TrainingBatches(store, rows, size, seed, device, workers=4)
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in batches.epoch(epoch):
-            yield views(batch, args.augment), evaluation.labels(subject, batch.rows)
+            yield views(batch, settings.augment), classes_of(store, batch.rows, device)
 
     def test() -> Iterator[tuple[Tensor, Tensor]]:
-        size = evaluation.ENCODING_BATCH
-        for some in np.split(subject.test, range(size, len(subject.test), size)):
-            clips = whole_clips(subject.store, some, subject.device)
-            yield clips, evaluation.labels(subject, some)
+        for some in np.split(data.test, range(ENCODING_BATCH, len(data.test), ENCODING_BATCH)):
+            yield whole_clips(store, some, device), classes_of(store, some, device)
 
     return Learner(model, optimizer, train, test)
 
 
-def classifier_of(args: argparse.Namespace, subject: Subject) -> LinearClassifier:
-    """Linear layers for each stream, not trained yet."""
-    sizes = len(args.streams), subject.encoder.feature_size, subject.store.num_classes
-    return LinearClassifier(*sizes).to(subject.device)
-
-
 def views(batch: Batch, kind: str) -> Tensor:
-    """One view of each clip of a training batch: (n, T, M, V, C)."""
+    """One view of each clip of a training batch: (n, T, M, V, C).
+
+    kind: `none`, whole clips; `crop`, random crops; `full`, the augmentation of pre-training.
+    """
     clips = batch.clips
     if kind == "none":
         return clips.resized()

@@ -1,22 +1,149 @@
-"""Recognition's parts: which clips keep their label, layers to be trained, accuracy over runs."""
+"""Recognition: linear evaluation of a frozen encoder, and fine-tuning.
 
-import argparse
-from collections.abc import Sequence
+features = encode(encoder, open_halves(store, "cross_subject"))
+runs = linear_evaluation(features)
+print(summary(runs)["top1"])
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import trange
 
-from net.encoder import Encoder
-from net.modalities import derive
+from net.modalities import MODALITIES
 from tools import cli
+from tools.evaluation.features import Features, Halves
+from tools.evaluation.learners import Learner, finetuning_learner, linear_learner
+from tools.evaluation.settings import FINETUNE, LINEAR, Training
 
 
-def fraction(text: str) -> float:
-    """An argparse type: numbers above 0, 1 at most."""
-    if (value := cli.positive(text)) > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is more than 1")
-    return value
+class Labels(NamedTuple):
+    """How many training clips of each class keep their label: a share, or a count; else all."""
+
+    fraction: float | None = None
+    per_class: int | None = None
+
+
+ALL_LABELS = Labels()
+
+
+class Run(NamedTuple):
+    """One training.
+
+    seed: of all that is random. labeled: how many training clips had a label. tests: each
+    {epoch, loss, top1, top5}, accuracies in percent. predicted: (m,) the classes, from 0, that the
+    last test took the test clips for. model: as it is after the last epoch.
+    """
+
+    seed: int
+    labeled: int
+    tests: list[dict[str, float]]
+    predicted: Tensor
+    model: nn.Module
+
+
+def linear_evaluation(
+    features: Features,
+    settings: Training = LINEAR,
+    labels: Labels = ALL_LABELS,
+    seeds: Iterable[int] = (0,),
+) -> list[Run]:
+    """Train linear layers on the features of a frozen encoder, once for each seed.
+
+    Raises UserError, one line, where the training diverges.
+    """
+
+    def learner(labeled: np.ndarray, seed: int) -> Learner:
+        return linear_learner(features, settings, labeled)
+
+    return _runs(learner, features.data, settings, labels, seeds)
+
+
+def finetune(
+    encoder: nn.Module,
+    data: Halves,
+    streams: Sequence[tuple[str, ...]] = (MODALITIES,),
+    settings: Training = FINETUNE,
+    labels: Labels = ALL_LABELS,
+    seeds: Iterable[int] = (0,),
+) -> list[Run]:
+    """Train a copy of the encoder together with linear layers, once for each seed.
+
+    encoder: any module with a `feature_size`; it stays as it is. streams: sets of modalities, each
+    with a linear layer; their scores are added. Raises UserError where the training diverges.
+    """
+
+    def learner(labeled: np.ndarray, seed: int) -> Learner:
+        return finetuning_learner(encoder, data, streams, settings, labeled, seed)
+
+    return _runs(learner, data, settings, labels, seeds)
+
+
+def _runs(
+    learner: Callable[[np.ndarray, int], Learner],
+    data: Halves,
+    settings: Training,
+    labels: Labels,
+    seeds: Iterable[int],
+) -> list[Run]:
+    runs = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        labeled = few_labels(data.store.label[data.train], seed, *labels)
+        runs.append(train_and_test(learner(labeled, seed), settings, seed, len(labeled)))
+    return runs
+
+
+def train_and_test(learner: Learner, settings: Training, seed: int, labeled: int) -> Run:
+    """Train to the last epoch, with a test every so many epochs."""
+    check_decay(settings)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(learner.optimizer, list(settings.schedule))
+    tests = []
+    with trange(1, settings.epochs + 1, desc="training", unit="epoch", disable=None) as bar:
+        for epoch in bar:
+            learner.model.train()
+            for inputs, classes in learner.train(epoch - 1):
+                scores = learner.model(inputs)  # (S, n, classes)
+                loss = sum(F.cross_entropy(stream, classes) for stream in scores)
+                learner.optimizer.zero_grad()
+                loss.backward()
+                learner.optimizer.step()
+            schedule.step()
+            if epoch % settings.test_every == 0 or epoch == settings.epochs:
+                scores, classes = predict(learner.model, learner.test())
+                if not (loss.isfinite() and scores.isfinite().all()):
+                    raise cli.UserError(_diverged(settings, loss.item(), epoch))
+                tests.append({"epoch": epoch, "loss": loss.item()} | accuracy(scores, classes))
+                bar.set_postfix_str(f"top-1 {tests[-1]['top1']:.1f} %", refresh=False)
+    return Run(seed, labeled, tests, scores.argmax(1), learner.model)
+
+
+def check_decay(settings: Training) -> None:
+    """Raise UserError where the weight decay alone makes the weights grow without bound."""
+    for flag, rate in (("--lr", settings.lr), ("--encoder-lr", settings.encoder_lr)):
+        if rate and rate * settings.wd > 1:
+            raise cli.UserError(
+                f"{flag} {rate:g} with --wd {settings.wd:g} makes the weights grow in each step; "
+                "lower one of them, their product may be 1 at most"
+            )
+
+
+def _diverged(settings: Training, loss: float, epoch: int) -> str:
+    rates = "--lr and --encoder-lr" if settings.encoder_lr else "--lr"
+    return f"the training diverged, its loss is {loss:g} in epoch {epoch}; lower {rates}"
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Scores (n, classes) of clips, added over the streams, and their classes (n,)."""
+    model.eval()
+    parts = [(model(inputs).sum(0), classes) for inputs, classes in batches]
+    scores, classes = zip(*parts, strict=True)
+    return torch.cat(scores), torch.cat(classes)
 
 
 def few_labels(
@@ -38,38 +165,6 @@ def few_labels(
     return np.sort(np.concatenate(kept))
 
 
-class LinearClassifier(nn.Module):
-    """One linear layer a stream of features; weights of standard deviation 0.01, biases zero."""
-
-    def __init__(self, streams: int, feature_size: int, num_classes: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(feature_size, num_classes) for _ in range(streams))
-        for layer in self.layers:
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features (S, n, 2H) of S streams -> scores (S, n, classes)."""
-        return torch.stack([layer(x) for layer, x in zip(self.layers, features, strict=True)])
-
-
-class Recogniser(nn.Module):
-    """Encoder and linear layers, to be trained together."""
-
-    def __init__(
-        self, encoder: Encoder, classifier: LinearClassifier, streams: Sequence[tuple[str, ...]]
-    ):
-        super().__init__()
-        self.encoder = encoder
-        self.classifier = classifier
-        self.streams = streams
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Clips (n, T, M, V, C) -> scores (S, n, classes), a stream for each set of modalities."""
-        features = self.encoder(*(derive(clips, names) for names in self.streams))
-        return self.classifier(features.unflatten(0, (len(self.streams), -1)))
-
-
 def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     """Top-1 and top-5 accuracy, in percent, of scores (n, K) for clips of classes (n,)."""
     best = scores.topk(min(5, scores.shape[1])).indices  # (n, 5)
@@ -80,33 +175,34 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     }
 
 
-def summary(runs: list[dict]) -> dict:
-    """The figures of a recognition result from those of its runs.
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
+    """The figures of a recognition result, from runs that were tested at the same epochs.
 
-    runs: each {"seed", "labelled_clips", "tests": [{"epoch", "top1", "top5"}]}, tested at the same
-    epochs. All figures are means over the runs: `top1` and `top5` after the last epoch,
-    `best_top1` at the `best_epoch`, the one with the greatest mean; the standard deviations
-    (unbiased, None of a single run) are over the runs.
+    All are means over the runs: `top1` and `top5` after the last epoch, `best_top1` at the
+    `best_epoch`, the one with the greatest mean. The standard deviations (unbiased, None of a
+    single run) are over the runs.
     """
-    table = np.array([[(t["top1"], t["top5"]) for t in run["tests"]] for run in runs])
+    table = np.array([[(t["top1"], t["top5"]) for t in run.tests] for run in runs])
     mean = table.mean(0)  # (tests, 2)
     tests = [
         {"epoch": test["epoch"], "top1": top1, "top5": top5}
-        for test, (top1, top5) in zip(runs[0]["tests"], mean.tolist(), strict=True)
+        for test, (top1, top5) in zip(runs[0].tests, mean.tolist(), strict=True)
     ]
     best = int(mean[:, 0].argmax())
 
-    def spread(values: np.ndarray) -> float | None:
+    def deviation(values: np.ndarray) -> float | None:
         return values.std(ddof=1).item() if len(runs) > 1 else None
 
     return {
         "top1": tests[-1]["top1"],
-        "top1_std": spread(table[:, -1, 0]),
+        "top1_std": deviation(table[:, -1, 0]),
         "top5": tests[-1]["top5"],
-        "top5_std": spread(table[:, -1, 1]),
+        "top5_std": deviation(table[:, -1, 1]),
         "best_top1": tests[best]["top1"],
-        "best_top1_std": spread(table[:, best, 0]),
+        "best_top1_std": deviation(table[:, best, 0]),
         "best_epoch": tests[best]["epoch"],
         "tests": tests,
-        "runs": runs,
+        "runs": [
+            {"seed": run.seed, "labelled_clips": run.labeled, "tests": run.tests} for run in runs
+        ],
     }

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.datasets.ntu import ACTION_NAMES
 from tools import cli
@@ -42,7 +43,8 @@ def test_only_classes_that_occur_are_named_and_pairs_are_in_order():
 
 def test_what_is_written_can_be_read_again_and_is_in_the_events(tmp_path):
     found = confusion.confusion("ntu60", CLASSES, TAKEN)
-    confusion.write(found, tmp_path / "recognition_joint.json", tmp_path / "events")
+    with SummaryWriter(tmp_path / "events") as writer:
+        confusion.write(found, tmp_path / "recognition_joint.json", writer)
     again = confusion.read(tmp_path / "recognition_joint_confusion.csv")
     assert again.names == found.names and (again.matrix == found.matrix).all()
     with (tmp_path / "recognition_joint_classes.csv").open(newline="") as file:

@@ -1,4 +1,4 @@
-"""What the evaluations share: encoders from checkpoints, features of clips, names of results."""
+"""Encoders from checkpoints, the data they are evaluated on, and features of clips."""
 
 import argparse
 from itertools import permutations
@@ -17,7 +17,14 @@ from tests.literal.model import Encoder as LiteralEncoder
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
 from tools.cli import UserError
-from tools.evaluation import subject as evaluation
+from tools.evaluation import encoders, features, flags
+from tools.evaluation.features import (
+    encode,
+    encode_clip,
+    extract_features,
+    halves_for,
+    read_recording,
+)
 from tools.formats import checkpoint
 from tools.formats.published import to_published
 
@@ -27,34 +34,27 @@ def run(data_root, tmp_path):
     return write_run(tmp_path / "run", data_root)
 
 
-def subject(run, *flags):
-    parser = argparse.ArgumentParser()
-    evaluation.add_arguments(parser)
-    flags = ["--checkpoint-path", run, *flags]
-    return evaluation.load_subject(parser.parse_args([str(flag) for flag in flags]))
-
-
 def test_modalities_are_a_set_in_one_order():
     for size in (1, 2, 3):
         for names in permutations(MODALITIES, size):
-            found = evaluation.modalities(",".join(names))
+            found = flags.modalities(",".join(names))
             assert set(found) == set(names) and found == tuple(sorted(found, key=MODALITIES.index))
     for wrong in ("", "joints", "joint,", "joint,joint", "joint bone", "Joint"):
         with pytest.raises(argparse.ArgumentTypeError):
-            evaluation.modalities(wrong)
+            flags.modalities(wrong)
 
 
 def test_six_lines_encode_a_recording(run):
-    encoder = evaluation.load_encoder(run)
+    encoder = encoders.load_encoder(run)
     file = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
-    feature = evaluation.encode_clip(encoder, evaluation.read_recording(file))
+    feature = encode_clip(encoder, read_recording(file))
     assert feature.shape == (32,) and feature.dtype == torch.float32
 
     file_of_run = next(run.glob("*.pt"))
     assert torch.equal(
         feature,
-        evaluation.encode_clip(
-            evaluation.load_encoder(str(file_of_run)), prepare_clip(read_skeleton_file(file))
+        encode_clip(
+            encoders.load_encoder(str(file_of_run)), prepare_clip(read_skeleton_file(file))
         ),
     )
 
@@ -62,9 +62,8 @@ def test_six_lines_encode_a_recording(run):
 @pytest.mark.parametrize("names", [("joint",), ("bone",), ("motion",), MODALITIES])
 def test_features_are_those_of_the_literal_version(run, data_root, names):
     """Batched, from the store, against one clip at a time in the published layout."""
-    chosen = subject(run, "--modalities", ",".join(names))
-    rows = np.array([40, 3, 7])
-    features = evaluation.extract_features(chosen, rows, "")
+    store, rows = open_store(data_root, "ntu60"), np.array([40, 3, 7])
+    found = extract_features(encoders.load_encoder(run), store, rows, names)
     path = checkpoint.newest(run)
     state = to_published(checkpoint.load(path), path)["state_dict"].items()
     literal = LiteralEncoder(16, 2, 1).eval()
@@ -72,8 +71,7 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
         {k.removeprefix("module.backbone."): v for k, v in state if "backbone" in k}
     )
     encode = literal.fused if names == MODALITIES else getattr(literal, names[0])
-    store = open_store(data_root, "ntu60")
-    for row, feature in zip(rows, features, strict=True):
+    for row, feature in zip(rows, found, strict=True):
         clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
         view = literal_views.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
         with torch.no_grad():
@@ -82,7 +80,7 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
 
 
 def test_two_modalities_are_fused_by_their_mean(run, data_root):
-    encoder = evaluation.load_encoder(run)
+    encoder = encoders.load_encoder(run)
     clips = torch.randn(3, 64, 2, 25, 3)
     found = encoder(derive(clips, ("joint", "motion")))
     for stream in (encoder.temporal, encoder.spatial):
@@ -94,22 +92,18 @@ def test_two_modalities_are_fused_by_their_mean(run, data_root):
 
 
 def test_features_do_not_depend_on_the_batch(run, data_root, monkeypatch):
-    chosen = subject(run)
-    whole = evaluation.extract_features(chosen, chosen.train, "")
-    monkeypatch.setattr(evaluation, "ENCODING_BATCH", 5)
-    torch.testing.assert_close(evaluation.extract_features(chosen, chosen.train, ""), whole)
+    loaded = encoders.load(run)
+    whole = encode(loaded.encoder, halves_for(loaded))
+    monkeypatch.setattr(features, "ENCODING_BATCH", 5)
+    batched = encode(loaded.encoder, halves_for(loaded))
+    torch.testing.assert_close((batched.train, batched.test), (whole.train, whole.test))
 
 
 def test_the_random_encoder_has_the_shape_but_not_the_weights(tmp_path, data_root):
     run = write_run(tmp_path, data_root, seed=9)
     pretrained, random, again, other = (
-        subject(run, *flags).encoder.state_dict()
-        for flags in (
-            [],
-            ["--pretrained", "random"],
-            ["--pretrained", "random"],
-            ["--pretrained", "random", "--seed", "1"],
-        )
+        encoders.load(run, which, seed=seed).encoder.state_dict()
+        for which, seed in (("final", 0), ("random", 0), ("random", 0), ("random", 1))
     )
     key = "temporal.fusion.weight"
     assert random.keys() == pretrained.keys()
@@ -121,23 +115,28 @@ def test_the_random_encoder_has_the_shape_but_not_the_weights(tmp_path, data_roo
 def test_a_checkpoint_may_be_named_in_three_ways(run, data_root, tmp_path):
     other = write_run(tmp_path / "other", data_root, seed=7)
     file = next(other.glob("*.pt"))
-    by_folder, by_file, beside = subject(other), subject(file), subject(run, "--pretrained", file)
-    weights = [s.encoder.temporal.fusion.weight for s in (by_folder, by_file, beside)]
+    by_folder, by_file, beside = encoders.load(other), encoders.load(file), encoders.load(run, file)
+    weights = [one.encoder.temporal.fusion.weight for one in (by_folder, by_file, beside)]
     assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
     assert (by_folder.folder, by_file.folder, beside.folder) == (other, other, run)
-    assert beside.source == str(file)
+    assert beside.source == file
+    assert [one.is_final for one in (by_folder, by_file, beside)] == [True, True, False]
 
 
 def test_data_and_classes_may_be_others_than_those_of_pretraining(run, tmp_path):
     write_store(tmp_path, "ntu120", classes=6)
-    chosen = subject(
-        run,
-        *("--data-root", tmp_path, "--finetune-dataset", "ntu120", "--protocol", "cross_setup"),
-    )
-    assert chosen.store.num_classes == 120 and chosen.store.folder == tmp_path / "ntu120"
-    assert (chosen.store.setup[chosen.train] % 2 == 0).all()
-    name = evaluation.result_name(chosen, "recognition", "finetune")
-    assert name == "recognition_finetune_ntu120_cross_setup"
+    data = halves_for(encoders.load(run), tmp_path, "ntu120", "cross_setup")
+    assert data.store.num_classes == 120 and data.store.folder == tmp_path / "ntu120"
+    assert (data.store.setup[data.train] % 2 == 0).all()
+
+
+def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, data_root):
+    encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
+    (layer,) = encoder.temporal.transformer.layers
+    with torch.no_grad():
+        layer.norm2.weight.fill_(torch.inf)
+    with pytest.raises(UserError, match=store.names[5]):
+        extract_features(encoder, store, np.array([5, 6]))
 
 
 @pytest.mark.parametrize(
@@ -155,17 +154,5 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(run, change, said):
     change(saved["model"])
     torch.save(saved, path)
     with pytest.raises(UserError, match=said) as error:
-        evaluation.load_encoder(path)
+        encoders.load_encoder(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_results_are_written_whole_or_not_at_all(run, monkeypatch):
-    chosen = subject(run)
-    path = evaluation.write_results(chosen, "retrieval", "retrieval", {"accuracy": 50.0})
-    before = path.read_text()
-    with pytest.raises(TypeError):
-        evaluation.write_results(chosen, "retrieval", "retrieval", {"accuracy": object()})
-    monkeypatch.setattr(evaluation.Path, "replace", None)
-    with pytest.raises(TypeError):
-        evaluation.write_results(chosen, "retrieval", "retrieval", {"accuracy": 0.0})
-    assert path.read_text() == before and not list(run.glob("*.part"))

@@ -1,0 +1,108 @@
+"""Files of results: each evaluation has its own, and they say which experiment it was."""
+
+import json
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.tiny_run import write_run
+from tools.evaluation import encoders, results
+from tools.evaluation.features import halves_for
+from tools.evaluation.settings import changed, defaults, in_words
+from tools.formats import checkpoint
+
+ALL = ("joint", "bone", "motion")
+
+
+@pytest.fixture
+def run(data_root, tmp_path):
+    return write_run(tmp_path / "run", data_root)
+
+
+def evaluation(run, task="recognition", which="final", seed=0, runs=1, modalities=ALL, **settings):
+    loaded = encoders.load(run, which)
+    settings = defaults(task, finetune=settings.get("finetune", False)) | settings
+    return results.Evaluation(task, loaded, halves_for(loaded), modalities, settings, seed, runs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "recognition"),
+        ({"lr": 0.1}, "recognition_lr0.1"),
+        ({"epochs": 10, "schedule": []}, "recognition_epochs10_schedule-none"),
+        ({"schedule": [7, 9], "wd": 1e-5}, "recognition_schedule7-9_wd1e-05"),
+        ({"batch_size": 64, "test_every": 1}, "recognition_batch64_test-every1"),
+        ({"finetune": True}, "recognition_finetune"),
+        ({"finetune": True, "encoder_lr": 0.1}, "recognition_finetune_encoder-lr0.1"),
+        ({"label_fraction": 0.005, "runs": 5}, "recognition_0.5pct_runs5"),
+        ({"seed": 3}, "recognition_seed3"),
+        ({"modalities": ("joint",), "late_fusion": True}, "recognition_joint_late_fusion"),
+        ({"task": "retrieval"}, "retrieval"),
+        ({"task": "retrieval", "knn_neighbours": [5]}, "retrieval_k5"),
+        ({"task": "retrieval", "knn_neighbours": [1, 20]}, "retrieval_k1-20"),
+        ({"which": "random", "seed": 1}, "recognition_random_seed1"),
+    ],
+)
+def test_whatever_is_not_as_by_default_is_in_the_name(run, settings, name):
+    assert evaluation(run, **settings).name == name
+
+
+def test_the_checkpoint_is_in_the_name_unless_it_is_the_final_one(run, data_root, tmp_path):
+    final = checkpoint.newest(run)
+    older = run / "checkpoint_0001.pt"
+    older.write_bytes(final.read_bytes())
+    other = write_run(tmp_path / "other", data_root) / final.name
+    names = [evaluation(run, which=which).name for which in (final, older, other)]
+    assert names == [
+        "recognition",
+        "recognition_checkpoint_0001",
+        f"recognition_other-{final.stem}",
+    ]
+    assert evaluation(older).name == "recognition_checkpoint_0001"
+
+
+def test_a_name_stays_short(run):
+    one, other = (evaluation(run, schedule=[*range(99), last]).name for last in (100, 101))
+    assert one != other and max(len(one), len(other)) < 140
+
+
+def test_only_what_differs_is_changed():
+    usual = defaults("recognition", finetune=True) | {"finetune": True}
+    assert changed("recognition", usual) == {"finetune": True}
+    assert changed("recognition", {"task": "recognition", "lr": 0.3}) == {"lr": 0.3}
+    assert in_words("label_fraction", 0.1) == "10pct"
+
+
+def test_a_result_carries_all_of_its_experiment(run):
+    one = evaluation(run, lr=0.1, seed=2)
+    found = json.loads(results.write(one, {"top1": 50.0}, 1.25).read_text())
+    saved = checkpoint.load(checkpoint.newest(run))
+    assert found["pretraining"] == saved["settings"]
+    assert found["pretraining_code"] == saved["code"] and found["code"] == checkpoint.code_facts()
+    assert found["samples.csv sha256"] == one.data.store.fingerprint
+    assert found["checkpoint"] == str(checkpoint.newest(run))
+    assert (found["seconds"], found["top1"], found["seed"], found["lr"]) == (1.25, 50.0, 2, 0.1)
+    assert {*defaults("recognition")} <= found.keys()
+
+
+def test_results_are_written_whole_or_not_at_all(run, monkeypatch):
+    one = evaluation(run, "retrieval")
+    before = results.write(one, {"accuracy": 50.0}, 1.0).read_text()
+    for wrong in (object(), float("nan")):
+        with pytest.raises((TypeError, ValueError)):
+            results.write(one, {"accuracy": wrong}, 1.0)
+    monkeypatch.setattr(results.Path, "replace", None)
+    with pytest.raises(TypeError):
+        results.write(one, {"accuracy": 0.0}, 1.0)
+    assert one.path.read_text() == before and not list(run.glob("*.part"))
+
+
+def test_events_take_the_place_of_older_ones(tmp_path):
+    (tmp_path / "kept.txt").write_text("")
+    for value in (1.0, 2.0):
+        with results.new_events(tmp_path) as writer:
+            writer.add_scalar("a", value, 3)
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("a")
+    assert [(event.step, event.value) for event in events] == [(3, 2.0)]
+    assert (tmp_path / "kept.txt").exists()

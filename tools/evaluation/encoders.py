@@ -1,0 +1,88 @@
+"""Encoders to evaluate: from a checkpoint, or of the same sizes without pre-training."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from net.encoder import Encoder
+from tools.formats import checkpoint
+
+
+class LoadedEncoder(NamedTuple):
+    """An encoder to evaluate, and where it comes from.
+
+    encoder: in eval mode, its weights frozen. kind: `pretrained` or `random`. folder: of its run,
+    where results go. source: its checkpoint. saved: the checkpoint's `settings`, `data` and `code`.
+    """
+
+    encoder: nn.Module
+    kind: str
+    folder: Path
+    source: Path
+    saved: dict[str, dict[str, Any]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of its pre-training."""
+        return self.saved["settings"]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its checkpoint is the newest one of its run."""
+        there = checkpoint.in_folder(self.folder)
+        return bool(there) and there[-1].resolve() == self.source.resolve()
+
+
+def load_encoder(path: str | Path) -> nn.Module:
+    """The encoder of a checkpoint, or of the newest one in a run's folder; in eval mode, on CPU.
+
+    Raises CheckpointError, one line, where there is none or it is not of this code.
+    """
+    return load(path).encoder
+
+
+def load(
+    path: str | Path,
+    pretrained: str | Path = "final",
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> LoadedEncoder:
+    """Load an encoder of a run.
+
+    path: the run's folder, or a checkpoint in it. pretrained: `final`, what `path` names; `random`,
+    the same encoder with weights drawn by the seed; or another checkpoint. Raises CheckpointError,
+    one line, where there is none or it is not of this code.
+    """
+    path = Path(path)
+    source = path if str(pretrained) in ("final", "random") else Path(pretrained)
+    source = checkpoint.newest(source) if source.is_dir() else source
+    saved = checkpoint.load(source)
+    torch.manual_seed(seed)
+    encoder = _build(saved["settings"])
+    if str(pretrained) != "random":
+        _fill(encoder, saved["model"], source)
+    return LoadedEncoder(
+        encoder.eval().requires_grad_(False).to(device),
+        "random" if str(pretrained) == "random" else "pretrained",
+        path.parent if path.is_file() else path,
+        source,
+        {part: saved[part] for part in ("settings", "data", "code")},
+    )
+
+
+def best_device() -> torch.device:
+    """A GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _build(settings: dict[str, Any]) -> nn.Module:
+    return Encoder(*(settings[name] for name in ("hidden_size", "num_head", "num_layer")))
+
+
+def _fill(encoder: nn.Module, model: dict[str, torch.Tensor], source: Path) -> None:
+    weights = {k.removeprefix("encoder."): v for k, v in model.items() if k.startswith("encoder.")}
+    checkpoint.check_fits(encoder, weights, source)
+    encoder.load_state_dict(weights)

@@ -1,0 +1,171 @@
+"""The data to evaluate on, and the features of its clips."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.files import whole_file
+from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
+from feeder.augment import resize
+from feeder.batches import whole_clips
+from feeder.store import Store, open_store
+from net.modalities import MODALITIES, derive
+from tools import cli
+from tools.evaluation.encoders import LoadedEncoder
+
+ENCODING_BATCH = 256  # clips; a fixed size, so that features do not depend on other flags
+
+
+class Halves(NamedTuple):
+    """The training and the test clips of a store under a protocol: rows (n,) and (m,) of it."""
+
+    store: Store
+    protocol: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+class Features(NamedTuple):
+    """The features of all clips, each encoded once.
+
+    train: (S, n, D), test: (S, m, D), float32, of S streams; a stream is a set of modalities.
+    """
+
+    data: Halves
+    train: Tensor
+    test: Tensor
+
+    @property
+    def train_classes(self) -> Tensor:
+        """Classes (n,) of the training clips, from 0, int64."""
+        return classes_of(self.data.store, self.data.train, self.train.device)
+
+    @property
+    def test_classes(self) -> Tensor:
+        """Classes (m,) of the test clips, from 0, int64."""
+        return classes_of(self.data.store, self.data.test, self.test.device)
+
+
+def open_halves(store: Store, protocol: str) -> Halves:
+    """The two halves of a store. Raises StoreError where it has no such protocol."""
+    return Halves(store, protocol, *store.split(protocol))
+
+
+def halves_for(
+    loaded: LoadedEncoder,
+    data_root: str | Path | None = None,
+    dataset: str | None = None,
+    protocol: str | None = None,
+) -> Halves:
+    """The data to evaluate an encoder on; what is None is as in its pre-training.
+
+    Raises StoreError, one line, where the data is not there.
+    """
+    settings = loaded.settings
+    store = open_store(data_root or settings["data_root"], dataset or settings["pre_dataset"])
+    return open_halves(store, protocol or settings["protocol"])
+
+
+def encode(
+    encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
+) -> Features:
+    """The features of all clips of both halves, for each set of modalities in `streams`.
+
+    Raises UserError, naming a clip, where a feature is not finite.
+    """
+    halves = []
+    for rows, half in ((data.train, "training"), (data.test, "test")):
+        parts = []
+        for names in streams:
+            what = f"encoding {half} clips, {'+'.join(names)}"
+            parts.append(extract_features(encoder, data.store, rows, names, what=what))
+        halves.append(torch.stack(parts))
+    return Features(data, *halves)
+
+
+@torch.inference_mode()
+def extract_features(
+    encoder: nn.Module,
+    store: Store,
+    rows: np.ndarray,
+    modalities: tuple[str, ...] = MODALITIES,
+    *,
+    what: str = "encoding clips",
+) -> Tensor:
+    """Encode each of some clips once, whole and without augmentation: (n, D) float32.
+
+    encoder: in eval mode; on its device the features stay. rows: (n,) of the store. what: the
+    title of the progress bar. Raises UserError, naming a clip, where a feature is not finite.
+    """
+    device, parts = device_of(encoder), []
+    with tqdm(total=len(rows), desc=what, unit="clip", disable=None) as bar:
+        for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
+            parts.append(encoder(derive(whole_clips(store, batch, device), modalities)))
+            bar.update(len(batch))
+    features = torch.cat(parts)
+    broken = ~features.isfinite().all(1).cpu().numpy()
+    if broken.any():
+        raise cli.UserError(
+            f"the feature of {store.names[rows[broken.argmax()]]} and of {broken.sum() - 1} other "
+            "clips is not finite; look at the coordinates of that clip and at the checkpoint"
+        )
+    return features
+
+
+@torch.inference_mode()
+def encode_clip(
+    encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
+) -> Tensor:
+    """The feature (D,) of one clip (T, M, V, C), float32, prepared as a store's are."""
+    device = device_of(encoder)
+    start, length = torch.tensor([[0], [len(clip)]], device=device)
+    view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
+    return encoder(derive(view, modalities))[0]
+
+
+def read_recording(path: str | Path) -> np.ndarray:
+    """The clip (T, M, V, C), float32, of a raw `.skeleton` file, prepared as those of a store.
+
+    Raises UserError, one line, where the file is malformed or shows nobody.
+    """
+    try:
+        clip = prepare_clip(read_skeleton_file(path))
+    except SkeletonFileError as error:
+        raise cli.UserError(str(error)) from None
+    if clip is None:
+        raise cli.UserError(f"{path} shows nobody")
+    return clip
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """The device that the weights of a module are on."""
+    return next(module.parameters()).device
+
+
+def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Classes, from 0, of the clips in some rows: (n,) int64 on the device."""
+    return torch.from_numpy(store.label[rows]).to(device)
+
+
+def save_features(path: Path, features: Features) -> None:
+    """Write the features of training and test clips as arrays that need no pickle.
+
+    The file holds features (N, S·D) float32, labels (N,) from 0, names (N,) and training (N,), true
+    for the training clips, which come first.
+    """
+    store, rows = features.data.store, np.concatenate([features.data.train, features.data.test])
+    halves = (part.transpose(0, 1).flatten(1) for part in (features.train, features.test))
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            features=torch.cat(list(halves)).cpu().numpy(),
+            labels=store.label[rows],
+            names=np.array(store.names)[rows],
+            training=np.arange(len(rows)) < len(features.data.train),
+        )

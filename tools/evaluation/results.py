@@ -1,0 +1,124 @@
+"""Results of evaluations: what their files are called, what is in them, how they are written."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from data_gen.preparing.files import whole_file
+from net.modalities import MODALITIES
+from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import Halves
+from tools.evaluation.recognition import Run
+from tools.evaluation.settings import changed, in_words
+from tools.formats import checkpoint
+
+LONGEST_NAME = 120  # characters
+
+
+class Evaluation(NamedTuple):
+    """What was evaluated, and how.
+
+    task: `recognition` or `retrieval`. settings: as `settings.defaults` lists them. seed: the first
+    one; runs: how many follow one another.
+    """
+
+    task: str
+    loaded: LoadedEncoder
+    data: Halves
+    modalities: tuple[str, ...]
+    settings: Mapping[str, Any]
+    seed: int = 0
+    runs: int = 1
+
+    @property
+    def name(self) -> str:
+        """What its files are called: the task, then all that is not as it is by default."""
+        parts = [self.task]
+        if self.modalities != MODALITIES:
+            parts.append("-".join(self.modalities))
+        parts += [in_words(*item) for item in changed(self.task, self.settings).items()]
+        trained = self.loaded.settings["pre_dataset"], self.loaded.settings["protocol"]
+        if (self.data.store.dataset, self.data.protocol) != trained:
+            parts += [self.data.store.dataset, self.data.protocol]
+        if self.loaded.kind != "pretrained":
+            parts.append(self.loaded.kind)
+        elif not self.loaded.is_final:
+            source = self.loaded.source
+            beside = source.resolve().parent == self.loaded.folder.resolve()
+            parts.append(source.stem if beside else f"{source.resolve().parent.name}-{source.stem}")
+        parts += [f"seed{self.seed}"] if self.seed else []
+        parts += [f"runs{self.runs}"] if self.runs > 1 else []
+        name = "_".join(parts)
+        if len(name) > LONGEST_NAME:
+            name = f"{name[:LONGEST_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return name
+
+    @property
+    def path(self) -> Path:
+        """Where its result is written."""
+        return self.loaded.folder / f"{self.name}.json"
+
+    @property
+    def events(self) -> Path:
+        """The folder of its TensorBoard events."""
+        return self.loaded.folder / self.name
+
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """All that a result says beside its figures."""
+        store = self.data.store
+        return {
+            "task": self.task,
+            "encoder": self.loaded.kind,
+            "checkpoint": str(self.loaded.source),
+            "pretraining": self.loaded.settings,
+            "pretraining_data": self.loaded.saved["data"],
+            "pretraining_code": self.loaded.saved["code"],
+            "dataset": store.dataset,
+            "protocol": self.data.protocol,
+            "samples.csv sha256": store.fingerprint,
+            "modalities": list(self.modalities),
+            "training_clips": len(self.data.train),
+            "test_clips": len(self.data.test),
+            **self.settings,
+            "seed": self.seed,
+            "code": checkpoint.code_facts(),
+            "seconds": round(seconds, 3),
+        }
+
+
+def write(evaluation: Evaluation, figures: Mapping[str, Any], seconds: float) -> Path:
+    """Write a result beside the checkpoint, whole or not at all; returns its path.
+
+    figures: plain values, numbers finite; seconds: what the evaluation took.
+    """
+    path = evaluation.path
+    text = json.dumps(evaluation.facts(seconds) | dict(figures), indent=2, allow_nan=False)
+    with whole_file(path) as part:
+        part.write_text(text + "\n")
+    return path
+
+
+def new_events(folder: Path) -> SummaryWriter:
+    """A TensorBoard writer for a folder, in place of the events that are there."""
+    for file in folder.glob("events.out.tfevents.*"):
+        file.unlink()
+    return SummaryWriter(folder)
+
+
+def write_curves(folder: Path, runs: Sequence[Run]) -> None:
+    """Write loss and accuracy of each run's tests as TensorBoard curves, in place of older ones."""
+    for run in runs:
+        with new_events(folder / f"seed{run.seed}") as writer:
+            for test in run.tests:
+                for name in ("loss", "top1", "top5"):
+                    writer.add_scalar(f"recognition/{name}", test[name], test["epoch"])
+
+
+def predicted(runs: Sequence[Run]) -> torch.Tensor:
+    """The classes that all runs took the test clips for: (runs · m,)."""
+    return torch.cat([run.predicted for run in runs])

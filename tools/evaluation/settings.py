@@ -1,0 +1,76 @@
+"""The settings of the evaluations, and their defaults. Needs no torch, so that --help is quick."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Training:
+    """How recognition trains.
+
+    epochs: times each clip is seen. batch_size: clips a step. lr: learning rate of the linear
+    layer. schedule: epochs, from 0, from which the rates are a tenth. wd: weight decay. test_every:
+    epochs between tests. encoder_lr, augment: of fine-tuning alone, the encoder's learning rate and
+    its views: `none` (whole clips), `crop` or `full` (as in pre-training).
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    schedule: tuple[int, ...]
+    wd: float
+    test_every: int = 5
+    encoder_lr: float | None = None
+    augment: str | None = None
+
+
+# The published linear evaluation. Fine-tuning has the usual optimizer of transformers that were
+# pre-trained (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023): AdamW with weight decay 0.05
+# and a smaller rate for what was pre-trained; its rates fall in steps, as in linear evaluation.
+LINEAR = Training(epochs=150, batch_size=512, lr=0.03, schedule=(120, 140), wd=0.0)
+FINETUNE = Training(
+    epochs=60,
+    batch_size=64,
+    lr=3e-3,
+    schedule=(40, 50),
+    wd=0.05,
+    encoder_lr=3e-4,
+    augment="crop",
+)
+
+
+def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
+    """The settings of a task (`recognition` or `retrieval`) that make a result another one.
+
+    The encoder, the data and the seeds are not among them. In the order of a result's name.
+    """
+    if task == "retrieval":
+        return {"knn_neighbours": [1]}
+    training = asdict(FINETUNE if finetune else LINEAR)
+    training["schedule"] = list(training["schedule"])
+    few = {"label_fraction": None, "labels_per_class": None}
+    return {"late_fusion": False, "finetune": False} | few | training
+
+
+def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that differ from the defaults of their task.
+
+    A setting that is not there, as in results of older code, is taken to be the default.
+    """
+    usual = defaults(task, finetune=bool(settings.get("finetune")))
+    return {key: settings[key] for key in usual if settings.get(key, usual[key]) != usual[key]}
+
+
+def in_words(key: str, value: Any) -> str:
+    """A setting as it stands in the name of a result: `lr0.1`, `k5`, `10pct`, `finetune`."""
+    if value is True:
+        return key
+    if key == "label_fraction":
+        return f"{100 * value:g}pct"
+    if key == "labels_per_class":
+        return f"{value}perclass"
+    name = {"knn_neighbours": "k", "batch_size": "batch"}.get(key, key.replace("_", "-"))
+    if isinstance(value, (list, tuple)):
+        return name + ("-".join(f"{item:g}" for item in value) or "-none")
+    return f"{name}{value:g}" if isinstance(value, (int, float)) else f"{name}-{value}"
