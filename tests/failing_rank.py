@@ -1,8 +1,8 @@
 """One of several processes: `-m tests.failing_rank RANK HOW`
 
-The process RANK prints the time and fails by HOW: `error`, a mistake of the user; `kill`, SIGKILL; `collective`, NCCL's
-error of a lost network; with RANK `all` each of them does. The others are where no Python code
-runs, as in a collective of NCCL that waits for a process that is gone.
+The process RANK prints the time and fails by HOW: `error`, a mistake of the user; `kill`, SIGKILL;
+`collective`, NCCL's error of a lost network; with RANK `all` each of them does. The others are
+where no Python code runs, as in a collective of NCCL that waits for a process that is gone.
 """
 
 import os

@@ -14,6 +14,7 @@ from net.modalities import derive
 from tests import runs
 from tests.encoders import GraphEncoder
 from tests.tiny_run import write_run
+from tools.cli import UserError
 from tools.evaluation import encoders, recognition
 from tools.evaluation.classifiers import LinearClassifier
 from tools.evaluation.features import encode, encode_clip, halves_for, open_halves
@@ -244,10 +245,9 @@ def test_flags_that_do_not_go_are_refused_in_one_line(run, flags, said):
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--lr", "3e38", "--wd", "1"], "--wd"),
+        (["--lr", "1e30", "--wd", "1"], "--wd"),
         (["--wd", "1e30"], "--wd"),
         (["--wd", "1e30", "--epochs", "1"], "--wd"),
-        (["--lr", "1e38"], "--lr"),
         (["--finetune", "--wd", "1e30"], "--wd"),
         (["--finetune", "--encoder-lr", "1e30"], "--encoder-lr"),
     ],
@@ -256,6 +256,14 @@ def test_a_training_that_diverges_is_no_result(run, flags, named):
     code, _, error = recognise(run, *SHORT, *flags)
     assert code == 1 and named in error and error.count("\n") == 1
     assert not list(run.glob("recognition*"))
+
+
+def test_scores_that_are_not_finite_are_no_result(run):
+    """Seen after the last step, too, whose loss was still finite."""
+    loaded = encoders.load(run)
+    features = encode(loaded.encoder, halves_for(loaded))
+    with pytest.raises(UserError, match="--lr"):
+        recognition.linear_evaluation(features, replace(LINEAR, lr=3e38, epochs=1))
 
 
 # ---------------------------------------------------------------- parts
