@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     path = results.write(evaluation, found, time.perf_counter() - start)
     results.write_curves(evaluation.events, runs)
     classes = np.tile(data.store.label[data.test], len(runs))
-    matrix = confusion.confusion(data.store.dataset, classes, results.predicted(runs).cpu())
+    matrix = confusion.confusion(data.store.class_names, classes, results.predicted(runs).cpu())
     with results.new_events(evaluation.events) as writer:
         confusion.write(matrix, path, writer)
     deviation = "" if len(runs) == 1 else f" ± {found['top1_std']:.2f} ({len(runs)} runs)"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.datasets.ntu import action_names
 from tools import cli
 from tools.evaluation import confusion, encoders, flags, results, retrieved
 from tools.evaluation.encoders import LoadedEncoder
@@ -69,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluation = Evaluation("retrieval", loaded, data, args.modalities, settings, args.seed)
     path = results.write(evaluation, found.figures(), time.perf_counter() - start)
     classes = data.store.label[data.test]
-    matrix = confusion.confusion(data.store.dataset, classes, found.predicted.cpu())
+    matrix = confusion.confusion(data.store.class_names, classes, found.predicted.cpu())
     with results.new_events(evaluation.events) as writer:
         for k, accuracy in found.accuracies.items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
@@ -95,12 +94,11 @@ def show(
     feature = encode_clip(loaded.encoder, read_recording(query), modalities)
     database = extract_features(loaded.encoder, data.store, data.train, modalities)
     values, indices = nearest(feature[None], database, min(count, len(database)))
-    names = action_names(data.store.dataset)
+    names = data.store.class_names
     print("cosine similarity, training clip, action")
     for similarity, row in zip(values[0].tolist(), data.train[indices[0].cpu()], strict=True):
         action = int(data.store.action[row])
-        name = names[action - 1] if action <= len(names) else ""
-        print(f"{similarity:.4f}  {data.store.names[row]}  A{action:03d} {name}".rstrip())
+        print(f"{similarity:.4f}  {data.store.names[row]}  A{action:03d} {names[action - 1]}")
 
 
 if __name__ == "__main__":

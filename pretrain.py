@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.store import Store, open_store
 from net.baseline import Baseline
@@ -42,8 +41,10 @@ def parse_args() -> argparse.Namespace:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data-root", default="data", help="folder that holds the stores")
-    data.add_argument("--pre-dataset", choices=ALL_DATASETS, default="ntu120", help="data set")
-    data.add_argument("--protocol", choices=PROTOCOLS, default="cross_subject", help="its split")
+    data.add_argument("--pre-dataset", default="ntu120", metavar="STORE",
+                      help="the store to train on, by its name")
+    data.add_argument("--protocol", default="cross_subject",
+                      help="its split: cross_subject, cross_view, cross_setup or another it has")
     data.add_argument("--resident", choices=("auto", "on", "off"), default="auto",
                       help="keep all frames on the GPU; auto: if they fill at most half of it")
     data.add_argument("--workers", type=index, default=4, help="threads that read ahead")

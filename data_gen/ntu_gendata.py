@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.missing import official_missing  # noqa: E402
-from data_gen.datasets.ntu import DATASETS  # noqa: E402
+from data_gen.datasets.ntu import DATASETS, LAST_SETUP, synthetic  # noqa: E402
 from data_gen.preparing import commands  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
@@ -25,6 +25,7 @@ from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus  # 
 from data_gen.preparing.report import LeftOut, print_store, progress, warn  # noqa: E402
 from data_gen.preparing.store import StoreError, StoreWriter  # noqa: E402
 from data_gen.readers.raw_folders import (  # noqa: E402
+    SYNTHETIC_MARK,
     RawDataError,
     find_files,
     find_missing_lists,
@@ -96,7 +97,12 @@ def prepare(args: argparse.Namespace):
     missing = missing_names(args.ignored_sample_path, folders, datasets)
     names = choose_clips(samples, missing, datasets, left_out)
     with ExitStack() as stack:
-        stores = {d: stack.enter_context(StoreWriter(args.out_folder / d)) for d in datasets}
+        made_up = any((folder / SYNTHETIC_MARK).is_file() for folder in folders)
+        described = {d: synthetic(d) if made_up else DATASETS[d] for d in datasets}
+        stores = {
+            dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, description))
+            for dataset, description in described.items()
+        }
         clips = ordered_map(read_clip, [paths[name] for name in names], args.workers)
         clips = progress(stack.enter_context(closing(clips)), len(names))
         counts = fill(stores, names, samples, clips, left_out)
@@ -110,7 +116,7 @@ def prepare(args: argparse.Namespace):
         for store in stores.values():
             store.commit()
     for dataset in datasets:
-        print_store(dataset, stores[dataset], counts[dataset])
+        print_store(stores[dataset], counts[dataset])
     print(f"next: {commands.pretraining(args.out_folder / datasets[-1], 'cross_subject')}")
 
 
@@ -143,7 +149,7 @@ def choose_datasets(wanted: str, samples: dict[str, SampleName]) -> list[str]:
     if wanted != "all":
         return [wanted]
     setups = {sample.setup for sample in samples.values()}
-    last_old = DATASETS["ntu60"].max_setup
+    last_old = LAST_SETUP["ntu60"]
     own = {"ntu60": any(s <= last_old for s in setups), "ntu120": any(s > last_old for s in setups)}
     return [dataset for dataset in DATASETS if own[dataset]]
 
@@ -169,7 +175,7 @@ def choose_clips(
     samples: dict[str, SampleName], missing: set[str], datasets: list[str], left_out: LeftOut
 ) -> list[str]:
     """Names of the clips to read, sorted."""
-    last_setup = max((DATASETS[dataset].max_setup for dataset in datasets), default=0)
+    last_setup = max((LAST_SETUP[dataset] for dataset in datasets), default=0)
     names = []
     for name in sorted(samples):
         if name in missing:
@@ -208,7 +214,7 @@ def fill(
             left_out.bodiless.append(name)
         else:
             for dataset, store in stores.items():
-                if samples[name].setup <= DATASETS[dataset].max_setup:
+                if samples[name].setup <= LAST_SETUP[dataset]:
                     store.add(name, samples[name], clip)
                     counts[dataset][samples[name][:3]] += 1
     return counts

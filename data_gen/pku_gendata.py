@@ -23,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.datasets.ntu import PKU  # noqa: E402
+from data_gen.datasets.pku import DATASETS  # noqa: E402
 from data_gen.ntu_gendata import run  # noqa: E402
 from data_gen.preparing import commands  # noqa: E402
 from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
@@ -70,7 +70,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description="Raw PKU-MMD recordings -> a packed store for training. An action is taken to "
         "be the frames from the label's first to its last one, both included, counted from 0."
     )
-    parser.add_argument("--dataset", choices=PKU, required=True, help="phase I or II")
+    parser.add_argument("--dataset", choices=DATASETS, required=True, help="phase I or II")
     parser.add_argument(
         "--data_path",
         type=Path,
@@ -101,11 +101,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace):
     """Writes the store and prints what is in it and what is not."""
-    splits = {p: find_split(args.data_path, args.dataset, p) for p in PKU[args.dataset].protocols}
+    description = DATASETS[args.dataset]
+    splits = {p: find_split(args.data_path, args.dataset, p) for p in description.splits}
     notes = defaultdict(list)
     videos = find_videos(args.data_path, splits, notes)
     with (
-        StoreWriter(args.out_folder / args.dataset, tuple(splits)) as store,
+        StoreWriter(args.out_folder / args.dataset, description) as store,
         closing(ordered_map(read_clips, videos, args.workers)) as results,
     ):
         results = zip(videos, progress(results, len(videos)), strict=True)

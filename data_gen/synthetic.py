@@ -24,11 +24,10 @@ from data_gen.preparing import commands
 from data_gen.preparing.files import remove, whole_folder
 from data_gen.preparing.flags import Parser, whole_number
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
-from data_gen.readers.raw_folders import MISSING_LIST
+from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
-MARK = "SYNTHETIC.txt"  # in folders that may be written again
 
 
 def sample_names(
@@ -151,7 +150,7 @@ def write_recordings(
     anything else: real recordings have the same names.
     """
     folder = Path(folder).resolve()
-    ours = not folder.exists() or (folder / MARK).is_file()
+    ours = not folder.exists() or (folder / SYNTHETIC_MARK).is_file()
     if not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
     with whole_folder(folder) as unfinished:
@@ -159,7 +158,8 @@ def write_recordings(
         written = ordered_map(write, samples, workers)
         bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
         names = list(bar)
-        (unfinished / MARK).write_text("Written by data_gen/synthetic.py: no real recordings.\n")
+        mark = "Written by data_gen/synthetic.py: no real recordings.\n"
+        (unfinished / SYNTHETIC_MARK).write_text(mark)
         (unfinished / MISSING_LIST).touch()  # none: the official list means real recordings
         remove(folder)  # of synthetic ones, or empty
     return [folder / name for name in names]

@@ -115,7 +115,7 @@ def test_features_are_saved_with_their_names(run, tmp_path, data_root):
         (["--knn-neighbours", 0], "not a whole number"),
         (["--query", "none.skeleton"], "none.skeleton"),
         (["--pretrained", "none.pt"], "none.pt: no such checkpoint"),
-        (["--protocol", "cross_setup"], "ntu60 has no protocol 'cross_setup'"),
+        (["--protocol", "cross_setup"], "has no protocol 'cross_setup'"),
         (["--finetune-dataset", "pkummd2"], "data_gen/pku_gendata.py --dataset pkummd2"),
         (["--data-root", "nowhere"], "nowhere"),
     ],

@@ -9,7 +9,7 @@ python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
 import argparse
 from pathlib import Path
 
-from data_gen.datasets.ntu import ALL_DATASETS, DATASETS, PROTOCOLS
+from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing import commands
 from data_gen.preparing.files import whole_folder
 from data_gen.preparing.store import StoreError as WriteError
@@ -29,12 +29,12 @@ def parse_args() -> argparse.Namespace:
                         "arrays: a folder of train/val_data_joint.npy, _num_frame.npy, _label.pkl")
     parser.add_argument("source", type=Path, help="file, or folder of a run, store or arrays")
     parser.add_argument("target", type=Path, help="what to write; there must be nothing yet")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="cross_subject",
+    parser.add_argument("--protocol", default="cross_subject",
                         help="split of the arrays; that the checkpoint was trained on")
     weights = parser.add_argument_group("from-published: what the weights do not tell")
     weights.add_argument("--num-head", type=cli.whole_number(1), default=1, help="attention heads")
-    weights.add_argument("--pre-dataset", choices=ALL_DATASETS, default="ntu60",
-                         help="data set that it was trained on")
+    weights.add_argument("--pre-dataset", default="ntu60", metavar="STORE",
+                         help="name of the store that it was trained on")
     weights.add_argument("--data-root", default="data", help="folder that holds the stores")
     return parser.parse_args()
 # fmt: on
@@ -72,7 +72,7 @@ def arrays_to_store(args: argparse.Namespace) -> str:
     if args.target.name not in DATASETS:
         raise cli.UserError(f"{args.target}: a store's folder is called {' or '.join(DATASETS)}")
     try:
-        with StoreWriter(args.target) as store:
+        with StoreWriter(args.target, DATASETS[args.target.name]) as store:
             import_arrays(args.source, store)
             store.commit()
     except WriteError as error:

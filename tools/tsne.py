@@ -17,12 +17,10 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
-from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from data_gen.preparing.files import whole_file
 from feeder.store import Store
 from tools import cli
 from tools.evaluation import encoders
-from tools.evaluation.confusion import class_names
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import extract_features, halves_for
 from tools.evaluation.neighbours import nearest
@@ -57,8 +55,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", type=Path,
                         help="what to write, less .png, .svg, .json (tsne, by the last checkpoint)")
     parser.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
-    parser.add_argument("--dataset", choices=ALL_DATASETS, help="data set (the checkpoint's)")
-    parser.add_argument("--protocol", choices=PROTOCOLS, help="its split (the checkpoint's)")
+    parser.add_argument("--dataset", metavar="STORE", help="name of the store (the checkpoint's)")
+    parser.add_argument("--protocol", help="its split (the checkpoint's)")
     args = parser.parse_args()
     if len(args.checkpoint) > 2:
         parser.error("--checkpoint can be given once or twice")
@@ -75,7 +73,7 @@ def main() -> None:
     data = [halves_for(one, args.data_root, args.dataset, args.protocol) for one in loaded]
     store, test = data[0].store, data[0].test
     rows, classes = draw_clips(store.label, test, args.classes, args.seed)
-    names = class_names(store.dataset, store.num_classes)
+    names = store.class_names
     panels = [
         embed(one, halves.store, rows, args.seed) for one, halves in zip(loaded, data, strict=True)
     ]

@@ -8,7 +8,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.datasets.ntu import ALL_DATASETS
 from feeder.store import open_store
 from net import MODALITIES
 from tools import cli
@@ -23,7 +22,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     what = parser.add_argument_group("what to show: a raw file, or a clip of a store")
     what.add_argument("file", type=Path, nargs="?", metavar="FILE.skeleton", help="a raw file")
     what.add_argument("--data-root", default="data", help="folder that holds the stores")
-    what.add_argument("--dataset", choices=ALL_DATASETS, default="ntu120", help="its data set")
+    what.add_argument("--dataset", metavar="STORE", default="ntu120",
+                      help="name of its store")
     what.add_argument("--sample", metavar="NAME", help="name of the clip")
 
     how = parser.add_argument_group("how to show it")

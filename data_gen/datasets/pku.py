@@ -1,8 +1,11 @@
-"""Facts of PKU-MMD: the names of its actions.
+"""Facts of PKU-MMD, phases I and II: the names of its actions, and how its clips are split.
 
-Source: Actions.xlsx of the data set (Liu et al., 2017, arXiv 1703.07475), as three public readers
-repeat it, all in the same order. Phase II uses 41 of the 51 numbers.
+Source of the names: Actions.xlsx of the data set (Liu et al., 2017, arXiv 1703.07475), as three
+public readers repeat it, all in the same order. Phase II uses 41 of the 51 numbers.
 """
+
+from data_gen.datasets.description import Description, Split
+from data_gen.datasets.skeletons import NTU
 
 ACTION_NAMES = (  # ACTION_NAMES[class - 1], the class as in the label files
     "bow",
@@ -57,3 +60,16 @@ ACTION_NAMES = (  # ACTION_NAMES[class - 1], the class as in the label files
     "wipe face",
     "writing",
 )
+# Which clips train is no rule but a list of videos, so each protocol is a column of samples.csv.
+_SPLITS = {protocol: Split(protocol) for protocol in ("cross_subject", "cross_view")}
+
+
+def _phase(dataset: str, title: str) -> Description:
+    command = f"python data_gen/pku_gendata.py --dataset {dataset}"
+    return Description(title, NTU, ACTION_NAMES, _SPLITS, f"recordings of {title}", command)
+
+
+DATASETS = {
+    "pkummd1": _phase("pkummd1", "PKU-MMD I"),
+    "pkummd2": _phase("pkummd2", "PKU-MMD II"),
+}

@@ -42,7 +42,7 @@ def evaluation(task: str, run: Path) -> str:
 def pretraining(store: Path, protocol: str) -> str:
     """The command that pre-trains on a store, given its folder, under a protocol."""
     dataset, data_root = store.resolve().name, store.resolve().parent
-    words: list[str | Path] = [f"{dataset}_{SHORT[protocol]}"]
+    words: list[str | Path] = [f"{dataset}_{SHORT.get(protocol, protocol)}"]
     if dataset not in RULED:
         words += ["--pre-dataset", dataset, "--protocol", protocol]
     if data_root != ROOT / "data":

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.datasets.ntu import DATASETS, train_mask
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers.raw_folders import RawDataError
 
@@ -62,23 +61,25 @@ def progress(results: Iterable, total: int, seconds: float = 10, unit: str = "cl
             print(f"{done} of {total} {unit}s", file=sys.stderr, flush=True)
 
 
-def print_store(dataset: str, store: StoreWriter, clips: Counter):
-    """What a store holds, and whether its splits are the official ones.
+def print_store(store: StoreWriter, clips: Counter):
+    """What a store of NTU's form holds, and whether its splits are the official ones.
 
     clips: the number of clips of each (setup, camera, subject).
     """
+    description = store.description
     size = sum(path.stat().st_size for path in store.folder.iterdir())
     print(
-        f"{dataset}: {store.clips} clips, {store.frames} frames, {size / 1e6:.1f} MB "
-        f"in {store.folder}"
+        f"{store.folder.name}: {store.clips} clips, {store.frames} frames, {size / 1e6:.1f} MB "
+        f"in {store.folder} ({description.title})"
     )
     setup, camera, subject = np.array(list(clips)).T
     number = np.array(list(clips.values()))
-    for protocol, official in DATASETS[dataset].protocols.items():
-        mask = train_mask(protocol, dataset, setup=setup, camera=camera, subject=subject)
+    columns = {"setup": setup, "camera": camera, "subject": subject}
+    for protocol in description.splits:
+        mask = description.train_mask(protocol, columns)
         counts = int(number[mask].sum()), int(number[~mask].sum())
-        verdict = "" if counts == official else "not "
-        print(
-            f"  {protocol}: {counts[0]} training and {counts[1]} test clips, "
-            f"{verdict}the official {official[0]} and {official[1]}"
-        )
+        line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
+        if official := description.official.get(protocol):
+            verdict = "" if counts == official else "not "
+            line += f", {verdict}the official {official[0]} and {official[1]}"
+        print(line)

@@ -1,4 +1,4 @@
-"""The packed store of a data set: joints.npy and samples.csv, written clip by clip."""
+"""The packed store of a data set: joints.npy, samples.csv and store.json, written clip by clip."""
 
 import contextlib
 import fcntl
@@ -10,22 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-COLUMNS = "name,setup,camera,subject,replication,action,start,frames"
-FRAME_SHAPE = (2, 25, 3)  # bodies, joints, xyz
-FILES = ("joints.npy", "samples.csv")
+from data_gen.datasets.description import FIELDS, Description
+
+FILES = ("joints.npy", "samples.csv", "store.json")
 
 
 class StoreError(Exception):
     """The store cannot be written here; the text says why and what to do."""
 
 
-def npy_header(frames: int) -> bytes:
-    """Header of a float32 array (frames, 2, 25, 3), 128 bytes for any number of frames.
+def npy_header(frames: int, frame_shape: tuple[int, int, int]) -> bytes:
+    """Header of a float32 array (frames, M, V, C), 128 bytes for any number of frames.
 
     Format 1.0 of numpy.lib.format.
     """
-    shape = (frames, *FRAME_SHAPE)
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(frames, *frame_shape)}, }}"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.ljust(117).encode() + b"\n"
 
 
@@ -37,14 +36,16 @@ class StoreWriter:
     it open also thereafter. Used in a with statement, whose end without a commit leaves nothing.
     Raises StoreError if another process writes the same store, or if there is something in its
     place that is no store.
+
+    description: what the data set is, which becomes store.json.
     """
 
-    def __init__(self, folder: str | Path, more_columns: tuple[str, ...] = ()):
+    def __init__(self, folder: str | Path, description: Description):
         self.folder = Path(folder).resolve()  # a link is followed, to stay on one file system
         self.new = self.folder.with_name(f".{self.folder.name}.new")
         self.old = self.folder.with_name(f".{self.folder.name}.old")
         self.lock_path = self.folder.with_name(f".{self.folder.name}.lock")
-        self.more_columns = more_columns  # of samples.csv, after COLUMNS
+        self.description = description
         self.clips = self.frames = 0
         self.last_name = ""
 
@@ -57,8 +58,10 @@ class StoreWriter:
             self.new.mkdir()
             self.joints = open(self.new / "joints.npy", "wb")
             self.samples = open(self.new / "samples.csv", "w", encoding="ascii", newline="\n")
-            self.joints.write(npy_header(0))
-            self.samples.write(",".join((COLUMNS, *self.more_columns)) + "\n")
+            self.joints.write(npy_header(0, self.description.layout.frame_shape))
+            columns = ("name", *FIELDS, "start", "frames", *self.description.more_columns)
+            self.samples.write(",".join(columns) + "\n")
+            (self.new / "store.json").write_text(self.description.to_json(), encoding="utf-8")
         except BaseException:
             self.__exit__()
             raise
@@ -103,13 +106,15 @@ class StoreWriter:
         """Appends a clip.
 
         name: after those before, in alphabetical order (ValueError if not). fields: setup, camera,
-        subject, replication, action. joints: (T, 2, 25, 3), metres. more: values of the further
-        columns.
+        subject, replication, action. joints: (T, M, V, C), metres. more: values of the
+        description's further columns, 0 or 1 (ValueError if there are not as many).
         """
         if name <= self.last_name:
             raise ValueError(f"{name} does not come after {self.last_name}")
-        if joints.shape[1:] != FRAME_SHAPE:
-            raise ValueError(f"{name}: shape {joints.shape} is not (T, 2, 25, 3)")
+        if joints.shape[1:] != (shape := self.description.layout.frame_shape):
+            raise ValueError(f"{name}: shape {joints.shape} is not frames of {shape}")
+        if len(more) != len(self.description.more_columns):
+            raise ValueError(f"{name}: {len(more)} values of {self.description.more_columns}")
         self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)
         row = (name, *fields, self.frames, len(joints), *more)
         self.samples.write(",".join(map(str, row)) + "\n")
@@ -120,11 +125,12 @@ class StoreWriter:
     def commit(self):
         """Makes what was added the store."""
         self.joints.seek(0)
-        self.joints.write(npy_header(self.frames))
+        self.joints.write(npy_header(self.frames, self.description.layout.frame_shape))
         for file in (self.joints, self.samples):
             file.flush()
             os.fsync(file.fileno())
             file.close()
+        _sync(self.new / "store.json")
         _sync(self.new)
         if self.folder.exists():  # a folder cannot be replaced in one step
             self.folder.rename(self.old)
@@ -155,8 +161,8 @@ def _lock(path: Path) -> int:
         os.close(lock)  # the holder before removed the file between the two steps
 
 
-def _sync(folder: Path):
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path):
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

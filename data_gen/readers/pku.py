@@ -16,18 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen.datasets.ntu import PKU
+from data_gen.datasets.pku import ACTION_NAMES
+from data_gen.datasets.skeletons import MAX_METRES, NTU
 from data_gen.preparing.clip import align, centre, is_empty, repair
 from data_gen.readers.raw_folders import RawDataError
-from data_gen.readers.skeleton_file import MAX_METRES
 
-CLASSES = max(dataset.num_classes for dataset in PKU.values())
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
 # The released lists spell it "Validataion videos:".
 HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
-BODIES, JOINTS = 2, 25
-VALUES = BODIES * JOINTS * 3  # of a line
+VALUES = NTU.frame_size  # of a line
 MAX_LINES = 999  # of a label file: their numbers stand in clips' names
 MAX_BYTES = 512 * 2**20  # a video has a few thousand lines of about 2,000 characters
 
@@ -88,7 +86,7 @@ def read_video(path: Path) -> np.ndarray:
             f"{path.name}, line {1 + np.argmax(wrong)}: a coordinate is not within "
             f"{MAX_METRES:.0f} m"
         )
-    return values.reshape(-1, BODIES, JOINTS, 3)
+    return values.reshape(-1, *NTU.frame_shape)
 
 
 def read_actions(path: Path) -> list[Action]:
@@ -104,7 +102,7 @@ def read_actions(path: Path) -> list[Action]:
         if len(values) != 4 or not all(v.isascii() and v.isdigit() for v in values[:3]):
             raise PkuFileError(f"{path.name}, line {number}: {line[:40]!r} is no action")
         action, start, end = (int(value[:12]) for value in values[:3])
-        if not 1 <= action <= CLASSES:
+        if not 1 <= action <= len(ACTION_NAMES):
             raise PkuFileError(f"{path.name}, line {number}: no class {action}")
         if end < start:
             raise PkuFileError(f"{path.name}, line {number}: ends before it starts")
@@ -166,5 +164,5 @@ def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
     present = ~is_empty(bodies, (2, 3))  # (frames, 2)
     if not present.any():
         return None
-    kept = [repair(bodies[:, body], present[:, body]) for body in range(BODIES)]
+    kept = [repair(bodies[:, body], present[:, body]) for body in range(NTU.bodies)]
     return align(centre(np.stack(kept, axis=1))).astype(np.float32)

@@ -7,6 +7,7 @@ from data_gen.readers.skeleton_file import NAME, SUFFIX
 
 SKELETON_FOLDERS = "nturgb+d_skeletons*"
 MISSING_LIST = "samples_with_missing_skeletons.txt"
+SYNTHETIC_MARK = "SYNTHETIC.txt"  # in a folder that data_gen/synthetic.py has written
 
 
 class RawDataError(Exception):

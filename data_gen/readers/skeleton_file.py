@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
+from data_gen.datasets.ntu import ACTION_NAMES, LAST_SETUP
+from data_gen.datasets.skeletons import MAX_METRES, NTU
 
 SUFFIX = ".skeleton"
-JOINTS = 25
+JOINTS = NTU.skeleton.num_joints
 BODY_VALUES = 10
 JOINT_VALUES = 12
 MAX_SLOTS = 4  # bodies of a frame that are kept
@@ -26,7 +27,6 @@ MAX_SLOTS = 4  # bodies of a frame that are kept
 # Beyond these a file is no clip, whatever it holds, and must not cost memory to find out.
 MAX_FRAMES = 20_000  # eleven minutes at 30 frames a second
 MAX_BYTES = 128 * 2**20
-MAX_METRES = 1000.0
 BLOCK_ROWS = 500  # lines of joints held as text at once: few enough for the cache
 
 NAME = re.compile(r"S([0-9]{3})C([0-9]{3})P([0-9]{3})R([0-9]{3})A([0-9]{3})")
@@ -55,7 +55,7 @@ def parse_name(name: str) -> SampleName:
     if not match:
         raise SkeletonFileError(f"{name}: not a name like S001C002P003R002A013")
     sample = SampleName(*map(int, match.groups()))
-    last_setup = max(dataset.max_setup for dataset in DATASETS.values())
+    last_setup = max(LAST_SETUP.values())
     if min(sample) < 1 or sample.setup > last_setup or sample.action > len(ACTION_NAMES):
         raise SkeletonFileError(
             f"{name}: not a clip of NTU RGB+D "

@@ -12,7 +12,7 @@ import pytest
 
 from data_gen import ntu_gendata
 from data_gen.datasets.missing import official_missing
-from data_gen.datasets.ntu import DATASETS
+from data_gen.datasets.ntu import DATASETS, LAST_SETUP
 from data_gen.preparing.report import print_store, progress
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text, write_clips
 from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store
@@ -200,11 +200,12 @@ def test_official_numbers_are_recognised(tmp_path, capsys, more):
 
     class Store:
         folder, clips, frames = tmp_path / "ntu60", 56_578 + more, 4_000_000
+        description = DATASETS["ntu60"]
 
     clips = Counter()  # of (setup, camera, subject); subject 1 trains, 3 tests
     clips[1, 1, 1], clips[17, 2, 1], clips[1, 2, 3] = 10_091, 30_000, 7_646
     clips[1, 1, 3] = DATASETS["ntu60"].num_clips - clips.total() + more
-    print_store("ntu60", Store, clips)
+    print_store(Store, clips)
     _, subject, view = capsys.readouterr().out.splitlines()
     said = "not the official" if more else "the official"
     assert subject == (
@@ -287,7 +288,7 @@ def test_the_official_missing_samples_are_left_out_without_a_file(
     assert (code, err) == (0, "")
     assert list(read_store(tmp_path / "out" / dataset)) == OLD + NEW[: 2 * (dataset == "ntu120")]
     assert "left out, in the list of missing samples: 535\n" in out
-    assert len(official_missing(DATASETS[dataset].max_setup)) == missing
+    assert len(official_missing(LAST_SETUP[dataset])) == missing
 
 
 @pytest.mark.parametrize("beside", [True, False])

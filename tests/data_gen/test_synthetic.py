@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_gen import synthetic
-from data_gen.datasets.ntu import DATASETS, train_mask
+from data_gen.datasets.ntu import DATASETS, LAST_SETUP
 from data_gen.people import actions, body, kinect
 from data_gen.readers.skeleton_file import SampleName, parse_name, read_skeleton_file
 
@@ -49,10 +49,11 @@ def test_every_protocol_has_every_action_in_both_halves(size):
     assert len(samples) == len(set(samples)) == 3 * size[0] * size[1] * size[3]
     assert samples == sorted(samples)
     setup, camera, subject, _, action = np.array(samples).T
-    for dataset in DATASETS.values():
-        assert setup.max() <= dataset.max_setup
-        for protocol in dataset.protocols:
-            train = train_mask(protocol, dataset.name, setup=setup, camera=camera, subject=subject)
+    columns = {"setup": setup, "camera": camera, "subject": subject}
+    for name, dataset in DATASETS.items():
+        assert setup.max() <= LAST_SETUP[name]
+        for protocol in dataset.splits:
+            train = dataset.train_mask(protocol, columns)
             assert len(set(action)) == size[1]
             assert set(action[train]) == set(action[~train]) == set(action)
 

@@ -76,7 +76,7 @@ def test_a_store_with_more_classes_than_its_data_set_has_them_all(root):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "protocol"), [(d.name, p) for d in DATASETS.values() for p in d.protocols]
+    ("dataset", "protocol"), [(name, p) for name, d in DATASETS.items() for p in d.splits]
 )
 def test_protocols_split_the_clips_by_their_names(data_root, dataset, protocol):
     store = open_store(data_root, dataset)
@@ -97,7 +97,7 @@ def test_protocols_split_the_clips_by_their_names(data_root, dataset, protocol):
 
 def test_a_protocol_that_the_data_set_has_not_is_refused(data_root):
     for dataset, protocol in (("ntu60", "cross_setup"), ("ntu120", "cross_view"), ("ntu60", "x")):
-        with pytest.raises(StoreError, match=f"{dataset} has no protocol '{protocol}'; it has"):
+        with pytest.raises(StoreError, match=f"{dataset}: .* has no protocol '{protocol}'; it has"):
             open_store(data_root, dataset).split(protocol)
 
 
@@ -197,9 +197,47 @@ def test_a_damaged_store_is_refused_with_the_reason(root, damage):
     assert "ntu_gendata.py" in text  # the mend
 
 
-def test_unknown_data_sets_are_refused(tmp_path):
-    with pytest.raises(StoreError, match="'ntu61' is unknown; there are ntu60, ntu120"):
-        open_store(tmp_path, "ntu61")
+@pytest.mark.parametrize("name", ["ntu61", "", ".", "../data", ".hidden"])
+def test_unknown_data_sets_are_refused_and_those_found_named(data_root, name):
+    with pytest.raises(StoreError, match=f"{data_root} holds ntu120, ntu60") as refusal:
+        open_store(data_root, name)
+    assert repr(name) in str(refusal.value)
+
+
+def test_a_damaged_store_of_pku_names_the_command_of_pku(root):
+    (root / "ntu60").rename(root / "pkummd2")
+    for name in ("samples.csv", "joints.npy"):
+        (root / "pkummd2" / name).write_text("x")
+        with pytest.raises(StoreError, match=r"pku_gendata\.py --dataset pkummd2"):
+            open_store(root, "pkummd2")
+        (root / "pkummd2" / name).unlink()
+        with pytest.raises(StoreError, match=r"pku_gendata\.py --dataset pkummd2"):
+            open_store(root, "pkummd2")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1001, -1e30])
+def test_a_coordinate_that_is_none_is_refused_by_clip(root, value):
+    store = open_store(root, "ntu60")
+    row, path = 17, root / "ntu60/joints.npy"
+    joints = np.load(path, mmap_mode="r+")
+    joints[store.start[row] + store.frames[row] - 1, 1, 24, 2] = value
+    joints.flush()
+    with pytest.raises(StoreError, match=f"clip {store.names[row]} holds a coordinate"):
+        open_store(root, "ntu60")
+
+
+def test_empty_names_and_names_twice_are_refused_by_line(root):
+    path = root / "ntu60/samples.csv"
+    whole = path.read_text()
+    first = whole.splitlines()[1].split(",")[0]
+    for name, reason in (
+        ("", "line 5: the name is empty"),
+        (first, "line 5: .* of line 2"),
+    ):
+        edit(path, 5, 0, name)
+        with pytest.raises(StoreError, match=reason):
+            open_store(root, "ntu60")
+        path.write_text(whole)
 
 
 def test_a_pickle_in_joints_is_not_run(root):

@@ -176,7 +176,7 @@ def test_the_papers_figures_are_held_against_the_same_evaluation_only():
     for other in ({"modalities": ["bone"]}, {"dataset": "pkummd1"}):
         assert paper.figure(result | other) is None
     for name in ("recognition", "retrieval"):
-        official = {(d, p) for d, data in DATASETS.items() for p in data.protocols}
+        official = {(d, p) for d, data in DATASETS.items() for p in data.splits}
         assert official <= set(paper.FIGURES[name])
 
 

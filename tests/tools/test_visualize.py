@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers.skeleton_file import read_skeleton_file
@@ -43,7 +44,7 @@ def test_a_sheet_has_a_row_a_modality_and_a_column_a_frame(tmp_path):
 
 def test_a_clip_of_a_store_is_that_of_its_file(tmp_path):
     clip = prepare_clip(read_skeleton_file(RECORDING))
-    with StoreWriter(tmp_path / "ntu60") as store:
+    with StoreWriter(tmp_path / "ntu60", DATASETS["ntu60"]) as store:
         store.add(RECORDING.stem, (1, 1, 1, 1, 1), clip)
         store.commit()
     stored, fresh = tmp_path / "stored.png", tmp_path / "fresh.png"

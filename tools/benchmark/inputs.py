@@ -14,6 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from data_gen import synthetic
+from data_gen.datasets.ntu import DATASETS
+from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers import raw_folders
 from data_gen.readers.skeleton_file import SampleName
@@ -97,9 +99,9 @@ def shortened(folder: Path, file: Path, frames: int) -> Path:
 def random_store(root: Path, clips: int, mean_frames: int = 80, seed: int = 0) -> Store:
     """A store of NTU-60 of random numbers; clips of half to one and a half times the mean."""
     rng = np.random.default_rng(seed)
-    noise = rng.standard_normal((4 * mean_frames, 2, 25, 3), dtype=np.float32)
+    noise = rng.standard_normal((4 * mean_frames, *NTU.frame_shape), dtype=np.float32)
     chosen = sorted(itertools.islice(names(), clips), key=clip_name)
-    with StoreWriter(root / "ntu60") as writer:
+    with StoreWriter(root / "ntu60", DATASETS["ntu60"]) as writer:
         for sample in chosen:
             frames = rng.integers(mean_frames // 2, 3 * mean_frames // 2, endpoint=True)
             begin = rng.integers(len(noise) - frames)
@@ -112,8 +114,7 @@ def padded(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Clips of a store as the literal version has them: (N, 3, 300, 25, 2), frames (N,)."""
     arrays = np.zeros((len(rows), 3, 300, 25, 2), np.float32)
     for array, row in zip(arrays, rows, strict=True):
-        start, frames = store.start[row], store.frames[row]
-        array[:, :frames] = store.joints[start : start + frames].transpose(3, 0, 2, 1)
+        array[:, : store.frames[row]] = store.clip(row).transpose(3, 0, 2, 1)
     return arrays, store.frames[rows]
 
 

@@ -53,7 +53,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
     """Both versions with one worker, then this one with one worker a CPU."""
     theirs = inputs.literal("preprocess")
     files = inputs.recordings(scratch / "raw", *size.recordings, data_path)
-    protocols = DATASETS["ntu60"].protocols
+    protocols = DATASETS["ntu60"].splits
 
     def literal():
         for protocol in protocols:

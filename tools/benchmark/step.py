@@ -159,7 +159,7 @@ def hours(seconds_a_clip: float, batch: int) -> dict[str, float]:
     protocols = {
         f"{name} {protocol}": clips
         for name, dataset in DATASETS.items()
-        for protocol, (clips, _) in dataset.protocols.items()
+        for protocol, (clips, _) in dataset.official.items()
     }
     fitting = {name: clips for name, clips in protocols.items() if BATCH.get(name, 1024) == batch}
     return {

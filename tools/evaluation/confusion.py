@@ -14,7 +14,6 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.datasets.ntu import action_names
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 from tools.formats.tables import read_csv, write_csv
@@ -52,22 +51,15 @@ class Confusion(NamedTuple):
         return list(zip(*(part.tolist() for part in found), strict=True))
 
 
-def class_names(dataset: str, count: int) -> list[str]:
-    """Names of the first classes of a data set, numbered from 1 as in its files."""
-    known = action_names(dataset)
-    return [known[i] if i < len(known) else f"action {i + 1}" for i in range(count)]
-
-
-def confusion(dataset: str, classes: Sequence[int], predicted: Sequence[int]) -> Confusion:
+def confusion(names: Sequence[str], classes: Sequence[int], predicted: Sequence[int]) -> Confusion:
     """Count what clips of classes (n,), from 0, were taken for; classes without a clip left out.
 
-    A class that none belongs to but some were taken for is kept.
+    names: of all classes. A class that none belongs to but some were taken for is kept.
     """
     classes, predicted = np.asarray(classes), np.asarray(predicted)
     count = 1 + max(classes.max(initial=0), predicted.max(initial=0))
     matrix = np.bincount(classes * count + predicted, minlength=count**2).reshape(count, count)
     kept = np.flatnonzero(matrix.sum(0) + matrix.sum(1))
-    names = class_names(dataset, count)
     return Confusion([names[i] for i in kept], matrix[np.ix_(kept, kept)])
 
 

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from data_gen.datasets.ntu import ALL_DATASETS, PROTOCOLS
 from net.modalities import MODALITIES
 from tools import cli
 
@@ -37,9 +36,9 @@ def add_encoder_and_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--modalities", type=modalities, default=",".join(MODALITIES),
                        help="what the encoder sees, e.g. joint or joint,bone; several are fused")
     group.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
-    group.add_argument("--finetune-dataset", choices=ALL_DATASETS,
-                       help="data set to evaluate on (the checkpoint's)")
-    group.add_argument("--protocol", choices=PROTOCOLS, help="its split (the checkpoint's)")
+    group.add_argument("--finetune-dataset", metavar="STORE",
+                       help="name of the store to evaluate on (the checkpoint's)")
+    group.add_argument("--protocol", help="its split (the checkpoint's)")
     group.add_argument("--seed", type=cli.whole_number(0), default=0, help="of everything random")
     group.add_argument("--save-features", type=Path, metavar="FILE.npz",
                        help="also write all clips' features, labels and names")

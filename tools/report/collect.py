@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data_gen.datasets.ntu import ALL_DATASETS
+from data_gen.datasets.known import KNOWN
 from tools import cli
 from tools.cli import UserError
 from tools.evaluation import confusion, paper
@@ -65,8 +65,8 @@ def results(folder: Path) -> list[dict]:
         result = read_json(path)
         if not isinstance(result, dict) or result.get("task") not in ("recognition", "retrieval"):
             continue
-        dataset = ALL_DATASETS.get(result.get("dataset"))
-        clips = dataset and dataset.protocols.get(result.get("protocol"))
+        dataset = KNOWN.get(result.get("dataset"))
+        clips = dataset and dataset.official.get(result.get("protocol"))
         official = clips[1] if clips else None
         result |= {"file": path.name, "paper": paper.figure(result)}
         result |= {"official_test_clips": official, "full": result.get("test_clips") == official}

@@ -10,7 +10,6 @@ from net.modalities import PARENTS
 from tools.cli import UserError
 from tools.drawing import draw
 from tools.evaluation import retrieved
-from tools.evaluation.confusion import class_names
 
 KEYFRAMES = 32  # of a clip; the page moves between them
 FPS = 30
@@ -43,7 +42,7 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
         queries.append({"name": found.queries[i], "found": shown})
     needed = {q["name"] for q in queries} | {f["name"] for q in queries for f in q["found"]}
     return {
-        "names": class_names(store.dataset, store.num_classes),
+        "names": store.class_names,
         "parents": PARENTS,
         "yaw": draw.YAW,
         "pitch": draw.PITCH,

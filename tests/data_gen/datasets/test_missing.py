@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_gen.datasets.missing import official_missing
-from data_gen.datasets.ntu import DATASETS, train_mask
+from data_gen.datasets.ntu import DATASETS, LAST_SETUP
 from data_gen.readers.skeleton_file import parse_name
 
 # Recordings of the data sets, those with missing skeletons included: (training, test).
@@ -16,8 +16,9 @@ RECORDED = {
 
 @pytest.mark.parametrize(("dataset", "protocol"), RECORDED)
 def test_what_is_recorded_without_the_missing_samples_is_the_official_number(dataset, protocol):
-    names = official_missing(DATASETS[dataset].max_setup)
+    names = official_missing(LAST_SETUP[dataset])
     setup, camera, subject = np.array([parse_name(name)[:3] for name in names]).T
-    train = train_mask(protocol, dataset, setup=setup, camera=camera, subject=subject)
+    columns = {"setup": setup, "camera": camera, "subject": subject}
+    train = DATASETS[dataset].train_mask(protocol, columns)
     left = np.subtract(RECORDED[dataset, protocol], (train.sum(), (~train).sum()))
-    assert tuple(left) == DATASETS[dataset].protocols[protocol]
+    assert tuple(left) == DATASETS[dataset].official[protocol]

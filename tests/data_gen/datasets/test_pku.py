@@ -1,9 +1,8 @@
-from data_gen.datasets.ntu import PKU, action_names
-from data_gen.datasets.pku import ACTION_NAMES
+from data_gen.datasets.pku import ACTION_NAMES, DATASETS
 
 
 def test_the_51_actions_have_names_in_the_order_of_their_numbers():
     assert len(set(ACTION_NAMES)) == 51
     assert list(ACTION_NAMES) == sorted(ACTION_NAMES)  # as the release numbers them
     assert [ACTION_NAMES[number - 1] for number in (1, 8, 51)] == ["bow", "drink water", "writing"]
-    assert all(action_names(dataset) == ACTION_NAMES for dataset in PKU)
+    assert all(described.classes == ACTION_NAMES for described in DATASETS.values())

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing import store as store_module
 from data_gen.preparing.store import StoreError, StoreWriter, npy_header
 
+NTU60 = DATASETS["ntu60"]
 FIELDS = (1, 2, 3, 1, 5)
 
 
@@ -16,7 +18,7 @@ def clip(frames: int, value: float = 0.0) -> np.ndarray:
 
 
 def write(folder: Path, value: float = 0.0, names: str = "ab"):
-    with StoreWriter(folder) as store:
+    with StoreWriter(folder, NTU60) as store:
         for name in names:
             store.add(name, FIELDS, clip(3, value))
         store.commit()
@@ -26,7 +28,7 @@ def write(folder: Path, value: float = 0.0, names: str = "ab"):
 def test_what_is_written(tmp_path):
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=(frames, 2, 25, 3)) for frames in (3, 1, 400)]
-    with StoreWriter(tmp_path / "new" / "ntu60") as store:
+    with StoreWriter(tmp_path / "new" / "ntu60", NTU60) as store:
         store.add("S001C001P001R001A001", (1, 1, 1, 1, 1), clips[0])
         store.add("S001C002P003R001A060", (1, 2, 3, 1, 60), clips[1][:, ::-1])  # not contiguous
         store.add("S017C003P020R002A001", (17, 3, 20, 2, 1), clips[2].astype(np.float32))
@@ -44,12 +46,12 @@ def test_what_is_written(tmp_path):
         b"S017C003P020R002A001,17,3,20,2,1,4,400\n"
     )
     assert os.listdir(tmp_path / "new") == ["ntu60"]
-    assert sorted(os.listdir(store.folder)) == ["joints.npy", "samples.csv"]
+    assert sorted(os.listdir(store.folder)) == ["joints.npy", "samples.csv", "store.json"]
 
 
 @pytest.mark.parametrize("frames", [0, 1, 8_000_000, 10**15])
 def test_the_header_has_one_length_and_is_what_numpy_reads(frames, tmp_path):
-    header = npy_header(frames)
+    header = npy_header(frames, (2, 25, 3))
     assert len(header) == 128
     (tmp_path / "header").write_bytes(header)
     with open(tmp_path / "header", "rb") as file:
@@ -59,7 +61,7 @@ def test_the_header_has_one_length_and_is_what_numpy_reads(frames, tmp_path):
 
 
 def test_names_out_of_order_and_other_shapes_are_refused(tmp_path):
-    with StoreWriter(tmp_path / "ntu60") as store:
+    with StoreWriter(tmp_path / "ntu60", NTU60) as store:
         store.add("b", FIELDS, clip(1))
         with pytest.raises(ValueError, match="a does not come after b"):
             store.add("a", FIELDS, clip(1))
@@ -74,14 +76,14 @@ def test_names_out_of_order_and_other_shapes_are_refused(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, SystemExit])
 def test_an_interrupted_run_leaves_nothing(tmp_path, error):
-    with pytest.raises(error), StoreWriter(tmp_path / "ntu60") as store:
+    with pytest.raises(error), StoreWriter(tmp_path / "ntu60", NTU60) as store:
         store.add("a", FIELDS, clip(1))
         raise error
     assert os.listdir(tmp_path) == []
 
 
 def test_what_is_not_committed_is_not_there(tmp_path):
-    with StoreWriter(tmp_path / "ntu60") as store:
+    with StoreWriter(tmp_path / "ntu60", NTU60) as store:
         store.add("a", FIELDS, clip(1))
         assert not (tmp_path / "ntu60").exists()
     assert os.listdir(tmp_path) == []
@@ -91,7 +93,7 @@ def test_the_store_before_stays_until_the_commit_and_after_it_for_who_has_it_ope
     folder = tmp_path / "ntu60"
     write(folder, 1.0)
     in_use = np.load(folder / "joints.npy", mmap_mode="r")
-    with StoreWriter(folder) as store:
+    with StoreWriter(folder, NTU60) as store:
         store.add("a", FIELDS, clip(100, 2.0))
         store.joints.flush()
         assert len(np.load(folder / "joints.npy")) == 6
@@ -129,7 +131,7 @@ def test_what_a_killed_run_left_is_cleared(tmp_path, exchanging):
     (tmp_path / ".ntu60.new" / "joints.npy").write_bytes(b"half")
     if exchanging:
         folder.rename(tmp_path / ".ntu60.old")
-    with StoreWriter(folder):  # looks at the place and gives up
+    with StoreWriter(folder, NTU60):  # looks at the place and gives up
         assert (np.load(folder / "joints.npy") == 1).all()
     assert os.listdir(tmp_path) == ["ntu60"]
     write(folder, 2.0)
@@ -142,11 +144,11 @@ def test_what_a_killed_run_left_is_cleared(tmp_path, exchanging):
 
 def test_a_second_writer_is_refused_and_harms_nothing(tmp_path):
     folder = tmp_path / "ntu60"
-    with StoreWriter(folder) as store:
+    with StoreWriter(folder, NTU60) as store:
         store.add("a", FIELDS, clip(2))
         with (
             pytest.raises(StoreError, match=f"another process is writing {folder}; "),
-            StoreWriter(folder),
+            StoreWriter(folder, NTU60),
         ):
             pass
         write(tmp_path / "ntu120")  # another store is no matter
