@@ -39,14 +39,15 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
     frames: (F, M, V, C); start, length: (N,) int64 -> (N, size, M, V, C). The same values as
     `torch.nn.functional.interpolate(mode="linear")` over each crop, without padding.
     """
-    step = torch.arange(size, device=frames.device) + 0.5  # (size,)
-    position = (step * (length[:, None] / size) - 0.5).clamp_(min=0)  # (N, size)
+    step = torch.arange(size, device=frames.device, dtype=frames.dtype) + 0.5  # (size,)
+    scale = length[:, None].to(frames.dtype) / size
+    position = (step * scale - 0.5).clamp_(min=0)  # (N, size)
     before = position.long()
     after = torch.minimum(before + 1, length[:, None] - 1)
     weight = position - before
     # Each frame is the weighted sum of two rows: a "bag", which takes one pass over the memory.
     rows = torch.stack([before, after], -1) + start[:, None, None]  # (N, size, 2)
-    weights = torch.stack([1 - weight, weight], -1).to(frames.dtype)
+    weights = torch.stack([1 - weight, weight], -1)
     resized = F.embedding_bag(
         rows.view(-1, 2), frames.flatten(1), mode="sum", per_sample_weights=weights.view(-1, 2)
     )

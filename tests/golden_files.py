@@ -18,6 +18,6 @@ def load(name: str) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def ours(clip: np.ndarray) -> torch.Tensor:
-    """Published axes (..., C, T, V, M) -> this code's (..., T, M, V, C), float32."""
-    return torch.from_numpy(np.moveaxis(clip, (-4, -3, -2, -1), (-1, -4, -2, -3)).astype("float32"))
+def ours(clip: np.ndarray, dtype: type = np.float32) -> torch.Tensor:
+    """Published axes (..., C, T, V, M) -> this code's (..., T, M, V, C)."""
+    return torch.from_numpy(np.moveaxis(clip, (-4, -3, -2, -1), (-1, -4, -2, -3)).astype(dtype))

@@ -130,7 +130,8 @@ def test_an_epoch_can_be_entered_at_any_step(store):
 @pytest.mark.parametrize(("world_size", "batch_size"), [(2, 8), (3, 9), (4, 8), (5, 15)])
 def test_ranks_together_see_what_one_process_sees(store, world_size, batch_size, packed):
     rows = np.arange(48)[:-1]  # the last batch is uneven; with 5 ranks, some have no clip
-    frames = None if packed else resident_frames(store, CPU)
+    # The views in float64, where frames may be: a product of another size sums in another order.
+    frames = None if packed else resident_frames(store, CPU).double()
     options = {"rows": rows, "frames": frames}
     alone = list(batches(store, batch_size, **options).epoch(1))
     ranks = [
@@ -144,7 +145,9 @@ def test_ranks_together_see_what_one_process_sees(store, world_size, batch_size,
         assert [len(part.clips.start) for part in parts] == whole_shares(whole, world_size)
         assert all(np.array_equal(part.rows, whole.rows) for part in parts)
         assert torch.equal(torch.cat([part.uniform for part in parts], dim=1), whole.uniform)
-        assert torch.equal(torch.cat([part.views() for part in parts], dim=1), whole.views())
+        views = torch.cat([part.views() for part in parts], dim=1)
+        close = {"rtol": 1e-4, "atol": 1e-5} if packed else {"rtol": 1e-9, "atol": 1e-9}
+        torch.testing.assert_close(views, whole.views(), **close)
 
 
 def whole_shares(whole: Batch, world_size: int) -> list[int]:

@@ -85,8 +85,7 @@ def test_accuracy_counts_the_first_and_the_first_five_scores():
 
 
 def test_nearest_neighbours_are_those_of_scikit_learn(rng):
-    train = rng.normal(size=(200, 16)).astype(np.float32)
-    test = rng.normal(size=(60, 16)).astype(np.float32)
+    train, test = rng.normal(size=(200, 16)), rng.normal(size=(60, 16))
     exact = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(train)
     found = evaluation.nearest_neighbours(torch.from_numpy(train), torch.from_numpy(test))
     np.testing.assert_array_equal(found, exact.kneighbors(test, return_distance=False)[:, 0])

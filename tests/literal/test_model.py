@@ -63,10 +63,12 @@ def test_outputs_match_the_published_ones(golden_model):
 
 
 def test_training_matches_the_published_trajectory(golden_model):
+    # In float64: here some maxima are so near to a tie that float32 may take the other token.
     golden, umurl, batches = golden_model
+    umurl.double()
     optimiser = model.adam(umurl)
     for step, expected in enumerate(golden["train/intra_inter_reg_total"]):
-        terms = model.train_step(umurl, optimiser, [batch[step] for batch in batches])
+        terms = model.train_step(umurl, optimiser, [batch[step].double() for batch in batches])
         np.testing.assert_allclose(torch.stack(terms).detach(), expected, rtol=1e-4)
         if step == 0:
             norms = {name: p.grad.norm().item() for name, p in umurl.named_parameters()}

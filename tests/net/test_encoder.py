@@ -12,19 +12,25 @@ from tests.golden_files import load
 
 @pytest.fixture(scope="module")
 def encoder():
+    """In float64, in which passes that sum in another order agree strictly."""
     torch.manual_seed(0)
-    return Encoder(hidden_size=16, num_head=2, num_layer=2).eval()
+    return Encoder(hidden_size=16, num_head=2, num_layer=2).double().eval()
 
 
 @pytest.fixture(scope="module")
 def views():
-    return torch.randn(4, 3, 64, 2, 25, 3, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(4, 3, 64, 2, 25, 3, generator=generator, dtype=torch.float64)
 
 
 def test_position_encoding_is_the_published_one():
     for name, width in (("model_small", 16), ("model_deep", 12)):
         published = load(name)["state/backbone.ma_encoder.pe.pe"][0]
-        np.testing.assert_allclose(sinusoid(200, width), published, atol=1e-6)
+        rate = np.exp(np.arange(width) // 2 * 2 * (-np.log(10000) / width))
+        # A rate may be rounded another way on another processor; its position multiplies that.
+        rounding = np.arange(200)[:, None] * rate * 2**-23
+        error = np.abs(sinusoid(200, width).numpy() - published)
+        assert (error <= 1e-6 + rounding).all()
     assert sinusoid(10, 7).shape == (10, 7)  # an odd width has one sine more
 
 

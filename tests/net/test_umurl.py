@@ -33,8 +33,9 @@ def test_outputs_match_the_published_ones(name):
 
 @pytest.mark.parametrize("name", MODEL_SIZES)
 def test_gradient_norms_match_the_published_ones(name):
+    # In float64: here some maxima are so near to a tie that float32 may take the other token.
     golden, model, views = golden_model(name)
-    own, fused, _ = model(views[0])
+    own, fused, _ = model.double()(views[0].double())
     umurl_loss(own, fused)["total"].backward()
     published = {
         our_name(key.removeprefix("grad0_norm/")): float(value)

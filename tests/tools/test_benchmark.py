@@ -101,10 +101,10 @@ def test_a_missing_literal_version_is_one_line(tmp_path):
 
 def test_the_literal_model_takes_our_weights_and_gives_our_loss():
     torch.manual_seed(0)
-    model, theirs = UmURL(8, projector_width=16), literal.UmURL(8, width=16)
+    model, theirs = UmURL(8, projector_width=16).double(), literal.UmURL(8, width=16).double()
     left = theirs.load_state_dict(inputs.literal_weights(model.state_dict()), strict=False)
     assert left.missing_keys == ["backbone.ma_encoder.pe.pe"] and not left.unexpected_keys
-    views = random_views(6, CPU)
+    views = random_views(6, CPU).double()
     own, fused, _ = model(views)
     expected = literal.umurl_loss(*theirs(*map(inputs.literal_view, views)))[-1]
     torch.testing.assert_close(umurl_loss(own, fused)["total"], expected)
