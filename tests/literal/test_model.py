@@ -63,7 +63,7 @@ def test_outputs_match_the_published_ones(golden_model):
 
 
 def test_training_matches_the_published_trajectory(golden_model):
-    # In float64: here some maxima are so near to a tie that float32 may take the other token.
+    # In float64: of gradients that are zero, Adam would make steps out of float32's rounding.
     golden, umurl, batches = golden_model
     umurl.double()
     optimiser = model.adam(umurl)

@@ -31,11 +31,11 @@ def test_outputs_match_the_published_ones(name):
         np.testing.assert_allclose(output, golden[f"eval/{key}"], err_msg=key, **OUTPUT)
 
 
+@pytest.mark.parametrize(("dtype", "zero"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("name", MODEL_SIZES)
-def test_gradient_norms_match_the_published_ones(name):
-    # In float64: here some maxima are so near to a tie that float32 may take the other token.
+def test_gradient_norms_match_the_published_ones(name, dtype, zero):
     golden, model, views = golden_model(name)
-    own, fused, _ = model.double()(views[0].double())
+    own, fused, _ = model.to(dtype)(views[0].to(dtype))
     umurl_loss(own, fused)["total"].backward()
     published = {
         our_name(key.removeprefix("grad0_norm/")): float(value)
@@ -44,11 +44,11 @@ def test_gradient_norms_match_the_published_ones(name):
     }
     norms = {key: p.grad.norm().item() for key, p in model.named_parameters()}
     assert norms.keys() == published.keys()
-    largest, zero = max(published.values()), zero_gradients(norms)
-    assert len(zero) == 8
+    largest, zeros = max(published.values()), zero_gradients(norms)
+    assert len(zeros) == 8
     for key, norm in norms.items():
-        if key in zero:
-            assert max(norm, published[key]) < 1e-6 * largest, key
+        if key in zeros:
+            assert norm < zero * largest and published[key] < 1e-5 * largest, key
         else:
             assert norm == pytest.approx(published[key], rel=1e-3), key
 
