@@ -1,4 +1,4 @@
-"""pretrain.py, of which a rank is killed: `-m tests.dying_rank MARKER STEP flags...`
+"""pretrain.py in float64, of which a rank is killed: `-m tests.dying_rank MARKER STEP flags...`
 
 Rank 1 is killed by SIGKILL after STEP steps of the run, once: the file MARKER remembers.
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pretrain
+from tests.double_run import in_double
 from tools import cli
 from tools.training.logs import TrainingLog
 
@@ -24,7 +25,8 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     TrainingLog.add = add_or_die
-    cli.run(pretrain.main)
+    with in_double():
+        cli.run(pretrain.main)
 
 
 if __name__ == "__main__":
