@@ -51,7 +51,6 @@ def published_to_run(args: argparse.Namespace) -> str:
     """Write the folder of a run, which holds a published checkpoint as ours."""
     settings = {name: getattr(args, name) for name in ("data_root", "pre_dataset", "protocol")}
     saved = from_published(args.source, args.num_head, settings)
-    args.target.mkdir(exist_ok=True)
     path = checkpoint.save(args.target, saved)
     return (
         f"written to {path}\nnext: {commands.evaluation('recognition', args.target)}\n"

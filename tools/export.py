@@ -7,12 +7,16 @@ and resized as `features.encode_clip` does, any number of clips, and gives featu
 """
 
 import argparse
+import io
+import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from data_gen.preparing.files import whole_file
 from net.encoder import Encoder
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
 from tools import cli
@@ -57,15 +61,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     model = JointsToFeature(load_encoder(args.checkpoint_path), args.modalities)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(f".part.{args.out.name}")  # whose suffix torch looks at
-    try:
-        write, read = {".onnx": (to_onnx, from_onnx), ".pt2": (to_pt2, from_pt2)}[args.out.suffix]
-        write(model, part)
-        difference = compare(model, read, part)
-        part.replace(args.out)
-    finally:
-        part.unlink(missing_ok=True)
+    write, read = {".onnx": (to_onnx, from_onnx), ".pt2": (to_pt2, from_pt2)}[args.out.suffix]
+    content = write(model)
+    difference = compare(model, read(content))
+    with whole_file(args.out) as part:
+        part.write_bytes(content)
     print(
         f"joints (B, {FRAMES}, {BODIES}, {JOINTS}, {CHANNELS}) -> features "
         f"(B, {model.encoder.feature_size}); its features differ from the encoder's by "
@@ -79,33 +79,38 @@ def example(clips: int, seed: int = 0) -> Tensor:
     return torch.randn(clips, FRAMES, BODIES, JOINTS, CHANNELS, generator=generator)
 
 
-def to_pt2(model: JointsToFeature, path: Path) -> None:
-    """Write a program for `torch.export.load`."""
-    torch.export.save(_program(model), path)
+def to_pt2(model: JointsToFeature) -> bytes:
+    """A file for `torch.export.load`."""
+    file = io.BytesIO()  # torch has no OSError for a full disk
+    torch.export.save(_program(model), file)
+    return file.getvalue()
 
 
-def from_pt2(path: Path):
+def from_pt2(content: bytes) -> Callable[[Tensor], Tensor]:
     """A function from joints to features."""
-    return torch.export.load(path).module()
+    return torch.export.load(io.BytesIO(content)).module()
 
 
-def to_onnx(model: JointsToFeature, path: Path) -> None:
-    """Write an ONNX model with input `joints` and output `features`, weights inside."""
-    torch.onnx.export(
-        _program(model),
-        f=path,
-        input_names=["joints"],
-        output_names=["features"],
-        external_data=False,
-        verbose=False,
-    )
+def to_onnx(model: JointsToFeature) -> bytes:
+    """A file of an ONNX model with input `joints` and output `features`, weights inside."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "encoder.onnx"
+        torch.onnx.export(
+            _program(model),
+            f=path,
+            input_names=["joints"],
+            output_names=["features"],
+            external_data=False,
+            verbose=False,
+        )
+        return path.read_bytes()
 
 
-def from_onnx(path: Path):
+def from_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
     """A function from joints to features, by onnxruntime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda joints: torch.from_numpy(session.run(None, {"joints": joints.numpy()})[0])
 
 
@@ -117,12 +122,11 @@ def _program(model: JointsToFeature) -> torch.export.ExportedProgram:
 
 
 @torch.no_grad()
-def compare(model: JointsToFeature, read, path: Path) -> float:
-    """Greatest relative difference of a written encoder from the one it was made of.
+def compare(model: JointsToFeature, exported: Callable[[Tensor], Tensor]) -> float:
+    """Greatest relative difference of an exported encoder from the one it was made of.
 
     Raises UserError where it is more than rounding.
     """
-    exported = read(path)
     difference = 0.0
     for clips in (1, 3):
         joints = example(clips, seed=clips)

@@ -1,9 +1,12 @@
 """Other repositories' checkpoints and arrays: exact both ways, nothing loaded that could run."""
 
+import io
 import json
+import os
 import pickle
 import sys
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +29,8 @@ from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
 from tools.formats import arrays, checkpoint
 
+PE = "module.backbone.ma_encoder.pe.pe"
+FUSION = "backbone.mm_fusion.t_fusion.0.weight"
 MODELS = ("model_small", "model_deep")
 
 
@@ -186,6 +191,43 @@ def test_converted_checkpoints_are_evaluated_but_not_gone_on_from(
         (lambda s: s["state_dict"].pop("module.j_projector.6.weight"), "unknown or missing"),
         (lambda s: s["state_dict"].update({"module.head": torch.ones(2)}), "'head'"),
         (lambda s: s["state_dict"].update({"module.x": "y"}), "more than weights"),
+        (lambda s: s.update(epoch=-1), "'epoch' is -1, not from 0"),
+        (lambda s: s.update(epoch=10**9), "'epoch' is 1000000000, not from 0"),
+        (lambda s: s.update(epoch=10**600), "'epoch' is 1000000000"),
+        (lambda s: s.update(epoch=True), "'epoch' is True, not from 0"),
+        *(
+            (lambda s, w=w, name=name: s["state_dict"].update({name: w}), "more than weights")
+            for name in ("module.backbone.mm_fusion.t_fusion.0.weight", "module.j_projector.6.bias")
+            for w in (
+                torch.empty(0),
+                torch.empty(0, 16),
+                torch.eye(16).to_sparse(),
+                torch.ones(1).expand(10**9, 10**9),  # more than any memory, of four bytes
+                torch.empty(16, 16, device="meta"),
+            )
+        ),
+        (
+            lambda s: s["state_dict"].update({f"module.{FUSION}": torch.tensor(1.0)}),
+            "temporal.fusion.weight is no matrix",
+        ),
+        (
+            lambda s: s["state_dict"].update({f"module.{FUSION}": torch.ones(8)}),
+            "temporal.fusion.weight is no matrix",
+        ),
+        (
+            lambda s: s["state_dict"]["module.backbone.ma_encoder.pe.pe"].unsqueeze_(0),
+            "sinusoid",
+        ),
+        (
+            lambda s: s["state_dict"].update(
+                {PE: s["state_dict"][PE].double()},
+            ),
+            "sinusoid",
+        ),
+        (lambda s: s["optimizer"]["state"][0].update(x=torch.eye(3).to_sparse()), "not that of"),
+        (lambda s: s["optimizer"]["state"].update({0: 3}), "not that of this model"),
+        (lambda s: s["optimizer"]["param_groups"][0].update(lr={}), "not that of this model"),
+        (lambda s: s["optimizer"].update(more=torch.ones(2)), "not that of this model"),
         (lambda s: s["state_dict"]["module.backbone.ma_encoder.pe.pe"].add_(1), "sinusoid"),
         (lambda s: s["optimizer"]["param_groups"].append({}), "not that of this model"),
         (lambda s: s["optimizer"]["state"].update({999: {}}), "not that of this model"),
@@ -208,8 +250,10 @@ def test_files_that_would_run_code_and_other_methods_are_refused(converted, tmp_
             return (open, (str(tmp_path / "ran"), "w"))
 
     torch.save(published("model_small") | {"more": Evil()}, tmp_path / "a.pth.tar")
-    with pytest.raises(UserError, match="damaged or not a checkpoint"):
+    with pytest.raises(UserError, match="damaged or not a checkpoint") as error:
         converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
+    # torch proposes to load it all the same.
+    assert "io.open" in str(error.value) and "weights_only" not in str(error.value)
     assert not (tmp_path / "ran").exists()
     torch.save(published("model_small"), tmp_path / "b.pth.tar")
     with pytest.raises(UserError, match="cannot be divided by --num-head 3"):
@@ -268,6 +312,15 @@ def test_clips_longer_than_usual_make_longer_arrays(converted, tmp_path):
     assert np.load(tmp_path / "padded" / "val_data_joint.npy").shape[2] == 333
 
 
+def npz() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, a=np.zeros(3))
+    return file.getvalue()
+
+
+NPZ, KINDS = npz(), ("data_joint.npy", "num_frame.npy", "label.pkl")
+
+
 class Opens:
     def __init__(self, path):
         self.path = path
@@ -309,7 +362,13 @@ def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
         ("val_num_frame.npy", np.full(24, 301), "not all from 1 to 300"),
         ("train_data_joint.npy", np.zeros((24, 3, 300, 25)), "not floats"),
         ("train_data_joint.npy", np.array([None]), "not a whole .npy file"),
-        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan), "not finite"),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan), "no number up to 1000"),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), 1e39), "no number up to 1000"),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), -1001.0), "no number up to 1000"),
+        ("train_data_joint.npy", NPZ, "not a whole .npy file"),
+        ("val_num_frame.npy", NPZ, "not a whole .npy file"),
+        *((f"train_{name}", os.mkfifo, "is no file") for name in KINDS),
+        *((f"val_{name}", os.mkdir, "is no file") for name in KINDS),
         ("val_label.pkl", pickle.dumps((["a"] * 24, [1] * 24)), "occurs twice"),
         (
             "val_label.pkl",
@@ -329,12 +388,44 @@ def test_arrays_that_do_not_fit_are_refused(converted, tmp_path, data_root, file
     path.unlink()
     if isinstance(change, bytes):
         path.write_bytes(change)
+    elif callable(change):
+        change(path)
     elif change is not None:
         np.save(path, change)
     with pytest.raises(UserError, match=said) as error:
         converted("from-arrays", tmp_path / "a", tmp_path / "ntu60")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "ntu60").exists()
+
+
+def test_two_empty_halves_are_refused(converted, tmp_path):
+    (tmp_path / "a").mkdir()
+    for part in ("train", "val"):
+        np.save(tmp_path / "a" / f"{part}_data_joint.npy", np.zeros((0, 3, 300, 25, 2), "f4"))
+        np.save(tmp_path / "a" / f"{part}_num_frame.npy", np.zeros(0, int))
+        (tmp_path / "a" / f"{part}_label.pkl").write_bytes(pickle.dumps(([], [])))
+    with pytest.raises(UserError, match="no clip"):
+        converted("from-arrays", tmp_path / "a", tmp_path / "ntu60")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
+    converted, tmp_path, data_root, monkeypatch
+):
+    tiny = SimpleNamespace(free=1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: tiny)
+    monkeypatch.setattr("tools.formats.arrays.tqdm", None)  # which stands around the writing
+    with pytest.raises(OSError, match="GB are needed"):
+        converted("to-arrays", data_root / "ntu60", tmp_path / "deep" / "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_ended_export_left_is_in_nobodys_way(converted, tmp_path, data_root):
+    for left in (".a.new", f"a.{os.getpid()}.part"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "train_data_joint.npy").write_bytes(b"half")
+    converted("to-arrays", data_root / "ntu60", tmp_path / "a")
+    assert len(list((tmp_path / "a").iterdir())) == 6
 
 
 def test_targets_must_be_free_and_be_data_sets(converted, tmp_path, data_root):

@@ -41,7 +41,7 @@ def test_features_are_the_encoders(run, data_root, tmp_path, monkeypatch, capsys
     call(monkeypatch, "--checkpoint-path", run, "--modalities", names, "--out", file)
     assert f"written to {file}" in capsys.readouterr().out
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # weights inside
-    exported = {".pt2": export.from_pt2, ".onnx": export.from_onnx}[suffix](file)
+    exported = {".pt2": export.from_pt2, ".onnx": export.from_onnx}[suffix](file.read_bytes())
     encoder = load_encoder(run)
     for count in (1, 2, 7):
         views, whole = clips(data_root, count)
@@ -53,7 +53,7 @@ def test_features_are_the_encoders(run, data_root, tmp_path, monkeypatch, capsys
 
 def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
     other = export.JointsToFeature(load_encoder(run), ("joint",))
-    monkeypatch.setattr(export, "from_pt2", lambda path: other)
+    monkeypatch.setattr(export, "from_pt2", lambda content: other)
     with pytest.raises(UserError, match="nothing is written"):
         call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / "a.pt2")
     assert not list(tmp_path.glob("*.pt2"))

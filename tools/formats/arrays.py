@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from data_gen.preparing.files import require_space
 from data_gen.preparing.store import StoreWriter
-from data_gen.readers.skeleton_file import SUFFIX, SkeletonFileError, parse_name
+from data_gen.readers.skeleton_file import MAX_METRES, SUFFIX, SkeletonFileError, parse_name
 from feeder.store import Store
 from tools.cli import UserError
 
@@ -39,6 +40,8 @@ def import_arrays(folder: Path, store: StoreWriter) -> None:
     clips = {name: (part, i) for part in parts for i, name in enumerate(part.names)}
     if len(clips) < sum(len(part.names) for part in parts):
         raise UserError(f"{folder}: a clip's name occurs twice in its labels")
+    if not clips:
+        raise UserError(f"{folder}: there is no clip in either part")
     for name, (part, i) in tqdm(sorted(clips.items()), unit="clip", disable=None):
         try:
             fields = parse_name(name)
@@ -47,25 +50,32 @@ def import_arrays(folder: Path, store: StoreWriter) -> None:
         if fields.action != part.labels[i] + 1:
             raise UserError(f"{folder}: {name} has the label {part.labels[i]}")
         clip = part.data[i, :, : part.frames[i]].transpose(1, 3, 2, 0)  # (T, M, V, C)
-        if not np.isfinite(clip).all():
-            raise UserError(f"{folder}: {name} holds a number that is not finite")
+        if not (np.abs(clip) <= MAX_METRES).all():  # nor NaN
+            raise UserError(
+                f"{folder}: {name} holds a coordinate that is no number up to {MAX_METRES:g} metres"
+            )
         store.add(name, fields, clip)
 
 
 def export_arrays(store: Store, protocol: str, folder: Path) -> None:
     """Write a store as the padded arrays of one protocol; past a clip's own frames are zeros.
 
-    Raises StoreError where the store has no such protocol.
+    Raises StoreError where the store has no such protocol, and OSError where the disk is too small,
+    before anything is written.
     """
-    longest = max(PADDED_FRAMES, int(store.frames.max()))
-    for part, rows in zip(PARTS, store.split(protocol), strict=True):
-        data = np.lib.format.open_memmap(
-            folder / f"{part}_data_joint.npy", "w+", np.float32, (len(rows), 3, longest, 25, 2)
-        )
-        for i, row in enumerate(tqdm(rows, desc=part, unit="clip", disable=None)):
-            start, frames = store.start[row], store.frames[row]
-            data[i, :, :frames] = store.joints[start : start + frames].transpose(3, 0, 2, 1)
-        data.flush()
+    padded = np.zeros((3, max(PADDED_FRAMES, int(store.frames.max())), 25, 2), np.float32)
+    parts = list(zip(PARTS, store.split(protocol), strict=True))
+    require_space(folder, padded.nbytes * len(store.names))
+    for part, rows in parts:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), *padded.shape)}
+        # A stream, since a mapped file ends the process where the disk is full.
+        with (folder / f"{part}_data_joint.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for row in tqdm(rows, desc=part, unit="clip", disable=None):
+                start, frames = store.start[row], store.frames[row]
+                padded[:, :frames] = store.joints[start : start + frames].transpose(3, 0, 2, 1)
+                padded[:, frames:] = 0
+                file.write(padded.astype("<f4", copy=False).data)
         np.save(folder / f"{part}_num_frame.npy", store.frames[rows])
         with (folder / f"{part}_label.pkl").open("wb") as file:
             pickle.dump(([store.names[row] for row in rows], store.label[rows].tolist()), file)
@@ -92,13 +102,17 @@ def read_part(folder: Path, part: str) -> Part:
 
 
 def _read_array(path: Path) -> np.ndarray:
+    _require_file(path)
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
+        return np.lib.format.open_memmap(path, mode="r")  # nothing but a .npy file
     except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
         reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path} is not a whole .npy file ({reason[0]})") from None
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():  # reading a pipe would wait
+        raise UserError(f"{path} is {'no file' if path.exists() else 'missing'}")
 
 
 class _Plain(pickle.Unpickler):
@@ -113,11 +127,10 @@ def read_labels(path: Path) -> tuple[list[str], list[int]]:
 
     Raises UserError, one line, where it is missing or holds anything else.
     """
+    _require_file(path)
     try:
         with path.open("rb") as file:
             names, labels = _Plain(file).load()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
     except Exception as error:  # a damaged pickle raises nearly anything
         reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path} does not hold names and labels ({reason[0]})") from None

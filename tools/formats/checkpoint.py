@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 
+MAX_EPOCH = 10**9 - 1  # that a checkpoint's name has digits for
 VERSION = "1.0.0"  # of this code, as its checkpoints name it
 FORMAT = "umurl checkpoint 1"
 # What a checkpoint holds, in the order of its page.
@@ -113,8 +114,8 @@ def write(path: Path, content: dict[str, Any]) -> None:
         with whole_file(path) as part, part.open("wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch.save makes either of a full disk
-        reason = getattr(error, "strerror", None) or "is the disk full?"
-        raise CheckpointError(f"{path} could not be written ({reason})") from error
+        why = getattr(error, "strerror", None) or "is the disk full?"
+        raise CheckpointError(f"{path} could not be written ({why})") from error
 
 
 @cache
@@ -160,8 +161,7 @@ def load(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     # A damaged file makes the unpickler raise nearly anything.
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason[0]}") from None
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason(error)}") from None
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this code (format {FORMAT!r}); "
@@ -170,6 +170,15 @@ def load(path: Path) -> dict[str, Any]:
     if fault := _fault(checkpoint):
         raise CheckpointError(f"{path} is no whole checkpoint: {fault}")
     return checkpoint
+
+
+def reason(error: Exception) -> str:
+    """Why torch.load failed, in one line; without its advice to trust the file."""
+    text = str(error).rpartition("WeightsUnpickler error: ")[2]
+    lines = (line.strip() for line in text.splitlines())
+    advice = "Weights only load failed", "Please file an issue", "Check the documentation"
+    told = (line for line in lines if line and not line.startswith(advice))
+    return next(told, type(error).__name__)
 
 
 def _check_archive(path: Path) -> None:
@@ -198,7 +207,7 @@ def _fault(checkpoint: dict) -> str | None:
         if not isinstance(value, kind) or isinstance(value, bool):
             return f"{name!r} is {type(value).__name__}, not {kind.__name__}"
     for name in PLAIN:
-        if not all(isinstance(key, str) and _is_plain(v) for key, v in checkpoint[name].items()):
+        if not all(isinstance(key, str) and is_plain(v) for key, v in checkpoint[name].items()):
             return f"{name!r} holds more than plain values"
     if checkpoint["epoch"] < 0 or checkpoint["step"] < 0:
         return "'epoch' or 'step' is negative"
@@ -219,10 +228,25 @@ def _fault(checkpoint: dict) -> str | None:
     return None
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number, a text, None or a list of such."""
     if isinstance(value, list):
         return all(item is None or isinstance(item, (int, float, str)) for item in value)
     return value is None or isinstance(value, (int, float, str))
+
+
+def is_weight(value: Any) -> bool:
+    """Whether a value is a plain tensor whose numbers are all there.
+
+    Not so are sparse and quantized tensors, empty ones, and those that repeat a few numbers.
+    """
+    return (
+        type(value) in (Tensor, nn.Parameter)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and 0 < value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
 
 
 def not_finite(tree: Any, name: str = "") -> str | None:

@@ -4,6 +4,7 @@ Nothing is lost either way: a published checkpoint that is converted and convert
 same entries, bit by bit and in the same order.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from torch import Tensor
 from net.encoder import MAX_POSITIONS, sinusoid
 from net.modalities import MODALITIES
 from net.umurl import UmURL
-from tools.formats.checkpoint import CheckpointError, check_fits
+from tools.formats.checkpoint import (
+    MAX_EPOCH,
+    CheckpointError,
+    check_fits,
+    is_plain,
+    is_weight,
+    reason,
+)
 
 PREFIX = "module."  # published models were saved in their wrapper for several GPUs
 ENTRIES = {"epoch": int, "state_dict": dict, "optimizer": dict}
@@ -49,6 +57,9 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
     positions = state.pop(_POSITIONS, None)
     try:
         weights = {our_name(name): weight.contiguous() for name, weight in state.items()}
+        for name in ("encoder.temporal.fusion.weight", "projectors.joint.6.weight"):
+            if weights[name].dim() != 2:
+                raise CheckpointError(f"{path}: {name} is no matrix")
         sizes = {
             "hidden_size": len(weights["encoder.temporal.fusion.weight"]),
             "num_head": num_head,
@@ -66,10 +77,8 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
     with torch.device("meta"):
         model = UmURL(*sizes.values())
     check_fits(model, weights, path)
-    if positions is not None:
-        ours = sinusoid(MAX_POSITIONS, sizes["hidden_size"])[None]
-        if positions.shape != ours.shape or not torch.allclose(positions, ours, atol=1e-4):
-            raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
+    if positions is not None and not _are_positions(positions, sizes["hidden_size"]):
+        raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
     order = _parameter_order(list(weights), list(model.state_dict()))
     known = {"method": "umurl", "epochs": saved["epoch"]}
     return {
@@ -96,6 +105,8 @@ def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
         check_fits(UmURL(*sizes, saved["settings"]["projector_width"]), ours, path)
     default = {"prefix": PREFIX, "positions": sinusoid(MAX_POSITIONS, sizes[0])[None]}
     extra = saved.get("published", default)
+    if not _is_extra(extra, sizes[0]):
+        raise CheckpointError(f"{path}: 'published' is damaged")
     names = {  # published -> ours, in the published order
         theirs + name.removeprefix(own): name
         for theirs, own in _BEGINNINGS
@@ -116,21 +127,40 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused below
+            saved = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged file makes the unpickler raise nearly anything.
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason[0]}") from None
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason(error)}") from None
     for name, kind in ENTRIES.items():
         value = saved.get(name) if isinstance(saved, dict) else None
         if not isinstance(value, kind):
             raise CheckpointError(
                 f"{path} is not a published checkpoint: no {kind.__name__} {name!r}"
             )
-    state = saved["state_dict"].items()
-    if not all(isinstance(name, str) and isinstance(w, Tensor) for name, w in state):
-        raise CheckpointError(f"{path}: 'state_dict' holds more than weights")
+    if type(saved["epoch"]) is bool or not 0 <= saved["epoch"] <= MAX_EPOCH:
+        raise CheckpointError(
+            f"{path}: 'epoch' is {str(saved['epoch'])[:20]}, not from 0 to {MAX_EPOCH}"
+        )
+    for name, weight in saved["state_dict"].items():
+        if not (isinstance(name, str) and is_weight(weight)):
+            raise CheckpointError(f"{path}: 'state_dict' holds more than weights: {name!r:.80}")
     return saved
+
+
+def _are_positions(positions: Tensor, hidden_size: int) -> bool:
+    # But for the last digits, which depend on the machine.
+    ours = sinusoid(MAX_POSITIONS, hidden_size)[None]
+    alike = (positions.shape, positions.dtype) == (ours.shape, ours.dtype)
+    return alike and torch.allclose(positions, ours, atol=1e-4)
+
+
+def _is_extra(extra: Any, hidden_size: int) -> bool:
+    if not isinstance(extra, dict) or extra.get("prefix") not in ("", PREFIX):
+        return False
+    positions = extra.get("positions")
+    return positions is None or (is_weight(positions) and _are_positions(positions, hidden_size))
 
 
 def our_name(name: str) -> str:
@@ -152,6 +182,12 @@ def _reorder(optimizer: dict[str, Any], order: list[int], path: Path) -> dict[st
     state, groups = optimizer.get("state"), optimizer.get("param_groups")
     try:
         (group,) = groups
+        moments = [moment for moments in state.values() for moment in moments.values()]
+        if not all(is_weight(moment) or isinstance(moment, (int, float)) for moment in moments):
+            raise ValueError
+        values = [list(v) if isinstance(v, tuple) else v for v in group.values()]
+        if optimizer.keys() != {"state", "param_groups"} or not all(map(is_plain, values)):
+            raise ValueError
         if list(group["params"]) != list(range(len(order))):
             raise ValueError
         moved = {order[number]: moments for number, moments in state.items()}
