@@ -1,0 +1,38 @@
+"""Raw NW-UCLA files for tests: people who do not exist, in the JSON form of the real files."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+LABELS = {1: 1, 6: 6, 8: 7, 12: 10}  # number in the name: label
+NAMES = [
+    f"a{action:02d}_s{subject:02d}_e{repetition:02d}_v{view:02d}"
+    for action, subject, repetition, view in itertools.product(LABELS, (1, 2), (0, 3), (1, 2, 3))
+]
+
+
+def body(name: str) -> np.ndarray:
+    """Joints (T, 20, 3) in metres, rounded as in the files."""
+    rng = np.random.default_rng(list(name.encode()))
+    frames = int(rng.integers(1, 40))
+    return np.round(rng.normal((0, 0, 3), 0.4, (frames, 20, 3)), 6)
+
+
+def content(name: str) -> dict:
+    """What the file of a clip holds."""
+    return {
+        "file_name": name,
+        "skeletons": body(name).tolist(),
+        "label": LABELS[int(name[1:3])],
+    }
+
+
+def write_dataset(folder: Path) -> Path:
+    """48 clips in all_sqe; returns that folder."""
+    place = folder / "all_sqe"
+    place.mkdir(parents=True)
+    for name in NAMES:
+        (place / f"{name}.json").write_text(json.dumps(content(name)))
+    return place

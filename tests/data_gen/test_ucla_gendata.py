@@ -1,0 +1,157 @@
+"""NW-UCLA: JSON files to a store of 25 or 20 joints, its splits, and faults by file and field."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from data_gen import ucla_gendata
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.ucla import UclaFileError, parse_name, read_ucla_file
+from feeder.store import open_store
+from tests.data_gen import raw_ucla
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return raw_ucla.write_dataset(tmp_path / "raw")
+
+
+def prepare(data_path, out_folder, *flags):
+    where = ["--data_path", str(data_path), "--out_folder", str(out_folder), "--workers", "1"]
+    return ucla_gendata.main([*where, *flags])
+
+
+def test_every_file_becomes_a_clip_of_the_25_joints(raw, tmp_path, capsys):
+    assert prepare(raw, tmp_path) == 0
+    store = open_store(tmp_path, "nwucla")
+    assert store.names == sorted(raw_ucla.NAMES) and store.num_classes == 10
+    assert store.title == "NW-UCLA" and store.class_names[7 - 1] == "donning"
+    for row, name in enumerate(store.names):
+        bodies = raw_ucla.body(name)
+        # Joint 21 is the center of the shoulders, 22 to 25 are the hands, counted from 1.
+        more = bodies[:, [3 - 1, 8 - 1, 8 - 1, 12 - 1, 12 - 1]]
+        expected = prepare_clip(np.concatenate([bodies, more], axis=1)[:, None])
+        np.testing.assert_array_equal(store.clip(row), expected)
+        action, subject, repetition, view = (int(name[i : i + 2]) for i in (1, 5, 9, 13))
+        fields = store.camera[row], store.subject[row], store.replication[row], store.action[row]
+        assert fields == (view, subject, repetition + 1, raw_ucla.LABELS[action])
+    assert not store.joints[:, 1].any()
+    assert "nwucla: 48 clips" in capsys.readouterr().out
+
+
+def test_20_joints_stay_20(raw, tmp_path):
+    assert prepare(raw, tmp_path) == prepare(raw, tmp_path, "--joints", "20") == 0
+    all_joints, recorded = open_store(tmp_path, "nwucla"), open_store(tmp_path, "nwucla20")
+    assert recorded.layout.frame_shape == (1, 20, 3)
+    np.testing.assert_array_equal(recorded.joints, all_joints.joints[:, :1, :20])
+
+
+def test_views_1_and_2_train_across_views_and_odd_subjects_across_subjects(raw, tmp_path):
+    prepare(raw, tmp_path)
+    store = open_store(tmp_path, "nwucla")
+    train, test = store.split("cross_view")
+    assert set(store.camera[train]) == {1, 2} and set(store.camera[test]) == {3}
+    train, test = store.split("cross_subject")
+    assert set(store.subject[train]) == {1} and set(store.subject[test]) == {2}
+    assert store.official("cross_view") == (1020, 464)
+
+
+@pytest.mark.parametrize("place", ["raw", "raw/all_sqe", "."])
+def test_the_folder_is_found(raw, tmp_path, place):
+    assert prepare(tmp_path / place, tmp_path / "out") == 0
+    assert len(open_store(tmp_path / "out", "nwucla").names) == 48
+
+
+def test_workers_write_the_same_bytes(raw, tmp_path):
+    for workers in ("1", "2"):
+        assert prepare(raw, tmp_path / workers, "--workers", workers) == 0
+    for file in ("joints.npy", "samples.csv", "store.json"):
+        one, two = ((tmp_path / workers / "nwucla" / file).read_bytes() for workers in "12")
+        assert one == two
+
+
+# ---------------------------------------------------------------- faults
+
+
+def changed(**fields):
+    def change(name):
+        return json.dumps(raw_ucla.content(name) | fields)
+
+    return change
+
+
+def without(field):
+    def change(name):
+        return json.dumps({k: v for k, v in raw_ucla.content(name).items() if k != field})
+
+    return change
+
+
+NAME = raw_ucla.NAMES[5]
+FRAME = [[0.1, 0.2, 3.0]] * 20
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda name: "", "JSON"),
+        (lambda name: changed()(name)[:-40], "JSON"),
+        (lambda name: "[" * 100_000, "JSON"),
+        (lambda name: b"\xff\xfe{", "JSON"),
+        (lambda name: "[1]", "skeletons"),
+        (without("skeletons"), "skeletons"),
+        (without("label"), "label"),
+        (changed(label=7), "label"),
+        (changed(label="1"), "label"),
+        (changed(label=True), "label"),
+        (changed(skeletons=[]), "skeletons"),
+        (changed(skeletons={"0": FRAME}), "skeletons"),
+        (changed(skeletons=[FRAME, FRAME[1:]]), "skeletons"),
+        (changed(skeletons=[FRAME[1:]]), "skeletons"),
+        (changed(skeletons=[FRAME, [*FRAME[1:], [1, 2]]]), "skeletons"),
+        (changed(skeletons=[[*FRAME[1:], ["1", 2, 3]]]), "skeletons"),
+        (changed(skeletons=[[*FRAME[1:], [None, 2, 3]]]), "skeletons"),
+        (changed(skeletons=[FRAME, [*FRAME[1:], [float("nan"), 2, 3]]]), "frame 2"),
+        (changed(skeletons=[FRAME, [*FRAME[1:], [1e9, 2, 3]]]), "frame 2"),
+        (changed(skeletons=[[*FRAME[1:], [10**400, 2, 3]]]), "skeletons"),
+    ],
+)
+def test_malformed_files_are_left_out_by_name(raw, tmp_path, capsys, change, field):
+    text = change(NAME)
+    (raw / f"{NAME}.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert prepare(raw, tmp_path) == 0
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if NAME in line)
+    assert "left out, malformed: 1\n" in out and field in line
+    assert NAME not in open_store(tmp_path, "nwucla").names
+    assert prepare(raw, tmp_path / "strict", "--strict") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and NAME in error
+    assert not (tmp_path / "strict" / "nwucla").exists()
+
+
+def test_names_of_other_files_are_left_out(raw, tmp_path, capsys):
+    for name in ("a07_s01_e00_v01", "a01_s01_e00_v04", "a01_s00_e00_v01"):
+        (raw / f"{name}.json").write_text("{}")
+        with pytest.raises(UclaFileError, match=name):
+            parse_name(name)
+    assert prepare(raw, tmp_path) == 0
+    assert "left out, malformed: 3\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_no_file_is_no_store(tmp_path, capsys, make):
+    folder = tmp_path / "raw"
+    if make:
+        folder.mkdir()
+    assert prepare(folder, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(folder) in error and "--data_path" in error
+    assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UclaFileError, match=f"{NAME}.*cannot be read"):
+        read_ucla_file(tmp_path / f"{NAME}.json")
