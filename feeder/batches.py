@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from feeder.augment import DRAWS, VIEW_FRAMES, Augmentation, augment, augmentation, resize
+from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
 
 VIEWS = 4  # joint, bone, motion, fused
@@ -62,24 +63,34 @@ class Batch(NamedTuple):
         return views
 
 
-def resident_frames(store: Store, device: torch.device) -> Tensor:
-    """All frames of a store as a tensor on a device; on the CPU they stay mapped from disk."""
-    return torch.from_numpy(store.joints).to(device)
+def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
+    """All frames of one or several stores as a tensor on a device: (F, M, V, C).
+
+    On the CPU those of a single store stay mapped from disk; those of several would be copied.
+    """
+    if isinstance(store, Store):
+        return torch.from_numpy(store.joints).to(device)
+    pieces = [torch.from_numpy(part.joints) for part in store.stores]
+    frames = torch.empty((sum(map(len, pieces)), *store.layout.frame_shape), device=device)
+    for part, piece in zip(frames.split([len(p) for p in pieces]), pieces, strict=True):
+        part.copy_(piece)  # one by one: twice the memory of all may not be there
+    return frames
 
 
 def load_clips(
-    store: Store, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
+    store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
 ) -> Clips:
-    """The clips in some rows of a store, on a device.
+    """The clips in some rows of a store or of several, on a device.
 
     frames: what `resident_frames` gave, if it did; otherwise the clips' own frames are copied.
     """
     start, length = store.start[rows], store.frames[rows]
     if frames is None:
-        packed = torch.empty((int(length.sum()), *store.joints.shape[1:]))
+        shape = store.layout.frame_shape
+        packed = torch.empty((int(length.sum()), *shape))
         packed = packed.pin_memory() if device.type == "cuda" else packed
-        pieces = [store.joints[a : a + n] for a, n in zip(start, length, strict=True)]
-        np.concatenate([store.joints[:0], *pieces], out=packed.numpy())  # there may be no clip
+        none = np.empty((0, *shape), np.float32)  # there may be no clip
+        np.concatenate([none, *map(store.clip, rows)], out=packed.numpy())
         frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length
     return Clips(frames, _to_device(start, device), _to_device(length, device))
 
@@ -120,10 +131,11 @@ class TrainingBatches:
 
     rows: the training clips, rows of the store; batch_size: clips of all ranks together; frames:
     what `resident_frames` gave, or None to read each batch from disk, `workers` batches ahead in
-    as many threads (0: when it is asked for).
+    as many threads (0: when it is asked for). sizes: of several data sets, how many of the rows
+    belong to each; weights: the share of each in every batch, as `epoch_order` takes them.
     """
 
-    store: Store
+    store: Store | Mixture
     rows: np.ndarray
     batch_size: int
     seed: int
@@ -132,6 +144,8 @@ class TrainingBatches:
     workers: int = 0
     rank: int = 0
     world_size: int = 1
+    sizes: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -139,7 +153,8 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in order, from a step on."""
-        order = self.rows[np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))]
+        sizes = self.sizes or (len(self.rows),)
+        order = self.rows[epoch_order(sizes, self.weights, self.seed, epoch)]
         bounds = batch_bounds(len(self.rows), self.batch_size)
         jobs = (
             partial(self._load, order[bounds[step] : bounds[step + 1]], epoch, step)

@@ -1,0 +1,112 @@
+"""Several stores as one: the order in which their clips are drawn, and the clips themselves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from data_gen.datasets.skeletons import KINECT_V1, Layout
+from feeder.batches import TrainingBatches, load_clips, resident_frames
+from feeder.mixture import clips_an_epoch, epoch_order, mix
+from feeder.store import StoreError, open_store
+from tests.tiny_store import write_store
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    root = tmp_path_factory.mktemp("stores")
+    write_store(root, "ntu60", clips=24)
+    write_store(root, "ntu120", clips=60, seed=1)
+    return [open_store(root, name) for name in ("ntu60", "ntu120")]
+
+
+def test_several_stores_are_as_one(stores):
+    mixture = mix(stores)
+    frames = resident_frames(mixture, CPU)
+    for row, name in enumerate(mixture.names):
+        dataset, name = name.split("/")
+        store = stores[dataset == "ntu120"]
+        expected = store.clip(store.names.index(name))
+        np.testing.assert_array_equal(mixture.clip(row), expected)
+        there = frames[mixture.start[row] :][: mixture.frames[row]]
+        np.testing.assert_array_equal(there, expected)
+    assert len(mixture.names) == len(mixture.start) == 84
+    assert len(frames) == sum(len(store.joints) for store in stores)
+
+
+def test_batches_of_several_stores_hold_their_clips_wherever_the_frames_lie(stores):
+    mixture = mix(stores)
+    rows = np.concatenate([np.arange(0, 24, 2), 24 + np.arange(40)])
+    options = {"sizes": (12, 40), "weights": (1, 1)}
+    streamed = TrainingBatches(mixture, rows, 8, 3, CPU, workers=2, **options)
+    resident = replace(streamed, frames=resident_frames(mixture, CPU), workers=0)
+    for epoch in range(2):
+        seen = []
+        pairs = zip(streamed.epoch(epoch), resident.epoch(epoch), strict=True)
+        for one, other in pairs:
+            assert torch.equal(one.views(), other.views())
+            assert abs((one.rows < 24).mean() - 0.5) <= 0.25
+            np.testing.assert_array_equal(
+                one.clips.resized(), load_clips(mixture, one.rows, CPU).resized()
+            )
+            seen += one.rows.tolist()
+        assert len(seen) == 52 and set(seen) <= set(rows.tolist())
+        times = np.bincount(seen, minlength=84)[:24:2]
+        assert times.sum() == 26 and times.min() >= 1 and times.max() <= 3  # of 12 clips
+
+
+def test_only_different_stores_of_the_same_skeleton_are_mixed(stores):
+    with pytest.raises(StoreError, match="twice"):
+        mix([*stores, stores[0]])
+    described = replace(stores[1].description, layout=Layout(KINECT_V1, 1))
+    other = replace(stores[1], description=described)
+    with pytest.raises(StoreError, match=r"Kinect v2.*Kinect v1"):
+        mix([stores[0], other])
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
+def test_a_single_data_set_is_drawn_as_ever(seed):
+    for epoch in (0, 1, 450):
+        alone = np.random.default_rng([seed, epoch]).permutation(101)
+        np.testing.assert_array_equal(epoch_order([101], (), seed, epoch), alone)
+        np.testing.assert_array_equal(epoch_order([101], (3.5,), seed, epoch), alone)
+
+
+def test_without_weights_each_clip_comes_once_an_epoch():
+    for epoch in range(3):
+        order = epoch_order([40, 7, 13], (), 0, epoch)
+        assert sorted(order) == list(range(60))
+    assert (order != epoch_order([40, 7, 13], (), 0, 1)).any()
+
+
+@pytest.mark.parametrize("weights", [(), (2, 1, 1), (0.1, 0.2, 0.7)])
+def test_each_batch_holds_each_share(weights):
+    sizes = np.array([400, 70, 130])
+    shares = np.array(weights or sizes) / sum(weights or sizes)
+    for epoch in range(3):
+        order = epoch_order(sizes, weights, 5, epoch)
+        assert len(order) == 600
+        store = np.searchsorted(np.cumsum(sizes), order, side="right")
+        for begin in range(0, 600, 50):
+            found = np.bincount(store[begin : begin + 50], minlength=3)
+            assert np.abs(found - 50 * shares).max() <= 1.5  # one, and the rounding of the epoch
+
+
+def test_a_clip_comes_again_only_after_all_others_of_its_data_set():
+    sizes, weights = [30, 10], (1, 3)
+    orders = [epoch_order(sizes, weights, 2, epoch) for epoch in range(5)]
+    assert clips_an_epoch(sizes, weights) == [10, 30]
+    small = [order[order >= 30] for order in orders]
+    large = np.concatenate([order[order < 30] for order in orders])
+    for drawn in small:  # three times around an epoch
+        assert all(sorted(drawn[i : i + 10]) == list(range(30, 40)) for i in (0, 10, 20))
+    assert sorted(large[:30]) == list(range(30)) and len(set(large[30:])) == 20
+    assert (small[0][:10] != small[0][10:20]).any()
+
+
+def test_a_share_too_small_for_a_clip_is_refused():
+    with pytest.raises(ValueError, match="data set 2"):
+        clips_an_epoch([30, 10], (1, 0.001))
