@@ -39,15 +39,15 @@ def evaluation(task: str, run: Path) -> str:
     return command(entry, "--checkpoint-path", run)
 
 
-def pretraining(store: Path, protocol: str) -> str:
-    """The command that pre-trains on a store, given its folder, under a protocol."""
+def pretraining(store: Path, protocol: str, *flags: str) -> str:
+    """The command that pre-trains on a store, given its folder, under a protocol, with flags."""
     dataset, data_root = store.resolve().name, store.resolve().parent
     words: list[str | Path] = [f"{dataset}_{SHORT.get(protocol, protocol)}"]
     if dataset not in RULED:
         words += ["--pre-dataset", dataset, "--protocol", protocol]
     if data_root != ROOT / "data":
         words += ["--data-root", data_root]
-    return command("script_pretrain.sh", *words)
+    return command("script_pretrain.sh", *words, *flags)
 
 
 def _from_root(path: Path) -> str:
