@@ -1,133 +1,239 @@
-"""The table of results: rows for what differs, means over what does not."""
+"""The table of results: rows for what differs, means over seeds alone."""
 
 import json
+import re
 import statistics
-import sys
 
 import pytest
 
 import action_classification
 import action_retrieval
+from tests.runs import call
 from tests.tiny_run import write_run
 from tools import results
-from tools.cli import UserError
+from tools.evaluation import comparison, saved
+
+OFFICIAL = {"training_clips": 40_091, "test_clips": 16_487}
+COLUMNS = results.HEADER
+SETTINGS = {
+    **{"method": "umurl", "pre_dataset": "ntu60", "protocol": "cross_subject"},
+    **{"hidden_size": 1024, "num_head": 1, "num_layer": 1, "projector_width": 4096},
+    **{"epochs": 451, "lr": 5e-4, "wd": 1e-5, "batch_size": 512, "schedule": [351], "seed": 0},
+    **{"data_root": "data", "workers": 4, "save_every": 10},
+}
 
 
-def recognition(tops, *, seed=0, **more):
+def recognition(tops, first=0, pretraining=None, **more):
     """A result of recognition, whose runs end with these top-1 accuracies."""
     runs = [
         {"seed": i, "tests": [{"epoch": 5, "top1": top + 2, "top5": 90.0},
                               {"epoch": 10, "top1": top, "top5": 95.0}]}
-        for i, top in enumerate(tops)
+        for i, top in enumerate(tops, first)
     ]  # fmt: skip
-    pretraining = {
-        "method": "umurl",
-        "pre_dataset": "ntu60",
-        "protocol": "cross_subject",
-        "hidden_size": 1024,
-        "epochs": 451,
-        "seed": seed,
-    }
     return {
-        "task": "recognition",
-        "encoder": "pretrained",
-        "pretraining": pretraining,
-        "dataset": "ntu60",
-        "protocol": "cross_subject",
+        **{"task": "recognition", "encoder": "pretrained", "seed": first},
+        "checkpoint": "checkpoints/run/checkpoint_0451.pt",
+        "pretraining": SETTINGS | (pretraining or {}),
+        **{"dataset": "ntu60", "protocol": "cross_subject", "samples.csv sha256": "a" * 64},
         "modalities": ["joint", "bone", "motion"],
-        "test_clips": 16_487,
-        "runs": runs,
+        **{"top1": tops[0], "top5": 95.0, "best_top1": tops[0] + 2, "runs": runs},
+        **OFFICIAL,
     } | more
 
 
+def retrieval(accuracies, precision=50.0, **more):
+    base = recognition([0.0])
+    for key in ("runs", "top1", "top5", "best_top1"):
+        del base[key]
+    first = next(iter(accuracies))
+    base |= {"task": "retrieval", "accuracy": accuracies[first], "accuracies": accuracies}
+    return base | {"map": precision, "recall_at_5": 99.0, "knn_neighbours": [*accuracies]} | more
+
+
 @pytest.fixture
-def show(tmp_path, monkeypatch, capsys):
-    """Write results, each to a run of its own, and read the table: the cells of each row."""
+def show(tmp_path):
+    """Write results, each to a run of its own, and read the table: its rows by column."""
 
-    def call(*found):
+    def read(*found):
         for i, result in enumerate(found):
-            (tmp_path / f"run{i}").mkdir()
-            (tmp_path / f"run{i}" / "recognition.json").write_text(json.dumps(result))
-        monkeypatch.setattr(sys, "argv", ["results", str(tmp_path)])
-        results.main()
-        out = capsys.readouterr().out
-        rows = [line for line in out.splitlines() if line.startswith("|")]
-        return [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows[2:]], out
+            folder = tmp_path / f"run{i}"
+            folder.mkdir(exist_ok=True)
+            for n, one in enumerate(result if isinstance(result, list) else [result]):
+                (folder / f"result{n}.json").write_text(json.dumps(one))
+        done = call(results.main, tmp_path)
+        assert done.code == 0, done.err
+        lines = [line for line in done.out.splitlines() if line.startswith("|")]
+        cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in cells]
 
-    return call
+    return read
 
 
 def test_seeds_of_pretraining_and_of_evaluation_share_a_row(show):
-    rows, out = show(recognition([80.0, 83.0], seed=0), recognition([85.0], seed=1))
-    mean, deviation = statistics.mean([80, 83, 85]), statistics.stdev([80, 83, 85])
-    assert len(rows) == 1 and "†" not in out
-    assert rows[0][4] == f"{mean:.1f} ± {deviation:.1f}"
-    assert rows[0][5] == f"{mean + 2:.1f} ± {deviation:.1f}"  # best of each run
-    assert rows[0][6:] == ["95.0 ± 0.0", "–", "84.2", "3"]
-    assert rows[0][:4] == [
-        "recognition",
-        "pretrained, width 1024",
-        "ntu60 cross_subject, 451 epochs",
-        "ntu60 cross_subject",
-    ]
+    tops = ([80.0, 83.0], [85.0, 84.0])
+    (row,) = show(*(recognition(t, pretraining={"seed": s}) for s, t in enumerate(tops)))
+    values = [top for some in tops for top in some]
+    mean, deviation = statistics.mean(values), statistics.stdev(values)
+    assert row == {
+        "evaluation": "recognition",
+        "encoder": "pretrained, width 1024",
+        "trained on": "ntu60 cross_subject, 451 epochs",
+        "settings that differ": "–",
+        "tested on": "ntu60 cross_subject",
+        "top-1": f"{mean:.1f} ± {deviation:.1f}",
+        "best top-1": f"{mean + 2:.1f} ± {deviation:.1f}",
+        "top-5": "95.0 ± 0.0",
+        **{"mAP": "–", "paper": "84.2", "seeds": "2 × 2", "runs": "run0, run1"},
+    }
+
+
+def test_settings_of_this_machine_do_not_matter(show):
+    more = {"data_root": "/mnt/data", "workers": 0, "save_every": 1, "seed": 1}
+    (row,) = show(recognition([80.0]), recognition([81.0], pretraining=more))
+    assert row["seeds"] == "2 × 1"
 
 
 @pytest.mark.parametrize(
-    ("more", "cell"),
+    ("more", "named"),
     [
-        ({"modalities": ["joint"]}, "recognition, joint"),
-        ({"late_fusion": True}, "recognition, late fusion"),
-        ({"finetune": True, "label_fraction": 0.01}, "fine-tuning, 1 % of labels"),
-        ({"labels_per_class": 5}, "recognition, 5 labels a class"),
-        ({"encoder": "random"}, "random, width 1024"),
-        ({"protocol": "cross_view"}, "ntu60 cross_view"),
-        ({"dataset": "pkummd2"}, "pkummd2 cross_subject"),
-        ({"pretraining": {"method": "baseline"}}, "? ?, baseline, ? epochs"),
-        ({"lr": 0.1}, "recognition"),
+        ({"lr": 1e-3}, "lr 0.001"),
+        ({"wd": 0.0}, "wd 0"),
+        ({"batch_size": 64}, "batch_size 64"),
+        ({"schedule": [300, 400]}, "schedule 300-400"),
+        ({"projector_width": 256}, "projector_width 256"),
+        ({"num_layer": 2}, "num_layer 2"),
+        ({"inter_weight": 0.0}, "inter_weight 0"),
     ],
 )
-def test_whatever_else_differs_has_a_row_of_its_own(show, more, cell):
-    rows, _ = show(recognition([80.0]), recognition([60.0], **more))
-    assert sorted(row[4] for row in rows) == ["60.0", "80.0"]
-    assert cell in next(row for row in rows if row[4] == "60.0")
+def test_settings_of_pretraining_that_differ_are_named(show, more, named):
+    rows = show(recognition([80.0]), recognition([60.0], pretraining=more | {"seed": 1}))
+    assert [row["top-1"] for row in rows].count("60.0") == 1 and len(rows) == 2
+    (other,) = (row for row in rows if row["top-1"] == "60.0")
+    assert other["settings that differ"] == named
 
 
-def test_the_papers_figures_stand_beside(show):
-    rows, out = show(
+@pytest.mark.parametrize(
+    ("more", "column", "cell"),
+    [
+        ({"modalities": ["joint"]}, "evaluation", "recognition, joint"),
+        ({"late_fusion": True}, "evaluation", "recognition, late_fusion"),
+        ({"finetune": True, "label_fraction": 0.01}, "evaluation", "fine-tuning, 1pct"),
+        ({"labels_per_class": 5}, "evaluation", "recognition, 5perclass"),
+        ({"lr": 0.1}, "evaluation", "recognition, lr0.1"),
+        ({"epochs": 50}, "evaluation", "recognition, epochs50"),
+        ({"encoder": "random"}, "encoder", "random, width 1024"),
+        ({"protocol": "cross_view"}, "tested on", "ntu60 cross_view"),
+        ({"title": "my | data"}, "tested on", r"my \| data cross_subject"),
+        (
+            {"pretraining": {"method": "baseline"}},
+            "trained on",
+            "ntu60 cross_subject, baseline, 451 epochs",
+        ),
+        (
+            {"checkpoint": "run/checkpoint_0200.pt"},
+            "trained on",
+            "ntu60 cross_subject, 451 epochs, checkpoint_0200",
+        ),
+        ({"samples.csv sha256": "b" * 64}, "settings that differ", "data bbbbbbbb"),
+    ],
+)
+def test_whatever_else_differs_has_a_row_of_its_own(show, more, column, cell):
+    rows = show(recognition([80.0]), recognition([60.0], **more))
+    assert sorted(row["top-1"] for row in rows) == ["60.0", "80.0"]
+    assert next(row for row in rows if row["top-1"] == "60.0")[column] == cell
+
+
+def test_the_same_seed_again_is_not_another_seed(show):
+    """In one folder it counts once; in another folder it has a row of its own, without a ±."""
+    again = [recognition([80.0]), recognition([80.0, 82.0])]
+    (row,) = show(again)
+    assert (row["seeds"], row["top-1"]) == ("1 × 2", "81.0 ± 1.4")
+    rows = show(again, recognition([90.0]))
+    assert [(row["runs"], row["seeds"]) for row in rows] == [("run0", "1 × 2"), ("run1", "1 × 1")]
+    assert rows[1]["top-1"] == "90.0"
+
+
+def test_random_weights_are_those_of_their_seed_in_every_run(show):
+    three = [recognition([50.0], encoder="random", pretraining={"lr": lr}) for lr in (1, 2)]
+    rows = show(*three, recognition([52.0], 1, encoder="random"))
+    assert [(row["seeds"], row["settings that differ"]) for row in rows] == [("2 of 2 × 2", "–")]
+
+
+def test_retrieval_has_a_row_for_each_number_of_neighbours(show):
+    many = retrieval({"5": 70.0, "1": 66.0})
+    rows = show(many, retrieval({"1": 68.0}, pretraining=SETTINGS | {"seed": 1}))
+    found = {row["evaluation"]: (row["top-1"], row["seeds"], row["paper"]) for row in rows}
+    assert found["retrieval"] == ("67.0 ± 1.4", "2 × 1", "72.0")
+    assert found["retrieval, k5"] == ("70.0", "1 × 1", "–")
+
+
+def test_the_papers_figures_stand_beside_the_official_clips_alone(show):
+    rows = show(
         recognition([80.0], modalities=["joint"]),
         recognition([81.0], late_fusion=True, test_clips=500),
         recognition([82.0], finetune=True),
+        recognition([83.0], official_clips=None, samples="synthetic"),
     )
-    assert {row[4]: row[8] for row in rows} == {"80.0": "82.3", "81.0": "84.4 †", "82.0": "–"}
-    assert "† on the whole official test set" in out
+    assert {row["top-1"]: row["paper"] for row in rows} == {
+        **{"80.0": "82.3", "81.0": "–", "82.0": "–", "83.0": "–"},
+    }
 
 
-def test_results_of_the_commands_are_collected(data_root, tmp_path, monkeypatch, capsys):
+def test_results_of_older_code_are_read(show):
+    """They say less of pre-training, and nothing of code or data."""
+    old = recognition([80.0])
+    del old["samples.csv sha256"], old["seed"]
+    told = ("method", "pre_dataset", "protocol", "hidden_size", "num_head", "num_layer", "epochs")
+    old["pretraining"] = {key: SETTINGS[key] for key in (*told, "seed")}
+    older = {key: value for key, value in old.items() if key != "runs"} | old["runs"][0]
+    nearest = retrieval({"1": 60.0})
+    del nearest["accuracies"], nearest["knn_neighbours"]
+    rows = show(old, older | {"pretraining": old["pretraining"] | {"seed": 1}}, nearest)
+    assert [row["seeds"] for row in rows] == ["2 × 1", "1 × 1"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"task": "recognition"},
+        {"task": "retrieval", "encoder": "pretrained", "dataset": "x", "protocol": "y"},
+        recognition([1.0]) | {"runs": []},
+        recognition([1.0]) | {"runs": [{"tests": [3]}]},
+        recognition([1.0]) | {"top1": "high"},
+        recognition([1.0]) | {"modalities": 3},
+        recognition([1.0]) | {"pretraining": None},
+        retrieval({"1": 3.0}) | {"accuracies": {"one": 3.0}},
+    ],
+)
+def test_a_foreign_file_is_left_out_and_named(tmp_path, foreign):
+    (tmp_path / "foreign.json").write_text(json.dumps(foreign))
+    (tmp_path / "list.json").write_text("[1]")
+    done = call(results.main, tmp_path)
+    assert done.code == 1 and "no result" in done.err and "Traceback" not in done.err
+    (tmp_path / "mine.json").write_text(json.dumps(recognition([80.0])))
+    done = call(results.main, tmp_path)
+    assert done.code == 0 and "foreign.json" in done.err and "list.json" not in done.err
+    assert len(comparison.compare((tmp_path, r) for r in saved.results(tmp_path)[0])) == 1
+
+
+def test_results_of_the_commands_are_collected(data_root, tmp_path):
     for seed in (0, 1):
         folder = write_run(tmp_path / f"run{seed}", data_root, seed=seed)
-        for command in (action_classification, action_retrieval):
-            flags = ["--checkpoint-path", str(folder)]
-            flags += ["--epochs", "2"] if command is action_classification else []
-            monkeypatch.setattr(sys, "argv", ["x", *flags])
-            command.main()
-    accuracies = [
-        json.loads((tmp_path / f"run{seed}" / "retrieval.json").read_text())["accuracy"]
-        for seed in (0, 1)
-    ]
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["results", *(str(tmp_path / f"run{i}") for i in (0, 1))])
-    results.main()
-    lines = capsys.readouterr().out.splitlines()
-    (retrieval,) = (line for line in lines if line.startswith("| retrieval"))
+        where = ("--checkpoint-path", folder)
+        assert call(action_classification.main, *where, "--epochs", 2).code == 0
+        assert call(action_retrieval.main, *where).code == 0
+    found = [saved.results(tmp_path / f"run{seed}")[0] for seed in (0, 1)]
+    accuracies = [next(r for r in some if r["task"] == "retrieval")["accuracy"] for some in found]
+    done = call(results.main, *(tmp_path / f"run{seed}" for seed in (0, 1)))
+    (line,) = (line for line in done.out.splitlines() if line.startswith("| retrieval"))
     expected = f"{statistics.mean(accuracies):.1f} ± {statistics.stdev(accuracies):.1f}"
-    assert expected in retrieval and "72.0 †" in retrieval and retrieval.endswith("| 2 |")
-    assert sum(line.startswith("| recognition") for line in lines) == 1
+    assert expected in line and "2 × 1" in line
+    assert sum(line.startswith("| recognition") for line in done.out.splitlines()) == 1
 
 
-def test_no_results_are_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["results", str(tmp_path)])
-    with pytest.raises(UserError, match="no result in"):
-        results.main()
+def test_no_results_are_one_line(tmp_path):
+    done = call(results.main, tmp_path)
+    assert done.code == 1 and str(tmp_path) in done.err and done.err.count("\n") == 1
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(UserError, match=r"a\.json is not JSON"):
-        results.main()
+    done = call(results.main, tmp_path)
+    assert done.code == 1 and "a.json" in done.err and done.err.count("\n") == 1

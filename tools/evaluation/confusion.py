@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
-from tools.formats.tables import read_csv, write_csv
+from tools.formats.tables import markdown, read_csv, write_csv
 
 PAIRS = 20
 MOST_NUMBERED = 24  # classes of a matrix that has its numbers written in
@@ -84,8 +84,8 @@ def write(found: Confusion, beside: Path, writer: SummaryWriter) -> None:
     task = beside.stem.split("_")[0]
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
-    writer.add_text(f"{task}/classes", _markdown(heading, classes))
-    writer.add_text(f"{task}/most confused", _markdown(pair_heading, pairs))
+    writer.add_text(f"{task}/classes", "\n".join(markdown(heading, classes)))
+    writer.add_text(f"{task}/most confused", "\n".join(markdown(pair_heading, pairs)))
 
 
 def read(path: Path) -> Confusion:
@@ -126,8 +126,3 @@ def draw(found: Confusion) -> Figure:
             axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=7)
     figure.canvas.draw()
     return figure
-
-
-def _markdown(header: list[str], rows: list[list]) -> str:
-    lines = (" | ".join(map(str, row)) for row in [header, ["---"] * len(header), *rows])
-    return "\n".join(f"| {line} |" for line in lines)

@@ -1,5 +1,9 @@
 """The paper's figures: top-1 and 1-NN accuracy in percent (Sun et al., ACM MM 2023, 2311.03106)."""
 
+from typing import Any
+
+from tools.evaluation.settings import changed
+
 SOURCE = "Sun et al., ACM MM 2023"
 
 _NTU = (
@@ -22,15 +26,18 @@ FIGURES = {
 }
 
 
-def kind(result: dict) -> str | None:
+# Settings of an evaluation with which it is still the paper's.
+_ALIKE = {"late_fusion", "epochs", "batch_size", "lr", "schedule", "wd", "test_every"}
+
+
+def kind(result: dict[str, Any]) -> str | None:
     """Which of FIGURES a result, as read from its JSON, can be held against; None if none.
 
     They are of UmURL, pre-trained on the data that it was tested on, with all labels, linear or
     1-NN.
     """
     modalities = result.get("modalities", ["joint", "bone", "motion"])
-    other = ("finetune", "label_fraction", "labels_per_class")
-    if result.get("encoder") != "pretrained" or any(result.get(flag) for flag in other):
+    if result.get("encoder") != "pretrained" or changed(result["task"], result).keys() - _ALIKE:
         return None
     trained = result.get("pretraining", {})
     same = (("dataset", "pre_dataset"), ("protocol", "protocol"))
@@ -46,6 +53,11 @@ def kind(result: dict) -> str | None:
     return "recognition, joint only" if joint else None
 
 
-def figure(result: dict) -> float | None:
-    """The paper's figure for the same evaluation on the same data, in percent; None if none."""
+def figure(result: dict[str, Any]) -> float | None:
+    """The paper's figure for the same evaluation on the same data, in percent; None if none.
+
+    The data is the same where the clips of both halves are as many as the official ones.
+    """
+    if [result.get("training_clips"), result.get("test_clips")] != result.get("official_clips"):
+        return None
     return FIGURES.get(kind(result), {}).get((result.get("dataset"), result.get("protocol")))

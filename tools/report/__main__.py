@@ -10,7 +10,7 @@ from pathlib import Path
 from data_gen.preparing.files import whole_file
 from feeder.store import StoreError, open_store
 from tools import cli
-from tools.evaluation import paper
+from tools.evaluation import paper, saved
 from tools.report import collect, gallery
 
 PARTS = Path(__file__).parent
@@ -42,7 +42,7 @@ def build(folder: Path, data_root: str | None = None, queries: int = 48) -> dict
         "made": f"{datetime.date.today():%d %B %Y}",
         "run": collect.run_facts(folder),
         "curves": collect.curves(folder),
-        "results": collect.results(folder),
+        "results": saved.results(folder)[0],
         "source": paper.SOURCE,
         "confusions": collect.confusions(folder),
         "tsne": collect.clusters(folder),

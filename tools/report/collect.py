@@ -1,15 +1,13 @@
 """What a run's folder holds, as plain values for the page."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from data_gen.datasets.known import KNOWN
 from tools import cli
-from tools.cli import UserError
-from tools.evaluation import confusion, paper
+from tools.evaluation import confusion
+from tools.evaluation.saved import read_json
 from tools.formats import checkpoint
 
 MOST_POINTS = 400  # of a curve
@@ -51,35 +49,6 @@ def curves(folder: Path) -> list[dict]:
             points = [[values[i].step, values[i].value] for i in kept]
             found.append({"tag": tag, "title": title, "unit": unit, "points": points})
     return found
-
-
-def results(folder: Path) -> list[dict]:
-    """The results beside a run's checkpoints, those of the pre-trained encoder first.
-
-    Each as its JSON, and with it `file`, its name; `paper`, the paper's figure or None;
-    `official_test_clips`, of the whole data set, or None; `full`, whether it was tested on those.
-    Raises UserError for a file that is no JSON.
-    """
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        result = read_json(path)
-        if not isinstance(result, dict) or result.get("task") not in ("recognition", "retrieval"):
-            continue
-        dataset = KNOWN.get(result.get("dataset"))
-        clips = dataset and dataset.official.get(result.get("protocol"))
-        official = clips[1] if clips else None
-        result |= {"file": path.name, "paper": paper.figure(result)}
-        result |= {"official_test_clips": official, "full": result.get("test_clips") == official}
-        found.append(result)
-    return sorted(found, key=lambda r: (r.get("encoder") != "pretrained", r["task"]))
-
-
-def read_json(path: Path):
-    """What a JSON file holds. Raises UserError, one line, where it is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of decoding, too
-        raise UserError(f"{path} is not JSON ({error}); make it again") from None
 
 
 def confusions(folder: Path) -> list[dict]:

@@ -34,7 +34,7 @@ const describes = (result) => {
 };
 const spread = (value, deviation) => (typeof deviation === "number" ? `${percent(value)} ± ${percent(deviation)}` : percent(value));
 const paperCell = (result) => result.paper === null ? null
-  : make("span", { class: result.full ? "paper" : "paper other" }, result.paper.toFixed(1));
+  : make("span", { class: "paper" }, result.paper.toFixed(1));
 
 function results() {
   const place = section("results");
@@ -43,7 +43,7 @@ function results() {
     place.append(make("h3", {}, task === "recognition" ? "Recognition, top-1 and top-5 in percent" : "Retrieval, in percent"));
     if (!found.length) { missing("results", `${task} result`); continue; }
     const first = (result) => [describes(result), result.encoder === "random" ? "random, not trained" : "pre-trained",
-      `${result.dataset} ${String(result.protocol).replace("_", " ")}`];
+      `${result.title} ${String(result.protocol).replace("_", " ")}`];
     const heads = [["Input", false], ["Encoder", false], ["Test", false]];
     const rows = task === "recognition"
       ? found.map((r) => [...first(r), spread(r.top1, r.top1_std), spread(r.best_top1, r.best_top1_std), spread(r.top5, r.top5_std), paperCell(r)])
@@ -56,18 +56,13 @@ function results() {
   if (compared.length) {
     place.append(make("p", { class: "note" }, `“The paper” is what ${report.source} reports, not a result of this run; its recognition figures are the best of 30 tests on the test clips, so they stand beside “best epoch”.`));
   }
-  const other = compared.find((result) => !result.full);
-  if (other) {
-    place.append(make("p", { class: "note" }, make("strong", {}, "Not comparable here: "),
-      `this run was tested on ${number(other.test_clips)} clips, which are not the ${number(other.official_test_clips)} of the paper.`));
-  }
   const headline = section("headline");
   const figure = (title, task, value) => {
     const own = report.results.find((r) => r.task === task && isPlain(r));
     if (!own) return;
     const random = report.results.find((r) => r.task === task && r.file === `${task}_random.json`);
     const notes = [random ? `random encoder ${percent(value(random))} %` : null,
-      own.paper !== null ? `paper ${own.paper.toFixed(1)} %${own.full ? "" : ", on other clips"}` : null];
+      own.paper !== null ? `paper ${own.paper.toFixed(1)} %` : null];
     headline.append(make("div", {}, make("dt", {}, title), make("dd", {}, `${percent(value(own))} %`,
       ...notes.filter(Boolean).map((note) => make("small", {}, note)))));
   };

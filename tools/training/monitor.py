@@ -18,6 +18,7 @@ from net.encoder import Encoder
 from net.modalities import derive
 from tools.drawing import draw, scenes, sheets
 from tools.evaluation.neighbours import nearest, vote
+from tools.formats.tables import markdown
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
 QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
@@ -47,8 +48,7 @@ class Monitor:
     def settings(self, facts: dict[str, dict], step: int) -> None:
         """Write what is known of the run, by subject (settings, data, ...), as tables."""
         for name, part in facts.items() if self.writer else ():
-            rows = [f"| {key} | {value} |" for key, value in part.items()]
-            self.writer.add_text(name, "\n".join(["| | |", "|---|---|", *rows]), step)
+            self.writer.add_text(name, "\n".join(markdown(("", ""), part.items())), step)
 
     def look(self, epoch: int, step: int, encoder: Encoder) -> None:
         """Write the views and the accuracy after so many epochs, if it is time to."""

@@ -1,0 +1,233 @@
+"""Results of many runs side by side: those that differ in nothing but seeds share a row."""
+
+import json
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from net.modalities import MODALITIES
+from tools.evaluation import paper
+from tools.evaluation.settings import changed, in_words
+
+# Settings of pre-training that say on what machine or how often, not which experiment it is.
+ELSEWHERE = {
+    *("seed", "data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"),
+    *("compile", "save_every", "keep", "print_freq", "monitor_every"),
+}
+# Settings of pre-training that shape the encoder; one without pre-training has no others.
+SHAPE = ("method", "hidden_size", "num_head", "num_layer")
+IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
+_CHECKPOINT = re.compile(r"checkpoint_(\d+)(_\d+)?\.pt")
+
+
+class Single(NamedTuple):
+    """One evaluation of one encoder with one seed.
+
+    experiment: all that it is but seeds and machine, as plain values; run: folder of the run;
+    seeds: of pre-training (of the weights where there was none) and of the evaluation; figures:
+    {name: percent}; paper: the paper's figure, or None.
+    """
+
+    experiment: dict[str, Any]
+    run: Path
+    seeds: tuple[Any, Any]
+    figures: dict[str, float]
+    paper: float | None
+
+
+class Row(NamedTuple):
+    """Evaluations that differ in seeds alone.
+
+    figures: {name: percent of each}; seeds: of each, as in Single; runs: the folders' names.
+    """
+
+    experiment: dict[str, Any]
+    figures: dict[str, list[float]]
+    seeds: list[tuple[Any, Any]]
+    runs: list[str]
+    paper: float | None
+
+
+def compare(results: Iterable[tuple[Path, dict[str, Any]]]) -> list[Row]:
+    """Rows for results, each with the folder of its run, as `saved.results` reads them.
+
+    The same evaluation with the same seeds in one folder counts once. In several folders it is no
+    other seed: then each folder has a row of its own.
+    """
+    groups = defaultdict(list)
+    for run, result in results:
+        for single in singles(run, result):
+            groups[json.dumps(single.experiment, sort_keys=True)].append(single)
+    return sorted((row for group in groups.values() for row in _rows(group)), key=_order)
+
+
+def singles(run: Path, result: dict[str, Any]) -> list[Single]:
+    """The evaluations that one result stands for."""
+    pretraining, random = result.get("pretraining", {}), result["encoder"] == "random"
+    kept = SHAPE if random else [key for key in pretraining if key not in ELSEWHERE]
+    experiment = {
+        "tested": [result["dataset"], result["title"], result["protocol"]],
+        "data": result.get("samples.csv sha256"),
+        "encoder": result["encoder"],
+        "modalities": list(result.get("modalities", MODALITIES)),
+        "pretraining": {key: pretraining.get(key) for key in kept},
+        "checkpoint": None if random else _stage(result.get("checkpoint"), pretraining),
+        "task": result["task"],
+        "settings": changed(result["task"], result),
+    }
+    # Of older results without it, the seed of random weights is not known; runs differed in it.
+    first = result.get("seed", str(run)) if random else pretraining.get("seed")
+    if result["task"] == "retrieval":
+        found = {}
+        for k, accuracy in (result.get("accuracies") or {"1": result["accuracy"]}).items():
+            settings = experiment["settings"] | {"knn_neighbours": [int(k)]}
+            found[int(k)] = experiment | {"settings": changed("retrieval", settings)}, accuracy
+        return [
+            Single(each, run, (first, None), _retrieval(result, accuracy), _of_paper(result, k))
+            for k, (each, accuracy) in found.items()
+        ]
+    return [
+        Single(experiment, run, (first, one.get("seed")), _recognition(one), result["paper"])
+        for one in result.get("runs", [result])
+    ]
+
+
+def _of_paper(result: dict[str, Any], neighbours: int) -> float | None:
+    return paper.figure(result | {"neighbours": neighbours, "knn_neighbours": [neighbours]})
+
+
+def _retrieval(result: dict[str, Any], accuracy: float) -> dict[str, float]:
+    named = {"top1": accuracy, "top5": result.get("recall_at_5"), "map": result.get("map")}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _recognition(run: dict[str, Any]) -> dict[str, float]:
+    last = run["tests"][-1]
+    best = max(test["top1"] for test in run["tests"])
+    return {"top1": last["top1"], "top5": last["top5"], "best_top1": best}
+
+
+def _stage(checkpoint: Any, pretraining: dict[str, Any]) -> str | None:
+    """Which of a run's checkpoints it was, if not the one after all of its epochs."""
+    if checkpoint is None:
+        return None
+    name = Path(str(checkpoint)).name
+    found = _CHECKPOINT.fullmatch(name)
+    last = found and not found[2] and int(found[1]) == pretraining.get("epochs")
+    return None if last else name.removesuffix(".pt")
+
+
+def _rows(group: list[Single]) -> list[Row]:
+    by_seeds: dict[tuple, dict[str, Single]] = defaultdict(dict)
+    for single in group:
+        by_seeds[single.seeds][str(single.run)] = single
+    # Weights that were drawn by the same seed are the same in all runs.
+    random = group[0].experiment["encoder"] == "random"
+    if random or all(len(runs) == 1 for runs in by_seeds.values()):
+        return [_row([next(iter(runs.values())) for runs in by_seeds.values()])]
+    folders = dict.fromkeys(str(single.run) for single in group)
+    return [_row([runs[f] for runs in by_seeds.values() if f in runs]) for f in folders]
+
+
+def _row(found: list[Single]) -> Row:
+    figures = defaultdict(list)
+    for single in found:
+        for name, value in single.figures.items():
+            figures[name].append(value)
+    runs = list(dict.fromkeys(single.run.resolve().name for single in found))
+    seeds = [single.seeds for single in found]
+    return Row(found[0].experiment, dict(figures), seeds, runs, found[0].paper)
+
+
+def _order(row: Row) -> tuple:
+    """Rows of one encoder on one data set stand together, linear evaluation beside retrieval."""
+    one = row.experiment
+    others = {key: value for key, value in one["settings"].items() if key != "knn_neighbours"}
+    return (
+        *(one["tested"], len(others), str(others)),
+        *(len(MODALITIES) - len(one["modalities"]), one["modalities"]),
+        *(str(one["pretraining"]), one["encoder"] == "random", one["checkpoint"] or ""),
+        *(one["task"], str(one["settings"]), row.runs),
+    )
+
+
+# ---- in words
+
+
+def evaluation(row: Row) -> str:
+    """What was done: `recognition, joint, late_fusion`, `retrieval, k5`."""
+    one = row.experiment
+    names = tuple(one["modalities"])
+    settings = dict(one["settings"])
+    task = "fine-tuning" if settings.pop("finetune", False) else one["task"]
+    shown = [] if names == MODALITIES else [" + ".join(names)]
+    return ", ".join([task, *shown, *(in_words(*item) for item in settings.items())])
+
+
+def encoder(row: Row) -> str:
+    """Which encoder: `pretrained, width 1024`."""
+    width = row.experiment["pretraining"].get("hidden_size", "?")
+    return f"{row.experiment['encoder']}, width {width}"
+
+
+def trained(row: Row) -> str:
+    """What it was pre-trained on and for how long; a dash where it was not."""
+    if row.experiment["encoder"] == "random":
+        return "–"
+    told = {key: value for key, value in row.experiment["pretraining"].items() if value is not None}
+    method = told.get("method", "umurl")
+    data = f"{told.get('pre_dataset', '?')} {told.get('protocol', '?')}"
+    parts = [data, *([] if method == "umurl" else [method]), f"{told.get('epochs', '?')} epochs"]
+    return ", ".join([*parts, *filter(None, [row.experiment["checkpoint"]])])
+
+
+def tested(row: Row) -> str:
+    """What it was tested on: the data set's title and the protocol."""
+    _, title, protocol = row.experiment["tested"]
+    return f"{title} {protocol}"
+
+
+def differences(rows: list[Row]) -> list[str]:
+    """For each row, the settings of pre-training that differ between rows of the same data."""
+    told = []
+    for row in rows:
+        alike = [o for o in rows if o.experiment["tested"] == row.experiment["tested"]]
+        mine = _facts(row)
+        differing = [
+            key
+            for key in mine
+            if key not in IN_OTHER_COLUMNS and len({str(_facts(o).get(key)) for o in alike}) > 1
+        ]
+        told.append(", ".join(f"{key} {_short(mine[key])}" for key in differing))
+    return told
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    data = {} if row.experiment["data"] is None else {"data": row.experiment["data"]}
+    return row.experiment["pretraining"] | data
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(map(str, value)) or "none"
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return value[:8]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of several, standard deviation (unbiased)."""
+    if not values:
+        return "–"
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{deviation}"
+
+
+def count(row: Row) -> str:
+    """How many evaluations: seeds of pre-training × seeds of evaluation."""
+    first, second = (len(set(seeds)) for seeds in zip(*row.seeds, strict=True))
+    n = len(row.seeds)
+    return f"{first} × {second}" if n == first * second else f"{n} of {first} × {second}"

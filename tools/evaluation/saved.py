@@ -1,0 +1,85 @@
+"""Results that lie beside a run's checkpoints, read without trusting them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_gen.datasets.known import KNOWN
+from tools.cli import UserError
+from tools.evaluation import paper
+
+TEXTS = ("encoder", "dataset", "protocol")
+
+
+def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """The results in a run's folder, and the files that only look like one.
+
+    Each result is what its JSON file holds and with it `file`, its name; `title`, of its data set;
+    `official_clips`, published numbers of (training, test) clips, or None; and `paper`, the paper's
+    figure, or None. Those of the pre-trained encoder come first. Raises UserError for a file that
+    is no JSON.
+    """
+    found, others = [], []
+    for path in sorted(folder.glob("*.json")):
+        value = read_json(path)
+        if not (isinstance(value, dict) and value.get("task") in ("recognition", "retrieval")):
+            continue
+        if not _is_result(value):
+            others.append(path)
+            continue
+        value.setdefault("title", value["dataset"])
+        value.setdefault("official_clips", _official(value))
+        found.append(value | {"file": path.name, "paper": paper.figure(value)})
+    return sorted(found, key=lambda r: (r["encoder"] != "pretrained", r["task"])), others
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises UserError, one line, where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # of decoding, too
+        raise UserError(f"{path} is not JSON ({error}); make it again") from None
+
+
+def _official(result: dict[str, Any]) -> list[int] | None:
+    # Results of older code do not say it.
+    known = KNOWN.get(result["dataset"])
+    counts = known and known.official.get(result["protocol"])
+    return list(counts) if counts else None
+
+
+def _is_result(value: dict[str, Any]) -> bool:
+    """Whether a file's content has what this code reads of a result, of the right types."""
+    if not all(isinstance(value.get(key), str) for key in TEXTS):
+        return False
+    if not isinstance(value.get("pretraining", {}), dict):
+        return False
+    names = value.get("modalities", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        return False
+    if value["task"] == "retrieval":
+        votes = value.get("accuracies", {})
+        figures = [value.get("accuracy"), *(votes.values() if isinstance(votes, dict) else [None])]
+        return all(map(_is_number, figures)) and all(k.isdecimal() for k in votes)
+    runs = value.get("runs", [value])
+    return (
+        all(_is_number(value.get(key)) for key in ("top1", "top5", "best_top1"))
+        and isinstance(runs, list)
+        and bool(runs)
+        and all(isinstance(run, dict) and _are_tests(run.get("tests")) for run in runs)
+    )
+
+
+def _are_tests(tests: Any) -> bool:
+    return (
+        isinstance(tests, list)
+        and bool(tests)
+        and all(
+            isinstance(test, dict) and all(_is_number(test.get(key)) for key in ("top1", "top5"))
+            for test in tests
+        )
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
