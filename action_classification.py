@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_gen.preparing.commands import command
 from tools import cli
 from tools.evaluation import confusion, encoders, flags, results
 from tools.evaluation.features import encode, halves_for, save_features
@@ -99,11 +100,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         confusion.write(matrix, path, writer)
     deviation = "" if len(runs) == 1 else f" ± {found['top1_std']:.2f} ({len(runs)} runs)"
     print(
-        f"{loaded.kind} encoder, {data.store.dataset} {data.protocol}: "
+        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: "
         f"top-1 {found['top1']:.2f}{deviation} %, top-5 {found['top5']:.2f} % after "
         f"{training.epochs} epochs; best top-1 of {len(found['tests'])} tests "
         f"{found['best_top1']:.2f} % (epoch {found['best_epoch']})\nwritten to {path}\n"
-        f"next: python -m tools.report {loaded.folder}"
+        f"next: {command('tools.report', loaded.folder)}"
     )
 
 

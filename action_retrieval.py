@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_gen.preparing.commands import command
 from tools import cli
 from tools.evaluation import confusion, encoders, flags, results, retrieved
 from tools.evaluation.encoders import LoadedEncoder
@@ -82,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if found.unseen:
         said.append(f"{found.unseen} of {len(data.test)} test clips have a class without training")
     print(
-        f"{loaded.kind} encoder, {data.store.dataset} {data.protocol}: {', '.join(said)}\n"
-        f"written to {path}\nnext: python -m tools.report {loaded.folder}"
+        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(said)}\n"
+        f"written to {path}\nnext: {command('tools.report', loaded.folder)}"
     )
 
 

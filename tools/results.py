@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_gen.preparing.commands import command
 from tools import cli
 from tools.evaluation import comparison, saved
 from tools.evaluation.comparison import Row
@@ -43,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{path} is left out: it is not a result of this code", file=sys.stderr)
     if not found:
         raise cli.UserError(
-            f"no result in {', '.join(map(str, folders))}; run "
-            "./script_action_recognition.sh or ./script_action_retrieval.sh first"
+            f"no result in {', '.join(map(str, folders))}; make one with "
+            f"`{command('script_action_recognition.sh', 'TEST_NAME')}`"
         )
     print("\n".join(table(comparison.compare(found))))
 

@@ -17,6 +17,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
+from data_gen.preparing.commands import command
 from data_gen.preparing.files import whole_file
 from feeder.store import Store
 from tools import cli
@@ -103,7 +104,7 @@ def main() -> None:
     for panel in panels:
         print(caption(panel))
     print(f"written to {args.out}.png, .svg and .json")
-    print(f"next: python -m tools.report {args.out.parent}")
+    print(f"next: {command('tools.report', args.out.parent)}")
 
 
 def draw_clips(

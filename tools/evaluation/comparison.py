@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from net.modalities import MODALITIES
 from tools.evaluation import paper
+from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.settings import changed, in_words
 
 # Settings of pre-training that say on what machine or how often, not which experiment it is.
@@ -70,7 +71,8 @@ def singles(run: Path, result: dict[str, Any]) -> list[Single]:
     kept = SHAPE if random else [key for key in pretraining if key not in ELSEWHERE]
     experiment = {
         "tested": [result["dataset"], result["title"], result["protocol"]],
-        "data": result.get("samples.csv sha256"),
+        "data": result.get(FINGERPRINT),
+        "trained": None if random else _trained_on(result),
         "encoder": result["encoder"],
         "modalities": list(result.get("modalities", MODALITIES)),
         "pretraining": {key: pretraining.get(key) for key in kept},
@@ -93,6 +95,14 @@ def singles(run: Path, result: dict[str, Any]) -> list[Single]:
         Single(experiment, run, (first, one.get("seed")), _recognition(one), result["paper"])
         for one in result.get("runs", [result])
     ]
+
+
+def _trained_on(result: dict[str, Any]) -> str:
+    # The name of a store's folder says little of what is in it.
+    data, known = result.get("pretraining_data", {}), result.get(FINGERPRINT)
+    same = known is not None and data.get(FINGERPRINT) == known
+    named = result["title"] if same else result.get("pretraining", {}).get("pre_dataset", "?")
+    return data.get("title", named)
 
 
 def _of_paper(result: dict[str, Any], neighbours: int) -> float | None:
@@ -179,7 +189,7 @@ def trained(row: Row) -> str:
         return "–"
     told = {key: value for key, value in row.experiment["pretraining"].items() if value is not None}
     method = told.get("method", "umurl")
-    data = f"{told.get('pre_dataset', '?')} {told.get('protocol', '?')}"
+    data = f"{row.experiment['trained']} {told.get('protocol', '?')}"
     parts = [data, *([] if method == "umurl" else [method]), f"{told.get('epochs', '?')} epochs"]
     return ", ".join([*parts, *filter(None, [row.experiment["checkpoint"]])])
 

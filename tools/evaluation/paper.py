@@ -5,6 +5,7 @@ from typing import Any
 from tools.evaluation.settings import changed
 
 SOURCE = "Sun et al., ACM MM 2023"
+FINGERPRINT = "samples.csv sha256"  # of a store, as results and checkpoints name it
 
 _NTU = (
     ("ntu60", "cross_subject"),
@@ -40,10 +41,13 @@ def kind(result: dict[str, Any]) -> str | None:
     if result.get("encoder") != "pretrained" or changed(result["task"], result).keys() - _ALIKE:
         return None
     trained = result.get("pretraining", {})
-    same = (("dataset", "pre_dataset"), ("protocol", "protocol"))
-    moved = any(
-        (trained.get(there) or result.get(here)) != result.get(here) for here, there in same
+    data = result.get("pretraining_data", {})
+    same = (
+        (trained.get("pre_dataset"), result.get("dataset")),
+        (trained.get("protocol"), result.get("protocol")),
+        (data.get(FINGERPRINT), result.get(FINGERPRINT)),
     )
+    moved = any(here is not None and here != there for here, there in same)
     if moved or trained.get("method") == "baseline" or result.get("neighbours", 1) != 1:
         return None
     if len(modalities) == 3:

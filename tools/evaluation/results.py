@@ -13,6 +13,7 @@ from data_gen.preparing.files import whole_file
 from net.modalities import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves
+from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.recognition import Run
 from tools.evaluation.settings import changed, in_words
 from tools.formats import checkpoint
@@ -82,7 +83,7 @@ class Evaluation(NamedTuple):
             "title": store.title,
             "protocol": self.data.protocol,
             "official_clips": store.official(self.data.protocol),
-            "samples.csv sha256": store.fingerprint,
+            FINGERPRINT: store.fingerprint,
             "modalities": list(self.modalities),
             "training_clips": len(self.data.train),
             "test_clips": len(self.data.test),

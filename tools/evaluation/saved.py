@@ -52,7 +52,7 @@ def _is_result(value: dict[str, Any]) -> bool:
     """Whether a file's content has what this code reads of a result, of the right types."""
     if not all(isinstance(value.get(key), str) for key in TEXTS):
         return False
-    if not isinstance(value.get("pretraining", {}), dict):
+    if not all(isinstance(value.get(k, {}), dict) for k in ("pretraining", "pretraining_data")):
         return False
     names = value.get("modalities", [])
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
