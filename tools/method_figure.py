@@ -3,158 +3,30 @@
 python -m tools.method_figure S001C001P001R001A001.skeleton --out method.png
 """
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from torch import Tensor
-
-from data_gen.preparing.files import whole_file
-from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES
 from tools import cli
-from tools.drawing import clips, draw, scenes
-
-WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing
-PIXELS = 150  # of a skeleton's picture
-ROWS = (4.35, 3.05, 1.75, 0.45)  # where the views lie: joint, bone, motion, fused
-COLOURS = {"joint": "#1f5fbf", "bone": "#17734a", "motion": "#a34e00", "fused": "#5b3f8c"}
-GREY = "#5c636a"
-ENCODER = f"""one encoder
-for all
-
-transformer over
-{FRAMES} frames
-+
-transformer over
-{BODIES * JOINTS} joints
-
-maximum of each,
-side by side"""
 
 
-def main() -> None:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, metavar="FILE.skeleton", help="the recording to show")
     parser.add_argument("--out", type=Path, default="method.png", help="a .png or .svg")
     parser.add_argument("--seed", type=cli.whole_number(0), default=0, help="of the views")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.out.suffix not in (".png", ".svg"):
         parser.error(f"--out {args.out} is neither .png nor .svg")
-    clip = clips.of_recording(args.file)
-    svg = {"svg.hashsalt": "method", "svg.fonttype": "none", "image.composite_image": False}
-    with matplotlib.rc_context(svg):
-        metadata = {"Date": None} if args.out.suffix == ".svg" else None
-        figure = method_figure(clip, args.seed)
-        with whole_file(args.out) as part:
-            figure.savefig(part, format=args.out.suffix[1:], dpi=120, metadata=metadata)
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    from tools.drawing import clips, figures, method  # torch: once the flags are right
+
+    figures.save(method.picture(clips.of_recording(args.file), args.seed), args.out, dpi=120)
     print(f"written to {args.out}")
-
-
-def method_figure(clip: Tensor, seed: int) -> Figure:
-    """The method, shown with a clip (T, M, V, C) and the augmented views that a seed gives it."""
-    figure = Figure((WIDTH, HEIGHT), facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
-    axes.set_axis_off()
-    views_of(axes, clip, seed)
-    encoder_of(axes)
-    projectors_of(axes)
-    loss_of(axes)
-    return figure
-
-
-def views_of(axes: Axes, clip: Tensor, seed: int) -> None:
-    """The clip and, one below the other, its four views as the network is given them."""
-    whole, *views = scenes.of_augmentation(clip, seed).items()
-    show(axes, whole[1], 0.15, 2.05, 1.5)
-    write(axes, 0.9, 1.85, "a clip", size=10)
-    write(axes, 2.28, 0.12, "four views: crop, then shear or corruption", size=8, colour=GREY)
-    for (name, scene), row, kind in zip(views, ROWS, COLOURS, strict=True):
-        show(axes, scene, 2.0, row - 0.1, 1.05)
-        write(axes, 3.12, row + 0.42, name, colour=COLOURS[kind], align="left")
-        arrow(axes, (1.65, 2.8), (1.98, row + 0.42))
-
-
-def encoder_of(axes: Axes) -> None:
-    """Embeddings, fusion, and the one encoder."""
-    for row, kind in zip(ROWS, COLOURS, strict=True):
-        words = f"embed {kind}" if kind != "fused" else "embed all three,\nmean, linear"
-        arrow(axes, (4.02, row + 0.42), (4.22, row + 0.42), COLOURS[kind])
-        box(axes, 4.25, row + 0.12, 1.35, 0.6, words, COLOURS[kind])
-        arrow(axes, (5.62, row + 0.42), (6.0, row + 0.42), COLOURS[kind])
-    box(axes, 6.02, 0.35, 1.7, 4.95, ENCODER, GREY)
-
-
-def projectors_of(axes: Axes) -> None:
-    """A projector a modality: for its own feature, and for the fused one."""
-    for row, kind in zip(ROWS, MODALITIES, strict=False):
-        box(axes, 8.32, row + 0.12, 1.25, 0.6, f"project {kind}", COLOURS[kind])
-        arrow(axes, (7.75, row + 0.55), (8.3, row + 0.55), COLOURS[kind])
-        arrow(axes, (8.0, row + 0.29), (8.3, row + 0.29), COLOURS["fused"])
-    top, bottom = ROWS[0] + 0.29, ROWS[-1] + 0.42
-    axes.plot((7.75, 8.0, 8.0), (bottom, bottom, top), color=COLOURS["fused"], linewidth=1.1)
-    write(axes, 8.95, 0.5, "the fused feature\ngoes through all three", colour=COLOURS["fused"])
-
-
-def loss_of(axes: Axes) -> None:
-    """What is made alike."""
-    for row, kind in zip(ROWS, MODALITIES, strict=False):
-        arrow(axes, (9.6, row + 0.55), (10.0, row + 0.62), COLOURS[kind])
-        arrow(axes, (9.6, row + 0.3), (10.0, row + 0.22), COLOURS["fused"])
-        write(axes, 10.22, row + 0.62, f"$z_{kind[0]}$", size=12, colour=COLOURS[kind])
-        write(axes, 10.22, row + 0.2, f"$z_{{u{kind[0]}}}$", size=12, colour=COLOURS["fused"])
-        axes.add_patch(
-            FancyArrowPatch(
-                (10.45, row + 0.62),
-                (10.45, row + 0.22),
-                arrowstyle="<->",
-                mutation_scale=9,
-                color=GREY,
-                connectionstyle="arc3,rad=-0.6",
-            )
-        )
-        write(axes, 10.72, row + 0.42, "intra", colour=GREY, align="left")
-        arrow(
-            axes, (10.42, row + 0.66), (11.55, 3.47 + 0.12 * (1 - ROWS.index(row))), COLOURS[kind]
-        )
-    write(axes, 12.0, 3.47, "inter:\nto the mean\nof the three", colour=GREY)
-    words = "all six outputs: variance kept up, covariance kept down"
-    write(axes, 10.6, 1.25, "loss = 5 (intra + inter) + reg", size=10)
-    write(axes, 10.6, 0.98, f"reg on {words}", size=8, colour=GREY)
-
-
-def show(axes: Axes, scene: scenes.Scene, left: float, bottom: float, side: float) -> None:
-    """A scene's middle frame, as a square."""
-    view = draw.fit([scene], PIXELS)
-    picture = draw.draw(scene, len(scene.joints) // 2, view).permute(1, 2, 0).numpy()
-    axes.imshow(picture, extent=(left, left + side, bottom, bottom + side), aspect="auto")
-    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
-
-
-def box(axes, left, bottom, width, height, text, colour) -> None:
-    """A named step."""
-    style = "round,pad=0,rounding_size=0.07"
-    patch = FancyBboxPatch(
-        (left, bottom), width, height, style, facecolor="white", edgecolor=colour, linewidth=1.4
-    )
-    axes.add_patch(patch)
-    write(axes, left + width / 2, bottom + height / 2, text, colour=colour)
-
-
-def arrow(axes, start, end, colour=GREY) -> None:
-    """Where something goes."""
-    axes.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=1.1)
-    )
-
-
-def write(axes, x, y, text, *, size=9, colour="black", align="center") -> None:
-    """Words at a place."""
-    axes.text(x, y, text, fontsize=size, color=colour, ha=align, va="center", linespacing=1.3)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("name either a FILE.skeleton or a --sample")
     if args.raw and (args.sample or args.augmented):
         parser.error("--raw is for a FILE.skeleton without --augmented")
-    args.out = args.out or Path(f"{args.sample or args.file.stem}.gif")
-    if args.out.suffix not in (".gif", ".png"):
+    if args.out and args.out.suffix not in (".gif", ".png"):
         parser.error(f"--out {args.out} is neither .gif nor .png")
     return args
 # fmt: on
@@ -63,17 +62,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         clip = clips.of_store(open_store(args.data_root, args.dataset), args.sample)
     else:
         clip = clips.of_recording(args.file, raw=args.raw)
+    out = args.out or Path(f"{args.sample or args.file.stem}.gif")
     if args.augmented:
         shown = scenes.of_augmentation(clip, args.seed)
     else:
         shown = scenes.of_modalities(clip, args.modality)
-    if args.out.suffix == ".gif":
+    if out.suffix == ".gif":
         pictures = sheets.animation(shown, args.frames or len(clip), args.size, floor=args.raw)
-        sheets.save_gif(args.out, pictures, seconds=len(clip) / FPS)
+        sheets.save_gif(out, pictures, seconds=len(clip) / FPS)
     else:
         sheet = sheets.contact_sheet(shown, args.frames or SHEET_FRAMES, args.size, floor=args.raw)
-        sheets.save_png(args.out, sheet)
-    print(f"{len(clip)} frames; {' | '.join(shown)}\nwritten to {args.out}")
+        sheets.save_png(out, sheet)
+    print(f"{len(clip)} frames; {' | '.join(shown)}\nwritten to {out}")
 
 
 if __name__ == "__main__":

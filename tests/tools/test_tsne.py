@@ -1,12 +1,10 @@
-"""t-SNE pictures: seeded, one colour a class in all panels, figures as defined."""
+"""The t-SNE command: seeded, with figures as defined."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -62,28 +60,6 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
         assert all(name in svg for name in found["classes"])
 
 
-def test_a_class_has_one_colour_in_both_panels():
-    rng = np.random.default_rng(0)
-    panels = [tsne.Panel(name, 50.0, 0.1, rng.normal(size=(6, 2))) for name in "ab"]
-    of = np.array([0, 1, 2, 0, 1, 2])
-    first, second = tsne.draw(panels, of, ["x", "y", "z"]).axes
-    colours = [[to_hex(c.get_facecolor()[0]) for c in axes.collections] for axes in (first, second)]
-    assert colours[0] == colours[1] and len(set(colours[0])) == 3
-    for axes, panel in zip((first, second), panels, strict=True):
-        for k, drawn in enumerate(axes.collections):
-            assert np.allclose(drawn.get_offsets(), panel.points[of == k])
-    assert len(tsne.palette(7)) >= 7 and len(tsne.palette(60)) == 60
-
-
-def test_the_classes_are_those_of_the_seed():
-    label = np.repeat(np.arange(20), 3)
-    test = np.arange(1, 60)
-    chosen = [set(tsne.draw_clips(label, test, 4, seed)[1]) for seed in (0, 0, 1, 2)]
-    assert chosen[0] == chosen[1] and len(set(map(frozenset, chosen))) > 1
-    rows, classes = tsne.draw_clips(label, test, 20, 0)
-    assert (rows == test).all() and (classes == label[test]).all()
-
-
 def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
     done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
     assert done.code == 1 and done.err.strip() == (
@@ -91,16 +67,3 @@ def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
     )
     assert call(tsne.main, *["--checkpoint", runs[0]] * 3).code == 2
     assert not list(tmp_path.iterdir())
-    with pytest.raises(tsne.cli.UserError, match="too few"):
-        tsne.draw_clips(np.array([0, 1]), np.array([0, 1]), 2, 0)
-
-
-def test_a_title_says_method_run_and_epochs(runs, tmp_path):
-    (source,) = runs[0].glob("checkpoint_*.pt")
-    loaded = SimpleNamespace(source=source, folder=runs[0])
-    for settings, name in (({}, "UmURL"), ({"method": "baseline"}, "simple baseline")):
-        loaded.settings = settings
-        assert tsne.describe(loaded) == f"{name}, a, 3 epochs"
-    loaded.source = source.rename(tmp_path / "published.pt")
-    assert tsne.describe(loaded) == "simple baseline, published.pt"
-    (tmp_path / "published.pt").rename(source)
