@@ -87,8 +87,7 @@ def load_clips(
     start, length = store.start[rows], store.frames[rows]
     if frames is None:
         shape = store.layout.frame_shape
-        packed = torch.empty((int(length.sum()), *shape))
-        packed = packed.pin_memory() if device.type == "cuda" else packed
+        packed = torch.empty((int(length.sum()), *shape), pin_memory=device.type == "cuda")
         none = np.empty((0, *shape), np.float32)  # there may be no clip
         np.concatenate([none, *map(store.clip, rows)], out=packed.numpy())
         frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length

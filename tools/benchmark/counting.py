@@ -1,0 +1,128 @@
+"""What a computation asks of the device: operations, bytes and launches by kind, and the memory.
+
+Counted where torch dispatches, so on any device, with values or without (see emulation.py).
+"""
+
+import weakref
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+# What an operation of torch is part of, by the beginning of its name.
+KINDS = {
+    "products": ("mm", "addmm", "bmm", "baddbmm", "_scaled_dot_product", "linear"),
+    "softmax": ("_softmax",),
+    "layer norm": ("native_layer_norm",),
+    "batch norm": ("native_batch_norm", "_native_batch_norm", "cudnn_batch_norm"),
+    "relu": ("relu", "threshold", "clamp_min"),
+    "casts and copies": ("_to_copy", "copy", "clone", "cat", "stack", "slice_backward", "slice_sc"),
+    "maxima": ("max", "value_selecting", "scatter", "amax"),
+    "input": ("_embedding_bag", "index", "gather", "argsort", "sort"),
+    "optimizer": ("_fused_adam", "_amp_"),
+    "collectives": ("allgather", "allreduce", "broadcast", "_allgather", "reduce_scatter"),
+    "sums": ("sum", "mean", "var", "std", "linalg_vector_norm", "mse_loss"),
+}
+OTHER = "elementwise"
+# Operations that touch no memory of the device, beside views.
+_FREE = ("empty", "new_empty", "_unsafe_view", "lift_fresh", "_local_scalar_dense", "set_")
+
+
+class Work(NamedTuple):
+    """What some operations are.
+
+    launches: how many they are, each of which is one kernel or more; flops: of matrix products, two
+    a multiplication and addition; moved: bytes read and written, an operation's tensors once.
+    """
+
+    launches: int = 0
+    flops: int = 0
+    moved: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(*map(sum, zip(self, other, strict=True)))
+
+
+class Operation(NamedTuple):
+    """One of them. kind: of KINDS or OTHER; dtype: of its first tensor."""
+
+    kind: str
+    dtype: torch.dtype
+    work: Work
+
+
+class Counting(TorchDispatchMode):
+    """Notes what is computed inside, and the memory of the tensors that are made.
+
+    device: only tensors there count; held: bytes now; peak: the most that was held.
+    """
+
+    def __init__(self, device: torch.device):
+        super().__init__()
+        self.device = device
+        self.operations: list[Operation] = []
+        self.held = self.peak = 0
+        self._storages: dict[int, Any] = {}
+
+    def by_kind(self) -> dict[str, Work]:
+        """The sum of each kind."""
+        found: dict[str, Work] = {}
+        for kind, _, work in self.operations:
+            found[kind] = found.get(kind, Work()) + work
+        return found
+
+    def hold(self, tensors: Iterable[Tensor]) -> None:
+        """Count tensors that were made before, such as weights, as long as they are there."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            key = storage._cdata
+            if tensor.device.type != self.device.type or key in self._storages:
+                continue
+            size = storage.nbytes()
+            self._storages[key] = weakref.finalize(storage, self._drop, key, size)
+            self.held += size
+            self.peak = max(self.peak, self.held)
+
+    def _drop(self, key: int, size: int) -> None:
+        del self._storages[key]
+        self.held -= size
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        out = function(*args, **kwargs)
+        made = [x for x in tree_leaves(out) if isinstance(x, Tensor)]
+        self.hold(made)
+        read = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        there = [x for x in (*made, *read) if x.device.type == self.device.type]
+        name = function.overloadpacket.__name__
+        computes = function.namespace in ("aten", "c10d") and not function.is_view
+        if there and computes and not name.startswith(_FREE):
+            moved = sum(map(_bytes, _once(read))) + sum(map(_bytes, _once(made)))
+            work = Work(1, _flops(function, args, kwargs, out), moved)
+            self.operations.append(Operation(_kind(name), there[0].dtype, work))
+        return out
+
+
+def _kind(name: str) -> str:
+    return next((kind for kind, names in KINDS.items() if name.startswith(names)), OTHER)
+
+
+def _flops(function, args, kwargs, out) -> int:
+    count = flop_registry.get(function.overloadpacket)
+    return count(*args, **kwargs, out_val=out) if count else 0
+
+
+def _once(tensors: list[Tensor]) -> Iterable[Tensor]:
+    return {id(x): x for x in tensors}.values()
+
+
+def _bytes(x: Tensor) -> int:
+    """Of the elements that lie in memory: an expanded dimension is one of size 1."""
+    elements = x.element_size()
+    for size, stride in zip(x.shape, x.stride(), strict=True):
+        elements *= size if stride else min(size, 1)
+    return elements
