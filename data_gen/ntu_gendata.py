@@ -7,7 +7,7 @@ import argparse
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -18,12 +18,12 @@ sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.missing import official_missing  # noqa: E402
 from data_gen.datasets.ntu import DATASETS, LAST_SETUP, synthetic  # noqa: E402
-from data_gen.preparing import commands  # noqa: E402
+from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
-from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
-from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus  # noqa: E402
+from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.parallel import ordered_map  # noqa: E402
 from data_gen.preparing.report import LeftOut, print_store, progress, warn  # noqa: E402
-from data_gen.preparing.store import StoreError, StoreWriter  # noqa: E402
+from data_gen.preparing.store import StoreWriter  # noqa: E402
 from data_gen.readers.raw_folders import (  # noqa: E402
     SYNTHETIC_MARK,
     RawDataError,
@@ -39,8 +39,7 @@ from data_gen.readers.skeleton_file import (  # noqa: E402
     read_skeleton_file,
 )
 
-DATA = ROOT / "data"
-RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
+RAW_FOLDERS = (gendata.DATA / "nturgbd_raw", gendata.DATA / "nturgbd_raw_120")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -65,22 +64,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="list of clips to leave out, an empty file for none (default: the lists beside the "
         "raw files if there are any, else the official list)",
     )
-    parser.add_argument(
-        "--out_folder",
-        type=Path,
-        default=DATA,
-        metavar="DIR",
-        help="the stores become DIR/ntu60 and DIR/ntu120 (default: data)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=whole_number(1, 1024),
-        default=usable_cpus(),
-        help="processes (default: all CPUs)",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="a malformed file ends the run without a store"
-    )
+    gendata.add_flags(parser, "DIR/ntu60 or DIR/ntu120")
     args = parser.parse_args(argv)
     for path in args.data_path or ():
         if not path.is_dir():
@@ -222,23 +206,7 @@ def fill(
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code of the command."""
-    return run(prepare, parse_args(argv))
-
-
-def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Exit code of a preparing command; what a user can cause is one line."""
-    try:
-        prepare(args)
-    except (RawDataError, StoreError, WorkerDied) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}; the run ended before its store was whole", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; no store was written", file=sys.stderr)
-        return 130
-    return 0
+    return gendata.run(prepare, parse_args(argv))
 
 
 if __name__ == "__main__":

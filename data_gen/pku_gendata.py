@@ -24,10 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.pku import DATASETS  # noqa: E402
-from data_gen.ntu_gendata import run  # noqa: E402
-from data_gen.preparing import commands  # noqa: E402
-from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
-from data_gen.preparing.parallel import ordered_map, usable_cpus  # noqa: E402
+from data_gen.preparing import commands, gendata  # noqa: E402
+from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.parallel import ordered_map  # noqa: E402
 from data_gen.preparing.report import progress  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
 from data_gen.readers.pku import (  # noqa: E402
@@ -42,7 +41,6 @@ from data_gen.readers.pku import (  # noqa: E402
 )
 from data_gen.readers.raw_folders import RawDataError  # noqa: E402
 
-DATA = ROOT / "data"
 SUFFIX = ".txt"
 PLACES = ("", "*/", "*/*/")  # where an archive may lie in --data_path
 MALFORMED = "left out, malformed"
@@ -78,24 +76,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="folder of the unpacked archives: videos, labels and the lists of training videos "
         "(default: data/DATASET_raw)",
     )
-    parser.add_argument(
-        "--out_folder",
-        type=Path,
-        default=DATA,
-        metavar="DIR",
-        help="the store becomes DIR/DATASET (default: data)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=whole_number(1, 1024),
-        default=usable_cpus(),
-        help="processes (default: all CPUs)",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="a malformed file ends the run without a store"
-    )
+    gendata.add_flags(parser, "DIR/DATASET")
     args = parser.parse_args(argv)
-    args.data_path = args.data_path or DATA / f"{args.dataset}_raw"
+    args.data_path = args.data_path or gendata.DATA / f"{args.dataset}_raw"
     return args
 
 
@@ -231,7 +214,7 @@ def read_clips(video: Video) -> list[Clip | str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code of the command."""
-    return run(prepare, parse_args(argv))
+    return gendata.run(prepare, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -21,18 +21,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.nwucla import DATASETS, KINECT_V1_AS_V2  # noqa: E402
-from data_gen.ntu_gendata import run  # noqa: E402
-from data_gen.preparing import commands  # noqa: E402
+from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
-from data_gen.preparing.flags import Parser, whole_number  # noqa: E402
-from data_gen.preparing.parallel import ordered_map, usable_cpus  # noqa: E402
+from data_gen.preparing.flags import Parser  # noqa: E402
+from data_gen.preparing.parallel import ordered_map  # noqa: E402
 from data_gen.preparing.report import LeftOut, print_store, progress  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
 from data_gen.readers.raw_folders import RawDataError  # noqa: E402
 from data_gen.readers.ucla import SUFFIX, UclaFileError, parse_name, read_ucla_file  # noqa: E402
 
-DATA = ROOT / "data"
-RAW_FOLDER = DATA / "nwucla_raw"
+RAW_FOLDER = gendata.DATA / "nwucla_raw"
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -45,13 +43,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="folder of the JSON files or of all_sqe (default: data/nwucla_raw)",
     )
     parser.add_argument(
-        "--out_folder",
-        type=Path,
-        default=DATA,
-        metavar="DIR",
-        help="the store becomes DIR/nwucla, of 20 joints DIR/nwucla20 (default: data)",
-    )
-    parser.add_argument(
         "--joints",
         type=int,
         choices=DATASETS,
@@ -59,15 +50,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help="25: two bodies of Kinect v2's joints, as NTU RGB+D (default); 20: one body of "
         "Kinect v1's joints as recorded",
     )
-    parser.add_argument(
-        "--workers",
-        type=whole_number(1, 1024),
-        default=usable_cpus(),
-        help="processes (default: all CPUs)",
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="a malformed file ends the run without a store"
-    )
+    gendata.add_flags(parser, "DIR/nwucla, of 20 joints DIR/nwucla20")
     return parser.parse_args(argv)
 
 
@@ -132,7 +115,7 @@ def read_clip(path: Path, joints: int) -> np.ndarray | str | None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code of the command."""
-    return run(prepare, parse_args(argv))
+    return gendata.run(prepare, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 
 from data_gen import ntu_gendata
 from data_gen.datasets.ntu import DATASETS
+from data_gen.preparing.parallel import usable_cpus
 from tools.benchmark import inputs
 from tools.benchmark.measure import Row, process_memory, take_turns
 from tools.benchmark.sizes import Size
@@ -69,7 +70,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
     one = Row("preprocess", "1 worker", len(files), times["ours"], times["literal"], dict(frames))
 
     inputs.link_recordings(scratch / "linked", files, size.linked)
-    cpus = ntu_gendata.usable_cpus()
+    cpus = usable_cpus()
     times = take_turns(
         {
             str(workers): partial(prepare_apart, scratch / "linked", scratch, workers)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.multiprocessing as mp
 
-from data_gen import ntu_gendata
+from data_gen.preparing.parallel import usable_cpus
 from feeder.batches import shares
 from net.umurl import UmURL
 from tools.benchmark import evaluation, inputs
@@ -112,7 +112,7 @@ def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
 def _ranks(size: Size, device: torch.device) -> list[Row]:
     """The same batch on one rank and on several, which share the processors."""
     hidden, batch = size.models[0]
-    most = torch.cuda.device_count() if device.type == "cuda" else min(ntu_gendata.usable_cpus(), 4)
+    most = torch.cuda.device_count() if device.type == "cuda" else min(usable_cpus(), 4)
     timings = {}
     for ranks in sorted({1, most}):
         seconds = mp.get_context("spawn").SimpleQueue()
@@ -134,7 +134,7 @@ def _rank(rank: int, ranks: int, port: int, sizes: tuple[int, ...], seconds: mp.
     hidden, batch, width, repeats = sizes
     process = distributed.start()
     if process.device.type == "cpu":
-        torch.set_num_threads(max(1, ntu_gendata.usable_cpus() // ranks))
+        torch.set_num_threads(max(1, usable_cpus() // ranks))
     parts = shares(batch, ranks)
     model = UmURL(hidden, projector_width=width).to(process.device)
     call = stepper(model, process, None, distributed.parallel(model, process))

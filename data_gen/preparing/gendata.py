@@ -1,0 +1,49 @@
+"""What the *_gendata.py commands share: the flags that all of them have, and how they end."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from data_gen.preparing.flags import whole_number
+from data_gen.preparing.parallel import WorkerDied, usable_cpus
+from data_gen.preparing.store import StoreError
+from data_gen.readers.raw_folders import RawDataError
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
+    """--out_folder, --workers and --strict; stores: the folders that --out_folder DIR leads to."""
+    parser.add_argument(
+        "--out_folder",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help=f"the store becomes {stores} (default: data)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1, 1024),
+        default=usable_cpus(),
+        help="processes (default: all CPUs)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="a malformed file ends the run without a store"
+    )
+
+
+def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+    """Exit code of a command; what a user can cause is one line."""
+    try:
+        prepare(args)
+    except (RawDataError, StoreError, WorkerDied) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}; the run ended before its store was whole", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; no store was written", file=sys.stderr)
+        return 130
+    return 0
