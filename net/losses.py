@@ -1,14 +1,14 @@
-"""The losses of UmURL, as pure functions of the projectors' outputs."""
+"""The losses of the methods, as pure functions of the projectors' outputs."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from net.methods import BaselineSettings, UmURLSettings
 from net.precision import at_least_float32
 
-CONSISTENCY_WEIGHT = 5.0
-VARIANCE_WEIGHT = 5.0
+UMURL, BASELINE = UmURLSettings(), BaselineSettings()  # the published weights
 
 
 class _VarianceCovariance(torch.autograd.Function):
@@ -62,55 +62,76 @@ def covariance_term(z: Tensor) -> Tensor:
     return _VarianceCovariance.apply(z)[1]
 
 
-def regulariser(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted variance and covariance terms of each output: (..., n, D) -> (...), (...)."""
-    variance, covariance = _VarianceCovariance.apply(z)
-    return VARIANCE_WEIGHT * variance, covariance
+def regularizer(
+    variance_weight: float, covariance_weight: float, *outputs: Tensor
+) -> dict[str, Tensor]:
+    """The variance and the covariance term of all outputs, each (..., n, D), as scalars.
+
+    Both are weighted; a term of weight 0 is absent and, where both are, costs nothing.
+    """
+    if not variance_weight and not covariance_weight:
+        return {}
+    pairs = [_VarianceCovariance.apply(z) for z in outputs]
+    terms = {"variance": 0, "covariance": 0}
+    for variance, covariance in pairs:  # (...) each
+        terms["variance"] += variance_weight * variance
+        terms["covariance"] += covariance_weight * covariance
+    weights = {"variance": variance_weight, "covariance": covariance_weight}
+    return {name: term.sum() for name, term in terms.items() if weights[name]}
 
 
-def umurl_loss(own: Tensor, fused: Tensor) -> dict[str, Tensor]:
+def weighted_sum(*pairs: tuple[float, Tensor]) -> Tensor:
+    """Σ weight · term of pairs (weight, term), a scalar.
+
+    The greatest weight is multiplied last, so equal weights w round as w · Σ term does.
+    """
+    greatest = max(weight for weight, _ in pairs)
+    return greatest * sum(weight / (greatest or 1) * term for weight, term in pairs)
+
+
+def umurl_loss(
+    unimodal: Tensor,
+    fused: Tensor,
+    feature: Tensor | None = None,
+    settings: UmURLSettings = UMURL,
+) -> dict[str, Tensor]:
     """The loss of UmURL on the batch of all ranks (Sun et al. 2023, section 3.4).
 
-    own: (3, n, D), each modality's own feature through its projector; fused: (3, n, D), the fused
-    feature through the same three projectors; n >= 2. Computed in float32, or in double
-    precision of double outputs, whatever the autocast. Returns scalars: `total` and what it is
-    made of, `intra`, `inter` (before their weight), `variance`, `covariance` (as weighted in the
-    total).
+    unimodal: (3, n, D), each modality's own feature through its projector; fused: (3, n, D), the
+    fused feature through the same three projectors; n >= 2; feature: (n, 2H), not used. Computed
+    in float32, or in double precision of double outputs, whatever the autocast.
+    Returns scalars: `total` and what it is made of, `intra`, `inter` (before their weights),
+    `variance`, `covariance` (as weighted in the total; absent where their weight is 0).
     """
-    with torch.autocast(own.device.type, enabled=False):
-        own, fused = at_least_float32(own), at_least_float32(fused)
-        intra = 3 * F.mse_loss(own, fused)  # the sum of three means
+    with torch.autocast(unimodal.device.type, enabled=False):
+        unimodal, fused = at_least_float32(unimodal), at_least_float32(fused)
+        intra = 3 * F.mse_loss(unimodal, fused)  # the sum of three means
         # The mean needs no gradient: the deviations from it sum to zero.
-        mean = own.detach().mean(0, keepdim=True).expand_as(own)
-        inter = 3 * F.mse_loss(own, mean)
-        terms = regulariser(own), regulariser(fused)
-        variance, covariance = (sum(term).sum() for term in zip(*terms, strict=True))
-        total = CONSISTENCY_WEIGHT * (intra + inter) + variance + covariance
-    return {
-        "total": total,
-        "intra": intra,
-        "inter": inter,
-        "variance": variance,
-        "covariance": covariance,
-    }
+        mean = unimodal.detach().mean(0, keepdim=True).expand_as(unimodal)
+        inter = 3 * F.mse_loss(unimodal, mean)
+        consistency = weighted_sum((settings.intra_weight, intra), (settings.inter_weight, inter))
+        spread = regularizer(settings.variance_weight, settings.covariance_weight, unimodal, fused)
+        total = sum(spread.values(), consistency)
+    return {"total": total, "intra": intra, "inter": inter, **spread}
 
 
-def baseline_loss(first: Tensor, second: Tensor) -> dict[str, Tensor]:
+def baseline_loss(
+    first: Tensor,
+    second: Tensor,
+    feature: Tensor | None = None,
+    settings: BaselineSettings = BASELINE,
+) -> dict[str, Tensor]:
     """The loss of the simple baseline on the batch of all ranks (Sun et al. 2023, figure 2a).
 
-    first, second: (..., n, D), the projected features of two views of the same clips; n >= 2.
-    Computed in float32, or in double precision of double outputs, whatever the autocast. Returns
-    scalars: `total` and what it is made of, `invariance` (before its weight), `variance`,
-    `covariance` (as weighted in the total).
+    first, second: (..., n, D), the projected features of two views of the same clips; n >= 2;
+    feature: (n, 2H), not used. Computed in float32, or in double precision of double outputs,
+    whatever the autocast. Returns scalars: `total` and what it is made of, `invariance` (before
+    its weight), `variance`, `covariance` (as weighted in the total; absent where their weight is
+    0).
     """
     with torch.autocast(first.device.type, enabled=False):
         both = at_least_float32(torch.stack([first, second]))
         invariance = F.mse_loss(both[0], both[1])
-        variance, covariance = (term.sum() for term in regulariser(both))
-        total = CONSISTENCY_WEIGHT * invariance + variance + covariance
-    return {
-        "total": total,
-        "invariance": invariance,
-        "variance": variance,
-        "covariance": covariance,
-    }
+        spread = regularizer(settings.variance_weight, settings.covariance_weight, both)
+        total = sum(spread.values(), settings.invariance_weight * invariance)
+    return {"total": total, "invariance": invariance, **spread}

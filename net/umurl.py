@@ -53,7 +53,7 @@ class UmURL(nn.Module):
         """Outputs for four views of the same clips.
 
         views: (4, B, T, M, V, C) joint coordinates of the joint, bone, motion and fused view ->
-        own (3, B, D): each modality's own feature through its projector,
+        unimodal (3, B, D): each modality's own feature through its projector,
         fused (3, B, D): the fused feature through the same projectors,
         feature (B, 2H): the fused feature itself.
         """
@@ -61,5 +61,5 @@ class UmURL(nn.Module):
         *features, feature = self.encoder(*single, derive(views[3])).chunk(4)  # each (B, 2H)
         # The published order: the fused feature first.
         pairs = zip(MODALITIES, features, strict=True)
-        fused, own = torch.stack([self.projectors[m](feature, x) for m, x in pairs], dim=1)
-        return own, fused, feature
+        fused, unimodal = torch.stack([self.projectors[m](feature, x) for m, x in pairs], dim=1)
+        return unimodal, fused, feature

@@ -22,7 +22,7 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
     function: of a module, as multiprocessing wants it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.ranks", "pretrain"])
+    context.set_forkserver_preload(["tests.ranks", "tools.training.run"])
     store = dist.TCPStore("127.0.0.1", 0, None, True, timedelta(seconds=TIMEOUT))
     with tempfile.TemporaryDirectory() as folder:
         ranks = [

@@ -111,6 +111,7 @@ def server() -> Iterator[Callable[[Path, list[str]], Child]]:
 def serve() -> None:
     """Fork a child for each line of standard input: print its id, and its status when asked."""
     import pretrain
+    import tools.training.run  # noqa: F401 (with it torch, which the children then have)
     from tools.formats.checkpoint import code_facts
 
     code_facts()  # asks git, once for all of them

@@ -24,6 +24,7 @@ from tests.tiny_run import write_run
 from tests.tiny_store import write_store
 from tools import cli
 from tools.formats import checkpoint
+from tools.training import run as training
 from tools.training.distributed import Process
 
 EVALUATIONS = {"recognition": action_classification.main, "retrieval": action_retrieval.main}
@@ -124,10 +125,11 @@ def test_pretraining_with_settings_that_cannot_work(here, data_root, flags, text
     assert not tree(here)
 
 
-def test_a_batch_that_the_ranks_cannot_share(here, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["pretrain.py", *SMALL])
+def test_a_batch_that_the_ranks_cannot_share():
     with pytest.raises(cli.UserError, match="--batch-size 12 cannot be divided by 5 ranks"):
-        pretrain.check(pretrain.parse_args(), np.arange(24), Process(0, 5, torch.device("cpu")))
+        training.check(
+            pretrain.parse_args(SMALL), np.arange(24), Process(0, 5, torch.device("cpu"))
+        )
 
 
 def damaged_stores(root: Path) -> dict[str, Callable[[], object]]:
@@ -297,13 +299,13 @@ def test_a_run_that_is_stopped_right_after_a_broken_step_does_not_save_it(
 ):
     root = write_store(tmp_path / "data")
     names = spoil(root, *open_store(root, "ntu60").split("cross_subject")[0])
-    real = pretrain.training_step
+    real = training.training_step
 
     def step(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
-    monkeypatch.setattr(pretrain, "training_step", step)
+    monkeypatch.setattr(training, "training_step", step)
     flags = pretraining(root, here / "run", "--print-freq", 50)
     ended = call(pretrain.main, *flags)
     assert_one_line(ended, 1, "is nan in epoch 1, step 1", "coordinates are not finite")
@@ -324,19 +326,19 @@ def test_a_step_that_overflows_under_fp16_is_skipped_and_counted(here, data_root
         return real(device, init_scale=2.0**20, enabled=enabled)
 
     monkeypatch.setattr(torch.amp, "GradScaler", scaler)
-    monkeypatch.setattr(pretrain, "check", lambda *_: None)  # which wants a GPU for it
-    skipped, weights, real_step = [], [], pretrain.training_step
+    monkeypatch.setattr(training, "check", lambda *_: None)  # which wants a GPU for it
+    skipped, weights, real_step = [], [], training.training_step
 
-    def step(network, *arguments):
-        before = [parameter.clone() for parameter in network.parameters()]
-        scalars = real_step(network, *arguments)
-        after = list(network.parameters())
+    def step(told, *arguments):
+        before = [parameter.clone() for parameter in told.network.parameters()]
+        scalars = real_step(told, *arguments)
+        after = list(told.network.parameters())
         skipped.append(scalars["train/skipped"].item())
         weights.append(all(torch.equal(a, b) for a, b in zip(before, after, strict=True)))
         assert all(value.isfinite() for value in scalars.values())
         return scalars
 
-    monkeypatch.setattr(pretrain, "training_step", step)
+    monkeypatch.setattr(training, "training_step", step)
     flags = pretraining(data_root, here / "run", "--amp", "fp16", "--epochs", 6)
     ended = call(pretrain.main, *flags)
     assert ended.code == 0, ended.err

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = {"torch", "torchvision", "tensorboard", "sklearn", "scipy", "matplotlib", "PIL"}
 NOT_OURS = {"tools.launch": "it shows torchrun's own help"}
 # Programs that still import torch before they parse; this list only gets shorter.
-WAITS = {"action_classification.py", "action_retrieval.py", "pretrain.py", "tools.benchmark"}
+WAITS = {"action_classification.py", "action_retrieval.py", "tools.benchmark"}
 WAITS |= {"tools.complexity", "tools.convert", "tools.export"}
 WAITS |= {"tools.report", "tools.results"}
 

@@ -10,11 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import pretrain
 from net.losses import umurl_loss
+from net.methods import Method
 from tests.golden_files import MODEL_SIZES
 from tests.net.golden_models import golden_model
 from tests.published import our_name
 from tests.runs import call, pretraining
+from tools.cli import UserError
 from tools.formats import checkpoint
+from tools.training import run
 
 
 def curves(folder: Path) -> dict[str, list[float]]:
@@ -46,8 +49,8 @@ class GoldenBatches:
 @pytest.mark.parametrize("name", MODEL_SIZES)
 def test_training_follows_the_published_trajectory(name, data_root, tmp_path, monkeypatch):
     golden, model, views = golden_model(name)
-    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views))
-    monkeypatch.setitem(pretrain.METHODS, "umurl", (lambda *_: model, umurl_loss))
+    monkeypatch.setattr(run, "TrainingBatches", GoldenBatches(views))
+    monkeypatch.setattr(Method, "load_model", lambda _: lambda *_: model)
     sizes = [w for k, v in MODEL_SIZES[name].items() for w in (f"--{k.replace('_', '-')}", v)]
     done = call(pretrain.main, *pretraining(data_root, tmp_path / "run", "--epochs", 1, *sizes))
     assert done.code == 0, done.err
@@ -74,11 +77,11 @@ def test_training_follows_the_published_trajectory(name, data_root, tmp_path, mo
 
 def test_weight_decay_is_an_l2_term_of_the_gradient(data_root, tmp_path, monkeypatch):
     _, model, views = golden_model("model_small")
-    own, fused, _ = model(views[0])
-    umurl_loss(own, fused)["total"].backward()
+    unimodal, fused, _ = model(views[0])
+    umurl_loss(unimodal, fused)["total"].backward()
     before = {k: (p.detach().clone(), p.grad.clone()) for k, p in model.named_parameters()}
-    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views[:1]))
-    monkeypatch.setitem(pretrain.METHODS, "umurl", (lambda *_: model, umurl_loss))
+    monkeypatch.setattr(run, "TrainingBatches", GoldenBatches(views[:1]))
+    monkeypatch.setattr(Method, "load_model", lambda _: lambda *_: model)
     sizes = ("--hidden-size", 16, "--projector-width", 64)
     more = ("--epochs", 1, "--wd", 0.5, "--lr", 0.01, *sizes)
     assert call(pretrain.main, *pretraining(data_root, tmp_path / "run", *more)).code == 0
@@ -120,7 +123,7 @@ def test_training_learns_and_leaves_what_it_promises(data_root, tmp_path):
         (["--data-root", "nowhere"], "is missing; prepare the data with"),
         (["--batch-sise", 8], "unrecognized arguments: --batch-sise"),
         (["--batch-size", 0], "'0' is not a whole number from 1"),
-        (["--lr", "fast"], "'fast' is not a number from 0 on"),
+        (["--lr", "fast"], "'fast' is not a number from 0"),
         (["--seed", -1], "'-1' is not a whole number"),
     ],
 )
@@ -135,9 +138,9 @@ def test_wrong_settings_are_refused_in_one_line(data_root, tmp_path, flags, comp
 def test_a_batch_that_ranks_cannot_share_is_refused():
     args = SimpleNamespace(batch_size=8, hidden_size=8, num_head=1, amp="off")
     process = SimpleNamespace(world_size=3, device=torch.device("cpu"))
-    with pytest.raises(pretrain.cli.UserError, match="--batch-size 8 cannot be divided by 3 ranks"):
-        pretrain.check(args, np.arange(9), process)
+    with pytest.raises(UserError, match="--batch-size 8 cannot be divided by 3 ranks"):
+        run.check(args, np.arange(9), process)
     process.world_size = 4
-    pretrain.check(args, np.arange(9), process)
-    with pytest.raises(pretrain.cli.UserError, match="1 training clips are too few"):
-        pretrain.check(args, np.arange(1), process)
+    run.check(args, np.arange(9), process)
+    with pytest.raises(UserError, match="1 training clips are too few"):
+        run.check(args, np.arange(1), process)

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import pretrain
 from tests.runs import Child, Outcome, call, pretraining, server
 from tools.formats import checkpoint
+from tools.training import run
 
 EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
 
@@ -102,14 +103,14 @@ class Crash(BaseException):
 
 def interrupt(monkeypatch, *at: int, by: Callable[[], None]) -> None:
     """Let something happen before some steps, counted from 1 over all runs of a test."""
-    steps, real = itertools.count(1), pretrain.training_step
+    steps, real = itertools.count(1), run.training_step
 
     def step(*arguments):
         if next(steps) in at:
             by()
         return real(*arguments)
 
-    monkeypatch.setattr(pretrain, "training_step", step)
+    monkeypatch.setattr(run, "training_step", step)
 
 
 def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monkeypatch):
@@ -135,7 +136,7 @@ def test_the_loss_scale_of_fp16_goes_on(data_root, tmp_path, monkeypatch):
         return real(device, init_scale=2.0**18, growth_interval=3, enabled=enabled)
 
     monkeypatch.setattr(torch.amp, "GradScaler", scaler)
-    monkeypatch.setattr(pretrain, "check", lambda *_: None)  # which wants a GPU for it
+    monkeypatch.setattr(run, "check", lambda *_: None)  # which wants a GPU for it
     assert pretrain_small(data_root, tmp_path / "whole", *flags).code == 0
     interrupt(monkeypatch, 3, 6, by=lambda: os.kill(os.getpid(), signal.SIGTERM))
     for code in (143, 143, 0):

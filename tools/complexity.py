@@ -132,9 +132,9 @@ def measure(
     clips, views = batch(size, device)
 
     def step() -> None:
-        own, fused, _ = model(views)
+        unimodal, fused, _ = model(views)
         optimizer.zero_grad()
-        umurl_loss(own, fused)["total"].backward()
+        umurl_loss(unimodal, fused)["total"].backward()
         optimizer.step()
 
     @torch.inference_mode()

@@ -21,10 +21,10 @@ LETTERS = {"joint": "j", "bone": "b", "motion": "m"}
 def test_outputs_match_the_published_ones(name):
     golden, model, views = golden_model(name)
     model.eval()
-    own, fused, feature = model(views[0])
+    unimodal, fused, feature = model(views[0])
     outputs = {"y_u": feature}
     for i, (modality, letter) in enumerate(LETTERS.items()):
-        outputs |= {f"z_{letter}": own[i], f"z_u{letter}": fused[i]}
+        outputs |= {f"z_{letter}": unimodal[i], f"z_u{letter}": fused[i]}
         outputs[f"y_{letter}"] = model.encoder(derive(views[0, i], (modality,)))
     assert {f"eval/{key}" for key in outputs} == {k for k in golden if k.startswith("eval/")}
     for key, output in outputs.items():
@@ -35,8 +35,8 @@ def test_outputs_match_the_published_ones(name):
 @pytest.mark.parametrize("name", MODEL_SIZES)
 def test_gradient_norms_match_the_published_ones(name, dtype, zero):
     golden, model, views = golden_model(name)
-    own, fused, _ = model.to(dtype)(views[0].to(dtype))
-    umurl_loss(own, fused)["total"].backward()
+    unimodal, fused, _ = model.to(dtype)(views[0].to(dtype))
+    umurl_loss(unimodal, fused)["total"].backward()
     published = {
         our_name(key.removeprefix("grad0_norm/")): float(value)
         for key, value in golden.items()
@@ -80,9 +80,9 @@ def test_every_view_reaches_its_own_outputs_and_no_other():
     _, model, views = golden_model("model_small")
     model.eval()
     views = views[0].clone().requires_grad_()
-    own, fused, feature = model(views)
+    unimodal, fused, feature = model(views)
     for output, seen in [
-        *((own[i], {i}) for i in range(3)),
+        *((unimodal[i], {i}) for i in range(3)),
         *((fused[i], {3}) for i in range(3)),
         (feature, {3}),
     ]:

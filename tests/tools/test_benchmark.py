@@ -105,9 +105,9 @@ def test_the_literal_model_takes_our_weights_and_gives_our_loss():
     left = theirs.load_state_dict(inputs.literal_weights(model.state_dict()), strict=False)
     assert left.missing_keys == ["backbone.ma_encoder.pe.pe"] and not left.unexpected_keys
     views = random_views(6, CPU).double()
-    own, fused, _ = model(views)
+    unimodal, fused, _ = model(views)
     expected = literal.umurl_loss(*theirs(*map(inputs.literal_view, views)))[-1]
-    torch.testing.assert_close(umurl_loss(own, fused)["total"], expected)
+    torch.testing.assert_close(umurl_loss(unimodal, fused)["total"], expected)
 
 
 def operations(call: Callable[[], None]) -> int:

@@ -17,14 +17,16 @@ import pretrain
 from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.store import open_store
+from net.baseline import Baseline
 from net.modalities import derive
+from net.umurl import UmURL
 from tests import golden_files
 from tests.literal import preprocess
 from tests.literal.model import UmURL as LiteralUmURL
 from tests.literal.model import adam, train_step
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
-from tools import convert
+from tools import cli, convert
 from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
 from tools.formats import arrays, checkpoint
@@ -129,7 +131,7 @@ def test_optimisers_moments_stay_with_their_weight(converted, tmp_path):
     torch.save(theirs, tmp_path / "a.pth.tar")
     converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
     ours = checkpoint.load(tmp_path / "run" / "checkpoint_0001.pt")
-    outline = pretrain.UmURL(8, 1, 1, 12)
+    outline = UmURL(8, 1, 1, 12)
     outline.load_state_dict(ours["model"])
     by_weight = {p.numpy().tobytes(): n for n, p in ours["model"].items()}
     moments = {
@@ -176,7 +178,7 @@ def test_converted_checkpoints_are_evaluated_but_not_gone_on_from(
     monkeypatch.setattr(sys, "argv", f"pretrain.py {sizes} {where}".split())
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
-        pretrain.cli.run(pretrain.main)
+        cli.run(pretrain.main)
     said = capsys.readouterr().err
     assert ended.value.code == 1
     assert said.startswith("error: --") and said.count("\n") == 1
@@ -258,7 +260,7 @@ def test_files_that_would_run_code_and_other_methods_are_refused(converted, tmp_
     torch.save(published("model_small"), tmp_path / "b.pth.tar")
     with pytest.raises(UserError, match="cannot be divided by --num-head 3"):
         converted("from-published", tmp_path / "b.pth.tar", tmp_path / "run", "--num-head", 3)
-    folder = write_run(tmp_path / "baseline", model=pretrain.Baseline(16, 2, 1, 24))
+    folder = write_run(tmp_path / "baseline", model=Baseline(16, 2, 1, 24))
     with pytest.raises(UserError, match=r"lacks the weight|unknown here"):
         converted("to-published", folder, tmp_path / "c")
     with pytest.raises(UserError, match="is there already"):

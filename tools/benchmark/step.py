@@ -8,15 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-import pretrain
 from data_gen.datasets.ntu import DATASETS
 from feeder.batches import VIEWS, TrainingBatches, resident_frames
+from net.losses import umurl_loss
 from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS
 from net.umurl import UmURL
 from tools.benchmark import inputs, products
 from tools.benchmark.measure import Row, take_turns
 from tools.benchmark.sizes import Size
 from tools.training.distributed import Process
+from tools.training.step import Training, training_step
 
 EPOCHS = 451  # of the published protocols
 BATCH = {"ntu60 cross_subject": 512}  # of the published protocols; the others take 1024
@@ -56,11 +57,8 @@ def stepper(
     optimizer = torch.optim.Adam(model.parameters(), 5e-4, weight_decay=1e-5, fused=True)
     scaler = torch.amp.GradScaler(process.device.type, enabled=False)
     network = model if network is None else network
-
-    def step(batch):
-        pretrain.training_step(network, batch, optimizer, scaler, amp, 5e-4, process)
-
-    return step
+    training = Training(network, umurl_loss, optimizer, scaler, amp, process)
+    return lambda batch: training_step(training, batch, 5e-4)
 
 
 def matrix_rate(rows: int, device: torch.device, dtype: torch.dtype, repeats: int) -> float:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data_gen.preparing.files import whole_file
 from feeder.store import Store
+from net import methods
 from tools.cli import UserError
 from tools.drawing import figures
 from tools.evaluation.encoders import LoadedEncoder
@@ -23,7 +24,6 @@ from tools.evaluation.features import Halves, extract_features
 from tools.evaluation.neighbours import nearest
 from tools.formats import checkpoint
 
-METHODS = {"umurl": "UmURL", "baseline": "simple baseline"}
 PERPLEXITY = 30  # or less where there are few clips
 PANEL = 4.6  # inches
 
@@ -119,7 +119,7 @@ def embed(loaded: LoadedEncoder, store: Store, rows: np.ndarray, seed: int) -> P
 def describe(loaded: LoadedEncoder) -> str:
     """Which encoder it is: its method, its run, its epochs where the file's name tells them."""
     path = loaded.source
-    method = METHODS[loaded.settings.get("method", "umurl")]
+    method = methods.title(loaded.settings.get("method"))
     if path not in checkpoint.in_folder(path.parent):
         return f"{method}, {path.name}"
     epochs, _ = checkpoint.position(path)

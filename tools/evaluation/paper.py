@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from net import methods
 from tools.evaluation.settings import changed
 
 SOURCE = "Sun et al., ACM MM 2023"
@@ -48,7 +49,8 @@ def kind(result: dict[str, Any]) -> str | None:
         (data.get(FINGERPRINT), result.get(FINGERPRINT)),
     )
     moved = any(here is not None and here != there for here, there in same)
-    if moved or trained.get("method") == "baseline" or result.get("neighbours", 1) != 1:
+    other_method = (trained.get("method") or methods.DEFAULT) != methods.DEFAULT
+    if moved or other_method or result.get("neighbours", 1) != 1:
         return None
     if len(modalities) == 3:
         late = result["task"] == "recognition" and result.get("late_fusion")

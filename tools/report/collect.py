@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from net import methods
 from tools import cli
 from tools.evaluation import confusion
 from tools.evaluation.saved import read_json
@@ -13,12 +14,7 @@ from tools.formats import checkpoint
 MOST_POINTS = 400  # of a curve
 # What the curves show, in the order of the page: tag -> title, unit.
 CURVES = {
-    "loss/total": ("Loss", ""),
-    "loss/intra": ("Loss: own against fused feature", ""),
-    "loss/inter": ("Loss: between modalities", ""),
-    "loss/invariance": ("Loss: between views", ""),
-    "loss/variance": ("Loss: variance", ""),
-    "loss/covariance": ("Loss: covariance", ""),
+    **{tag: (title, "") for tag, title in methods.curve_titles().items()},
     "monitor/knn_5": ("5-NN on held-out training clips", "%"),
     "features/std": ("Standard deviation of features", ""),
     "train/gradient_norm": ("Gradient norm", ""),
@@ -29,11 +25,12 @@ CURVES = {
 
 
 def run_facts(folder: Path) -> dict | None:
-    """Settings, data and progress of a run, from its newest checkpoint; None if it has none."""
+    """Method, settings, data and progress of a run, from its newest checkpoint; or None."""
     if not checkpoint.in_folder(folder):
         return None
     saved = checkpoint.load(checkpoint.newest(folder))
-    return {key: saved[key] for key in ("settings", "data", "epoch")}
+    facts = {key: saved[key] for key in ("settings", "data", "epoch")}
+    return facts | {"method": methods.title(saved["settings"].get("method"))}
 
 
 def curves(folder: Path) -> list[dict]:

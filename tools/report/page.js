@@ -16,8 +16,7 @@ function heading() {
   section("name").textContent = report.name;
   section("made").textContent = `Made on ${report.made} by tools.report. Everything is in this file; it opens without a network.`;
   if (!report.run) return;
-  const { settings, data, epoch } = report.run;
-  const method = settings.method === "baseline" ? "Simple baseline" : "UmURL";
+  const { method, settings, data, epoch } = report.run;
   const clips = data["training clips"] ? `, ${number(data["training clips"])} training clips` : "";
   section("about").textContent = `${method}, ${settings.pre_dataset} ${String(settings.protocol).replace("_", " ")}${clips}, ${epoch} of ${settings.epochs} epochs`;
 }

@@ -73,6 +73,9 @@ class StopSignal:
         self.seen = False
         self.asked = False
         self._process = process
+
+    def listen(self) -> None:
+        """From now on notice the signal, in the place of what Python does at it."""
         signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, *_) -> None:
@@ -151,34 +154,35 @@ def parallel(model: nn.Module, process: Process) -> nn.Module:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all ranks; the gradient goes back to each rank's own rows."""
+    """The clips of all ranks; the gradient goes back to each rank's own."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, shares: list[int], rank: int) -> Tensor:
+    def forward(ctx, own: Tensor, shares: list[int], rank: int) -> Tensor:
         ctx.shares, ctx.rank = shares, rank
         # Collectives want equal shapes: the smaller shares are padded and cut again.
-        padded = rows.new_zeros(max(shares), *rows.shape[1:])
-        padded[: len(rows)] = rows
+        padded = own.new_zeros(*own.shape[:-2], max(shares), own.shape[-1])
+        padded[..., : own.shape[-2], :] = own
         gathered = [torch.empty_like(padded) for _ in shares]
         dist.all_gather(gathered, padded)
-        return torch.cat([part[:n] for part, n in zip(gathered, shares, strict=True)])
+        parts = zip(gathered, shares, strict=True)
+        return torch.cat([part[..., :n, :] for part, n in parts], dim=-2)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        # Every rank computes the same loss on the same gathered rows, so `grad` is the same on
+        # Every rank computes the same loss on the same gathered clips, so `grad` is the same on
         # all and needs no reduction. DDP will average parameter gradients over the ranks, where
         # the whole batch's gradient is their sum: hence the factor.
         first = sum(ctx.shares[: ctx.rank])
-        mine = grad[first : first + ctx.shares[ctx.rank]]
+        mine = grad[..., first : first + ctx.shares[ctx.rank], :]
         return mine * len(ctx.shares), None, None
 
 
-def gather_rows(rows: Tensor, shares: list[int], rank: int) -> Tensor:
-    """Rows of all ranks, in order of rank: (shares[rank], ...) -> (sum of shares, ...).
+def gather_clips(own: Tensor, shares: list[int], rank: int) -> Tensor:
+    """The clips of all ranks, in order of rank: (..., shares[rank], D) -> (..., their sum, D).
 
     Differentiable for a loss that every rank computes alike, in a model wrapped in DDP.
     """
-    return rows if len(shares) == 1 else _Gather.apply(rows, shares, rank)
+    return own if len(shares) == 1 else _Gather.apply(own, shares, rank)
 
 
 @contextmanager

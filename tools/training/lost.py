@@ -32,6 +32,7 @@ def together(process: Process) -> Iterator[StopSignal]:
     process here to find out. None of them waits for the others on its way out.
     """
     stop = StopSignal(process)
+    stop.listen()
     if process.world_size == 1:
         yield stop
         return

@@ -4,8 +4,6 @@ It only looks: it draws from a random generator of its own, leaves the weights a
 the main process, while the others wait at the next step.
 """
 
-import argparse
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,7 +28,8 @@ class Monitor:
     """Looks at a run every so many epochs.
 
     writer: of the run's events, None on processes that do not look; rows: the training clips, rows
-    of the store; args: the run's seed, its epochs, and after how many of them to look, 0 for never.
+    of the store; seed: the run's; every: epochs between looks, 0 for never; last: the last epoch,
+    after which it looks in any case.
     """
 
     def __init__(
@@ -38,12 +37,15 @@ class Monitor:
         writer: SummaryWriter | None,
         store: Store,
         rows: np.ndarray,
-        args: argparse.Namespace,
+        *,
+        seed: int,
+        every: int,
+        last: int,
     ):
-        self.writer, self.store, self.seed = writer, store, args.seed
-        self.every, self.epochs = args.monitor_every, args.epochs
-        self.database, self.queries = held_out(store, rows, args.seed)
-        self.shown = np.random.default_rng([args.seed, 0]).permutation(rows)[:CLIPS_SHOWN]
+        self.writer, self.store, self.seed = writer, store, seed
+        self.every, self.last = every, last
+        self.database, self.queries = held_out(store, rows, seed)
+        self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
     def settings(self, facts: dict[str, dict], step: int) -> None:
         """Write what is known of the run, by subject (settings, data, ...), as tables."""
@@ -52,7 +54,7 @@ class Monitor:
 
     def look(self, epoch: int, step: int, encoder: Encoder) -> None:
         """Write the views and the accuracy after so many epochs, if it is time to."""
-        due = self.every and (epoch % self.every == 0 or epoch == self.epochs)
+        due = self.every and (epoch % self.every == 0 or epoch == self.last)
         if not self.writer or not due:
             return
         device = next(encoder.parameters()).device

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-import pretrain
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.store import open_store
 from net.losses import umurl_loss
@@ -21,6 +20,7 @@ from tests.ranks import run_ranks
 from tools.cli import UserError
 from tools.training import distributed
 from tools.training.distributed import Process
+from tools.training.step import Training, training_step
 
 BATCH = 8
 # Training clips, of which the last batch has 8, 7, 3 and 2: with 4 ranks, some have no clip.
@@ -47,10 +47,11 @@ def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) 
     network = distributed.parallel(model, process)
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-5)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
+    training = Training(network, umurl_loss, optimizer, scaler, None, process)
     seen = []
     for batch in batches.epoch(1):
         # With a learning rate of 0 the weights stay, and only running statistics move on.
-        scalars = pretrain.training_step(network, batch, optimizer, scaler, None, 0.0, process)
+        scalars = training_step(training, batch, 0.0)
         gradients = {key: p.grad.clone() for key, p in model.named_parameters()}
         seen.append(
             {
@@ -71,11 +72,11 @@ def gathered(process: Process) -> dict:
     if process.world_size == 2:
         shares = [5, 1]
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(sum(shares), 6, 5, generator=generator, dtype=torch.float64)
+    z = torch.randn(6, sum(shares), 5, generator=generator, dtype=torch.float64)
     first = sum(shares[: process.rank])
-    mine = z[first : first + shares[process.rank]].requires_grad_()
-    rows = distributed.gather_rows(mine, shares, process.rank)
-    loss = umurl_loss(*rows.transpose(0, 1).split(3))["total"]
+    mine = z[:, first : first + shares[process.rank]].requires_grad_()
+    rows = distributed.gather_clips(mine, shares, process.rank)
+    loss = umurl_loss(*rows.split(3))["total"]
     loss.backward()
     return {"rows": rows.detach(), "loss": loss.detach(), "gradient": mine.grad}
 
@@ -106,6 +107,7 @@ def agreement(process: Process, folder: str) -> dict[str, str]:
         except UserError as error:
             said[name] = str(error)
     stop = distributed.StopSignal(process)
+    stop.listen()
     if process.rank == last:
         os.kill(os.getpid(), 15)
     asked = [stop.received(ask_ranks=ask) for ask in (False, True, True)]
@@ -174,7 +176,7 @@ def test_rows_are_gathered_and_their_gradient_goes_back(ranks):
     for rank in ranks:
         assert torch.equal(rank["gathered"]["rows"], whole["rows"])
         torch.testing.assert_close(rank["gathered"]["loss"], whole["loss"], **STRICT)
-    gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks])
+    gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks], dim=1)
     # DDP takes the mean over the ranks, where the whole gradient is a sum.
     torch.testing.assert_close(gradient / len(ranks), whole["gradient"], **STRICT)
 
@@ -193,7 +195,7 @@ def test_processes_agree(ranks):
 
 def test_one_process_needs_no_others():
     rows = torch.ones(3, 2)
-    assert distributed.gather_rows(rows, [3], 0) is rows
+    assert distributed.gather_clips(rows, [3], 0) is rows
     assert distributed.from_main(ALONE, lambda: 7) == distributed.everywhere(ALONE, lambda: 7) == 7
     distributed.require_alike(ALONE, {"lr": 1})
     model = torch.nn.Linear(1, 1)

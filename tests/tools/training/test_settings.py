@@ -1,0 +1,53 @@
+"""Settings: one declaration for flags, values and checkpoints."""
+
+from dataclasses import fields
+
+import pytest
+
+import pretrain
+from net.methods import BaselineSettings, UmURLSettings
+from tools.training import settings
+from tools.training.settings import Settings
+
+
+def test_flags_give_the_record_that_values_give():
+    flags = "--hidden-size 32 --lr 1e-3 --schedule 3 5 --compile --inter-weight 0"
+    by_values = Settings(
+        hidden_size=32, lr=1e-3, schedule=(3, 5), compile=True, loss=UmURLSettings(inter_weight=0)
+    )
+    assert pretrain.parse_args(flags.split()) == by_values
+    assert pretrain.parse_args([]).plain() == Settings().plain()
+    assert Settings(method="baseline").of_loss == BaselineSettings()
+
+
+def test_settings_are_plain_values_that_a_checkpoint_holds():
+    plain = Settings(schedule=(1, 2)).plain()
+    assert plain["schedule"] == [1, 2] and plain["checkpoint_path"] == "checkpoints/default"
+    assert plain["intra_weight"] == 5.0 and "invariance_weight" not in plain
+    assert len(plain) == len(fields(Settings)) - 1 + len(fields(UmURLSettings))
+    assert settings.defaults() == Settings(method="baseline").plain() | Settings().plain()
+
+
+def test_a_setting_of_another_method_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        pretrain.parse_args(["--method", "baseline", "--intra-weight", "1"])
+    told = capsys.readouterr().err
+    assert "--intra-weight" in told and "--invariance-weight" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "flag"),
+    [
+        ({"hidden_size": 0}, "--hidden-size"),
+        ({"hidden_size": 2.5}, "--hidden-size"),
+        ({"lr": 0.0}, "--lr"),
+        ({"lr": float("nan")}, "--lr"),
+        ({"schedule": (1, -2)}, "--schedule"),
+        ({"method": "nothing"}, "--method"),
+        ({"checkpoint_path": 3}, "--checkpoint-path"),
+        ({"loss": UmURLSettings(intra_weight=-1)}, "--intra-weight"),
+    ],
+)
+def test_values_are_checked_as_flags_are(wrong, flag):
+    with pytest.raises(ValueError, match=flag):
+        Settings(**wrong)

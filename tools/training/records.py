@@ -1,0 +1,123 @@
+"""Records of settings (dataclasses of plain values): as flags, from flags, and checked.
+
+A field is declared once: its name is that of its flag, its type is what the flag takes, and its
+metadata says `help` and, where they are wanted, `group` (a heading of --help), `least`, `most`,
+`above` or `choices`.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from tools import cli
+
+R = TypeVar("R")
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: `hidden_size` -> `--hidden-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def names(record: Any) -> list[str]:
+    """The names of a record's own settings, without those of records in it."""
+    return [field.name for field in fields(record) if "help" in field.metadata]
+
+
+def add_flags(parser: argparse.ArgumentParser, *records: type) -> None:
+    """A flag for each setting of some classes of records; one that several have is one flag.
+
+    A flag that is not given is not in the parsed namespace: the record's default then holds.
+    """
+    groups: dict[str, Any] = {}
+    declared: dict[str, list[Field]] = {}
+    for record in records:
+        for field in fields(record):
+            if "help" in field.metadata:
+                declared.setdefault(field.name, []).append(field)
+    for name, same in declared.items():
+        field, told = same[0], same[0].metadata
+        group = told.get("group")
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        defaults = dict.fromkeys(_shown(each.default) for each in same)
+        if field.type is bool:
+            takes: dict[str, Any] = {"action": "store_true"}
+        elif "choices" in told:
+            takes = {"choices": tuple(told["choices"])}
+        else:
+            takes = {"type": _parser(field)}
+            takes |= {"nargs": "*"} if get_args(field.type) else {}
+        meaning = told["help"] + (f" (default: {', '.join(defaults)})" if any(defaults) else "")
+        groups[group].add_argument(flag(name), default=argparse.SUPPRESS, help=meaning, **takes)
+
+
+def pick(record: type[R], given: Mapping[str, Any]) -> R:
+    """The record of those of its settings that are given, the others at their defaults.
+
+    Raises ValueError, one line that names the flag, for a value that a setting cannot have.
+    """
+    chosen = {name: given[name] for name in names(record) if name in given}
+    made = record(**{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()})
+    check(made)
+    return made
+
+
+def check(record: Any) -> None:
+    """Raise ValueError, one line that names the flag, for a value that a setting cannot have."""
+    for field in fields(record):
+        value, told = getattr(record, field.name), field.metadata
+        if "choices" in told and value not in told["choices"]:
+            raise ValueError(f"{flag(field.name)}: {value!r} is not one of {list(told['choices'])}")
+        if "help" not in told or "choices" in told:
+            continue
+        number = field.type in (int, float) or bool(get_args(field.type))
+        try:
+            for each in value if isinstance(value, tuple) else (value,):
+                if number:
+                    _parser(field)(str(each))
+                elif not isinstance(each, field.type):
+                    raise argparse.ArgumentTypeError(f"{each!r} is no {field.type.__name__}")
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"{flag(field.name)}: {error}") from None
+
+
+def plain(record: Any) -> dict[str, Any]:
+    """The settings of a record as plain values, which a checkpoint can hold."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return list(value)
+        return value if isinstance(value, (bool, int, float)) else str(value)
+
+    return {name: of(getattr(record, name)) for name in names(record)}
+
+
+def _shown(default: Any) -> str:
+    # A default that is an absence is told by the help text.
+    if default is None or default is False:
+        return ""
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _parser(field: Field) -> Callable[[str], Any]:
+    # The argparse type of a field.
+    told = field.metadata
+    if field.type is int or int in get_args(field.type):
+        return cli.whole_number(told.get("least", 0), told.get("most", 2**32 - 1))
+    if field.type is float:
+        return _number(told.get("most", math.inf), above_zero="above" in told)
+    return {str: cli.text, Path: cli.path}[field.type]
+
+
+def _number(most: float, *, above_zero: bool) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = (cli.positive if above_zero else cli.not_negative)(text)
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is above {most:g}")
+        return value
+
+    return parse

@@ -1,0 +1,110 @@
+"""The settings of a pre-training run, declared once: flags, defaults, what a checkpoint keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from net import methods
+from net.methods import METHODS
+from tools.training import records
+
+SIZE = {"least": 1, "most": 2**16}
+COUNT = {"least": 1}
+METHOD_NAMES = "; ".join(f"{name}: {method.title}" for name, method in METHODS.items())
+FOLDER = Path("checkpoints/default")
+# Settings that may differ from machine to machine of a run.
+LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
+# Settings that may change when a run goes on; any other would change its result.
+FREE = LOCAL | {"epochs", "compile", "save_every", "keep", "print_freq", "monitor_every"}
+
+
+def _setting(group: str, default: Any, meaning: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"group": group, "help": meaning, **limits})
+
+
+# fmt: off
+@dataclass(frozen=True)
+class Settings:
+    """All that pre-training is told.
+
+    loss: the settings of the method, a record of the class that `net.methods` declares for it;
+    None for that class's defaults.
+    """
+
+    data_root: str = _setting("data", "data", "folder that holds the stores")
+    pre_dataset: str = _setting("data", "ntu120", "the store to train on, by its name")
+    protocol: str = _setting("data", "cross_subject", "its split: cross_subject, cross_view, "
+                             "cross_setup or another it has")
+    resident: str = _setting("data", "auto", "keep all frames on the GPU; auto: if they fill at "
+                             "most half of it", choices=("auto", "on", "off"))
+    workers: int = _setting("data", 4, "threads that read ahead")
+
+    method: str = _setting("model", methods.DEFAULT, METHOD_NAMES, choices=METHODS)
+    hidden_size: int = _setting("model", 1024, "width of a token", **SIZE)
+    num_head: int = _setting("model", 1, "attention heads", **SIZE)
+    num_layer: int = _setting("model", 1, "transformer layers", **SIZE)
+    projector_width: int = _setting("model", 4096, "projectors' outputs", **SIZE)
+
+    epochs: int = _setting("training", 451, "times each clip is seen", **COUNT)
+    batch_size: int = _setting("training", 1024, "clips on all GPUs", **COUNT)
+    lr: float = _setting("training", 5e-4, "learning rate of Adam", above=0)
+    schedule: tuple[int, ...] = _setting("training", (351,), "epochs, from 0, from which the "
+                                         "learning rate is a tenth")
+    wd: float = _setting("training", 1e-5, "L2 weight decay")
+    seed: int = _setting("training", 0, "of weights, order, augmentation")
+    amp: str = _setting("training", "auto", "mixed precision; auto: bf16 or fp16 on a GPU, off on "
+                        "a CPU", choices=("auto", "bf16", "fp16", "off"))
+    compile: bool = _setting("training", False, "use torch.compile")
+
+    checkpoint_path: Path = _setting(  # noqa: RUF009 (it is as immutable as the rest)
+                                     "run", FOLDER, "folder of the run: checkpoints and "
+                                     "TensorBoard events")
+    resume: str = _setting("run", "auto", "checkpoint to begin with; auto, and in a folder that "
+                           "holds some: go on from its newest whole one")
+    resume_anyway: bool = _setting("run", False, "go on though settings or data are not those of "
+                                   "the checkpoint")
+    save_every: int = _setting("run", 10, "epochs between checkpoints", **COUNT)
+    keep: int = _setting("run", 3, "how many checkpoints to keep", **COUNT)
+    print_freq: int = _setting("run", 20, "steps between log entries", **COUNT)
+    monitor_every: int = _setting("run", 10, "epochs between pictures of views and a quick k-NN; "
+                                  "0: never")
+
+    loss: Any = None
+
+    def __post_init__(self):
+        records.check(self)
+        records.check(self.of_loss)
+    # fmt: on
+
+    @property
+    def of_loss(self) -> Any:
+        """The settings of the method."""
+        return self.loss or METHODS[self.method].settings()
+
+    def plain(self) -> dict[str, Any]:
+        """All settings as plain values, as a checkpoint keeps them."""
+        return records.plain(self) | records.plain(self.of_loss)
+
+
+RECORDS = (Settings, *(method.settings for method in METHODS.values()))
+
+
+def from_flags(given: Mapping[str, Any]) -> Settings:
+    """The settings that parsed flags give.
+
+    Raises ValueError, one line, for a setting of another method and for a value out of its range.
+    """
+    method = given.get("method", methods.DEFAULT)
+    loss = METHODS[method].settings
+    if foreign := given.keys() - set(records.names(Settings)) - set(records.names(loss)):
+        known = ", ".join(map(records.flag, records.names(loss)))
+        wrong = records.flag(min(foreign))
+        raise ValueError(f"{wrong} is no setting of --method {method}, which has {known}")
+    return replace(records.pick(Settings, given), loss=records.pick(loss, given))
+
+
+def defaults() -> dict[str, Any]:
+    """The default of every setting, which is what code did that lacked that setting."""
+    every = {k: v for name in METHODS for k, v in Settings(method=name).plain().items()}
+    return every | Settings().plain()
