@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from data_gen.datasets.nwucla import DATASETS, KINECT_V1_AS_V2  # noqa: E402
+from data_gen.datasets.skeletons import KINECT_V2  # noqa: E402
 from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser  # noqa: E402
@@ -107,10 +108,10 @@ def read_clip(path: Path, joints: int) -> np.ndarray | str | None:
         bodies = read_ucla_file(path)  # (T, 1, 20, 3)
     except UclaFileError as error:
         return str(error)
-    if joints == 25:
-        return prepare_clip(bodies[:, :, KINECT_V1_AS_V2])
-    clip = prepare_clip(bodies)
-    return None if clip is None else clip[:, :1]
+    _, description = DATASETS[joints]
+    if joints == KINECT_V2.num_joints:
+        bodies = bodies[:, :, KINECT_V1_AS_V2]
+    return prepare_clip(bodies, description.layout)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,13 +12,11 @@ from torch import Tensor
 
 VIEW_FRAMES = 64
 SHORTEST_SCALE = 0.1
-CORRUPTED_JOINTS = 15
-JOINTS = 25
+CORRUPTED = 15 / 25  # share of the joints, rounded
 
 # Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
 # corruption zeroes, a 3×3 matrix, and as many as there are joints, whose order is a permutation.
-_SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), slice(13, 38)
-DRAWS = 13 + JOINTS
+_SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), slice(13, None)
 
 
 class Augmentation(NamedTuple):
@@ -31,6 +29,11 @@ class Augmentation(NamedTuple):
     start: Tensor
     length: Tensor
     matrix: Tensor
+
+
+def draws(joints: int) -> int:
+    """How many uniform draws a view of a clip takes, of bodies with so many joints."""
+    return 13 + joints
 
 
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
@@ -57,10 +60,10 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
 def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
     """Multiply each joint's position, a row, by its matrix.
 
-    views: (N, T, M, V, C); matrix: (N, V, C, C) -> (N, T, M, V, C), written to `out` if it is
-    given (contiguous).
+    views: (N, T, M, V, C); matrix: (N, V, C, C), or (N, 1, C, C) for all joints -> (N, T, M, V, C),
+    written to `out` if it is given (contiguous).
     """
-    n, joints, channels, _ = matrix.shape
+    n, _, _, joints, channels = views.shape
     # One product a view, by a matrix with those of the joints along its diagonal, is far faster
     # than many of 3×3. Coordinates are too fine for an autocast's precision.
     block = views.new_zeros(n, joints, channels, joints, channels)
@@ -76,13 +79,13 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def shear(values: Tensor) -> Tensor:
-    """Shear of all joints: values (N, C, C) in [-1, 1] -> (N, V, C, C).
+    """Shear of all joints: values (N, C, C) in [-1, 1] -> (N, 1, C, C).
 
     The shear maps a point p, a column, to matrix · p, with ones on the diagonal.
     """
     matrix = values.mT.clone()
     matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
-    return matrix[:, None].expand(-1, JOINTS, -1, -1)
+    return matrix[:, None]
 
 
 def corruption(joints: Tensor, values: Tensor) -> Tensor:
@@ -97,8 +100,9 @@ def corruption(joints: Tensor, values: Tensor) -> Tensor:
 def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation:
     """The augmentation of N views that N rows of uniform draws stand for.
 
-    uniform: (N, DRAWS) float32 in [0, 1); start, length: (N,) int64, whole clips. One of shear and
-    corruption, half and half; corruption multiplies or zeroes, half and half.
+    uniform: (N, draws) float32 in [0, 1), draws of V joints; start, length: (N,) int64, whole
+    clips. One of shear and corruption, half and half; corruption multiplies or zeroes, half and
+    half.
     """
     scale = SHORTEST_SCALE + (1 - SHORTEST_SCALE) * uniform[:, _SCALE]
     cropped = (length * scale).long().clamp(min=VIEW_FRAMES).minimum(length)
@@ -106,7 +110,8 @@ def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
     values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
-    chosen = uniform[:, _ORDER].argsort(dim=1, stable=True) < CORRUPTED_JOINTS  # (N, V)
+    order = uniform[:, _ORDER].argsort(dim=1, stable=True)  # (N, V)
+    chosen = order < round(CORRUPTED * order.shape[1])
     kept = values * (uniform[:, _ZERO] >= 0.5).view(-1, 1, 1)
     sheared = (uniform[:, _KIND] < 0.5).view(-1, 1, 1, 1)
     matrix = torch.where(sheared, shear(values), corruption(chosen, kept))

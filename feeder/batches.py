@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import DRAWS, VIEW_FRAMES, Augmentation, augment, augmentation, resize
+from feeder.augment import VIEW_FRAMES, Augmentation, augment, augmentation, draws, resize
 from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
 
@@ -41,7 +41,7 @@ class Clips(NamedTuple):
 class Batch(NamedTuple):
     """One rank's share of a training batch.
 
-    clips: n packed clips; uniform: (VIEWS, n, DRAWS) float32 in [0, 1); step: which of its epoch;
+    clips: n packed clips; uniform: (VIEWS, n, draws) float32 in [0, 1); step: which of its epoch;
     rows: all ranks' clips, rows of the store; shares: how many of them each rank has.
     """
 
@@ -164,7 +164,8 @@ class TrainingBatches:
     def _load(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
         # The draws of all ranks, of which this rank keeps its own: 150 floats a clip.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
-        uniform = rng.random((VIEWS, len(rows), DRAWS), dtype=np.float32)
+        joints = self.store.layout.skeleton.num_joints
+        uniform = rng.random((VIEWS, len(rows), draws(joints)), dtype=np.float32)
         parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from data_gen.datasets.skeletons import NTU, Layout
 from net.encoder import Encoder
-from net.modalities import derive
+from net.modalities import MODALITIES, derive
 from net.umurl import Projector
 
 
@@ -16,9 +17,10 @@ class Baseline(nn.Module):
         num_head: int = 1,
         num_layer: int = 1,
         projector_width: int = 4096,
+        layout: Layout = NTU,
     ):
         super().__init__()
-        self.encoder = Encoder(hidden_size, num_head, num_layer)
+        self.encoder = Encoder(hidden_size, num_head, num_layer, layout)
         self.projector = Projector(self.encoder.feature_size, projector_width)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,5 +31,6 @@ class Baseline(nn.Module):
         batch statistics of its own,
         feature (B, 2H): the fused feature of the first view.
         """
-        first, second = self.encoder(*map(derive, views[:2])).chunk(2)  # each (B, 2H)
+        pair = (derive(view, MODALITIES, self.encoder.layout.skeleton) for view in views[:2])
+        first, second = self.encoder(*pair).chunk(2)  # each (B, 2H)
         return *self.projector(first, second).unsqueeze(1), first

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from net.modalities import MODALITIES, SPATIAL_TOKEN, TEMPORAL_TOKEN, Tokens
+from data_gen.datasets.skeletons import NTU, Layout
+from net.modalities import MODALITIES, SPATIAL_TOKEN, Tokens
 
 MAX_POSITIONS = 200
 
@@ -124,16 +125,26 @@ class TokenStream(nn.Module):
 class Encoder(nn.Module):
     """Features of clips from any set of modalities, with one set of weights.
 
-    Temporal tokens (64 frames, with position encoding) and spatial tokens (50 joints, without)
+    Temporal tokens (64 frames, with position encoding) and spatial tokens (a joint of a body each,
+    50 of NTU, without)
     each go through a transformer; the maxima over tokens are concatenated. A view of one modality
     skips the fusion, one of several is fused by the mean of its embeddings and a linear map.
     """
 
-    def __init__(self, hidden_size: int = 1024, num_head: int = 1, num_layer: int = 1):
+    def __init__(
+        self,
+        hidden_size: int = 1024,
+        num_head: int = 1,
+        num_layer: int = 1,
+        layout: Layout = NTU,
+    ):
+        """layout: the bodies and the skeleton of a frame, which the views have to be of."""
         super().__init__()
-        self.temporal = TokenStream(TEMPORAL_TOKEN, hidden_size, num_head, num_layer, ordered=True)
-        self.spatial = TokenStream(SPATIAL_TOKEN, hidden_size, num_head, num_layer, ordered=False)
+        sizes = hidden_size, num_head, num_layer
+        self.temporal = TokenStream(layout.frame_size, *sizes, ordered=True)
+        self.spatial = TokenStream(SPATIAL_TOKEN, *sizes, ordered=False)
         self.feature_size = 2 * hidden_size
+        self.layout = layout
 
     def forward(self, *views: dict[str, Tokens]) -> Tensor:
         """Encode views in one pass.

@@ -8,19 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from data_gen.datasets.skeletons import KINECT_V2, Skeleton
 from net import MODALITIES
 
-FRAMES, BODIES, JOINTS, CHANNELS = 64, 2, 25, 3
-TEMPORAL_TOKEN = BODIES * JOINTS * CHANNELS  # 150 values: one frame
+FRAMES, CHANNELS = 64, 3  # of a view, xyz
 SPATIAL_TOKEN = FRAMES * CHANNELS  # 192 values: the path of one joint of one body
-
-# The neighbour of each of the 25 joints towards the centre of the body, both counted from 1 as in
-# the NTU RGB+D paper (Shahroudy et al., CVPR 2016). The centre, 21, is its own.
-BONES = {
-    1: 2, 2: 21, 3: 21, 4: 3, 5: 21, 6: 5, 7: 6, 8: 7, 9: 21, 10: 9, 11: 10, 12: 11, 13: 1,
-    14: 13, 15: 14, 16: 15, 17: 1, 18: 17, 19: 18, 20: 19, 21: 21, 22: 23, 23: 8, 24: 25, 25: 12,
-}  # fmt: skip
-PARENTS = [BONES[joint] - 1 for joint in range(1, JOINTS + 1)]
 
 
 class Tokens(NamedTuple):
@@ -34,10 +26,16 @@ class Tokens(NamedTuple):
     spatial: Tensor
 
 
-def bone(joints: Tensor) -> Tensor:
-    """Each joint minus its neighbour towards the centre: (..., V, any) -> the same shape."""
+def bone(joints: Tensor, skeleton: Skeleton = KINECT_V2) -> Tensor:
+    """Each joint minus its neighbor towards the center: (..., V, any) -> the same shape.
+
+    Raises ValueError where the skeleton has another number of joints.
+    """
+    if joints.shape[-2] != skeleton.num_joints:
+        there = f"{joints.shape[-2]} joints are not the {skeleton.num_joints}"
+        raise ValueError(f"{there} of the skeleton {skeleton.name}")
     # By slices, as a list for an index would be copied to a GPU, which waits for it.
-    parents = torch.stack([joints[..., parent, :] for parent in PARENTS], dim=-2)
+    parents = torch.stack([joints[..., parent, :] for parent in skeleton.parents], dim=-2)
     return joints - parents
 
 
@@ -46,17 +44,19 @@ def motion(frames: Tensor) -> Tensor:
     return torch.cat([frames[..., 1:, :], frames[..., -1:, :]], dim=-2).sub_(frames)
 
 
-def derive(joints: Tensor, modalities: tuple[str, ...] = MODALITIES) -> dict[str, Tokens]:
+def derive(
+    joints: Tensor, modalities: tuple[str, ...] = MODALITIES, skeleton: Skeleton = KINECT_V2
+) -> dict[str, Tokens]:
     """A view of a batch: the tokens of the named modalities.
 
-    joints: (B, T, M, V, C) coordinates in metres.
+    joints: (B, T, M, V, C) coordinates in metres; skeleton: of the V joints, whose bones are taken.
     """
     view = {}
     if "joint" in modalities or "bone" in modalities:
         paths = _paths(joints)
         view["joint"] = Tokens(joints.flatten(2), paths.flatten(1, 2))
     if "bone" in modalities:
-        bones = bone(paths)  # paths are long rows, which are fast to move
+        bones = bone(paths, skeleton)  # paths are long rows, which are fast to move
         frames = bones.unflatten(-1, (-1, CHANNELS)).permute(0, 3, 1, 2, 4)  # (B, T, M, V, C)
         view["bone"] = Tokens(frames.flatten(2), bones.flatten(1, 2))
     if "motion" in modalities:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from data_gen.datasets.skeletons import NTU, Layout
 from net.batch_norm import SyncBatchNorm1d
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
@@ -43,9 +44,10 @@ class UmURL(nn.Module):
         num_head: int = 1,
         num_layer: int = 1,
         projector_width: int = 4096,
+        layout: Layout = NTU,
     ):
         super().__init__()
-        self.encoder = Encoder(hidden_size, num_head, num_layer)
+        self.encoder = Encoder(hidden_size, num_head, num_layer, layout)
         width = self.encoder.feature_size
         self.projectors = nn.ModuleDict({m: Projector(width, projector_width) for m in MODALITIES})
 
@@ -57,8 +59,11 @@ class UmURL(nn.Module):
         fused (3, B, D): the fused feature through the same projectors,
         feature (B, 2H): the fused feature itself.
         """
-        single = [derive(view, (m,)) for m, view in zip(MODALITIES, views[:3], strict=True)]
-        *features, feature = self.encoder(*single, derive(views[3])).chunk(4)  # each (B, 2H)
+        skeleton = self.encoder.layout.skeleton
+        pairs = zip(MODALITIES, views[:3], strict=True)
+        single = [derive(view, (modality,), skeleton) for modality, view in pairs]
+        fourth = derive(views[3], MODALITIES, skeleton)
+        *features, feature = self.encoder(*single, fourth).chunk(4)  # each (B, 2H)
         # The published order: the fused feature first.
         pairs = zip(MODALITIES, features, strict=True)
         fused, unimodal = torch.stack([self.projectors[m](feature, x) for m, x in pairs], dim=1)

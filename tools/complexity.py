@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.report import progress
 from net.encoder import Encoder
 from net.losses import umurl_loss
-from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
+from net.modalities import FRAMES, MODALITIES, derive
 from net.umurl import UmURL
 from tools import cli
 
@@ -156,7 +157,7 @@ def measure(
 
 def batch(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Random clips (size, T, M, V, C) and views of them for pre-training (VIEWS, size, …)."""
-    views = torch.randn(VIEWS, size, FRAMES, BODIES, JOINTS, CHANNELS, device=device)
+    views = torch.randn(VIEWS, size, FRAMES, *NTU.frame_shape, device=device)
     return views[0], views
 
 

@@ -2,7 +2,7 @@
 
     python -m tools.export --checkpoint-path checkpoints/ntu60_xsub --out encoder.onnx
 
-It takes joints (B, 64, 2, 25, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
+It takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
 and resized as `features.encode_clip` does, any number of clips, and gives features (B, 2H).
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from data_gen.preparing.files import whole_file
 from net.encoder import Encoder
-from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS, MODALITIES, derive
+from net.modalities import FRAMES, MODALITIES, derive
 from tools import cli
 from tools.evaluation import flags
 from tools.evaluation.encoders import load_encoder
@@ -36,7 +36,7 @@ class JointsToFeature(nn.Module):
         self.modalities = modalities
 
     def forward(self, joints: Tensor) -> Tensor:
-        return self.encoder(derive(joints, self.modalities))
+        return self.encoder(derive(joints, self.modalities, self.encoder.layout.skeleton))
 
 
 # fmt: off
@@ -67,16 +67,16 @@ def main() -> None:
     with whole_file(args.out) as part:
         part.write_bytes(content)
     print(
-        f"joints (B, {FRAMES}, {BODIES}, {JOINTS}, {CHANNELS}) -> features "
+        f"joints {('B', FRAMES, *model.encoder.layout.frame_shape)} -> features "
         f"(B, {model.encoder.feature_size}); its features differ from the encoder's by "
         f"{difference:.1e} of the greatest at most\nwritten to {args.out}"
     )
 
 
-def example(clips: int, seed: int = 0) -> Tensor:
-    """Random joints (clips, 64, M, V, C)."""
+def example(encoder: Encoder, clips: int, seed: int = 0) -> Tensor:
+    """Random joints (clips, 64, M, V, C) of the bodies that an encoder takes."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(clips, FRAMES, BODIES, JOINTS, CHANNELS, generator=generator)
+    return torch.randn(clips, FRAMES, *encoder.layout.frame_shape, generator=generator)
 
 
 def to_pt2(model: JointsToFeature) -> bytes:
@@ -118,7 +118,7 @@ def _program(model: JointsToFeature) -> torch.export.ExportedProgram:
     # Two clips, since a size of one would be taken for a constant.
     clips = {0: torch.export.Dim("clips", min=1, max=2**16)}
     with torch.no_grad():
-        return torch.export.export(model, (example(2),), dynamic_shapes=(clips,))
+        return torch.export.export(model, (example(model.encoder, 2),), dynamic_shapes=(clips,))
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def compare(model: JointsToFeature, exported: Callable[[Tensor], Tensor]) -> flo
     """
     difference = 0.0
     for clips in (1, 3):
-        joints = example(clips, seed=clips)
+        joints = example(model.encoder, clips, seed=clips)
         features = model(joints)
         error = (exported(joints) - features).abs().amax() / features.abs().amax()
         difference = max(difference, error.item())

@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_gen.datasets.skeletons import KINECT_V2
 from feeder.store import open_store
 from net import MODALITIES
 from tools import cli
@@ -59,14 +60,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     from tools.drawing import clips, scenes, sheets  # torch: once the flags are right
 
     if args.sample:
-        clip = clips.of_store(open_store(args.data_root, args.dataset), args.sample)
+        store = open_store(args.data_root, args.dataset)
+        clip, skeleton = clips.of_store(store, args.sample), store.skeleton
     else:
-        clip = clips.of_recording(args.file, raw=args.raw)
+        clip, skeleton = clips.of_recording(args.file, raw=args.raw), KINECT_V2
     out = args.out or Path(f"{args.sample or args.file.stem}.gif")
     if args.augmented:
-        shown = scenes.of_augmentation(clip, args.seed)
+        shown = scenes.of_augmentation(clip, args.seed, skeleton)
     else:
-        shown = scenes.of_modalities(clip, args.modality)
+        shown = scenes.of_modalities(clip, args.modality, skeleton)
     if out.suffix == ".gif":
         pictures = sheets.animation(shown, args.frames or len(clip), args.size, floor=args.raw)
         sheets.save_gif(out, pictures, seconds=len(clip) / FPS)

@@ -18,7 +18,7 @@ import numpy as np
 
 from data_gen.datasets.pku import ACTION_NAMES
 from data_gen.datasets.skeletons import MAX_METRES, NTU
-from data_gen.preparing.clip import align, centre, is_empty, repair
+from data_gen.preparing.clip import align, center, is_empty, repair
 from data_gen.readers.raw_folders import RawDataError
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
@@ -165,4 +165,4 @@ def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
     if not present.any():
         return None
     kept = [repair(bodies[:, body], present[:, body]) for body in range(NTU.bodies)]
-    return align(centre(np.stack(kept, axis=1))).astype(np.float32)
+    return align(center(np.stack(kept, axis=1))).astype(np.float32)

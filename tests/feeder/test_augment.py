@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeder.augment import (
-    CORRUPTED_JOINTS,
-    DRAWS,
-    JOINTS,
     Augmentation,
     augment,
     augmentation,
     corruption,
+    draws,
     resize,
     shear,
     transform,
@@ -23,6 +21,7 @@ from tests.golden_files import load, ours
 from tests.literal import input as literal
 
 GOLDEN = load("augment")
+JOINTS, DRAWS, CORRUPTED_JOINTS = 25, 38, 15
 CASES = sorted({key.split("/")[0] for key in GOLDEN})
 
 
@@ -50,7 +49,7 @@ def golden_matrix(case: str) -> torch.Tensor:
     joints[0, GOLDEN.get(f"{case}/joints", [])] = True
     values = torch.from_numpy(GOLDEN[f"{case}/matrix"]).float() if kind != "zero_joints" else None
     if kind == "shear":
-        return shear(values[None])
+        return shear(values[None]).expand(-1, JOINTS, -1, -1)
     return corruption(joints, torch.zeros(1, 3, 3) if values is None else values[None])
 
 
@@ -275,6 +274,18 @@ def test_equal_draws_still_corrupt_fifteen_joints():
     tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, any joints
     chosen = augmentation(tied, *of_length(64, 100, 5))
     assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == CORRUPTED_JOINTS).all()
+
+
+@pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (20, 12), (32, 19), (2, 1)])
+def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
+    n = 400
+    drawn = torch.rand(n, draws(joints), generator=torch.Generator().manual_seed(0))
+    chosen = augmentation(drawn, *of_length(*[64] * n))
+    assert chosen.matrix.shape == (n, joints, 3, 3)
+    sheared, _, changed = kinds(chosen.matrix)
+    assert (changed[~sheared].sum(1) == corrupted).all()
+    views = augment(torch.randn(64 * n, 1, joints, 3), chosen)
+    assert views.shape == (n, 64, 1, joints, 3)
 
 
 def test_no_clip_at_all_is_a_batch_too():

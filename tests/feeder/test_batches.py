@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeder.augment import DRAWS
 from feeder.batches import (
     VIEWS,
     Batch,
@@ -83,8 +82,8 @@ def test_every_clip_is_seen_once_an_epoch(store, clips, steps):
 def test_the_draws_are_uniform_and_differ_between_views_clips_steps_and_epochs(store):
     training = batches(store, batch_size=16)
     drawn = [batch.uniform for epoch in (0, 1) for batch in training.epoch(epoch)]
-    assert all(u.shape == (VIEWS, 16, DRAWS) and u.dtype == torch.float32 for u in drawn)
-    drawn = torch.stack(drawn)  # (steps, VIEWS, n, DRAWS)
+    assert all(u.shape == (VIEWS, 16, 38) and u.dtype == torch.float32 for u in drawn)
+    drawn = torch.stack(drawn)  # (steps, VIEWS, n, draws)
     assert len(drawn.flatten(0, 2).unique(dim=0)) == drawn[..., 0].numel()
     assert (drawn >= 0).all()
     assert (drawn < 1).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from net.modalities import BONES, MODALITIES, bone, derive, motion
+from data_gen.datasets.skeletons import BUILT_IN
+from net.modalities import MODALITIES, bone, derive, motion
 from tests.golden_files import MODEL_SIZES, load, ours
 from tests.literal import model as literal
 
@@ -34,12 +35,17 @@ def test_modalities_and_tokens_are_those_of_the_plain_reading():
         assert torch.equal(tokens.spatial, spatial)
 
 
-def test_bones_are_a_tree_that_hangs_on_the_centre():
-    assert sorted(BONES) == list(range(1, 26))
-    for joint in BONES:
-        for _ in range(25):
-            joint = BONES[joint]
-        assert joint == 21
+@pytest.mark.parametrize("skeleton", BUILT_IN.values(), ids=BUILT_IN)
+def test_bones_are_those_of_the_skeleton(skeleton):
+    joints = torch.randn(2, 64, 1, skeleton.num_joints, 3)
+    bones = bone(joints, skeleton)
+    for joint, parent in enumerate(skeleton.parents):
+        assert torch.equal(bones[..., joint, :], joints[..., joint, :] - joints[..., parent, :])
+    view = derive(joints, MODALITIES, skeleton)
+    assert torch.equal(view["bone"].temporal, bones.flatten(2))
+    assert view["bone"].spatial.shape == (2, skeleton.num_joints, 192)
+    with pytest.raises(ValueError, match=skeleton.name):
+        bone(joints[..., 1:, :], skeleton)
 
 
 def test_modalities_end_where_the_body_does_not_move_or_has_no_size():

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES, SPATIAL_TOKEN, TEMPORAL_TOKEN
+from data_gen.datasets.skeletons import NTU
+from net.modalities import FRAMES, MODALITIES, SPATIAL_TOKEN
 
 
 class Product(NamedTuple):
@@ -39,7 +40,8 @@ def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) 
     """
     modalities, encodings = len(MODALITIES), len(MODALITIES) + 1
     found = []
-    for tokens, token_size in ((FRAMES, TEMPORAL_TOKEN), (BODIES * JOINTS, SPATIAL_TOKEN)):
+    joints = NTU.bodies * NTU.skeleton.num_joints
+    for tokens, token_size in ((FRAMES, NTU.frame_size), (joints, SPATIAL_TOKEN)):
         rows = tokens * batch
         # Each modality's tokens are embedded for itself and for the fused branch.
         found.append(Product(modalities, 1, 2 * rows, token_size, hidden, backward=1))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from data_gen.datasets.ntu import DATASETS
+from data_gen.datasets.skeletons import NTU
 from feeder.batches import VIEWS, TrainingBatches, resident_frames
 from net.losses import umurl_loss
-from net.modalities import BODIES, CHANNELS, FRAMES, JOINTS
+from net.modalities import FRAMES
 from net.umurl import UmURL
 from tools.benchmark import inputs, products
 from tools.benchmark.measure import Row, take_turns
@@ -47,7 +48,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
 
 def random_views(batch: int, device: torch.device) -> Tensor:
     """Four views of a batch, of random numbers: (VIEWS, n, T, M, V, C)."""
-    return torch.randn(VIEWS, batch, FRAMES, BODIES, JOINTS, CHANNELS, device=device)
+    return torch.randn(VIEWS, batch, FRAMES, *NTU.frame_shape, device=device)
 
 
 def stepper(

@@ -19,9 +19,7 @@ def of_store(store: Store, name: str) -> Tensor:
             f"{store.folder} holds no clip {name}, but {len(store.names)} others, "
             f"from {store.names[0]} to {store.names[-1]}"
         )
-    row = store.names.index(name)
-    start = store.start[row]
-    return torch.from_numpy(np.array(store.joints[start : start + store.frames[row]]))
+    return torch.from_numpy(np.array(store.clip(store.names.index(name))))
 
 
 def of_recording(path: Path, *, raw: bool = False) -> Tensor:

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.utils import draw_keypoints
 
-from net.modalities import PARENTS
 from tools.drawing.scenes import Scene
 
 BODY_COLORS = ((31, 95, 191), (217, 95, 14), (110, 110, 110), (150, 150, 150))
@@ -17,8 +16,6 @@ YAW, PITCH = 20.0, 12.0  # degrees, from where one looks: a little aside and abo
 MARGIN = 0.1  # of the picture, on each side
 TILE = 0.5  # metres between the lines of the floor
 SUPERSAMPLE = 3  # torchvision draws without antialiasing, so large, and is then averaged
-
-BONES = [(joint, parent) for joint, parent in enumerate(PARENTS) if joint != parent]
 
 # Seen from a Kinect the axes grow leftwards, upwards and away.
 _YAW, _PITCH = np.deg2rad([YAW, PITCH])
@@ -88,7 +85,7 @@ def draw(scene: Scene, frame: int, view: View) -> Tensor:
         at = project(scene.joints[frame, body], view)  # (V, 2)
         if scene.bodies:
             pale = color if scene.tips is None else tuple((c + 2 * 255) // 3 for c in color)
-            canvas = _paint(canvas, pale, at[None], BONES, thick, thick, seen[None])
+            canvas = _paint(canvas, pale, at[None], scene.skeleton.bones, thick, thick, seen[None])
         if scene.tips is not None:
             ends = torch.stack([at, project(scene.tips[frame, body], view)], 1)  # (V, 2, 2)
             both = seen[:, None].expand(-1, 2)

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
-from net.modalities import BODIES, FRAMES, JOINTS, MODALITIES
+from data_gen.datasets.skeletons import NTU
+from net.modalities import FRAMES, MODALITIES
 from tools.drawing import draw, scenes
 
 WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing
@@ -21,7 +22,7 @@ transformer over
 {FRAMES} frames
 +
 transformer over
-{BODIES * JOINTS} joints
+{NTU.bodies * NTU.skeleton.num_joints} joints
 
 maximum of each,
 side by side"""

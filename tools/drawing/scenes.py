@@ -2,7 +2,7 @@
 
 Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up, as a Kinect and the store
 have them. A body is absent where all its joints are zero, a joint where its three coordinates are;
-only the spine's middle, which preparing puts at zero, is there whenever its body is.
+only the joint that preparing puts at zero, if it is one, is there whenever its body is.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import DRAWS
+from data_gen.datasets.skeletons import KINECT_V2, Skeleton
+from feeder.augment import draws
 from feeder.batches import VIEWS, Batch, Clips
 from net.modalities import MODALITIES, bone, motion
 
 MOTION_GAIN = 4.0  # a motion's arrow shows where its joint would be so many frames later
 APART = 0.7  # metres between the points from which the bones of two bodies start
-SPINE_MIDDLE = 1
 
 # What the network is given of each augmented view.
 VIEW_NAMES = ("joint view", "bone view", "motion view", "fused view")
@@ -29,13 +29,15 @@ class Scene(NamedTuple):
     """What is drawn of a clip: bodies, arrows, or both.
 
     joints: (T, M, V, C), where the joints are or the arrows start; visible: (T, M, V) bool;
-    tips: (T, M, V, C), where the arrows end, or None; bodies: whether the bodies are drawn.
+    tips: (T, M, V, C), where the arrows end, or None; bodies: whether the bodies are drawn;
+    skeleton: of the V joints.
     """
 
     joints: Tensor
     visible: Tensor
     tips: Tensor | None = None
     bodies: bool = True
+    skeleton: Skeleton = KINECT_V2
 
     def extent(self) -> Tensor:
         """The points (n, C) that a picture of all frames must show.
@@ -46,7 +48,7 @@ class Scene(NamedTuple):
         return (self.joints if self.bodies else self.tips)[self.visible]
 
 
-def scene(clip: Tensor, modality: str = "joint") -> Scene:
+def scene(clip: Tensor, modality: str = "joint", skeleton: Skeleton = KINECT_V2) -> Scene:
     """A clip (T, M, V, C) as one of its modalities shows it.
 
     joint: the bodies. bone: the bones of each body as arrows from one point, since the modality
@@ -58,29 +60,34 @@ def scene(clip: Tensor, modality: str = "joint") -> Scene:
     if modality == "bone":
         starts = APART * torch.arange(clip.shape[1]).view(-1, 1, 1) * torch.tensor([1.0, 0, 0])
         starts = starts.expand_as(clip)
-        return Scene(starts, body[..., None].expand_as(there), starts + bone(clip), bodies=False)
-    there[..., SPINE_MIDDLE] = body
+        tips = starts + bone(clip, skeleton)
+        return Scene(starts, body[..., None].expand_as(there), tips, False, skeleton)
+    if len(skeleton.origin) == 1:
+        there[..., skeleton.origin[0]] = body
     if modality == "motion":
         steps = motion(clip.flatten(1)).view_as(clip)
-        return Scene(clip, there, clip + MOTION_GAIN * steps)
-    return Scene(clip, there)
+        return Scene(clip, there, clip + MOTION_GAIN * steps, skeleton=skeleton)
+    return Scene(clip, there, skeleton=skeleton)
 
 
-def of_modalities(clip: Tensor, modalities: Sequence[str]) -> dict[str, Scene]:
+def of_modalities(
+    clip: Tensor, modalities: Sequence[str], skeleton: Skeleton = KINECT_V2
+) -> dict[str, Scene]:
     """A clip (T, M, V, C) as each of some modalities shows it, by their names."""
-    return {modality: scene(clip, modality) for modality in modalities}
+    return {modality: scene(clip, modality, skeleton) for modality in modalities}
 
 
-def of_augmentation(clip: Tensor, seed: int) -> dict[str, Scene]:
+def of_augmentation(clip: Tensor, seed: int, skeleton: Skeleton = KINECT_V2) -> dict[str, Scene]:
     """A clip (T, M, V, C) whole, resized as for the evaluation, and its four augmented views."""
     rng = np.random.default_rng(seed)
-    uniform = torch.from_numpy(rng.random((VIEWS, 1, DRAWS), dtype=np.float32))
+    uniform = torch.from_numpy(rng.random((VIEWS, 1, draws(clip.shape[-2])), dtype=np.float32))
     clips = Clips(clip, torch.tensor([0]), torch.tensor([len(clip)]))
     views = Batch(clips, uniform, step=0, rows=np.array([0]), shares=[1]).views()
-    return {"whole clip": scene(clips.resized()[0])} | of_views(views[:, 0])
+    whole = scene(clips.resized()[0], skeleton=skeleton)
+    return {"whole clip": whole} | of_views(views[:, 0], skeleton)
 
 
-def of_views(views: Tensor) -> dict[str, Scene]:
+def of_views(views: Tensor, skeleton: Skeleton = KINECT_V2) -> dict[str, Scene]:
     """The four augmented views (4, T, M, V, C) of one clip, each as its modality shows it."""
     pairs = zip(VIEW_NAMES, views, VIEW_MODALITIES, strict=True)
-    return {name: scene(view, modality) for name, view, modality in pairs}
+    return {name: scene(view, modality, skeleton) for name, view, modality in pairs}

@@ -26,8 +26,8 @@ class LinearClassifier(nn.Module):
 class Recognizer(nn.Module):
     """Encoder and linear layers, to be trained together.
 
-    encoder: any module with a `feature_size` that takes views as `net.modalities.derive` makes
-    them. streams: the sets of modalities, one a linear layer.
+    encoder: any module with a `feature_size` and a `layout` that takes views as
+    `net.modalities.derive` makes them. streams: the sets of modalities, one a linear layer.
     """
 
     def __init__(
@@ -43,5 +43,7 @@ class Recognizer(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (n, T, M, V, C) -> scores (S, n, classes), a stream for each set of modalities."""
-        features = self.encoder(*(derive(clips, names) for names in self.streams))  # (S·n, D)
+        skeleton = self.encoder.layout.skeleton
+        views = (derive(clips, modalities, skeleton) for modalities in self.streams)
+        features = self.encoder(*views)  # (S·n, D)
         return self.classifier(features.unflatten(0, (len(self.streams), -1)))

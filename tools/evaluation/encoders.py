@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from data_gen.datasets.skeletons import Layout
 from net.encoder import Encoder
 from tools.formats import checkpoint
 
@@ -61,7 +62,7 @@ def load(
     source = checkpoint.newest(source) if source.is_dir() else source
     saved = checkpoint.load(source)
     torch.manual_seed(seed)
-    encoder = _build(saved["settings"])
+    encoder = _build(saved["settings"], checkpoint.layout_of(saved))
     if str(pretrained) != "random":
         _fill(encoder, saved["model"], source)
     return LoadedEncoder(
@@ -78,8 +79,9 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _build(settings: dict[str, Any]) -> nn.Module:
-    return Encoder(*(settings[name] for name in ("hidden_size", "num_head", "num_layer")))
+def _build(settings: dict[str, Any], layout: Layout) -> nn.Module:
+    sizes = (settings[name] for name in ("hidden_size", "num_head", "num_layer"))
+    return Encoder(*sizes, layout)
 
 
 def _fill(encoder: nn.Module, model: dict[str, torch.Tensor], source: Path) -> None:

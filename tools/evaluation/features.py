@@ -65,10 +65,16 @@ def halves_for(
 ) -> Halves:
     """The data to evaluate an encoder on; what is None is as in its pre-training.
 
-    Raises StoreError, one line, where the data is not there.
+    Raises StoreError, one line, where the data is not there, and UserError where its clips have
+    other bodies or joints than those that the encoder was trained on.
     """
     settings = loaded.settings
     store = open_store(data_root or settings["data_root"], dataset or settings["pre_dataset"])
+    if store.layout != (layout := loaded.encoder.layout):
+        raise cli.UserError(
+            f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
+            "; take a store with the same skeleton, or another checkpoint"
+        )
     return open_halves(store, protocol or settings["protocol"])
 
 
@@ -103,10 +109,11 @@ def extract_features(
     encoder: in eval mode; on its device the features stay. rows: (n,) of the store. what: the
     title of the progress bar. Raises UserError, naming a clip, where a feature is not finite.
     """
-    device, parts = device_of(encoder), []
+    device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
     with tqdm(total=len(rows), desc=what, unit="clip", disable=None) as bar:
         for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
-            parts.append(encoder(derive(whole_clips(store, batch, device), modalities)))
+            clips = whole_clips(store, batch, device)
+            parts.append(encoder(derive(clips, modalities, skeleton)))
             bar.update(len(batch))
     features = torch.cat(parts)
     broken = ~features.isfinite().all(1).cpu().numpy()
@@ -122,11 +129,17 @@ def extract_features(
 def encode_clip(
     encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
 ) -> Tensor:
-    """The feature (D,) of one clip (T, M, V, C), float32, prepared as a store's are."""
+    """The feature (D,) of one clip (T, M, V, C), float32, prepared as a store's are.
+
+    Raises UserError where the clip has other bodies or joints than the encoder was trained on.
+    """
+    if clip.shape[1:] != encoder.layout.frame_shape:
+        there = "{} bodies of {} joints".format(*clip.shape[1:])
+        raise cli.UserError(f"the recording shows {there}, the encoder needs {encoder.layout}")
     device = device_of(encoder)
     start, length = torch.tensor([[0], [len(clip)]], device=device)
     view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
-    return encoder(derive(view, modalities))[0]
+    return encoder(derive(view, modalities, encoder.layout.skeleton))[0]
 
 
 def read_recording(path: str | Path) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_gen.datasets.skeletons import NTU, DescriptionError, Layout
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 
@@ -225,7 +226,21 @@ def _fault(checkpoint: dict) -> str | None:
     texts = ("data_root", "pre_dataset", "protocol")
     if not all(isinstance(settings.get(name), str) for name in texts):
         return "'settings' lacks the data set"
+    try:
+        layout = layout_of(checkpoint)
+    except DescriptionError as error:
+        return f"'layout': {error}"
+    if "layout" in checkpoint and layout.frame_size not in widths:
+        return f"'layout', {layout}, and 'model' disagree on the size of a frame"
     return None
+
+
+def layout_of(checkpoint: dict[str, Any]) -> Layout:
+    """The bodies and the skeleton that a checkpoint's encoder was trained on; NTU's in old ones.
+
+    checkpoint: as `load` gives it, whose layout is a right one.
+    """
+    return Layout.from_plain(checkpoint["layout"]) if "layout" in checkpoint else NTU
 
 
 def is_plain(value: Any) -> bool:

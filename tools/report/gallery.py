@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from feeder.store import Store
-from net.modalities import PARENTS
 from tools.cli import UserError
 from tools.drawing import draw
 from tools.evaluation import retrieved
@@ -19,9 +18,9 @@ MILLIMETRES = 1000.0  # what is packed, in 16 bits: up to 32 metres
 def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
     """Some queries of a table of retrieved clips, with all that is needed to draw them.
 
-    Returns `names` of the classes, `parents` of the joints, `yaw` and `pitch` in degrees from where
-    one looks, `clips` {name: class, seconds, frames,
-    bodies, data} where data is base64 of int16 millimetres (frames, bodies, 25, 3), little-endian;
+    Returns `names` of the classes; `parents` of the V joints, `origin`, the joint at zero, or None;
+    `yaw` and `pitch` in degrees from where one looks; `clips` {name: class, seconds, frames,
+    bodies, data} where data is base64 of int16 millimetres (frames, bodies, V, 3), little-endian;
     `queries` [{name, found: [{name, similarity}]}]; `total` how many the table has, and `right` how
     many of these have their own class first. Raises UserError where the store lacks a clip.
     """
@@ -43,7 +42,8 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
     needed = {q["name"] for q in queries} | {f["name"] for q in queries for f in q["found"]}
     return {
         "names": store.class_names,
-        "parents": PARENTS,
+        "parents": list(store.skeleton.parents),
+        "origin": store.skeleton.origin[0] if len(store.skeleton.origin) == 1 else None,
         "yaw": draw.YAW,
         "pitch": draw.PITCH,
         "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
@@ -69,11 +69,12 @@ def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list
 
 
 def pack(store: Store, row: int) -> dict:
-    """A clip for the page: evenly spread frames, its second body only if there is one."""
-    start, frames = int(store.start[row]), int(store.frames[row])
+    """A clip for the page: evenly spread frames, without the bodies after the last one in it."""
+    frames = int(store.frames[row])
     kept = np.linspace(0, frames - 1, min(frames, KEYFRAMES)).round().astype(int)
-    clip = store.joints[start + kept]  # (K, 2, 25, 3)
-    bodies = 2 if clip[:, 1].any() else 1
+    clip = store.clip(row)[kept]  # (K, M, V, C)
+    there = np.flatnonzero(clip.any((0, 2, 3)))
+    bodies = 1 + int(there.max(initial=0))
     packed = (clip[:, :bodies] * MILLIMETRES).round().clip(-(2**15), 2**15 - 1).astype("<i2")
     return {
         "class": int(store.label[row]),

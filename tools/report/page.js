@@ -121,14 +121,14 @@ function clusters() {
 // ---- the gallery
 function retrieval() {
   if (!report.gallery) return missing("retrieval", "gallery");
-  const { queries, clips, names, parents, yaw, pitch, total, right } = report.gallery;
+  const { queries, clips, names, parents, origin, yaw, pitch, total, right } = report.gallery;
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const unpacked = new Map(), shown = new Map(); // canvas -> name of its clip, of those in sight
   const state = { playing: false, yaw, moment: 0.4, clock: 0, last: null };
   let colours;
   const classOf = (name) => clips[name].class;
   const draw = (canvas, name) => {
-    if (!unpacked.has(name)) unpacked.set(name, unpack(clips[name]));
+    if (!unpacked.has(name)) unpacked.set(name, unpack(clips[name], parents.length, origin));
     const clip = unpacked.get(name);
     // A short rest on the last frame tells the end from the beginning.
     const moment = state.playing ? Math.min(1, (state.clock % (clip.seconds + 0.5)) / clip.seconds) : state.moment;

@@ -1,21 +1,20 @@
 // Clips as moving skeletons on canvases. The projection is that of tools/draw.py.
 
-const SPINE_MIDDLE = 1, JOINTS = 25;
-
 // The packed clip as frames[f][body] = null or a joint's [x, y, z] in metres, or null, each.
-function unpack(clip) {
+// count: of joints; origin: the joint that lies at zero in each frame, or null.
+function unpack(clip, count, origin) {
   const bytes = Uint8Array.from(atob(clip.data), (character) => character.charCodeAt(0));
   const values = new DataView(bytes.buffer);
   const metres = (i) => values.getInt16(2 * i, true) / 1000;
   let at = 0;
   const body = () => {
     const joints = [];
-    for (let joint = 0; joint < JOINTS; joint++, at += 3) {
+    for (let joint = 0; joint < count; joint++, at += 3) {
       joints.push([metres(at), metres(at + 1), metres(at + 2)]);
     }
     const there = joints.map((p) => p.some((value) => value !== 0));
     if (!there.includes(true)) return null;
-    return joints.map((p, joint) => (there[joint] || joint === SPINE_MIDDLE ? p : null));
+    return joints.map((p, joint) => (there[joint] || joint === origin ? p : null));
   };
   const frames = Array.from({ length: clip.frames }, () =>
     Array.from({ length: clip.bodies }, body));

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from feeder.augment import DRAWS
+from feeder.augment import draws
 from feeder.batches import VIEWS, Batch, load_clips, whole_clips
 from feeder.store import Store
 from net.encoder import Encoder
-from net.modalities import derive
+from net.modalities import MODALITIES, derive
 from tools.drawing import draw, scenes, sheets
 from tools.evaluation.neighbours import nearest, vote
 from tools.formats.tables import markdown
@@ -95,7 +95,7 @@ def quick_accuracy(
     def encode(rows: np.ndarray) -> Tensor:
         batches = np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH))
         clips = (whole_clips(store, batch, device) for batch in batches)
-        return torch.cat([encoder(derive(clip)) for clip in clips])
+        return torch.cat([encoder(derive(clip, MODALITIES, store.skeleton)) for clip in clips])
 
     _, found = nearest(encode(queries), encode(database), min(NEIGHBOURS, len(database)))
     guessed = vote(torch.from_numpy(store.label[database])[found.cpu()])
@@ -110,13 +110,16 @@ def views_picture(
     Made as those of training are, from draws of its own. The whole clip and each view, its name
     above it, take FRAMES_SHOWN frames; all of a row are drawn to one scale.
     """
-    draws = np.random.default_rng([seed, 2, epoch]).random((VIEWS, len(rows), DRAWS), np.float32)
+    shape = VIEWS, len(rows), draws(store.skeleton.num_joints)
+    uniform = np.random.default_rng([seed, 2, epoch]).random(shape, np.float32)
+    uniform = torch.from_numpy(uniform).to(device)
     clips = load_clips(store, rows, device)
-    batch = Batch(clips, torch.from_numpy(draws).to(device), step=0, rows=rows, shares=[len(rows)])
+    batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)])
     views, whole = batch.views().cpu(), clips.resized().cpu()
     sheet = []
     for i, row in enumerate(rows):
-        shown = {store.names[row]: scenes.scene(whole[i])} | scenes.of_views(views[:, i])
+        shown = {store.names[row]: scenes.scene(whole[i], skeleton=store.skeleton)}
+        shown |= scenes.of_views(views[:, i], store.skeleton)
         view = draw.fit(list(shown.values()), PICTURE)
         line = []
         for name, scene in shown.items():

@@ -98,7 +98,7 @@ def build(
     )
     torch.manual_seed(settings.seed)
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width
-    model = method.load_model()(*sizes).to(device)
+    model = method.load_model()(*sizes, store.layout).to(device)
     optimizer = torch.optim.Adam(
         model.parameters(), settings.lr, weight_decay=settings.wd, fused=True
     )
@@ -168,6 +168,7 @@ def _save(run: Run, done: int, log: TrainingLog) -> Path:
     if run.process.is_main:
         log.flush()
         parts = {name: part.state_dict() for name, part in run.state.items()}
+        parts["layout"] = run.store.layout.to_plain()
         parts |= {"epoch": epoch, "step": step, "metrics": log.latest} | run.facts
         checkpoint.save(folder, parts, run.settings.keep)
     return checkpoint.path_of(folder, epoch, step)

@@ -7,10 +7,11 @@ import torch
 from net.modalities import bone
 from tools.drawing import draw
 from tools.drawing.draw import BODY_COLORS, PAPER, View
-from tools.drawing.scenes import APART, MOTION_GAIN, SPINE_MIDDLE
+from tools.drawing.scenes import APART, MOTION_GAIN
 from tools.drawing.scenes import scene as scene_of
 
 SIZE = 200
+SPINE_MIDDLE = 1
 
 
 def clip_of(frames: int = 5, bodies: int = 2, seed: int = 0) -> torch.Tensor:

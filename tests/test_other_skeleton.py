@@ -1,0 +1,169 @@
+"""A data set of another body goes the whole way with no edit outside its reader."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import action_classification
+import action_retrieval
+import pretrain
+from data_gen.datasets.description import Description, Split
+from data_gen.datasets.skeletons import Layout, Skeleton
+from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.store import StoreWriter
+from feeder.store import open_store
+from tests.runs import call, pretraining
+from tests.tiny_run import write_run
+from tools import export, tsne, visualize
+from tools.evaluation.encoders import load_encoder
+from tools.formats import checkpoint
+from tools.report import __main__ as report
+
+PARENTS = {  # of a body that no sensor has: it has a tail and no head
+    "hip": "waist", "waist": "waist", "chest": "waist", "tail": "hip", "end of tail": "tail",
+    "left arm": "chest", "left elbow": "left arm", "left hand": "left elbow",
+    "right arm": "chest", "right elbow": "right arm", "right hand": "right elbow",
+    "left leg": "hip", "left knee": "left leg", "left foot": "left knee",
+    "right leg": "hip", "right knee": "right leg", "right foot": "right knee",
+}  # fmt: skip
+CREATURE = Skeleton.from_plain(
+    {
+        "name": "creature",
+        "joints": list(PARENTS),
+        "parents": list(PARENTS.values()),
+        "origin": ["left leg", "right leg"],
+        "shoulders": ["left arm", "right arm"],
+    }
+)
+CREATURES = Description(
+    "Creatures",
+    Layout(CREATURE, 1),
+    ("crouch", "leap", "howl"),
+    {"by_den": Split("setup", "odd"), "by_hand": Split("chosen")},
+    "made up by a test",
+    "python read_creatures.py",
+)
+
+
+def write_creatures(data_root: Path) -> Path:
+    """What a reader of such a data set has to do: 36 clips, each class a pose and a swing."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(data_root / "creatures", CREATURES) as store:
+        for i in range(36):
+            action, frames = 1 + i % 3, int(rng.integers(20, 90))
+            own = np.random.default_rng(action)
+            pose, swing = own.normal(0, 0.4, (2, 17, 3))
+            phase = own.uniform(3, 9) * np.arange(frames)[:, None, None] / frames
+            body = pose + swing * np.sin(phase) + rng.normal(0, 0.02, (frames, 17, 3)) + (0, 0, 3)
+            clip = prepare_clip(body[:, None], CREATURES.layout)
+            store.add(f"creature {i:02d}", (1 + i // 3, 1, 1 + i // 9, 1, action), clip, (i % 2,))
+        store.commit()
+    return data_root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, Path]:
+    """A --data-root with the creatures, and the folder of a run that was trained on them."""
+    folder = tmp_path_factory.mktemp("creatures")
+    root, run = write_creatures(folder / "data"), folder / "run"
+    flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
+    done = call(pretrain.main, *flags, "--epochs", 3, "--monitor-every", 2)
+    assert done.code == 0, done.err
+    return root, run
+
+
+def test_the_store_is_what_its_reader_said(trained):
+    store = open_store(trained[0], "creatures")
+    assert store.title == "Creatures" and store.layout == CREATURES.layout
+    assert store.joints.shape[1:] == (1, 17, 3)
+    assert store.num_classes == 3 and store.class_names == ["crouch", "leap", "howl"]
+    assert store.protocols == ("by_den", "by_hand")
+    train, test = store.split("by_hand")
+    assert len(train) == len(test) == 18 and all(row % 2 for row in train)
+    joints = np.array(store.joints, dtype=float)  # the mean of both legs is at zero
+    np.testing.assert_allclose(joints[:, 0, [11, 14]].mean(1), 0, atol=1e-6)
+
+
+def test_the_run_remembers_its_skeleton_and_is_gone_on_with(trained):
+    root, run = trained
+    saved = checkpoint.load(checkpoint.newest(run))
+    assert checkpoint.layout_of(saved) == CREATURES.layout
+    assert load_encoder(run).layout == CREATURES.layout
+    assert saved["model"]["encoder.temporal.embeddings.bone.0.weight"].shape[1] == 17 * 3
+    flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
+    done = call(pretrain.main, *flags, "--epochs", 4, "--monitor-every", 0)
+    assert done.code == 0 and "going on" in done.out, done.err
+
+
+@pytest.mark.parametrize("mode", [(), ("--finetune", "--augment", "full"), ("--late-fusion",)])
+def test_recognition(trained, mode):
+    done = call(action_classification.main, "--checkpoint-path", trained[1], *mode, "--epochs", 3)
+    assert done.code == 0, done.err
+    assert any(path.name.startswith("recognition") for path in trained[1].glob("*.json"))
+
+
+def test_retrieval_and_report(trained):
+    _, run = trained
+    done = call(action_retrieval.main, "--checkpoint-path", run)
+    assert done.code == 0, done.err
+    result = json.loads((run / "retrieval.json").read_text())
+    assert result["accuracy"] > 90 and result["test_clips"] == 18
+    page = run / "report.html"
+    assert call(report.main, run, "--out", page).code == 0
+    text = page.read_text()
+    assert '"names": ["crouch", "leap", "howl"]' in text
+    assert json.dumps(list(CREATURE.parents)) in text
+
+
+def test_pictures_and_clusters(trained, tmp_path):
+    root, run = trained
+    sample = ("--data-root", root, "--dataset", "creatures", "--sample", "creature 07")
+    for flags in (("--augmented",), ("--modality", "joint", "bone", "motion")):
+        out = tmp_path / f"{len(flags)}.png"
+        done = call(visualize.main, *sample, *flags, "--size", 48, "--frames", 2, "--out", out)
+        assert done.code == 0 and out.stat().st_size > 500, done.err
+    done = call(tsne.main, "--checkpoint", run, "--classes", 3, "--out", tmp_path / "t")
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "t.json").read_text())["classes"] == ["crouch", "leap", "howl"]
+
+
+def test_the_exported_encoder_takes_its_bodies(trained, tmp_path):
+    out = tmp_path / "encoder.pt2"
+    done = call(export.main, "--checkpoint-path", trained[1], "--out", out)
+    assert done.code == 0 and "(B, 64, 1, 17, 3)" in done.out.replace("'", ""), done.err
+    exported = torch.export.load(out).module()
+    assert exported(torch.zeros(2, 64, 1, 17, 3)).shape == (2, 16)
+
+
+@pytest.mark.parametrize("main", [action_classification.main, action_retrieval.main])
+def test_a_store_of_another_skeleton_is_refused_in_one_line(trained, data_root, tmp_path, main):
+    root, run = trained
+    elsewhere = ("--data-root", data_root, "--finetune-dataset", "ntu60")
+    other = write_run(tmp_path / "ntu", data_root)
+    for flags in (
+        ("--checkpoint-path", run, *elsewhere, "--protocol", "cross_view"),
+        ("--checkpoint-path", other, "--data-root", root, "--finetune-dataset", "creatures"),
+    ):
+        ended = call(main, *flags)
+        assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
+        for layout in ("17 joints (creature)", "25 joints (Kinect v2)"):
+            assert layout in ended.err
+
+
+def test_a_recording_of_another_skeleton_is_refused_in_one_line(trained):
+    file = Path(__file__).parent / "golden/skeletons/S001C001P001R001A001.skeleton"
+    ended = call(action_retrieval.main, "--checkpoint-path", trained[1], "--query", file)
+    assert ended.code == 1 and ended.err.count("\n") == 1
+    assert "2 bodies of 25 joints" in ended.err and "creature" in ended.err
+
+
+def test_a_checkpoint_with_a_skeleton_that_is_none_is_refused(trained, tmp_path):
+    saved = torch.load(checkpoint.newest(trained[1]), weights_only=True)
+    for change in ({"bodies": 2}, {"bodies": -1}, {"skeleton": {}}, {"skeleton": 3}):
+        path = tmp_path / "checkpoint_0003.pt"
+        torch.save(saved | {"layout": saved["layout"] | change}, path)
+        with pytest.raises(checkpoint.CheckpointError, match="'layout'"):
+            checkpoint.load(path)
