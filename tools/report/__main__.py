@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from data_gen.preparing.files import whole_file
+from feeder.mixture import by_data_set
 from feeder.store import StoreError, open_store
 from tools import cli
 from tools.evaluation import paper, saved
@@ -76,7 +77,8 @@ def find_gallery(folder: Path, report: dict, data_root: str | None, queries: int
     settings = report["run"] and report["run"]["settings"]
     if not table.is_file() or not settings:
         return None
-    store = open_store(data_root or settings["data_root"], settings["pre_dataset"])
+    first = next(iter(by_data_set(settings["pre_dataset"], settings["protocol"])))
+    store = open_store(data_root or settings["data_root"], first)
     return gallery.build(table, store, queries)
 
 
