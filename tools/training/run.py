@@ -16,6 +16,7 @@ from torch import nn
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.mixture import Mixture, by_data_set, clips_an_epoch
 from feeder.store import Store
+from net import methods
 from net.methods import METHODS
 from tools import cli
 from tools.formats import checkpoint
@@ -104,7 +105,8 @@ def build(
     )
     torch.manual_seed(settings.seed)
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width
-    model = method.load_model()(*sizes, store.layout).to(device)
+    encoder = methods.load_encoder_class(settings.encoder)
+    model = method.load_model()(*sizes, store.layout, encoder).to(device)
     optimizer = torch.optim.Adam(
         model.parameters(), settings.lr, weight_decay=settings.wd, fused=True
     )

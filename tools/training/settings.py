@@ -47,6 +47,8 @@ class Settings:
     workers: int = _setting("data", 4, "threads that read ahead")
 
     method: str = _setting("model", methods.DEFAULT, METHOD_NAMES, choices=METHODS)
+    encoder: str = _setting("model", methods.DEFAULT_ENCODER, "network that makes the features",
+                            choices=methods.ENCODERS)
     hidden_size: int = _setting("model", 1024, "width of a token", **SIZE)
     num_head: int = _setting("model", 1, "attention heads", **SIZE)
     num_layer: int = _setting("model", 1, "transformer layers", **SIZE)
