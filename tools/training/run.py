@@ -120,9 +120,17 @@ def build(
 
 
 def _begin(run: Run, saved: dict[str, Any] | None) -> int:
-    """Take over a checkpoint, if there is one; returns how many steps are done."""
+    """Take over a checkpoint, if there is one; returns how many steps are done.
+
+    Raises CheckpointError where it is of another skeleton, even if the sizes are the same.
+    """
     if not saved:
         return 0
+    if (layout := checkpoint.layout_of(saved)) != run.store.layout:
+        raise checkpoint.CheckpointError(
+            f"the checkpoint was trained on clips of {layout}, the data holds {run.store.layout}; "
+            "take another --checkpoint-path to start anew"
+        )
     resume.restore(saved, **run.state)
     return saved["epoch"] * len(run.batches) + min(saved["step"], len(run.batches))
 
