@@ -1,7 +1,5 @@
 """UmURL: the encoder with one projector a modality."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -47,10 +45,9 @@ class UmURL(nn.Module):
         num_layer: int = 1,
         projector_width: int = 4096,
         layout: Layout = NTU,
-        encoder: Callable[..., nn.Module] = Encoder,
     ):
         super().__init__()
-        self.encoder = encoder(hidden_size, num_head, num_layer, layout)
+        self.encoder = Encoder(hidden_size, num_head, num_layer, layout)
         width = self.encoder.feature_size
         self.projectors = nn.ModuleDict({m: Projector(width, projector_width) for m in MODALITIES})
 

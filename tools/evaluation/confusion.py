@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
+from tools.drawing.figures import text_color
 from tools.formats.tables import markdown, read_csv, write_csv
 
 PAIRS = 20
@@ -110,7 +111,7 @@ def draw(found: Confusion) -> Figure:
     axes = figure.add_subplot()
     share = 100 * found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
     # By the square root, so that rare confusions are seen too.
-    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
+    image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     axes.set_xticks(range(count), found.names, rotation=90, fontsize=font)
     axes.set_yticks(range(count), found.names, fontsize=font)
     axes.set_xlabel("taken for")
@@ -121,8 +122,8 @@ def draw(found: Confusion) -> Figure:
     axes.tick_params(length=0)
     if count <= MOST_NUMBERED:
         for row, column in np.argwhere(share >= 0.5):
-            colour = "white" if share[row, column] > 35 else "black"
+            color = text_color(image.to_rgba(share[row, column]))
             text = f"{share[row, column]:.0f}"
-            axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=7)
+            axes.text(column, row, text, color=color, ha="center", va="center", fontsize=7)
     figure.canvas.draw()
     return figure

@@ -14,7 +14,10 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+const isPrinting = () => document.documentElement.classList.contains("printing");
+const pixelRatio = () => Math.max(window.devicePixelRatio || 1, isPrinting() ? 2.5 : 1);
 
 // A number short enough to read: 1,234 or 12.35 or 0.0005 or 2.1e-7.
 function short(value) {
@@ -36,36 +39,46 @@ function table(heads, rows, className = "") {
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
 }
 
-// ---- a curve: points [[step, value], …]
-function curveChart({ title, unit, points }) {
-  const width = 300, height = 130, left = 44, right = 8, top = 8, bottom = 20;
+// The color of a run's lines, bars and name; runs beyond the sixth have dashed lines as well.
+const runColor = (i) => `var(--run${(i % 6) + 1})`;
+const swatch = (i) => make("span", { class: "dot", style: `background: ${runColor(i)}` });
+
+// ---- curves of some runs: lines [{name, run, points: [[step, value], …]}]
+function curveChart({ title, unit, lines }) {
+  const width = 300, height = 130, left = 50, right = 8, top = 8, bottom = 20;
+  const points = lines.flatMap((line) => line.points);
   const steps = points.map((p) => p[0]), values = points.map((p) => p[1]);
   const first = Math.min(...steps), last = Math.max(...steps);
   let low = Math.min(...values), high = Math.max(...values);
   if (high - low < 1e-12) { const pad = Math.abs(high) * 0.1 || 1; low -= pad; high += pad; }
   const x = (step) => left + (width - left - right) * (last > first ? (step - first) / (last - first) : 0.5);
   const y = (value) => top + (height - top - bottom) * (1 - (value - low) / (high - low));
-  const says = (i) => `${short(values[i])}${unit && ` ${unit}`}`;
-  const output = make("output", {}, says(points.length - 1));
-  const dot = make("circle", { r: 3, cx: x(steps.at(-1)), cy: y(values.at(-1)) });
-  let at = points.length - 1;
+  const says = (value) => `${short(value)}${unit && ` ${unit}`}`;
+  const nearest = (line, step) => line.points.reduce((best, p) => (Math.abs(p[0] - step) < Math.abs(best[0] - step) ? p : best));
+  const ends = lines.map((line) => line.points.at(-1));
+  const output = make("output", {});
+  const dots = lines.map((line) => make("circle", { r: 3, fill: runColor(line.run) }));
+  const longest = lines.reduce((a, b) => (b.points.length > a.points.length ? b : a)).points;
+  let at = longest.length - 1;
   const read = (i) => {
-    at = Math.max(0, Math.min(points.length - 1, i));
-    dot.setAttribute("cx", x(steps[at]));
-    dot.setAttribute("cy", y(values[at]));
-    output.textContent = at === points.length - 1 ? says(at) : `step ${steps[at].toLocaleString("en")}: ${says(at)}`;
+    at = Math.max(0, Math.min(longest.length - 1, i));
+    const end = at === longest.length - 1;
+    const shown = end ? ends : lines.map((line) => nearest(line, longest[at][0]));
+    dots.forEach((dot, k) => { dot.setAttribute("cx", x(shown[k][0])); dot.setAttribute("cy", y(shown[k][1])); });
+    const parts = shown.map((p, k) => make("span", { style: lines.length > 1 ? `color: ${runColor(lines[k].run)}` : null }, says(p[1])));
+    output.replaceChildren(...(end ? [] : [`step ${longest[at][0].toLocaleString("en")}: `]), ...parts);
   };
   const svg = make("svg", {
     viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0,
-    "aria-label": `${title}: from ${says(0)} to ${says(points.length - 1)}; arrow keys read the curve`,
+    "aria-label": `${title}: ${lines.map((line) => `${line.name} from ${says(line.points[0][1])} to ${says(line.points.at(-1)[1])}`).join("; ")}; arrow keys read the curve`,
     pointermove: (event) => {
       const box = svg.getBoundingClientRect();
       const step = first + (last - first) * (((event.clientX - box.left) / box.width) * width - left) / (width - left - right);
-      read(steps.reduce((best, s, i) => (Math.abs(s - step) < Math.abs(steps[best] - step) ? i : best), 0));
+      read(longest.reduce((best, p, i) => (Math.abs(p[0] - step) < Math.abs(longest[best][0] - step) ? i : best), 0));
     },
-    pointerleave: () => read(points.length - 1),
+    pointerleave: () => read(longest.length - 1),
     keydown: (event) => {
-      const move = { ArrowLeft: -1, ArrowRight: 1, Home: -points.length, End: points.length }[event.key];
+      const move = { ArrowLeft: -1, ArrowRight: 1, Home: -longest.length, End: longest.length }[event.key];
       if (move) { read(at + move); event.preventDefault(); }
     },
   });
@@ -73,10 +86,11 @@ function curveChart({ title, unit, points }) {
     svg.append(make("line", { class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
       make("text", { x: left - 5, y: y(value) + 3.5, "text-anchor": "end" }, short(value)));
   }
+  const path = (line) => make("path", { class: "curve", stroke: runColor(line.run), "stroke-dasharray": line.run >= 6 ? "4 3" : null,
+    d: line.points.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("") });
   svg.append(make("text", { x: left, y: height - 6 }, `step ${first.toLocaleString("en")}`),
-    make("text", { x: width - right, y: height - 6, "text-anchor": "end" }, last.toLocaleString("en")),
-    make("path", { class: "curve", d: points.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("") }),
-    dot);
+    make("text", { x: width - right, y: height - 6, "text-anchor": "end" }, last.toLocaleString("en")), ...lines.map(path), ...dots);
+  read(longest.length - 1);
   return make("figure", { class: "chart" }, make("figcaption", {}, make("span", {}, title), output), svg);
 }
 
@@ -111,7 +125,7 @@ function matrixChart({ names, matrix }) {
     draw();
   };
   const draw = () => {
-    const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
+    const width = canvas.clientWidth, ratio = pixelRatio();
     if (!width) return;
     const room = Math.min(210, 0.42 * width); // of the names, if they can be read
     const named = (width - room) / count >= 8, numbered = count <= 24;
@@ -125,7 +139,7 @@ function matrixChart({ names, matrix }) {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.textBaseline = "middle";
-    const wash = colour("wash"), ink = colour("ink"), muted = colour("muted"), paper = colour("paper");
+    const wash = color("wash"), ink = color("ink"), muted = color("muted"), paper = color("paper");
     const small = Math.max(6, Math.min(12.5, size * 0.85));
     for (let i = 0; i < count; i++) {
       context.font = `${small}px system-ui, sans-serif`;
@@ -142,7 +156,7 @@ function matrixChart({ names, matrix }) {
         context.fillStyle = `rgba(${wash}, ${matrix[i][j] ? 0.06 + 0.94 * Math.sqrt(part) : 0.035})`;
         context.fillRect(left + size * j + 0.5, top + size * i + 0.5, size - 1, size - 1);
         if (numbered && size >= 20 && matrix[i][j]) {
-          context.fillStyle = part > 0.3 ? paper : ink;
+          context.fillStyle = isDark(context.fillStyle, paper) ? "#fff" : "#000";
           context.font = `${Math.min(12, size * 0.42)}px system-ui, sans-serif`;
           context.fillText(Math.round(100 * part), left + size * (j + 0.5), top + size * (i + 0.5));
         }
@@ -158,6 +172,18 @@ function matrixChart({ names, matrix }) {
     "Rows: the class; columns: what it was taken for; percent of the class's clips."), output), draw };
 }
 
+// Whether white reads better than black on a color of some opacity over an opaque one. Of the two
+// the better has a contrast of 4.5 at least on any color (WCAG 2; they are equal at 0.179).
+function isDark(color, below) {
+  const numbers = (text) => (text.startsWith("#") ? text.slice(1).match(/../g).map((pair) => parseInt(pair, 16)) : text.match(/[\d.]+/g).map(Number));
+  const [over, under] = [color, below].map(numbers), opacity = over[3] ?? 1;
+  const [r, g, b] = [0, 1, 2].map((i) => {
+    const value = (opacity * over[i] + (1 - opacity) * under[i]) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179;
+}
+
 // A text cut so that it fits, its ending kept.
 function fitted(context, text, width, ending) {
   if (context.measureText(text).width <= width) return text;
@@ -166,11 +192,8 @@ function fitted(context, text, width, ending) {
   return `${cut}…${ending}`;
 }
 
-// ---- clusters: panels of points, classes with the same colours in all
-const TEN = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8d99a6"];
-const classColour = (i, count) => (count <= 10 ? TEN[i] : `hsl(${Math.round((360 * i) / count)} 60% ${i % 2 ? 45 : 60}%)`);
-
-function clusterChart({ classes, labels, panels }) {
+// ---- clusters: panels of points, classes with the same colors in all, which are those of tsne.png
+function clusterChart({ classes, colors, labels, panels }) {
   const groups = classes.map(() => []), size = 400, pad = 14;
   const figures = panels.map(({ title, knn, silhouette, points }) => {
     const low = [0, 1].map((axis) => Math.min(...points.map((p) => p[axis])));
@@ -180,7 +203,7 @@ function clusterChart({ classes, labels, panels }) {
     const figures = `1-NN ${knn.toFixed(1)} %, silhouette ${silhouette.toFixed(2)}`;
     const svg = make("svg", { viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": `t-SNE: ${title}, ${figures}` });
     classes.forEach((name, k) => {
-      const group = make("g", { fill: classColour(k, classes.length) });
+      const group = make("g", { fill: colors[k] });
       points.forEach((p, i) => labels[i] === k && group.append(make("circle", { r: 3.6, cx: place(p, 0), cy: place(p, 1), opacity: 0.85 })));
       groups[k].push(group);
       svg.append(group);
@@ -195,7 +218,7 @@ function clusterChart({ classes, labels, panels }) {
       buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(chosen === i)));
       groups.forEach((parts, i) => parts.forEach((part) => part.classList.toggle("faint", chosen !== null && chosen !== i)));
     },
-  }, make("span", { class: "dot", style: `background: ${classColour(k, classes.length)}` }), name));
+  }, make("span", { class: "dot", style: `background: ${colors[k]}` }), name));
   return make("div", {}, make("div", { class: "panels" }, ...figures),
     make("ul", { class: "legend", "aria-label": "Classes; press one to single it out" }, ...buttons.map((b) => make("li", {}, b))));
 }

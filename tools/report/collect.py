@@ -1,15 +1,19 @@
 """What a run's folder holds, as plain values for the page."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+from data_gen.preparing.commands import ROOT, command, evaluation
 from net import methods
 from tools import cli
-from tools.evaluation import confusion
-from tools.evaluation.saved import read_json
+from tools.evaluation import confusion, saved
+from tools.evaluation.clusters import palette
 from tools.formats import checkpoint
+from tools.report import words
 
 MOST_POINTS = 400  # of a curve
 # What the curves show, in the order of the page: tag -> title, unit.
@@ -24,13 +28,36 @@ CURVES = {
 }
 
 
-def run_facts(folder: Path) -> dict | None:
-    """Method, settings, data and progress of a run, from its newest checkpoint; or None."""
+def facts(folder: Path) -> dict[str, Any] | None:
+    """Settings, data, code and progress of a run, from its newest checkpoint; None without one."""
     if not checkpoint.in_folder(folder):
         return None
-    saved = checkpoint.load(checkpoint.newest(folder))
-    facts = {key: saved[key] for key in ("settings", "data", "epoch")}
-    return facts | {"method": methods.title(saved["settings"].get("method"))}
+    found = checkpoint.load(checkpoint.newest(folder))
+    return {key: found[key] for key in ("settings", "data", "code", "epoch")}
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    """The results beside a run's checkpoints, as `saved.results` reads them.
+
+    Each has with it `name`, that of its file; `input`, what the encoder saw and how it was
+    evaluated; and `took`, how long that was, or None.
+    """
+    found, _ = saved.results(folder)
+    for result in found:
+        seconds = result.get("seconds")
+        result["name"] = result["file"].removesuffix(".json")
+        result["input"] = words.evaluation(result)
+        result["took"] = words.duration(seconds) if isinstance(seconds, (int, float)) else None
+    return found
+
+
+def seconds(folder: Path) -> float:
+    """How long a run was trained: the time that each of its event files covers, added up."""
+    total = 0.0
+    for file in folder.glob("events.out.tfevents.*"):
+        times = [event.wall_time for event in EventFileLoader(str(file)).Load()]
+        total += max(times, default=0.0) - min(times, default=0.0)
+    return total
 
 
 def curves(folder: Path) -> list[dict]:
@@ -58,26 +85,25 @@ def confusions(folder: Path) -> list[dict]:
     return found
 
 
-def clusters(folder: Path) -> dict | None:
-    """What tools.tsne wrote beside the checkpoints; None if it did not."""
+def clusters(folder: Path) -> dict[str, Any] | None:
+    """What tools.tsne wrote beside the checkpoints, with its picture's colors; None without it."""
     path = folder / "tsne.json"
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = saved.read_json(path)
+    return found | {"colors": palette(len(found["classes"]))}
 
 
 def commands(folder: Path) -> dict[str, str]:
     """The commands that make what a report may lack."""
-    named = folder.parent.resolve() == Path("checkpoints").resolve()
-
-    def entry(script: str, module: str) -> str:
-        if named:
-            return f"./{script} {folder.name}"
-        return f"python {module} --checkpoint-path {folder}"
-
+    usual = folder.resolve().parent == ROOT / "checkpoints"
     return {
-        "pretraining": entry("script_pretrain.sh", "pretrain.py"),
-        "recognition": entry("script_action_recognition.sh", "action_classification.py"),
-        "retrieval": entry("script_action_retrieval.sh", "action_retrieval.py"),
-        "tsne": f"python -m tools.tsne --checkpoint {folder}",
+        "pretraining": command("script_pretrain.sh", folder.resolve().name)
+        if usual
+        else command("pretrain.py", "--checkpoint-path", folder),
+        "recognition": evaluation("recognition", folder),
+        "retrieval": evaluation("retrieval", folder),
+        "tsne": command("tools.tsne", "--checkpoint", folder),
     }
 
 

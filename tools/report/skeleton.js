@@ -1,4 +1,4 @@
-// Clips as moving skeletons on canvases. The projection is that of tools/draw.py.
+// Clips as moving skeletons on canvases. The projection is that of tools/drawing/draw.py.
 
 // The packed clip as frames[f][body] = null or a joint's [x, y, z] in metres, or null, each.
 // count: of joints; origin: the joint that lies at zero in each frame, or null.
@@ -51,8 +51,8 @@ function between(one, two, share) {
 }
 
 // Draws a clip at a moment from 0 (its first frame) to 1 (its last), seen from angles [yaw, pitch].
-function drawClip(canvas, clip, moment, angles, parents, colours) {
-  const ratio = window.devicePixelRatio || 1;
+function drawClip(canvas, clip, moment, angles, parents, colors) {
+  const ratio = pixelRatio();
   const width = canvas.clientWidth, height = canvas.clientHeight;
   if (!width) return;
   if (canvas.width !== Math.round(width * ratio)) {
@@ -72,20 +72,13 @@ function drawClip(canvas, clip, moment, angles, parents, colours) {
   context.clearRect(0, 0, width, height);
   context.lineCap = "round";
 
-  context.strokeStyle = colours.line;
-  context.lineWidth = 1;
-  const [x, y] = pixel([middle[0], low, middle[2]]);
-  context.beginPath();
-  context.ellipse(x, y, 0.8 * scale * radius, 0.8 * scale * radius * flat, 0, 0, 2 * Math.PI);
-  context.stroke();
-
   const at = moment * (clip.frames.length - 1);
   const frame = clip.frames[Math.floor(at)], next = clip.frames[Math.ceil(at)];
   frame.forEach((body, which) => {
     const joints = between(body, next[which], at - Math.floor(at));
     if (!joints) return;
     const pixels = joints.map((p) => p && pixel(p));
-    context.strokeStyle = context.fillStyle = colours.bodies[which];
+    context.strokeStyle = context.fillStyle = colors[which % colors.length];
     context.lineWidth = Math.max(1.4, width / 75);
     context.beginPath();
     pixels.forEach((p, joint) => {
