@@ -13,8 +13,7 @@ SLOW = {"torch", "torchvision", "tensorboard", "sklearn", "scipy", "matplotlib",
 NOT_OURS = {"tools.launch": "it shows torchrun's own help"}
 # Programs that still import torch before they parse; this list only gets shorter.
 WAITS = {"action_classification.py", "action_retrieval.py", "tools.benchmark"}
-WAITS |= {"tools.complexity", "tools.convert", "tools.export"}
-WAITS |= {"tools.results"}
+WAITS |= {"tools.complexity"}
 
 
 def programs() -> list[str]:

@@ -7,22 +7,16 @@ python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.datasets.ntu import DATASETS
-from data_gen.preparing import commands
-from data_gen.preparing.files import whole_folder
-from data_gen.preparing.store import StoreError as WriteError
-from data_gen.preparing.store import StoreWriter
-from feeder.store import open_store
 from tools import cli
-from tools.formats import checkpoint
-from tools.formats.arrays import export_arrays, import_arrays
-from tools.formats.published import from_published, to_published
+
+CONVERSIONS = ("from-published", "to-published", "from-arrays", "to-arrays")
 
 
 # fmt: off
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("what", choices=CONVERSIONS,
                         help="published: a checkpoint {'epoch', 'state_dict', 'optimizer'}; "
@@ -36,66 +30,27 @@ def parse_args() -> argparse.Namespace:
     weights.add_argument("--pre-dataset", default="ntu60", metavar="STORE",
                          help="name of the store that it was trained on")
     weights.add_argument("--data-root", default="data", help="folder that holds the stores")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 # fmt: on
 
 
-def main() -> None:
-    args = parse_args()
-    if args.target.exists() and not (args.target.is_dir() and not any(args.target.iterdir())):
-        raise cli.UserError(f"{args.target} is there already; move it away or name another target")
-    print(CONVERSIONS[args.what](args))
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    source, target = args.source, args.target
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise cli.UserError(f"{target} is there already; move it away or name another target")
+    from tools.formats import conversions  # torch: once the flags are right
 
-
-def published_to_run(args: argparse.Namespace) -> str:
-    """Write the folder of a run, which holds a published checkpoint as ours."""
-    settings = {name: getattr(args, name) for name in ("data_root", "pre_dataset", "protocol")}
-    saved = from_published(args.source, args.num_head, settings)
-    path = checkpoint.save(args.target, saved)
-    return (
-        f"written to {path}\nnext: {commands.evaluation('recognition', args.target)}\n"
-        f"or: {commands.evaluation('retrieval', args.target)}"
-    )
-
-
-def run_to_published(args: argparse.Namespace) -> str:
-    """Write the published form of a checkpoint, or of the newest one in a run's folder."""
-    path = checkpoint.newest(args.source) if args.source.is_dir() else args.source
-    saved = to_published(checkpoint.load(path), path)
-    checkpoint.write(args.target, saved)
-    return f"{path} written to {args.target}"
-
-
-def arrays_to_store(args: argparse.Namespace) -> str:
-    """Write a packed store with the clips of both parts of padded arrays."""
-    if args.target.name not in DATASETS:
-        raise cli.UserError(f"{args.target}: a store's folder is called {' or '.join(DATASETS)}")
-    try:
-        with StoreWriter(args.target, DATASETS[args.target.name]) as store:
-            import_arrays(args.source, store)
-            store.commit()
-    except WriteError as error:
-        raise cli.UserError(str(error)) from None
-    return (
-        f"{store.clips} clips, {store.frames} frames written to {args.target}\n"
-        f"next: {commands.pretraining(args.target, 'cross_subject')}"
-    )
-
-
-def store_to_arrays(args: argparse.Namespace) -> str:
-    """Write a store as padded arrays of one protocol; the folder is whole or absent."""
-    store = open_store(args.source.resolve().parent, args.source.resolve().name)
-    with whole_folder(args.target) as folder:
-        export_arrays(store, args.protocol, folder)
-    return f"{args.source} {args.protocol} written to {args.target}"
-
-
-CONVERSIONS = {
-    "from-published": published_to_run,
-    "to-published": run_to_published,
-    "from-arrays": arrays_to_store,
-    "to-arrays": store_to_arrays,
-}
+    if args.what == "from-published":
+        settings = {name: getattr(args, name) for name in ("data_root", "pre_dataset", "protocol")}
+        told = conversions.published_to_run(source, target, args.num_head, settings)
+    elif args.what == "to-published":
+        told = conversions.run_to_published(source, target)
+    elif args.what == "from-arrays":
+        told = conversions.arrays_to_store(source, target)
+    else:
+        told = conversions.store_to_arrays(source, target, args.protocol)
+    print(told)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The exported encoder gives the encoder's features, for any number of clips."""
 
-import sys
-
 import pytest
 import torch
 
@@ -12,6 +10,7 @@ from tools import export
 from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
+from tools.formats import exported
 
 
 @pytest.fixture
@@ -19,9 +18,8 @@ def run(data_root, tmp_path):
     return write_run(tmp_path / "run", data_root)
 
 
-def call(monkeypatch, *flags):
-    monkeypatch.setattr(sys, "argv", ["export", *map(str, flags)])
-    export.main()
+def call(*flags):
+    export.main([*map(str, flags)])
 
 
 def clips(data_root, count):
@@ -33,29 +31,29 @@ def clips(data_root, count):
 
 
 @pytest.mark.parametrize(("suffix", "names"), [(".pt2", "bone"), (".onnx", "joint,bone,motion")])
-def test_features_are_the_encoders(run, data_root, tmp_path, monkeypatch, capsys, suffix, names):
+def test_features_are_the_encoders(run, data_root, tmp_path, capsys, suffix, names):
     if suffix == ".onnx":
         for module in export.ONNX_MODULES:
             pytest.importorskip(module, reason=f"pip install {' '.join(export.ONNX_MODULES)}")
     file = tmp_path / "deep" / f"encoder{suffix}"
-    call(monkeypatch, "--checkpoint-path", run, "--modalities", names, "--out", file)
+    call("--checkpoint-path", run, "--modalities", names, "--out", file)
     assert f"written to {file}" in capsys.readouterr().out
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # weights inside
-    exported = {".pt2": export.from_pt2, ".onnx": export.from_onnx}[suffix](file.read_bytes())
+    read = {".pt2": exported.from_pt2, ".onnx": exported.from_onnx}[suffix](file.read_bytes())
     encoder = load_encoder(run)
     for count in (1, 2, 7):
         views, whole = clips(data_root, count)
         features = [encode_clip(encoder, clip, tuple(names.split(","))) for clip in whole]
         with torch.no_grad():
-            found = exported(views)
+            found = read(views)
         torch.testing.assert_close(found, torch.stack(features), rtol=1e-4, atol=1e-5)
 
 
 def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
-    other = export.JointsToFeature(load_encoder(run), ("joint",))
-    monkeypatch.setattr(export, "from_pt2", lambda content: other)
+    other = exported.JointsToFeature(load_encoder(run), ("joint",))
+    monkeypatch.setattr(exported, "from_pt2", lambda content: other)
     with pytest.raises(UserError, match="nothing is written"):
-        call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / "a.pt2")
+        call("--checkpoint-path", run, "--out", tmp_path / "a.pt2")
     assert not list(tmp_path.glob("*.pt2"))
 
 
@@ -66,6 +64,6 @@ def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
 def test_what_is_missing_is_said_in_one_line(run, tmp_path, monkeypatch, capsys, out, said):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(SystemExit):
-        call(monkeypatch, "--checkpoint-path", run, "--out", tmp_path / out)
+        call("--checkpoint-path", run, "--out", tmp_path / out)
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1

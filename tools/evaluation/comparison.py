@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from net.modalities import MODALITIES
+from net import MODALITIES
 from tools.evaluation import paper
 from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.settings import changed, in_words

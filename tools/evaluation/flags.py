@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from net.modalities import MODALITIES
+from net import MODALITIES
 from tools import cli
 
 
