@@ -31,6 +31,7 @@ from data_gen.preparing.report import progress  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
 from data_gen.readers.pku import (  # noqa: E402
     NAME,
+    Action,
     PkuFileError,
     clip_name,
     cut_clip,
@@ -199,17 +200,17 @@ def read_clips(video: Video) -> list[Clip | str]:
         actions, bodies = read_actions(video.label), read_video(video.skeleton)
     except PkuFileError as error:
         return [str(error)]
-    clips: list[Clip | str] = []
-    for action in actions:
-        try:
-            joints = cut_clip(bodies, action)
-        except PkuFileError as error:
-            clips.append(f"{video.label.name}, {error}")
-        else:
-            name = clip_name(video.name, action)
-            fields, cut = sample_fields(video.name, action), action.end >= len(bodies)
-            clips.append(Clip(name, fields, joints, cut))
-    return clips
+    return [x if isinstance(x, str) else read_clip(video, bodies, x) for x in actions]
+
+
+def read_clip(video: Video, bodies: np.ndarray, action: Action) -> Clip | str:
+    """The clip of an action, or what is wrong with it; bodies: (T, 2, 25, 3), of the video."""
+    try:
+        joints = cut_clip(bodies, action)
+    except PkuFileError as error:
+        return f"{video.label.name}, {error}"
+    fields, cut = sample_fields(video.name, action), action.end >= len(bodies)
+    return Clip(clip_name(video.name, action), fields, joints, cut)
 
 
 def main(argv: list[str] | None = None) -> int:

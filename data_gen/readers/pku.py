@@ -89,27 +89,28 @@ def read_video(path: Path) -> np.ndarray:
     return values.reshape(-1, *NTU.frame_shape)
 
 
-def read_actions(path: Path) -> list[Action]:
-    """The actions of a video, in the order of the file.
+def read_actions(path: Path) -> list[Action | str]:
+    """The actions of a video in the order of the file; in the place of a malformed line its fault.
 
-    Raises PkuFileError where a line is not class, first frame, last frame and confidence.
+    Raises PkuFileError where the file cannot be read or is too long.
     """
-    actions = []
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        values = [value.strip() for value in line.split(",")]
-        if len(values) != 4 or not all(v.isascii() and v.isdigit() for v in values[:3]):
-            raise PkuFileError(f"{path.name}, line {number}: {line[:40]!r} is no action")
-        action, start, end = (int(value[:12]) for value in values[:3])
-        if not 1 <= action <= len(ACTION_NAMES):
-            raise PkuFileError(f"{path.name}, line {number}: no class {action}")
-        if end < start:
-            raise PkuFileError(f"{path.name}, line {number}: ends before it starts")
-        if number > MAX_LINES:
-            raise PkuFileError(f"{path.name}: over {MAX_LINES} actions, which is no video")
-        actions.append(Action(number, action, start, end))
-    return actions
+    lines = {number: line for number, line in enumerate(_lines(path), 1) if line.strip()}
+    if max(lines, default=0) > MAX_LINES:
+        raise PkuFileError(f"{path.name}: over {MAX_LINES} actions, which is no video")
+    return [_action(line, number, path.name) for number, line in lines.items()]
+
+
+def _action(line: str, number: int, name: str) -> Action | str:
+    """What a line of a label file says: class, first frame, last frame, confidence."""
+    values = [value.strip() for value in line.split(",")]
+    if len(values) != 4 or not all(v.isascii() and v.isdigit() for v in values[:3]):
+        return f"{name}, line {number}: {line[:40]!r} is no action"
+    action, start, end = (int(value[:12]) for value in values[:3])
+    if not 1 <= action <= len(ACTION_NAMES):
+        return f"{name}, line {number}: no class {action}"
+    if end < start:
+        return f"{name}, line {number}: ends before it starts"
+    return Action(number, action, start, end)
 
 
 def read_split(path: Path) -> dict[str, int]:
