@@ -29,14 +29,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 def main(argv: Sequence[str] | None = None) -> None:
     chosen = parse_args(argv)
     # With these comes torch, for which no --help and no wrong flag should wait.
-    from feeder.store import open_store
+    from feeder.mixture import open_data
     from tools.training import distributed
     from tools.training.lost import together
     from tools.training.run import pretrain
 
     process = distributed.start()
     with together(process) as stop:
-        find_store = partial(open_store, chosen.data_root, chosen.pre_dataset)
+        find_store = partial(open_data, chosen.data_root, chosen.pre_dataset)
         store = distributed.everywhere(process, find_store)
         finished = pretrain(chosen, store, process, stop)
     distributed.stop()

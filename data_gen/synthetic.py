@@ -2,12 +2,16 @@
 
     python data_gen/synthetic.py --out_folder DIR
 
+With --skeleton coco_17, the same people as arrays of COCO's joints and a table of clips, as
+data_gen/own_gendata.py takes recordings of one's own.
+
 Articulated bodies (body.py) do actions (actions.py) in front of a modelled Kinect (kinect.py).
 A file depends on the seed and its own name alone, so any selection of names, written by any number
 of workers, has the same bytes.
 """
 
 import argparse
+import csv
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,7 +22,9 @@ from tqdm import tqdm
 if not __package__:  # started as a script, from wherever
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
 from data_gen.people import actions, body
+from data_gen.people.coco import as_coco
 from data_gen.people.kinect import VIEW, Recording, watch
 from data_gen.preparing import commands
 from data_gen.preparing.files import remove, whole_folder
@@ -141,10 +147,40 @@ def write_recording(sample: SampleName, folder: Path, seed: int = 0) -> str:
     return name
 
 
+def write_array(sample: SampleName, folder: Path, seed: int = 0) -> str:
+    """Write one recording as an array (T, M, 17, 3) of COCO's joints, and return its name."""
+    recording = record(sample, seed)
+    bodies = as_coco(recording.rows[..., :3]) * recording.present[..., None, None]
+    name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample) + ".npy"
+    np.save(folder / name, bodies.astype(np.float32))
+    return name
+
+
+def write_table(folder: Path, names: list[str], samples: list[SampleName]) -> None:
+    """Write clips.csv, the table of arrays with both splits of NTU RGB+D 60."""
+    description = DATASETS["ntu60"]
+    columns = dict(zip(SampleName._fields, np.array(samples).T, strict=True))
+    halves = [description.train_mask(split, columns) for split in description.splits]
+    with (folder / "clips.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("file", "label", *SampleName._fields[:4], *description.splits))
+        for name, sample, *trains in zip(names, samples, *halves, strict=True):
+            label = ACTION_NAMES[sample.action - 1]
+            table.writerow(
+                (name, label, *sample[:4], *("train" if each else "test" for each in trains))
+            )
+
+
 def write_recordings(
-    folder: str | Path, samples: list[SampleName], seed: int = 0, workers: int = 1
+    folder: str | Path,
+    samples: list[SampleName],
+    seed: int = 0,
+    workers: int = 1,
+    skeleton: str = "kinect_v2",
 ) -> list[Path]:
-    """Write the raw files of some clips as a folder, all or none, and return their paths.
+    """Write the files of some clips as a folder, all or none, and return their paths.
+
+    skeleton: kinect_v2, raw files; coco_17, arrays and the table clips.csv.
 
     What was written to the folder before is replaced. Raises FileExistsError where it holds
     anything else: real recordings have the same names.
@@ -154,13 +190,17 @@ def write_recordings(
     if not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
     with whole_folder(folder) as unfinished:
-        write = partial(write_recording, folder=unfinished, seed=seed)
+        kind = {"kinect_v2": write_recording, "coco_17": write_array}[skeleton]
+        write = partial(kind, folder=unfinished, seed=seed)
         written = ordered_map(write, samples, workers)
         bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
         names = list(bar)
         mark = "Written by data_gen/synthetic.py: no real recordings.\n"
         (unfinished / SYNTHETIC_MARK).write_text(mark)
-        (unfinished / MISSING_LIST).touch()  # none: the official list means real recordings
+        if skeleton == "coco_17":
+            write_table(unfinished, names, samples)
+        else:
+            (unfinished / MISSING_LIST).touch()  # none: the official list means real recordings
         remove(folder)  # of synthetic ones, or empty
     return [folder / name for name in names]
 
@@ -173,6 +213,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--actions", type=up_to(16), default=16, help="kinds of action, up to 16")
     add("--setups", type=up_to(17), default=2, help="places of a camera, up to 17")
     add("--replications", type=up_to(2), default=1, help="times each, 1 or 2")
+    parser.add_argument("--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2",
+                        help="raw files of Kinect v2, or arrays of COCO's joints")  # fmt: skip
     add("--seed", type=whole_number(0), default=0, help="same seed, same files")
     add("--workers", type=up_to(256), default=usable_cpus(), help="processes")
     return parser.parse_args(argv)
@@ -182,7 +224,7 @@ def main(argv: list[str] | None = None):
     args = parse_args(argv)
     samples = sample_names(args.subjects, args.actions, args.setups, args.replications)
     try:
-        paths = write_recordings(args.out_folder, samples, args.seed, args.workers)
+        paths = write_recordings(args.out_folder, samples, args.seed, args.workers, args.skeleton)
     except (OSError, WorkerDied) as error:
         sys.exit(f"synthetic.py: {error}")
     except KeyboardInterrupt:
@@ -191,7 +233,11 @@ def main(argv: list[str] | None = None):
     print(f"{len(paths)} recordings, {size:.0f} MB, are in {args.out_folder}")
     # A store of its own, lest it take the place of a real one.
     store = args.out_folder.with_name(f"{args.out_folder.name}_store")
-    prepare = "data_gen/ntu_gendata.py", "--dataset", "ntu60", "--data_path", args.out_folder
+    if args.skeleton == "coco_17":
+        table = "--clips", args.out_folder / "clips.csv", "--skeleton", args.skeleton
+        prepare = "data_gen/own_gendata.py", "--name", "people", *table
+    else:
+        prepare = "data_gen/ntu_gendata.py", "--dataset", "ntu60", "--data_path", args.out_folder
     print(f"next: {commands.command(*prepare, '--out_folder', store)}")
 
 

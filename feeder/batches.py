@@ -130,8 +130,8 @@ class TrainingBatches:
 
     rows: the training clips, rows of the store; batch_size: clips of all ranks together; frames:
     what `resident_frames` gave, or None to read each batch from disk, `workers` batches ahead in
-    as many threads (0: when it is asked for). sizes: of several data sets, how many of the rows
-    belong to each; weights: the share of each in every batch, as `epoch_order` takes them.
+    as many threads (0: when it is asked for). weights: of several data sets, the share of each in
+    every batch, as `epoch_order` takes them.
     """
 
     store: Store | Mixture
@@ -143,7 +143,6 @@ class TrainingBatches:
     workers: int = 0
     rank: int = 0
     world_size: int = 1
-    sizes: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
 
     def __len__(self) -> int:
@@ -152,7 +151,7 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in order, from a step on."""
-        sizes = self.sizes or (len(self.rows),)
+        sizes = self.store.sizes(self.rows)
         order = self.rows[epoch_order(sizes, self.weights, self.seed, epoch)]
         bounds = batch_bounds(len(self.rows), self.batch_size)
         jobs = (

@@ -1,16 +1,38 @@
 """Several stores of one skeleton as one to draw training batches from, each with a share of these.
 
 Clips are numbered through all stores, in their order: the rows of the first one, then those of the
-second one, and so on.
+second one, and so on. Where one name of a data set or of a protocol is a setting of a run, several
+are its parts between slashes: "ntu120/pkummd1", "cross_setup/cross_subject".
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from data_gen.datasets.skeletons import Layout
-from feeder.store import Store, StoreError
+from feeder.store import Store, StoreError, open_store
+
+
+def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
+    """{data set: protocol} of settings that name one or several of them, in their order.
+
+    Raises StoreError where there are neither as many protocols as data sets nor a single one.
+    """
+    names, each = datasets.split("/"), protocols.split("/")
+    each = each * len(names) if len(each) == 1 else each
+    if len(each) != len(names):
+        raise StoreError(
+            f"{len(each)} protocols for {len(names)} data sets; name one for all or one for each"
+        )
+    return dict(zip(names, each, strict=True))
+
+
+def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
+    """Open DATA_ROOT/DATASET, or several data sets as one. Raises StoreError as `open_store`."""
+    stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
+    return stores[0] if len(stores) == 1 else mix(stores)
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,32 @@ class Mixture:
     def layout(self) -> Layout:
         """What a frame holds: so many bodies of one skeleton."""
         return self.stores[0].layout
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of each samples.csv."""
+        return "/".join(store.fingerprint for store in self.stores)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames."""
+        return sum(store.nbytes for store in self.stores)
+
+    def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the training and of the test clips, those of the first store first.
+
+        protocol: one for all stores, or one for each between slashes. Raises StoreError as
+        `Store.split` and `by_data_set` do.
+        """
+        protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
+        halves = [store.split(protocols[store.dataset]) for store in self.stores]
+        pairs = list(zip(self.first, halves, strict=True))
+        return tuple(np.concatenate([n + halves[i] for n, halves in pairs]) for i in (0, 1))
+
+    def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
+        """How many of some clips (n,), given in order, belong to each store."""
+        bounds = np.searchsorted(rows, [*self.first, len(self.names)])
+        return tuple(np.diff(bounds).tolist())
 
     def clip(self, row: int) -> np.ndarray:
         """The frames of one clip: (T, M, V, C) float32."""

@@ -89,6 +89,15 @@ class Store:
         """The protocols that the data set has."""
         return tuple(self.description.splits)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all frames."""
+        return self.joints.nbytes
+
+    def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
+        """How many of some clips (n,) belong to each data set: there is one, so all of them."""
+        return (len(rows),)
+
     def official(self, protocol: str) -> tuple[int, int] | None:
         """Published numbers of (training, test) clips; None where there are none."""
         return self.description.official.get(protocol)

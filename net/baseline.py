@@ -1,5 +1,7 @@
 """The simple baseline that UmURL is compared with: two fused views and one projector."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from data_gen.datasets.skeletons import NTU, Layout
@@ -18,9 +20,10 @@ class Baseline(nn.Module):
         num_layer: int = 1,
         projector_width: int = 4096,
         layout: Layout = NTU,
+        encoder: Callable[..., nn.Module] = Encoder,
     ):
         super().__init__()
-        self.encoder = Encoder(hidden_size, num_head, num_layer, layout)
+        self.encoder = encoder(hidden_size, num_head, num_layer, layout)
         self.projector = Projector(self.encoder.feature_size, projector_width)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,11 +1,20 @@
 """The methods of pre-training, each declared once: its title, its model, its loss, its settings.
 
 All that asks for a method reads it here: flags of pretrain.py, curves, t-SNE, report and tables. A
-method of one's own is a model, a loss, and an entry in METHODS.
+method of one's own is a model, a loss, and an entry in METHODS. An encoder of one's own is a class
+and an entry in ENCODERS; each method trains each encoder.
 
-A model is built from an encoder and the projectors' width. Its forward takes the augmented views
-(VIEWS, B, T, M, V, C) and returns tensors with the clips along the axis before the last, such as
-(3, B, D) or (B, D); the last of them is the encoder's feature (B, F).
+An encoder is built from (hidden_size, num_head, num_layer, layout). It keeps its `layout` and tells
+its `feature_size` F. Its forward takes views, each {modality: Tokens} of B clips, and returns their
+features one after another, (sum of the views' B, F). Only the encoder knows whether clips meet in
+it: one with batch norm chooses in its forward whether views share their statistics, and takes
+`net.batch_norm.SyncBatchNorm1d` to have those of all GPUs. It is in train mode where it learns, in
+eval mode where it is looked at.
+
+A model is built from (hidden_size, num_head, num_layer, projector_width, layout, encoder), the last
+the class of the encoder. Its forward takes the augmented views (VIEWS, B, T, M, V, C) and returns
+tensors with the clips along the axis before the last, such as (3, B, D) or (B, D); the last of them
+is the encoder's feature (B, F).
 
 A loss takes these outputs in their order and the record of its settings, and returns the scalars
 {"total": ..., term: ...}. The outputs it gets hold the clips of all ranks, and their gradients go
@@ -42,6 +51,15 @@ class UmURLSettings:
     inter_weight: float = _weight(5.0, "the distance between modalities")
     variance_weight: float = _weight(5.0, "the variance term, of each output")
     covariance_weight: float = _weight(1.0, "the covariance term, of each output")
+
+
+ENCODERS = {"transformer": "net.encoder:Encoder"}  # where they are, `module:name`
+DEFAULT_ENCODER = "transformer"  # also of checkpoints that name no encoder
+
+
+def load_encoder_class(name: str) -> type:
+    """The class of an encoder. Raises KeyError for a name that is not declared here."""
+    return pkgutil.resolve_name(ENCODERS[name])
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """UmURL: the encoder with one projector a modality."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -45,9 +47,10 @@ class UmURL(nn.Module):
         num_layer: int = 1,
         projector_width: int = 4096,
         layout: Layout = NTU,
+        encoder: Callable[..., nn.Module] = Encoder,
     ):
         super().__init__()
-        self.encoder = Encoder(hidden_size, num_head, num_layer, layout)
+        self.encoder = encoder(hidden_size, num_head, num_layer, layout)
         width = self.encoder.feature_size
         self.projectors = nn.ModuleDict({m: Projector(width, projector_width) for m in MODALITIES})
 

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""What several test files share: fixtures, which tests are numeric, how long they take."""
 
 import signal
 from pathlib import Path
@@ -11,10 +11,33 @@ from tests.tiny_store import write_store
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Tests whose figures a processor's kernels and number of threads could change: `-m numeric`.
+NUMERIC = (
+    *("net", "literal", "feeder/test_augment.py", "feeder/test_batches.py"),
+    *("data_gen/preparing/test_clip.py", "tools/evaluation", "tools/test_tsne.py"),
+    *("tools/training/test_distributed.py", "tools/training/test_monitor.py"),
+    *("test_pretrain.py", "test_recognition.py", "test_retrieval.py"),
+)
+MINUTES = {"": 6, "numeric": 1}  # as measured on two cores
+
+
+def pytest_sessionstart(session):
+    """Tell how long the tests take, where all are asked for or all that are numeric."""
+    config = session.config
+    minutes = MINUTES.get(config.getoption("-m"))
+    everything = config.args_source == config.ArgsSource.TESTPATHS
+    if everything and minutes and not config.getoption("-k"):
+        config.get_terminal_writer().line(f"these tests take about {minutes} min on two cores")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by -m
 def pytest_collection_modifyitems(config, items):
-    """Slow and GPU tests run when they are asked for, and say so where they are not."""
-    asked = config.getoption("-m")
+    """Mark the numeric tests. Slow and GPU tests run when asked for, and say so where not."""
+    asked, here = config.getoption("-m"), Path(__file__).parent
+    numeric = [here / name for name in NUMERIC]
     for item in items:
+        if any(item.path.is_relative_to(path) for path in numeric):
+            item.add_marker("numeric")
         for mark in ("slow", "gpu"):
             if item.get_closest_marker(mark) and mark not in asked:
                 item.add_marker(pytest.mark.skip(reason=f"run it with `pytest -m {mark}`"))

@@ -1,6 +1,7 @@
 """A data set of another body goes the whole way with no edit outside its reader."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_the_run_remembers_its_skeleton_and_is_gone_on_with(trained):
     flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
     done = call(pretrain.main, *flags, "--epochs", 4, "--monitor-every", 0)
     assert done.code == 0 and "going on" in done.out, done.err
+
+
+def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
+    root, run = trained
+    shutil.copytree(root / "creatures", tmp_path / "creatures")
+    text = (tmp_path / "creatures/store.json").read_text()
+    (tmp_path / "creatures/store.json").write_text(
+        text.replace('"name": "creature"', '"name": "x"')
+    )
+    flags = pretraining(tmp_path, run, "--pre-dataset", "creatures", "--protocol", "by_den")
+    before = sorted(run.glob("*.pt"))
+    ended = call(pretrain.main, *flags, "--epochs", 9, "--resume-anyway")
+    assert ended.code == 1 and "17 joints (creature)" in ended.err, ended.err
+    assert sorted(run.glob("*.pt")) == before
 
 
 @pytest.mark.parametrize("mode", [(), ("--finetune", "--augment", "full"), ("--late-fusion",)])

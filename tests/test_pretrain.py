@@ -18,6 +18,7 @@ from tests.runs import call, pretraining
 from tools.cli import UserError
 from tools.formats import checkpoint
 from tools.training import run
+from tools.training.settings import Settings
 
 
 def curves(folder: Path) -> dict[str, list[float]]:
@@ -136,11 +137,11 @@ def test_wrong_settings_are_refused_in_one_line(data_root, tmp_path, flags, comp
 
 
 def test_a_batch_that_ranks_cannot_share_is_refused():
-    args = SimpleNamespace(batch_size=8, hidden_size=8, num_head=1, amp="off")
+    args = Settings(batch_size=8, hidden_size=8, amp="off")
     process = SimpleNamespace(world_size=3, device=torch.device("cpu"))
     with pytest.raises(UserError, match="--batch-size 8 cannot be divided by 3 ranks"):
-        run.check(args, np.arange(9), process)
+        run.check(args, (9,), process)
     process.world_size = 4
-    run.check(args, np.arange(9), process)
+    run.check(args, (9,), process)
     with pytest.raises(UserError, match="1 training clips are too few"):
-        run.check(args, np.arange(1), process)
+        run.check(args, (1,), process)

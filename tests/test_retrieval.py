@@ -52,8 +52,11 @@ def test_results_are_those_of_scikit_learn(run, data_root):
     assert f"3-NN accuracy {found['accuracy']:.2f} %" in said
 
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    order = np.argsort(-unit[test] @ unit[train].T, axis=1)
+    similarity = unit[test] @ unit[train].T
+    order = np.argsort(-similarity, axis=1)
     right = store.label[train][order] == store.label[test][:, None]
+    steps = np.diff(-np.take_along_axis(similarity, order, axis=1))
+    assert steps[right[:, 1:] != right[:, :-1]].min() > 1e-5  # so that rounding swaps no two
     assert found["recall_at_5"] == pytest.approx(100 * right[:, :5].any(1).mean())
     exact = [
         average_precision_score(store.label[train] == store.label[row], unit[train] @ unit[row])

@@ -78,8 +78,13 @@ def print_store(store: StoreWriter, clips: Counter):
     for protocol in description.splits:
         mask = description.train_mask(protocol, columns)
         counts = int(number[mask].sum()), int(number[~mask].sum())
-        line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
-        if official := description.official.get(protocol):
-            verdict = "" if counts == official else "not "
-            line += f", {verdict}the official {official[0]} and {official[1]}"
-        print(line)
+        print(split_line(protocol, counts, description.official.get(protocol)))
+
+
+def split_line(protocol: str, counts: tuple[int, int], official: tuple[int, int] | None) -> str:
+    """How many clips train and test under a protocol, beside the official numbers, if any."""
+    line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
+    if not official:
+        return line
+    verdict = "" if counts == official else "not "
+    return f"{line}, {verdict}the official {official[0]} and {official[1]}"

@@ -1,6 +1,7 @@
 """The packed store of a data set: joints.npy, samples.csv and store.json, written clip by clip."""
 
 import contextlib
+import csv
 import fcntl
 import os
 import shutil
@@ -57,10 +58,11 @@ class StoreWriter:
             self._clear()
             self.new.mkdir()
             self.joints = open(self.new / "joints.npy", "wb")
-            self.samples = open(self.new / "samples.csv", "w", encoding="ascii", newline="\n")
+            self.samples = open(self.new / "samples.csv", "w", encoding="utf-8", newline="")
             self.joints.write(npy_header(0, self.description.layout.frame_shape))
             columns = ("name", *FIELDS, "start", "frames", *self.description.more_columns)
-            self.samples.write(",".join(columns) + "\n")
+            self.table = csv.writer(self.samples, lineterminator="\n")
+            self.table.writerow(columns)
             (self.new / "store.json").write_text(self.description.to_json(), encoding="utf-8")
         except BaseException:
             self.__exit__()
@@ -105,10 +107,12 @@ class StoreWriter:
     ):
         """Appends a clip.
 
-        name: after those before, in alphabetical order (ValueError if not). fields: setup, camera,
-        subject, replication, action. joints: (T, M, V, C), metres. more: values of the
-        description's further columns, 0 or 1 (ValueError if there are not as many).
+        name: printable, after those before in alphabetical order (ValueError if not). fields:
+        setup, camera, subject, replication, action. joints: (T, M, V, C), metres. more: values of
+        the description's further columns, 0 or 1 (ValueError if there are not as many).
         """
+        if not name.isprintable():  # a line break would end its line of samples.csv
+            raise ValueError(f"{name!r} is not printable")
         if name <= self.last_name:
             raise ValueError(f"{name} does not come after {self.last_name}")
         if joints.shape[1:] != (shape := self.description.layout.frame_shape):
@@ -117,7 +121,7 @@ class StoreWriter:
             raise ValueError(f"{name}: {len(more)} values of {self.description.more_columns}")
         self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)
         row = (name, *fields, self.frames, len(joints), *more)
-        self.samples.write(",".join(map(str, row)) + "\n")
+        self.table.writerow(row)
         self.last_name = name
         self.clips += 1
         self.frames += len(joints)

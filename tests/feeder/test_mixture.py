@@ -40,8 +40,8 @@ def test_several_stores_are_as_one(stores):
 def test_batches_of_several_stores_hold_their_clips_wherever_the_frames_lie(stores):
     mixture = mix(stores)
     rows = np.concatenate([np.arange(0, 24, 2), 24 + np.arange(40)])
-    options = {"sizes": (12, 40), "weights": (1, 1)}
-    streamed = TrainingBatches(mixture, rows, 8, 3, CPU, workers=2, **options)
+    assert mixture.sizes(rows) == (12, 40)
+    streamed = TrainingBatches(mixture, rows, 8, 3, CPU, workers=2, weights=(1, 1))
     resident = replace(streamed, frames=resident_frames(mixture, CPU), workers=0)
     for epoch in range(2):
         seen = []

@@ -292,7 +292,7 @@ def test_arrays_come_back_exactly(converted, tmp_path):
     converted("from-arrays", tmp_path / "a", tmp_path / "ntu60_again" / "ntu60")
     converted("to-arrays", tmp_path / "ntu60_again" / "ntu60", tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "b").iterdir()) and len(names) == 6
+    assert names == sorted(path.name for path in (tmp_path / "b").iterdir()) and len(names) == 8
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -363,7 +363,7 @@ def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
         ("val_num_frame.npy", np.zeros(24, int), "not all from 1 to 300"),
         ("val_num_frame.npy", np.full(24, 301), "not all from 1 to 300"),
         ("train_data_joint.npy", np.zeros((24, 3, 300, 25)), "not floats"),
-        ("train_data_joint.npy", np.array([None]), "not a whole .npy file"),
+        ("train_data_joint.npy", np.array([None]), "not numbers"),
         ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan), "no number up to 1000"),
         ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), 1e39), "no number up to 1000"),
         ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), -1001.0), "no number up to 1000"),
@@ -371,7 +371,7 @@ def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
         ("val_num_frame.npy", NPZ, "not a whole .npy file"),
         *((f"train_{name}", os.mkfifo, "is no file") for name in KINDS),
         *((f"val_{name}", os.mkdir, "is no file") for name in KINDS),
-        ("val_label.pkl", pickle.dumps((["a"] * 24, [1] * 24)), "occurs twice"),
+        ("val_label.pkl", pickle.dumps((["S001C001P001R001A002"] * 24, [1] * 24)), "occurs twice"),
         (
             "val_label.pkl",
             pickle.dumps(([f"{i}" for i in range(24)], [1] * 24)),
@@ -386,6 +386,8 @@ def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
 )
 def test_arrays_that_do_not_fit_are_refused(converted, tmp_path, data_root, file, change, said):
     converted("to-arrays", data_root / "ntu60", tmp_path / "a")
+    for own in ("store.json", "samples.csv"):  # as arrays of other code are
+        (tmp_path / "a" / own).unlink()
     path = tmp_path / "a" / file
     path.unlink()
     if isinstance(change, bytes):
@@ -427,11 +429,11 @@ def test_what_an_ended_export_left_is_in_nobodys_way(converted, tmp_path, data_r
         (tmp_path / left).mkdir()
         (tmp_path / left / "train_data_joint.npy").write_bytes(b"half")
     converted("to-arrays", data_root / "ntu60", tmp_path / "a")
-    assert len(list((tmp_path / "a").iterdir())) == 6
+    assert len(list((tmp_path / "a").iterdir())) == 8
 
 
 def test_targets_must_be_free_and_be_data_sets(converted, tmp_path, data_root):
-    with pytest.raises(UserError, match="ntu60 or ntu120"):
+    with pytest.raises(UserError, match="is not UmURL"):
         converted("from-arrays", tmp_path, tmp_path / "ntu61")
     with pytest.raises(UserError, match="is there already"):
         converted("to-arrays", data_root / "ntu60", data_root)

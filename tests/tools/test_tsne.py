@@ -48,6 +48,11 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
         features = torch.stack([encode_clip(encoder, np.array(c)) for c in clips])
         score = silhouette_score(features.numpy(), classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
+        unit = torch.nn.functional.normalize(features)
+        same = torch.from_numpy(classes[:, None] == classes)
+        near = (unit @ unit.T).fill_diagonal_(-1)
+        own, other = (near.where(kind, -1).amax(1) for kind in (same, ~same))
+        assert (own - other).abs().min() > 1e-5  # so that rounding makes no other one the nearest
         alone = []
         for i in range(len(rows)):
             others = np.arange(len(rows)) != i

@@ -19,7 +19,7 @@ ELSEWHERE = {
     *("compile", "save_every", "keep", "print_freq", "monitor_every"),
 }
 # Settings of pre-training that shape the encoder; one without pre-training has no others.
-SHAPE = ("method", "hidden_size", "num_head", "num_layer")
+SHAPE = ("method", "encoder", "hidden_size", "num_head", "num_layer")
 IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)(_\d+)?\.pt")
 

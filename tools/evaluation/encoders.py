@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from data_gen.datasets.skeletons import Layout
-from net.encoder import Encoder
+from net import methods
 from tools.formats import checkpoint
+from tools.formats.checkpoint import CheckpointError
 
 
 class LoadedEncoder(NamedTuple):
@@ -81,7 +82,10 @@ def best_device() -> torch.device:
 
 def _build(settings: dict[str, Any], layout: Layout) -> nn.Module:
     sizes = (settings[name] for name in ("hidden_size", "num_head", "num_layer"))
-    return Encoder(*sizes, layout)
+    name = settings.get("encoder", methods.DEFAULT_ENCODER)
+    if name not in methods.ENCODERS:
+        raise CheckpointError(f"--encoder {name} of this run is not declared in net/methods.py")
+    return methods.load_encoder_class(name)(*sizes, layout)
 
 
 def _fill(encoder: nn.Module, model: dict[str, torch.Tensor], source: Path) -> None:

@@ -14,6 +14,7 @@ from data_gen.preparing.files import whole_file
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import resize
 from feeder.batches import whole_clips
+from feeder.mixture import by_data_set
 from feeder.store import Store, open_store
 from net.modalities import MODALITIES, derive
 from tools import cli
@@ -65,17 +66,21 @@ def halves_for(
 ) -> Halves:
     """The data to evaluate an encoder on; what is None is as in its pre-training.
 
+    After pre-training on several data sets: the first of them, and the protocol of the chosen one.
     Raises StoreError, one line, where the data is not there, and UserError where its clips have
     other bodies or joints than those that the encoder was trained on.
     """
     settings = loaded.settings
-    store = open_store(data_root or settings["data_root"], dataset or settings["pre_dataset"])
+    trained = by_data_set(settings["pre_dataset"], settings["protocol"])
+    first = next(iter(trained))
+    dataset = dataset or first
+    store = open_store(data_root or settings["data_root"], dataset)
     if store.layout != (layout := loaded.encoder.layout):
         raise cli.UserError(
             f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
             "; take a store with the same skeleton, or another checkpoint"
         )
-    return open_halves(store, protocol or settings["protocol"])
+    return open_halves(store, protocol or trained.get(dataset, trained[first]))
 
 
 def encode(

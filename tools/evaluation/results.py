@@ -10,6 +10,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.preparing.files import whole_file
+from feeder.mixture import by_data_set
 from net.modalities import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves
@@ -43,8 +44,9 @@ class Evaluation(NamedTuple):
         if self.modalities != MODALITIES:
             parts.append("-".join(self.modalities))
         parts += [in_words(*item) for item in changed(self.task, self.settings).items()]
-        trained = self.loaded.settings["pre_dataset"], self.loaded.settings["protocol"]
-        if (self.data.store.dataset, self.data.protocol) != trained:
+        settings = self.loaded.settings
+        trained = by_data_set(settings["pre_dataset"], settings["protocol"])
+        if (self.data.store.dataset, self.data.protocol) != next(iter(trained.items())):
             parts += [self.data.store.dataset, self.data.protocol]
         if self.loaded.kind != "pretrained":
             parts.append(self.loaded.kind)

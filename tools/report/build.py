@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from feeder.mixture import by_data_set
 from feeder.store import StoreError, open_store
 from tools.cli import UserError
 from tools.evaluation import paper
@@ -92,7 +93,8 @@ def find_gallery(
     if not table.is_file() or not found["facts"]:
         return None
     settings = found["facts"]["settings"]
-    store = open_store(data_root or settings["data_root"], settings["pre_dataset"])
+    first = next(iter(by_data_set(settings["pre_dataset"], settings["protocol"])))
+    store = open_store(data_root or settings["data_root"], first)
     return gallery.build(table, store, queries)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from feeder.mixture import Mixture
 from feeder.store import Store
 from tools.cli import UserError
 
@@ -136,14 +137,15 @@ def open_events(folder: Path, first_step: int) -> SummaryWriter:
     return SummaryWriter(folder, purge_step=first_step + 1 if first_step else 0)
 
 
-def describe(store: Store, rows: np.ndarray, epoch: int, step: int) -> tuple[str, list[str]]:
+def describe(
+    store: Store | Mixture, rows: np.ndarray, epoch: int, step: int
+) -> tuple[str, list[str]]:
     """Where broken numbers came up: the place, and the clips of the batch.
 
     epoch, step: from 0. Clips whose coordinates in the store are not finite are marked.
     """
     clips = []
     for row in rows:
-        joints = store.joints[store.start[row] :][: store.frames[row]]
-        fault = "" if np.isfinite(joints).all() else " (coordinates are not finite)"
+        fault = "" if np.isfinite(store.clip(row)).all() else " (coordinates are not finite)"
         clips.append(store.names[row] + fault)
     return f"epoch {epoch + 1}, step {step + 1}", clips

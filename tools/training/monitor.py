@@ -87,8 +87,8 @@ def quick_accuracy(
 ) -> float:
     """Share, in percent, of clips whose nearest others vote for their class, by fused features.
 
-    database, queries: rows of the store. The encoder has neither dropout nor batch norm, so it is
-    left in the mode that it is in.
+    database, queries: rows of the store. The encoder is in eval mode meanwhile, so that looking
+    leaves no trace in its batch statistics.
     """
     device = next(encoder.parameters()).device
 
@@ -97,7 +97,10 @@ def quick_accuracy(
         clips = (whole_clips(store, batch, device) for batch in batches)
         return torch.cat([encoder(derive(clip, MODALITIES, store.skeleton)) for clip in clips])
 
+    training = encoder.training
+    encoder.eval()
     _, found = nearest(encode(queries), encode(database), min(NEIGHBOURS, len(database)))
+    encoder.train(training)
     guessed = vote(torch.from_numpy(store.label[database])[found.cpu()])
     return 100 * (guessed == torch.from_numpy(store.label[queries])).float().mean().item()
 

@@ -2,7 +2,7 @@
 
 A field is declared once: its name is that of its flag, its type is what the flag takes, and its
 metadata says `help` and, where they are wanted, `group` (a heading of --help), `least`, `most`,
-`above` or `choices`.
+`above`, `choices`, or `joined`: what stands between the words of a text that the flag takes apart.
 """
 
 import argparse
@@ -51,6 +51,7 @@ def add_flags(parser: argparse.ArgumentParser, *records: type) -> None:
         else:
             takes = {"type": _parser(field)}
             takes |= {"nargs": "*"} if get_args(field.type) else {}
+            takes |= {"nargs": "+"} if "joined" in told else {}
         meaning = told["help"] + (f" (default: {', '.join(defaults)})" if any(defaults) else "")
         groups[group].add_argument(flag(name), default=argparse.SUPPRESS, help=meaning, **takes)
 
@@ -60,10 +61,17 @@ def pick(record: type[R], given: Mapping[str, Any]) -> R:
 
     Raises ValueError, one line that names the flag, for a value that a setting cannot have.
     """
-    chosen = {name: given[name] for name in names(record) if name in given}
-    made = record(**{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()})
+    chosen = {f.name: _value(f, given[f.name]) for f in fields(record) if f.name in given}
+    made = record(**chosen)
     check(made)
     return made
+
+
+def _value(field: Field, given: Any) -> Any:
+    # What a flag gave as what the field holds.
+    if not isinstance(given, list):
+        return given
+    return field.metadata["joined"].join(given) if "joined" in field.metadata else tuple(given)
 
 
 def check(record: Any) -> None:
@@ -108,7 +116,7 @@ def _parser(field: Field) -> Callable[[str], Any]:
     told = field.metadata
     if field.type is int or int in get_args(field.type):
         return cli.whole_number(told.get("least", 0), told.get("most", 2**32 - 1))
-    if field.type is float:
+    if field.type is float or float in get_args(field.type):
         return _number(told.get("most", math.inf), above_zero="above" in told)
     return {str: cli.text, Path: cli.path}[field.type]
 

@@ -1,4 +1,4 @@
-"""Pre-training by values: settings and a store in, checkpoints and TensorBoard scalars out.
+"""Pre-training by values: settings and data in, checkpoints and TensorBoard scalars out.
 
 store = open_store("data", "ntu60")
 pretrain(Settings(hidden_size=64, epochs=3, checkpoint_path=Path("checkpoints/tiny")), store)
@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from feeder.batches import TrainingBatches, resident_frames
+from feeder.mixture import Mixture, by_data_set, clips_an_epoch
 from feeder.store import Store
+from net import methods
 from net.methods import METHODS
 from tools import cli
 from tools.formats import checkpoint
@@ -30,12 +32,12 @@ from tools.training.step import AMP, Training, learning_rate, memory, precision,
 class Run:
     """What is trained, on what, by whom.
 
-    rows: the training clips, rows of the store; facts: what checkpoints tell of the run, its
-    `settings` and its `data`.
+    rows: the training clips, rows of the store or of the mixture of stores; facts: what checkpoints
+    tell of the run, its `settings` and its `data`.
     """
 
     settings: Settings
-    store: Store
+    store: Store | Mixture
     rows: np.ndarray
     facts: dict[str, dict]
     process: Process
@@ -57,7 +59,7 @@ class Run:
 
 def pretrain(
     settings: Settings,
-    store: Store,
+    store: Store | Mixture,
     process: Process | None = None,
     stop: StopSignal | None = None,
 ) -> bool:
@@ -72,7 +74,7 @@ def pretrain(
     stop = stop or StopSignal(process)
     settings = replace(settings, amp=precision(settings.amp, process.device))
     rows, _ = store.split(settings.protocol)
-    check(settings, rows, process)
+    check(settings, store.sizes(rows), process)
     facts = about(settings, store, rows)
     alike = {k: v for k, v in facts["settings"].items() if k not in LOCAL} | facts["data"]
     distributed.require_alike(process, alike)
@@ -86,7 +88,11 @@ def pretrain(
 
 
 def build(
-    settings: Settings, store: Store, rows: np.ndarray, facts: dict[str, dict], process: Process
+    settings: Settings,
+    store: Store | Mixture,
+    rows: np.ndarray,
+    facts: dict[str, dict],
+    process: Process,
 ) -> Run:
     """The batches, the model and what trains it, at the beginning."""
     device, method = process.device, METHODS[settings.method]
@@ -95,10 +101,12 @@ def build(
         *(store, rows, settings.batch_size, settings.seed, device, frames, settings.workers),
         rank=process.rank,
         world_size=process.world_size,
+        weights=settings.mix,
     )
     torch.manual_seed(settings.seed)
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width
-    model = method.load_model()(*sizes, store.layout).to(device)
+    encoder = methods.load_encoder_class(settings.encoder)
+    model = method.load_model()(*sizes, store.layout, encoder).to(device)
     optimizer = torch.optim.Adam(
         model.parameters(), settings.lr, weight_decay=settings.wd, fused=True
     )
@@ -112,9 +120,17 @@ def build(
 
 
 def _begin(run: Run, saved: dict[str, Any] | None) -> int:
-    """Take over a checkpoint, if there is one; returns how many steps are done."""
+    """Take over a checkpoint, if there is one; returns how many steps are done.
+
+    Raises CheckpointError where it is of another skeleton, even if the sizes are the same.
+    """
     if not saved:
         return 0
+    if (layout := checkpoint.layout_of(saved)) != run.store.layout:
+        raise checkpoint.CheckpointError(
+            f"the checkpoint was trained on clips of {layout}, the data holds {run.store.layout}; "
+            "take another --checkpoint-path to start anew"
+        )
     resume.restore(saved, **run.state)
     return saved["epoch"] * len(run.batches) + min(saved["step"], len(run.batches))
 
@@ -127,12 +143,12 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         cli.say(f"{folder} is finished: {settings.epochs} epochs are done\n{what_next(folder)}")
         return True
     cli.say(
-        f"{run.store.folder} {settings.protocol}: {len(run.rows)} training clips, {steps} steps an "
-        f"epoch, {process.world_size} x {process.device.type}, {run.training.amp or torch.float32}"
+        f"{what_is_drawn(run)}, {steps} steps an epoch, {process.world_size} x "
+        f"{process.device.type}, {run.training.amp or torch.float32}"
     )
     with TrainingLog(folder, run.total, done, is_main=process.is_main) as log:
         looks = {"every": settings.monitor_every, "last": settings.epochs}
-        monitor = Monitor(log.writer, run.store, run.rows, seed=settings.seed, **looks)
+        monitor = Monitor(log.writer, *first_data(run), seed=settings.seed, **looks)
         monitor.settings(run.facts, done + 1)
         if done == 0:
             monitor.look(0, done, run.model.encoder)
@@ -174,8 +190,30 @@ def _save(run: Run, done: int, log: TrainingLog) -> Path:
     return checkpoint.path_of(folder, epoch, step)
 
 
-def check(settings: Settings, rows: np.ndarray, process: Process) -> None:
-    """Refuse settings that cannot work before anything is written."""
+def what_is_drawn(run: Run) -> str:
+    """The training clips of a run in words, and how many of each data set an epoch draws."""
+    store, settings = run.store, run.settings
+    if isinstance(store, Store):
+        return f"{store.folder} {settings.protocol}: {len(run.rows)} training clips"
+    sizes = store.sizes(run.rows)
+    protocols = by_data_set(settings.pre_dataset, settings.protocol).values()
+    parts = zip(store.stores, protocols, sizes, clips_an_epoch(sizes, settings.mix), strict=True)
+    lines = [f"{s.folder} {p}: {size} training clips, {n} an epoch" for s, p, size, n in parts]
+    return "\n".join([*lines, f"together {len(run.rows)} clips an epoch"])
+
+
+def first_data(run: Run) -> tuple[Store, np.ndarray]:
+    """The first store of a run and its training clips, of which the monitor shows some."""
+    if isinstance(run.store, Store):
+        return run.store, run.rows
+    return run.store.stores[0], run.rows[: run.store.sizes(run.rows)[0]]
+
+
+def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
+    """Refuse settings that cannot work before anything is written.
+
+    sizes: how many training clips each data set has.
+    """
     if settings.batch_size % process.world_size:
         raise cli.UserError(
             f"--batch-size {settings.batch_size} cannot be divided by {process.world_size} ranks"
@@ -187,23 +225,36 @@ def check(settings: Settings, rows: np.ndarray, process: Process) -> None:
         )
     if settings.amp == "fp16" and process.device.type == "cpu":
         raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
-    if len(rows) < 2:
-        raise cli.UserError(f"{len(rows)} training clips are too few for batch statistics")
+    if sum(sizes) < 2:
+        raise cli.UserError(f"{sum(sizes)} training clips are too few for batch statistics")
+    if settings.mix and len(settings.mix) != len(sizes):
+        raise cli.UserError(
+            f"--mix: {len(settings.mix)} weights for {len(sizes)} data sets of --pre-dataset"
+        )
+    try:
+        clips_an_epoch(sizes, settings.mix)
+    except ValueError as error:
+        raise cli.UserError(f"--mix: {error}; give it a greater weight") from None
 
 
-def is_resident(settings: Settings, store: Store, device: torch.device) -> bool:
-    """Whether all frames stay on the device. On a CPU they do: mapped from disk, read as needed."""
-    if device.type == "cpu" or settings.resident != "auto":
-        return device.type == "cpu" or settings.resident == "on"
+def is_resident(settings: Settings, store: Store | Mixture, device: torch.device) -> bool:
+    """Whether all frames stay on the device.
+
+    On a CPU those of a single store do: mapped from disk, read as needed.
+    """
+    if device.type == "cpu":
+        return isinstance(store, Store)
+    if settings.resident != "auto":
+        return settings.resident == "on"
     free, _ = torch.cuda.mem_get_info(device)
-    return store.joints.nbytes <= free // 2
+    return store.nbytes <= free // 2
 
 
-def about(settings: Settings, store: Store, rows: np.ndarray) -> dict[str, dict]:
+def about(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
     """Settings and a fingerprint of the data, for the checkpoints."""
     data = {
         "clips": len(store.names),
-        "frames": len(store.joints),
+        "frames": int(store.frames.sum()),
         "protocol": settings.protocol,
         "training clips": len(rows),
         "samples.csv sha256": store.fingerprint,

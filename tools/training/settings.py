@@ -33,14 +33,22 @@ class Settings:
     """
 
     data_root: str = _setting("data", "data", "folder that holds the stores")
-    pre_dataset: str = _setting("data", "ntu120", "the store to train on, by its name")
+    pre_dataset: str = _setting("data", "ntu120", "the stores to train on, by their names; of "
+                                "several, evaluation takes the first if it is told no other",
+                                joined="/")
     protocol: str = _setting("data", "cross_subject", "its split: cross_subject, cross_view, "
-                             "cross_setup or another it has")
+                             "cross_setup or another it has; of several stores one for all or one "
+                             "for each", joined="/")
+    mix: tuple[float, ...] = _setting("data", (), "of several stores, the share of each in a "
+                                      "batch, up to a factor; if it is not given, an epoch takes "
+                                      "each clip once", above=0)
     resident: str = _setting("data", "auto", "keep all frames on the GPU; auto: if they fill at "
                              "most half of it", choices=("auto", "on", "off"))
     workers: int = _setting("data", 4, "threads that read ahead")
 
     method: str = _setting("model", methods.DEFAULT, METHOD_NAMES, choices=METHODS)
+    encoder: str = _setting("model", methods.DEFAULT_ENCODER, "network that makes the features",
+                            choices=methods.ENCODERS)
     hidden_size: int = _setting("model", 1024, "width of a token", **SIZE)
     num_head: int = _setting("model", 1, "attention heads", **SIZE)
     num_layer: int = _setting("model", 1, "transformer layers", **SIZE)

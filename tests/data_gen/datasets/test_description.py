@@ -40,6 +40,8 @@ def test_synthetic_recordings_have_another_title_and_no_official_numbers():
         ({"title": ""}, "title"),
         ({"title": 5}, "title"),
         ({"origin": None}, "origin"),
+        ({"title": "a\nb"}, "text"),
+        ({"classes": ["a\x1b[2J"]}, "text"),
         ({"command": ""}, "command"),
         ({"bodies": 0}, "bodies"),
         ({"bodies": "2"}, "bodies"),

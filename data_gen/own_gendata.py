@@ -1,0 +1,178 @@
+"""Prepares recordings of one's own: `.skeleton` files or plain arrays -> one packed store.
+
+    python data_gen/own_gendata.py --name gestures --clips clips.csv
+
+clips.csv has a line a recording: file,label,subject,split. See data_gen/readers/clip_table.py for
+its columns and data_gen/readers/array_file.py for the files that it may name.
+"""
+
+import argparse
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from data_gen.datasets.description import Description, Split  # noqa: E402
+from data_gen.datasets.known import KNOWN  # noqa: E402
+from data_gen.datasets.skeletons import (  # noqa: E402
+    BUILT_IN,
+    DescriptionError,
+    Layout,
+    Skeleton,
+)
+from data_gen.preparing import commands, gendata  # noqa: E402
+from data_gen.preparing.clip import prepare_clip  # noqa: E402
+from data_gen.preparing.flags import Parser, text, whole_number  # noqa: E402
+from data_gen.preparing.parallel import ordered_map  # noqa: E402
+from data_gen.preparing.report import LeftOut, progress  # noqa: E402
+from data_gen.preparing.store import StoreWriter  # noqa: E402
+from data_gen.readers.array_file import MAX_BODIES, ArrayFileError, read_bodies  # noqa: E402
+from data_gen.readers.clip_table import Clip, ClipTable, read_clip_table  # noqa: E402
+from data_gen.readers.raw_folders import SYNTHETIC_MARK, RawDataError  # noqa: E402
+
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+LEAST_STEPS = 8  # of an epoch, with the batch that is proposed
+
+
+def store_name(value: str) -> str:
+    """An argparse type: the name of a store that is no known data set's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
+        raise argparse.ArgumentTypeError(f"{value[:20]!r} is not 1 to 64 letters, digits, _ and -")
+    if value in KNOWN:
+        raise argparse.ArgumentTypeError(f"{value} is the name of {KNOWN[value].title}")
+    return value
+
+
+def skeleton(value: str) -> Skeleton:
+    """An argparse type: a skeleton that is built in, by its name, or described by a JSON file."""
+    if value in BUILT_IN:
+        return BUILT_IN[value]
+    if not value.endswith(".json"):
+        names = ", ".join(BUILT_IN)
+        raise argparse.ArgumentTypeError(f"{value[:40]!r} is neither {names} nor a .json file")
+    try:
+        return Skeleton.from_plain(json.loads(Path(value).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{value}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of the description
+        raise argparse.ArgumentTypeError(f"{value}: {str(error)[:200]}") from None
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = Parser("Recordings of one's own -> a packed store for training.")
+    add = parser.add_argument
+    add("--name", type=store_name, required=True, help="name of the store and of its folder")
+    add("--clips", type=Path, required=True, metavar="FILE.csv",
+        help="table of the recordings: file,label,subject,split")  # fmt: skip
+    add("--data_path", type=Path, metavar="DIR",
+        help="folder in which the table's files are (default: the table's own)")  # fmt: skip
+    add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
+        help=f"of arrays: {', '.join(BUILT_IN)}, or a .json file that describes one")  # fmt: skip
+    add("--bodies", type=whole_number(1, MAX_BODIES), default=2,
+        help="how many bodies of a clip are kept, those that move most")  # fmt: skip
+    add("--unit", choices=UNITS, default="m", help="of the coordinates in arrays")
+    add("--splits", nargs="+", type=text, default=[], metavar="COLUMN",
+        help="columns that hold train or test (split, cross_subject, ...)")  # fmt: skip
+    add("--title", type=text, help="what people call the data set (the name)")
+    gendata.add_flags(parser, "DIR/NAME")
+    return parser.parse_args(argv)
+
+
+def prepare(args: argparse.Namespace):
+    """Writes the store and prints what is in it and what is not."""
+    folder = args.data_path or args.clips.parent
+    table = read_clip_table(args.clips, folder, args.splits)
+    layout = Layout(args.skeleton, args.bodies)
+    description = describe(args.name, args.title, table, layout, folder)
+    read = partial(read_clip, layout=layout, unit=UNITS[args.unit])
+    left_out = LeftOut(args.strict)
+    paths = [clip.path for clip in table.clips]
+    with (
+        StoreWriter(args.out_folder / args.name, description) as store,
+        closing(ordered_map(read, paths, args.workers)) as arrays,
+    ):
+        training = fill(store, table.clips, progress(arrays, len(paths)), left_out)
+        left_out.print()
+        if not store.clips:
+            raise RawDataError(f"{args.clips} names no clip of {folder}, so no store was written")
+        store.commit()
+    print(
+        f"{args.name}: {store.clips} clips of {len(table.classes)} classes, {layout}, "
+        f"{store.frames} frames in {store.folder} ({description.title})"
+    )
+    if table.numbered:
+        print(f"  numbered in alphabetical order: {', '.join(table.numbered)}")
+    for split, count in zip(table.splits, training.tolist(), strict=True):
+        print(f"  {split}: {count} training and {store.clips - count} test clips")
+    batch = "--batch-size", str(batch_size(int(training[0])))
+    print(f"next: {commands.pretraining(store.folder, table.splits[0], *batch)}")
+
+
+def describe(
+    name: str, title: str | None, table: ClipTable, layout: Layout, folder: Path
+) -> Description:
+    """What the store is. Raises RawDataError where a split is no name of a column."""
+    kinds = sorted({clip.path.suffix for clip in table.clips})
+    made_up = (folder / SYNTHETIC_MARK).is_file()
+    try:
+        return Description(
+            title or ("synthetic recordings" if made_up else name),
+            layout,
+            table.classes,
+            {split: Split(split) for split in table.splits},
+            f"{'synthetic' if made_up else 'own'} recordings, {' and '.join(kinds)} files",
+            f"python data_gen/own_gendata.py --name {name}",
+        )
+    except DescriptionError as error:
+        raise RawDataError(str(error)) from None
+
+
+def read_clip(path: Path, layout: Layout, unit: float) -> np.ndarray | str | None:
+    """A clip (T, M, V, 3) float32; None if it shows nobody; what is wrong with its file."""
+    try:
+        return prepare_clip(read_bodies(path, layout.skeleton, unit), layout)
+    except ArrayFileError as error:
+        return str(error)
+
+
+def fill(
+    store: StoreWriter,
+    clips: list[Clip],
+    arrays: Iterable[np.ndarray | str | None],
+    left_out: LeftOut,
+) -> np.ndarray:
+    """Writes each clip; returns how many train under each split."""
+    total = np.zeros(len(clips[0].training), int)
+    for clip, array in zip(clips, arrays, strict=True):
+        if isinstance(array, str):
+            left_out.add_malformed(array)
+        elif array is None:
+            left_out.bodiless.append(clip.name)
+        else:
+            store.add(clip.name, clip.fields, array, clip.training)
+            total += clip.training
+    return total
+
+
+def batch_size(training: int) -> int:
+    """A power of two, 1024 at most, of which an epoch of so many clips has some steps."""
+    return min(1024, 2 ** max(1, (training // LEAST_STEPS).bit_length() - 1))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code of the command."""
+    return gendata.run(prepare, parse_args(argv))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; no store was written"))
+    sys.exit(main())

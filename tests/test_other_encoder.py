@@ -1,0 +1,57 @@
+"""An encoder that is declared in net/methods.py goes the whole way, batch norm and all."""
+
+import json
+
+import pytest
+import torch
+
+import action_classification
+import action_retrieval
+import pretrain
+from net import methods
+from tests.runs import call
+from tools.evaluation import encoders
+from tools.formats import checkpoint
+
+SIZES = ("--hidden-size", 16, "--projector-width", 24, "--batch-size", 12)
+RUN = ("--epochs", 3, "--schedule", "--protocol", "cross_subject", "--pre-dataset", "ntu60")
+
+
+@pytest.fixture
+def declared(monkeypatch):
+    monkeypatch.setitem(methods.ENCODERS, "graph", "tests.encoders:graph_encoder")
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_it_is_pretrained_evaluated_and_finetuned(declared, data_root, tmp_path, method):
+    run = tmp_path / "run"
+    flags = ("--data-root", data_root, "--encoder", "graph", "--method", method)
+    done = call(pretrain.main, *flags, *SIZES, *RUN, "--checkpoint-path", run)
+    assert done.code == 0, done.err
+    saved = checkpoint.load(checkpoint.newest(run))
+    assert saved["settings"]["encoder"] == "graph"
+    # Two steps an epoch; the monitor's looks after epochs 0 and 3 are in eval mode.
+    assert saved["model"]["encoder.norm.num_batches_tracked"] == 3 * 2
+    here = ("--checkpoint-path", run)
+    for command, flags, name in (
+        (action_classification.main, ("--modalities", "joint"), "recognition_joint"),
+        (action_classification.main, ("--finetune", "--epochs", 2), "recognition_finetune_epochs2"),
+        (action_retrieval.main, (), "retrieval"),
+        (action_retrieval.main, ("--pretrained", "random"), "retrieval_random"),
+    ):
+        done = call(command, *here, *flags)
+        assert done.code == 0, done.err
+        result = json.loads((run / f"{name}.json").read_text())
+        assert result["pretraining"]["encoder"] == "graph"
+    encoder = encoders.load_encoder(run)
+    assert type(encoder).__name__ == "GraphEncoder" and not encoder.training
+    assert torch.equal(encoder.norm.running_mean, saved["model"]["encoder.norm.running_mean"])
+
+
+def test_a_run_of_an_encoder_that_is_not_declared_is_one_line(declared, data_root, tmp_path):
+    flags = ("--data-root", data_root, "--encoder", "graph", "--checkpoint-path", tmp_path)
+    assert call(pretrain.main, *flags, *SIZES, *RUN, "--epochs", 1).code == 0
+    del methods.ENCODERS["graph"]
+    done = call(action_retrieval.main, "--checkpoint-path", tmp_path)
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert "--encoder graph" in done.err and "net/methods.py" in done.err

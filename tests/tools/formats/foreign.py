@@ -1,0 +1,138 @@
+"""Files of other code, written as that code writes them: CTR-GCN, pyskl, ST-GCN, AGCN, AimCLR.
+
+Each from raw recordings, read joint by joint (tests.literal), and with nothing of this code's own
+writers.
+"""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from tests.literal.preprocess import (
+    body_slots,
+    choose_bodies,
+    in_training_set,
+    read_skeleton,
+)
+
+
+def two_bodies(path: Path) -> np.ndarray:
+    """The two people of a recording (T, 2, 25, 3), as tracked: by when they came, not by energy."""
+    bodies = choose_bodies(body_slots(read_skeleton(path)))
+    first = [np.flatnonzero(body.reshape(len(body), -1).any(1)) for body in bodies]
+    order = sorted(range(2), key=lambda m: first[m][0] if len(first[m]) else 10**9)
+    clip = bodies[order].transpose(1, 0, 2, 3)
+    last = np.flatnonzero(clip.reshape(len(clip), -1).any(1))[-1]
+    return clip[: last + 1]
+
+
+def performer_order(names: list[str], protocol: str) -> tuple[list[str], list[str]]:
+    """Training and test names in the order of CTR-GCN's seq_transformation.py."""
+    subject, camera, setup = (lambda n: n[8:12]), (lambda n: n[4:8]), (lambda n: n[0:4])
+    groups = {
+        "cross_subject": (subject, [f"P{p:03}" for p in range(1, 107)]),
+        "cross_view": (camera, ["C001", "C002", "C003"]),
+        "cross_setup": (setup, [f"S{s:03}" for s in range(1, 33)]),
+    }
+    key, values = groups[protocol]
+    in_order = [name for value in values for name in names if key(name) == value]
+    train = [name for name in in_order if in_training_set(name, protocol)]
+    return train, [name for name in in_order if name not in train]
+
+
+def ctrgcn_npz(
+    raw: Path,
+    out: Path,
+    protocol: str,
+    *,
+    classes: int = 60,
+    twice: bool = False,
+) -> tuple[list[str], list[str]]:
+    """NTU60_CS.npz and its like; returns the names of its rows.
+
+    twice: a single person stands there twice, as in the files of NTU-120.
+    """
+    paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
+    content = {}
+    halves = performer_order(list(paths), protocol)
+    for half, names in zip(("train", "test"), halves, strict=True):
+        x = np.zeros((len(names), 300, 150), np.float32)
+        y = np.zeros((len(names), classes))
+        for i, name in enumerate(names):
+            clip = two_bodies(paths[name])
+            there = clip.reshape(len(clip), 2, 75).any(2)  # (T, 2)
+            if not there[:, 1].any() and twice:
+                clip[:, 1], there[:, 1] = clip[:, 0], there[:, 0]
+            origin = clip[0, 0, 1].copy()
+            clip[there] -= origin
+            x[i, : len(clip)] = clip.reshape(len(clip), 150)
+            y[i, int(name[17:20]) - 1] = 1
+        content |= {f"x_{half}": x, f"y_{half}": y}
+    np.savez(out, **content)
+    return halves
+
+
+def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2) -> None:
+    """ntu60_3danno.pkl; splits: {xsub: cross_subject, ...}; protocol: of the pickle."""
+    paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
+    annotations, split = [], {}
+    for name, path in paths.items():
+        clip = two_bodies(path).transpose(1, 0, 2, 3).astype(np.float16)  # (M, T, V, C)
+        clip = clip if clip[1].any() else clip[:1]
+        annotations.append(
+            {
+                "frame_dir": name,
+                "label": int(name[17:20]) - 1,
+                "keypoint": clip,
+                "total_frames": clip.shape[1],
+            }
+        )
+    for short, name in splits.items():
+        split[f"{short}_train"] = [n for n in paths if in_training_set(n, name)]
+        split[f"{short}_val"] = [n for n in paths if not in_training_set(n, name)]
+    with open(out, "wb") as file:
+        pickle.dump({"split": split, "annotations": annotations}, file, protocol=protocol)
+
+
+def stgcn_arrays(raw: Path, out: Path, protocol: str) -> None:
+    """CrosSCLR's intermediate {xsub,xview}/{train,val}_data.npy and _label.pkl."""
+    out.mkdir(parents=True)
+    names = sorted(path.stem for path in raw.glob("*.skeleton"))
+    for part in ("train", "val"):
+        chosen = [n for n in names if in_training_set(n, protocol) == (part == "train")]
+        data = np.zeros((len(chosen), 3, 300, 25, 2), np.float32)
+        for i, name in enumerate(chosen):
+            clip = two_bodies(raw / f"{name}.skeleton")
+            data[i, :, : len(clip)] = clip.transpose(3, 0, 2, 1)
+        np.save(out / f"{part}_data.npy", data)
+        labels = [int(name[17:20]) - 1 for name in chosen]
+        with open(out / f"{part}_label.pkl", "wb") as file:
+            pickle.dump(([f"{name}.skeleton" for name in chosen], labels), file)
+
+
+def turned_arrays(raw: Path, out: Path, protocol: str, *, counts: bool = True) -> None:
+    """UmURL's file names with the spine turned onto z, as AGCN and skeleton-contrast have it."""
+    out.mkdir(parents=True)
+    names = sorted(path.stem for path in raw.glob("*.skeleton"))
+    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y becomes z
+    for part in ("train", "val"):
+        chosen = [n for n in names if in_training_set(n, protocol) == (part == "train")]
+        data = np.zeros((len(chosen), 3, 300, 25, 2), np.float32)
+        for i, name in enumerate(chosen):
+            clip = two_bodies(raw / f"{name}.skeleton")
+            data[i, :, : len(clip)] = ((clip - clip[:, :1, 1:2]) @ turn.T).transpose(3, 0, 2, 1)
+        np.save(out / f"{part}_data_joint.npy", data)
+        if counts:
+            np.save(out / f"{part}_num_frame.npy", np.full(len(chosen), 350))
+        with open(out / f"{part}_label.pkl", "wb") as file:
+            pickle.dump((chosen, [float(int(n[17:20]) - 1) for n in chosen]), file)
+
+
+def resampled_arrays(out: Path) -> None:
+    """AimCLR's and CrosSCLR's {train,val}_position.npy."""
+    out.mkdir(parents=True)
+    for part in ("train", "val"):
+        np.save(out / f"{part}_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))
+        with open(out / f"{part}_label.pkl", "wb") as file:
+            pickle.dump((["a", "b"], [0, 1]), file)

@@ -1,0 +1,106 @@
+"""The .npz files of CTR-GCN and its successors (InfoGCN, HD-GCN, MAMP, STARS, MacDiff), both ways.
+
+x_train, x_test (N, T, 150) float32 = clips, frames, (body, joint, xyz) in metres, zero past a
+clip's end; y_train, y_test (N, K), one-hot. One file a protocol, no names inside. A file that this
+code wrote holds two more arrays, which others do not look at: `store` and `samples`, the bytes of
+the texts that `source.own_texts` gives.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_gen.datasets.skeletons import NTU
+from data_gen.preparing.files import require_space
+from feeder.store import Store
+from tools.cli import UserError
+from tools.formats.rows import Rows, open_npz, write_header
+from tools.formats.source import Own, Source, own_frames, own_texts, protocol_of, read_own
+
+HALVES = ("train", "test")
+WIDTH = NTU.frame_size
+LEAST_FRAMES = 300  # of the padded arrays that this code writes
+MOST_TEXT = 2**28  # bytes of a text
+
+
+def read_npz(path: Path, scratch: Path, protocol: str | None) -> Source:
+    """The clips of a file. Raises UserError, one line, where it is no such file.
+
+    protocol: of the file's halves, None where its name or its number of clips tells; scratch: a
+    folder for what is compressed.
+    """
+    arrays = open_npz(path, [f"{x}_{half}" for half in HALVES for x in "xy"], scratch)
+    data, onehot = arrays[0::2], arrays[1::2]
+    for half, x, y in zip(HALVES, data, onehot, strict=True):
+        if len(x.shape) != 3 or x.shape[2] != WIDTH or x.dtype.kind != "f":
+            raise UserError(
+                f"{path}: x_{half} is {x.dtype} {x.shape}, not floats (N, T, {WIDTH}) of two "
+                "bodies of 25 joints"
+            )
+        if len(y.shape) != 2 or len(y) != len(x) or y.shape[1] != onehot[0].shape[1]:
+            raise UserError(f"{path}: y_{half} is {y.shape}, which is not a row for each clip")
+    labels = [_labels(y, f"{path}: y_{half}") for half, y in zip(HALVES, onehot, strict=True)]
+    classes, counts = onehot[0].shape[1], tuple(map(len, data))
+
+    def read(row: int) -> np.ndarray:
+        half, row = (0, row) if row < counts[0] else (1, row - counts[0])
+        (clip,) = data[half][row : row + 1]  # (T, 150)
+        return own_frames(clip.reshape(len(clip), *NTU.frame_shape))
+
+    own = _own(path, scratch)
+    protocol = protocol or (own is None and protocol_of(path, counts))
+    training = {protocol: np.arange(sum(counts)) < counts[0]} if protocol else {}
+    kind = f"CTR-GCN's or MAMP's arrays of {classes} classes"
+    return Source(
+        *(path, kind, np.concatenate(labels), read, None, classes, training),
+        prepared=own is not None,
+        own=own,
+    )
+
+
+def _labels(onehot: Rows, where: str) -> np.ndarray:
+    labels = [np.zeros(0, np.int64)]
+    for block in onehot.blocks():
+        labels.append(block.argmax(1) if block.shape[1] else np.zeros(0, np.int64))
+        if not ((block != 0).sum(1) == 1).all() or not (block.max(1) == 1).all():
+            raise UserError(f"{where} is not one-hot: each row has a single 1, else zeros")
+    return np.concatenate(labels)
+
+
+def _own(path: Path, scratch: Path) -> Own | None:
+    with zipfile.ZipFile(path) as archive:
+        if "store.npy" not in archive.namelist():
+            return None
+    texts = open_npz(path, ["store", "samples"], scratch)
+    return read_own(*(rows[:MOST_TEXT].tobytes().decode(errors="replace") for rows in texts), path)
+
+
+def write_npz(store: Store, protocol: str, path: Path) -> None:
+    """Write a store as such a file, coordinates as they are in the store: (path must be free).
+
+    Raises StoreError where the store has no such protocol, UserError where its frames are not two
+    bodies of 25 joints, and OSError where the disk is too small, before anything is written.
+    """
+    if store.layout.frame_shape != NTU.frame_shape:
+        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
+    longest = max(LEAST_FRAMES, int(store.frames.max()))
+    padded = np.zeros((longest, WIDTH), "<f4")
+    halves = dict(zip(HALVES, store.split(protocol), strict=True))
+    require_space(path, padded.nbytes * len(store.names))
+    texts = own_texts(store, np.concatenate(list(halves.values())))
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        for half, rows in halves.items():
+            with archive.open(f"x_{half}.npy", "w", force_zip64=True) as file:
+                write_header(file, (len(rows), longest, WIDTH))
+                for row in tqdm(rows, desc=half, unit="clip", disable=None):
+                    clip = store.clip(row)
+                    padded[: len(clip)] = clip.reshape(len(clip), WIDTH)
+                    padded[len(clip) :] = 0
+                    file.write(padded.data)
+            with archive.open(f"y_{half}.npy", "w") as file:
+                np.save(file, np.eye(store.num_classes)[store.label[rows]])
+        for name, text in zip(("store", "samples"), texts, strict=True):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.save(file, np.frombuffer(text.encode(), np.uint8))

@@ -1,0 +1,198 @@
+"""Clips of other code become a packed store."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data_gen.datasets.description import FIELDS, Description, Split
+from data_gen.datasets.known import KNOWN
+from data_gen.datasets.ntu import DATASETS as NTU_DATASETS
+from data_gen.datasets.ntu import LAST_SETUP
+from data_gen.datasets.skeletons import MAX_METRES, NTU
+from data_gen.preparing.clip import prepare_clip
+from data_gen.preparing.report import progress, warn
+from data_gen.preparing.store import StoreError as WriteError
+from data_gen.preparing.store import StoreWriter
+from data_gen.readers.skeleton_file import SkeletonFileError, parse_name
+from tools.cli import UserError
+from tools.formats.names import recover
+from tools.formats.source import Clip, Source, refuse_turned
+
+# Of how many classes the data sets are whose files have no names; of PKU-MMD it is phase II that
+# is handed on so.
+BY_CLASSES = {60: "ntu60", 120: "ntu120", 51: "pkummd2"}
+UNKNOWN = (1, 1, 1, 1)  # setup, camera, subject and replication of a clip without a name
+MOST_TITLE = 200
+
+
+def write_store(source: Source, target: Path, names: Path | None) -> int:
+    """Write the clips of a source as a store; returns how many are left out, as they show nobody.
+
+    names: a list of the names of its clips, if they are to be had. Raises UserError, one line,
+    where the clips do not fit together or cannot be brought to the method's normalization.
+    """
+    if not len(source.labels):
+        raise UserError(f"{source.path}: there is no clip in it")
+    refuse_turned(source.path, len(source.labels), source.read)
+    if source.own:
+        description, clips = source.own
+    else:
+        description = describe(source, target, named=bool(source.names or names))
+        clips = name_clips(source, description, names, target)
+    check_names(source, clips)
+    order = sorted(range(len(clips)), key=lambda row: clips[row].name)
+    left_out = 0
+    try:
+        with StoreWriter(target, description) as store:
+            for row in progress(order, len(order)):
+                name, fields, more = clips[row]
+                clip = prepared(source, row, name)
+                if clip is None:
+                    left_out += 1
+                else:
+                    store.add(name, fields, clip, more)
+            if not store.clips:
+                raise UserError(f"{source.path}: there is no clip in it")
+            store.commit()
+    except WriteError as error:
+        raise UserError(str(error)) from None
+    return left_out
+
+
+def prepared(source: Source, row: int, name: str) -> np.ndarray | None:
+    """A clip (T, 2, 25, 3) float32 as a store holds it; None where it shows nobody."""
+    clip = source.read(row)
+    if not (np.abs(clip) <= MAX_METRES).all():  # nor NaN
+        raise UserError(
+            f"{source.path}: {name} holds a coordinate that is no number up to {MAX_METRES:g} m"
+        )
+    if source.prepared or not len(clip):
+        return clip if len(clip) else None
+    bodies = clip.astype(np.float64)
+    if np.array_equal(bodies[:, 0], bodies[:, 1]):  # how a single person stands in some files
+        bodies[:, 1] = 0
+    return prepare_clip(bodies)
+
+
+# ---- which data set it is
+
+
+def describe(source: Source, target: Path, *, named: bool) -> Description:
+    """What the store says of itself.
+
+    Without names the file's own halves are all that splits it. Raises UserError where the folder's
+    name is that of another data set.
+    """
+    dataset = find_dataset(source, target)
+    for protocol in source.training if dataset else ():
+        if protocol not in (has := KNOWN[dataset].splits):
+            has = " and ".join(has)
+            raise UserError(f"{source.path}: {dataset} has no protocol {protocol}; it has {has}")
+    about = {
+        "origin": f"{source.kind}: {source.path.name}"[:MOST_TITLE],
+        "command": f"python -m tools.convert import {source.path.name} {target.name}"[:MOST_TITLE],
+    }
+    if dataset in NTU_DATASETS and named:
+        return replace(KNOWN[dataset], **about)
+    splits = {protocol: Split(protocol) for protocol in source.training}
+    if not splits:
+        raise UserError(f"{source.path}: no split of it holds all clips")
+    if dataset is None:
+        classes = tuple(f"action {i + 1}" for i in range(int(source.labels.max(initial=0)) + 1))
+        return Description(source.path.stem[:MOST_TITLE], NTU, classes, splits, **about)
+    official = {p: n for p, n in KNOWN[dataset].official.items() if p in splits}
+    return replace(KNOWN[dataset], splits=splits, official=official, **about)
+
+
+def find_dataset(source: Source, target: Path) -> str | None:
+    """The data set of a source: ntu60, ntu120, pkummd2, or None where it is none of those.
+
+    Raises UserError where the target's name is that of another one.
+    """
+    wanted = target.resolve().name
+    if source.num_classes is not None:
+        dataset = BY_CLASSES.get(source.num_classes)
+    else:
+        try:
+            fields = [parse_name(name) for name in source.names]
+        except SkeletonFileError as error:
+            if wanted in NTU_DATASETS or not source.training:
+                raise UserError(f"{source.path}: {error}") from None
+            fields = []
+        in_60 = all(f.setup <= LAST_SETUP["ntu60"] and f.action <= 60 for f in fields)
+        dataset = ("ntu60" if in_60 else "ntu120") if fields else None
+        # A part of NTU-120 may look like NTU-60; only the user knows.
+        dataset = wanted if dataset and wanted in NTU_DATASETS else dataset
+    if wanted != dataset and wanted in KNOWN:
+        holds = dataset or f"{int(source.labels.max(initial=-1)) + 1} classes"
+        raise UserError(f"{target} is the name of another data set: {source.path} is of {holds}")
+    return dataset
+
+
+# ---- names
+
+
+def name_clips(
+    source: Source, description: Description, listed: Path | None, target: Path
+) -> list[Clip]:
+    """Of each clip its name, its fields and the further columns of samples.csv."""
+    names = source.names
+    if names is None and listed:
+        dataset = find_dataset(source, target)
+        if dataset not in NTU_DATASETS:
+            raise UserError(f"--names is for NTU RGB+D; {source.path} is none of it")
+        names = recover(listed, source, description, LAST_SETUP[dataset])
+    elif listed:
+        raise UserError(f"--names is for files without names; those of {source.path} are in it")
+    if names is None:
+        names = _invented(source)
+    columns = [source.training[column] for column in description.more_columns]
+    clips = []
+    for row, (name, label) in enumerate(zip(names, source.labels.tolist(), strict=True)):
+        more = tuple(int(column[row]) for column in columns)
+        clips.append(Clip(name, _fields(source, name, label, bool(more)), more))
+    _compare_splits(source, description, clips)
+    return clips
+
+
+def _compare_splits(source: Source, description: Description, clips: list[Clip]) -> None:
+    """Warn where the file has clips in another half than the data set's rule, which is taken."""
+    columns = dict(zip(FIELDS, np.array([clip.fields for clip in clips]).T, strict=True))
+    for protocol, training in source.training.items():
+        if description.splits[protocol].column in FIELDS:
+            other = int((description.train_mask(protocol, columns) != training).sum())
+            if other:
+                warn(
+                    f"{other} clips are in another half of {protocol} in {source.path} than by the "
+                    f"rule of {description.title}; the store has the rule's"
+                )
+
+
+def check_names(source: Source, clips: list[Clip]) -> None:
+    """Raise UserError unless the clips are those of the source, each with a name of its own."""
+    names = [clip.name for clip in clips]
+    if source.names not in (None, names) or len(names) != len(source.labels):
+        raise UserError(f"{source.path}: the names in it do not agree")
+    if len(set(names)) < len(names):
+        raise UserError(f"{source.path}: a clip's name occurs twice")
+    for clip, label in zip(clips, source.labels.tolist(), strict=True):
+        if clip.fields[-1] != label + 1:  # the action
+            raise UserError(f"{source.path}: {clip.name} has the label {label}")
+
+
+def _invented(source: Source) -> list[str]:
+    (training,) = list(source.training.values())[:1]
+    digits = len(str(len(training)))
+    return [f"{'train' if train else 'test'}_{i:0{digits}d}" for i, train in enumerate(training, 1)]
+
+
+def _fields(source: Source, name: str, label: int, by_column: bool) -> tuple[int, ...]:
+    # setup, camera, subject, replication, action
+    try:
+        fields = parse_name(name)
+    except SkeletonFileError as error:
+        if by_column:
+            return (*UNKNOWN, label + 1)
+        raise UserError(f"{source.path}: {error}") from None
+    return fields

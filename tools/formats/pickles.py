@@ -1,0 +1,96 @@
+"""Pickles of other code, read without running anything: plain values and arrays of numbers."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tools.cli import UserError
+from tools.formats.rows import require_file
+
+
+class _Dtype:
+    """Stands in for numpy.dtype while a pickle is read; takes numbers alone."""
+
+    def __init__(self, code: str, *_):
+        self.dtype = np.dtype(str(code))
+        if self.dtype.kind not in "fiub":
+            raise pickle.UnpicklingError(f"it holds an array of {self.dtype}, not numbers")
+
+    def __setstate__(self, state: tuple):
+        self.dtype = self.dtype.newbyteorder(">" if state[1] == ">" else "<")
+
+
+class _Array:
+    """Stands in for numpy.ndarray; `value` is the array, once its state is there."""
+
+    value = None
+
+    def __setstate__(self, state: tuple):
+        _, shape, dtype, by_column, content = state
+        self.value = _array(content, dtype, shape, "F" if by_column else "C").value
+
+
+def _array(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str = "C") -> _Array:
+    array = _Array()
+    array.value = np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
+    return array
+
+
+def _scalar(dtype: _Dtype, content: bytes) -> int | float | bool:
+    (value,) = np.frombuffer(content, dtype.dtype)
+    return value.item()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":  # how the bytes of an array stand in a pickle of protocol 2 and below
+        raise pickle.UnpicklingError(f"it asks for text in {encoding}")
+    return text.encode("latin1")
+
+
+_ALLOWED = {
+    "numpy.ndarray": _Array,
+    "numpy.dtype": _Dtype,
+    "_codecs.encode": _encode,
+}
+for _core in ("numpy.core", "numpy._core"):  # until numpy 2, and since
+    _ALLOWED |= {
+        f"{_core}.multiarray._reconstruct": lambda *_: _Array(),
+        f"{_core}.multiarray.scalar": _scalar,
+        f"{_core}.numeric._frombuffer": _array,
+    }
+
+
+class _Plain(pickle.Unpickler):
+    """Reads lists, tuples, dicts, strings, numbers and arrays of numbers, and nothing else."""
+
+    def find_class(self, module: str, name: str):
+        try:
+            return _ALLOWED[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which is not loaded"
+            ) from None
+
+
+def read_pickle(path: Path, what: str) -> Any:
+    """What a pickle holds; arrays stand in it as objects that `plain` takes.
+
+    what: what it should be, for the UserError, one line, that is raised where the file is missing
+    or holds what is not plain.
+    """
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            return _Plain(file).load()
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly anything
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{path} does not hold {what} ({reason[0][:150]})") from None
+
+
+def plain(value: Any) -> Any:
+    """A value of a pickle, an array as numpy.ndarray; other values as they are."""
+    return value.value if isinstance(value, _Array) else value

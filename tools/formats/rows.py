@@ -1,0 +1,134 @@
+"""Arrays in files of other code, read row by row: memory does not grow with the file."""
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from tqdm import tqdm
+
+from data_gen.preparing.files import require_space
+from tools.cli import UserError
+
+BLOCK = 2**22  # bytes that are read at once
+
+
+class Rows:
+    """An array of numbers on disk, of which rows are read one at a time.
+
+    shape, dtype: as the file says them. Raises UserError, one line, where the file holds something
+    else than one whole array of numbers. The file must not be closed.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int, where: str):
+        """start, size: the bytes that hold the array, as a .npy file; where: for errors."""
+        try:
+            file.seek(start)
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}[version]
+            self.shape, by_column, self.dtype = getattr(np.lib.format, read)(file)
+        except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
+            raise _no_array(where, error) from None
+        self._file, self._first = file, file.tell()
+        if self.dtype.kind not in "fiu":
+            raise UserError(f"{where} is {self.dtype}, not numbers")
+        if by_column or not self.shape or min(self.shape) < 0:
+            raise UserError(f"{where} does not lie row by row")
+        self._row = self.dtype.itemsize
+        for length in self.shape[1:]:
+            self._row *= length
+        if start + size - self._first != self._row * self.shape[0]:
+            raise UserError(f"{where} is not a whole .npy file (its size is not {self.shape})")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Some rows that follow each other: (n, ...), a copy."""
+        first, last, _ = rows.indices(len(self))
+        count = max(last - first, 0)
+        content = os.pread(self._file.fileno(), count * self._row, self._first + first * self._row)
+        return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All rows in order, some at once."""
+        step = max(1, BLOCK // max(1, self._row))
+        for first in range(0, len(self), step):
+            yield self[first : first + step]
+
+
+def open_npy(path: Path) -> Rows:
+    """The array of a .npy file. Raises UserError, one line, where it is none."""
+    require_file(path)
+    file = path.open("rb")
+    return Rows(file, 0, path.stat().st_size, str(path))
+
+
+def open_npz(path: Path, names: list[str], scratch: Path) -> list[Rows]:
+    """Arrays of an .npz file, their checksums verified.
+
+    scratch: a folder where a file without a name may hold an array that is compressed. Raises
+    UserError, one line, where the file is no whole .npz or lacks one of them.
+    """
+    require_file(path)
+    file = path.open("rb")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            there = {entry.filename: entry for entry in archive.infolist()}
+            missing = [name for name in names if f"{name}.npy" not in there]
+            if missing:
+                held = ", ".join(sorted(name.removesuffix(".npy") for name in there))[:100]
+                raise UserError(f"{path} holds {held or 'nothing'}, but no {missing[0]}")
+            return [_member(file, archive, there[f"{name}.npy"], scratch) for name in names]
+    # A damaged archive raises nearly anything.
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise _no_array(str(path), error) from None
+
+
+def _member(
+    file: BinaryIO, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, scratch: Path
+) -> Rows:
+    where = f"{archive.filename or file.name}, {entry.filename}"
+    stored = entry.compress_type == zipfile.ZIP_STORED
+    if not stored:
+        require_space(scratch, entry.file_size)
+    copy = None if stored else tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
+    with (
+        archive.open(entry) as content,
+        tqdm(
+            total=entry.file_size, desc=entry.filename, unit="B", unit_scale=True, disable=None
+        ) as bar,
+    ):
+        # To the end, where zipfile compares the checksum.
+        while block := content.read(BLOCK):
+            bar.update(len(block))
+            if copy:
+                copy.write(block)
+    if copy:
+        copy.flush()
+        return Rows(copy, 0, entry.file_size, where)
+    file.seek(entry.header_offset + 26)  # lengths of the name and of more, before the content
+    lengths = np.frombuffer(file.read(4), "<u2")
+    start = entry.header_offset + 30 + int(lengths.sum())
+    return Rows(file, start, entry.file_size, where)
+
+
+def write_header(file: io.BufferedIOBase, shape: tuple[int, ...]) -> None:
+    """Begin a .npy file of float32 whose rows are to follow."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def require_file(path: Path) -> None:
+    """Raise UserError unless there is a file, not a folder, nor a pipe, whose end never comes."""
+    if not path.is_file():
+        raise UserError(f"{path} is {'no file' if path.exists() else 'missing'}")
+
+
+def _no_array(where: str, error: Exception) -> UserError:
+    reason = str(error).splitlines() or [type(error).__name__]
+    return UserError(f"{where} is not a whole .npy file ({reason[0][:100]})")
