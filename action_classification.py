@@ -80,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # ---- training
     if args.finetune:
-        runs = finetune(loaded.encoder, data, streams, training, labels, seeds)
+        strengths = loaded.strengths
+        runs = finetune(loaded.encoder, data, streams, training, labels, seeds, strengths)
     else:
         features = encode(loaded.encoder, data, streams)
         if args.save_features:

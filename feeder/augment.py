@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from feeder.strengths import PUBLISHED, Strengths
+
 VIEW_FRAMES = 64
-SHORTEST_SCALE = 0.1
-CORRUPTED = 15 / 25  # share of the joints, rounded
 
 # Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
 # corruption zeroes, a 3×3 matrix, and as many as there are joints, whose order is a permutation.
@@ -97,24 +97,32 @@ def corruption(joints: Tensor, values: Tensor) -> Tensor:
     return torch.where(joints[..., None, None], values[:, None], identity)
 
 
-def augmentation(uniform: Tensor, start: Tensor, length: Tensor) -> Augmentation:
+def augmentation(
+    uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
+) -> Augmentation:
     """The augmentation of N views that N rows of uniform draws stand for.
 
     uniform: (N, draws) float32 in [0, 1), draws of V joints; start, length: (N,) int64, whole
-    clips. One of shear and corruption, half and half; corruption multiplies or zeroes, half and
-    half.
+    clips. At most one of shear and corruption; corruption multiplies or zeroes.
     """
-    scale = SHORTEST_SCALE + (1 - SHORTEST_SCALE) * uniform[:, _SCALE]
+    scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
     cropped = (length * scale).long().clamp(min=VIEW_FRAMES).minimum(length)
     room = length - cropped
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
     values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
+    # One draw is for all three kinds: shear below a threshold, nothing above another one.
+    kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
+    changed = kind < strengths.spatial_probability
+    sheared = kind < strengths.spatial_probability * strengths.shear_probability
     order = uniform[:, _ORDER].argsort(dim=1, stable=True)  # (N, V)
-    chosen = order < round(CORRUPTED * order.shape[1])
-    kept = values * (uniform[:, _ZERO] >= 0.5).view(-1, 1, 1)
-    sheared = (uniform[:, _KIND] < 0.5).view(-1, 1, 1, 1)
-    matrix = torch.where(sheared, shear(values), corruption(chosen, kept))
+    corrupted = order < round(strengths.corrupted_joints * order.shape[1])
+    kept = values * ~zeroed.view(-1, 1, 1)
+    matrix = torch.where(
+        sheared.view(-1, 1, 1, 1),
+        shear(values * strengths.shear_amplitude),
+        corruption(corrupted & changed[:, None], kept),
+    )
     return Augmentation(start + offset, cropped, matrix)
 
 

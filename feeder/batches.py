@@ -19,6 +19,7 @@ from torch import Tensor
 from feeder.augment import VIEW_FRAMES, Augmentation, augment, augmentation, draws, resize
 from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
+from feeder.strengths import PUBLISHED, Strengths
 
 VIEWS = 4  # joint, bone, motion, fused
 
@@ -42,7 +43,8 @@ class Batch(NamedTuple):
     """One rank's share of a training batch.
 
     clips: n packed clips; uniform: (VIEWS, n, draws) float32 in [0, 1); step: which of its epoch;
-    rows: all ranks' clips, rows of the store; shares: how many of them each rank has.
+    rows: all ranks' clips, rows of the store; shares: how many of them each rank has; strengths:
+    of the views' augmentation.
     """
 
     clips: Clips
@@ -50,11 +52,13 @@ class Batch(NamedTuple):
     step: int
     rows: np.ndarray
     shares: list[int]
+    strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
         """The augmented views, each with draws of its own: (VIEWS, n, T, M, V, C)."""
         frames, start, length = self.clips
-        chosen = augmentation(self.uniform.flatten(0, 1), start.repeat(VIEWS), length.repeat(VIEWS))
+        clips = start.repeat(VIEWS), length.repeat(VIEWS)
+        chosen = augmentation(self.uniform.flatten(0, 1), *clips, self.strengths)
         views = frames.new_empty(VIEWS, len(start), VIEW_FRAMES, *frames.shape[1:])
         # One after another, which a CPU's caches like better.
         parts = zip(*(x.chunk(VIEWS) for x in chosen), strict=True)
@@ -131,7 +135,8 @@ class TrainingBatches:
     rows: the training clips, rows of the store; batch_size: clips of all ranks together; frames:
     what `resident_frames` gave, or None to read each batch from disk, `workers` batches ahead in
     as many threads (0: when it is asked for). weights: of several data sets, the share of each in
-    every batch, as `epoch_order` takes them.
+    every batch, as `epoch_order` takes them. strengths: of the views'
+    augmentation.
     """
 
     store: Store | Mixture
@@ -144,6 +149,7 @@ class TrainingBatches:
     rank: int = 0
     world_size: int = 1
     weights: tuple[float, ...] = ()
+    strengths: Strengths = PUBLISHED
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -170,7 +176,8 @@ class TrainingBatches:
         mine = slice(first, first + parts[self.rank])
         clips = load_clips(self.store, rows[mine], self.device, self.frames)
         uniform = np.ascontiguousarray(uniform[:, mine])
-        return Batch(clips, _to_device(uniform, self.device), step, rows, parts)
+        uniform = _to_device(uniform, self.device)
+        return Batch(clips, uniform, step, rows, parts, self.strengths)
 
 
 def _ahead(jobs: Iterator[partial], workers: int) -> Iterator[Batch]:

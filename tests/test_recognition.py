@@ -224,6 +224,26 @@ def test_features_are_saved_as_plain_arrays(run, data_root, tmp_path):
     assert not list(file.parent.glob("*.part"))
 
 
+def test_full_augmentation_has_the_strengths_of_the_pretraining(data_root, tmp_path):
+    still = {"spatial_probability": 0.0, "shortest_crop": 1.0}
+    found = {}
+    for name, more in {"default": None, "still": still}.items():
+        folder = write_run(tmp_path / name, data_root, more=more)
+        for views in ("none", "full"):
+            flags = ("--finetune", "--augment", views, "--epochs", 2)
+            assert recognise(folder, *flags)[0] == 0
+            (path,) = folder.glob(f"*augment-{views}.json")
+            found[name, views] = json.loads(path.read_text())["tests"]
+    assert found["still", "full"] == found["still", "none"] == found["default", "none"]
+    assert found["default", "full"] != found["default", "none"]
+
+
+def test_impossible_strengths_of_a_checkpoint_are_one_line(data_root, tmp_path):
+    folder = write_run(tmp_path / "run", data_root, more={"zero_probability": 7.0})
+    code, _, error = recognise(folder, "--finetune", "--epochs", 1)
+    assert code == 1 and "--zero-probability" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

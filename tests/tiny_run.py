@@ -18,9 +18,13 @@ def write_run(
     protocol: str = "cross_subject",
     seed: int = 0,
     model: UmURL | None = None,
+    more: dict | None = None,
     **sizes: int,
 ) -> Path:
-    """Write a checkpoint as pretrain.py does after its last epoch; returns its folder."""
+    """Write a checkpoint as pretrain.py does after its last epoch; returns its folder.
+
+    more: further settings, as the checkpoint is to name them.
+    """
     sizes = SIZES | sizes
     torch.manual_seed(seed)
     model = model or UmURL(*sizes.values())
@@ -28,7 +32,7 @@ def write_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = {
-        "settings": settings | sizes | {"epochs": 3, "seed": seed},
+        "settings": settings | sizes | {"epochs": 3, "seed": seed} | (more or {}),
         "data": {},
         "metrics": {},
         "epoch": 3,

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from data_gen.datasets.skeletons import KINECT_V2
 from feeder.store import open_store
+from feeder.strengths import Strengths
 from net import MODALITIES
 from tools import cli
+from tools.training import records
 
 FPS = 30  # of a Kinect
 SHEET_FRAMES = 8
@@ -44,6 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     how.add_argument("--size", type=cli.whole_number(32, 2048), default=240,
                      help="pixels of a picture")
     how.add_argument("--out", type=Path, help="a .gif or .png (default: the clip's name .gif)")
+    records.add_flags(parser, Strengths)
     args = parser.parse_args(argv)
     if (args.file is None) == (args.sample is None):
         parser.error("name either a FILE.skeleton or a --sample")
@@ -66,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         clip, skeleton = clips.of_recording(args.file, raw=args.raw), KINECT_V2
     out = args.out or Path(f"{args.sample or args.file.stem}.gif")
     if args.augmented:
-        shown = scenes.of_augmentation(clip, args.seed, skeleton)
+        strengths = records.pick(Strengths, vars(args))
+        shown = scenes.of_augmentation(clip, args.seed, skeleton, strengths)
     else:
         shown = scenes.of_modalities(clip, args.modality, skeleton)
     if out.suffix == ".gif":

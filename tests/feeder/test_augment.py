@@ -17,6 +17,7 @@ from feeder.augment import (
     shear,
     transform,
 )
+from feeder.strengths import Strengths
 from tests.golden_files import load, ours
 from tests.literal import input as literal
 
@@ -195,13 +196,48 @@ def test_half_shear_a_quarter_zero_and_fifteen_joints_are_corrupted():
     assert zeroed.float().mean() == pytest.approx(0.25, abs=0.012)
     assert not (sheared & zeroed).any()
     corrupted = changed[~sheared]
-    assert (corrupted.sum(1) == CORRUPTED_JOINTS).all()
+    assert (corrupted.sum(1) == 15).all()
     # Every joint is as likely as every other, and so is every pair.
     share = corrupted.float().mean(0)
     assert share.sub(15 / 25).abs().max() < 0.025
     pairs = corrupted.float().T @ corrupted.float() / len(corrupted)
     off_diagonal = pairs[~torch.eye(25, dtype=torch.bool)]
     assert off_diagonal.sub(15 * 14 / (25 * 24)).abs().max() < 0.03
+
+
+def augmented(n: int = 20_000, **strengths: float) -> Augmentation:
+    return augmentation(uniform(n), *of_length(*[300] * n), Strengths(**strengths))
+
+
+def test_each_strength_does_what_it_says():
+    sheared, zeroed, changed = kinds(augmented(shear_probability=0.8, zero_probability=1).matrix)
+    assert sheared.float().mean() == pytest.approx(0.8, abs=0.012)
+    assert torch.equal(zeroed, ~sheared)
+    sheared, zeroed, changed = kinds(augmented(corrupted_joints=0.2, zero_probability=0).matrix)
+    assert (changed[~sheared].sum(1) == 5).all() and not zeroed.any()
+
+    spatial = augmented(spatial_probability=0.25)
+    sheared, _, changed = kinds(spatial.matrix)
+    assert changed.any(1).float().mean() == pytest.approx(0.25, abs=0.012)
+    assert sheared.float().mean() == pytest.approx(0.125, abs=0.01)
+    none = augmented(spatial_probability=0).matrix
+    assert torch.equal(none, torch.eye(3).expand_as(none))
+
+    half = augmented(shear_amplitude=0.5, shear_probability=1).matrix
+    whole = augmented(shear_probability=1).matrix
+    torch.testing.assert_close(half - torch.eye(3), (whole - torch.eye(3)) / 2)
+    length = augmented(shortest_crop=0.7).length
+    assert 210 <= length.min() < 216 and length.max() >= 298
+    assert (augmented(shortest_crop=1).length == 300).all()
+
+
+def test_strengths_share_the_draws_of_the_published_ones():
+    """So that runs that differ in one strength see the same crops, joints and matrices else."""
+    weak = augmented(shear_amplitude=0.3)
+    default = augmented()
+    assert torch.equal(weak.start, default.start) and torch.equal(weak.length, default.length)
+    sheared, _, _ = kinds(default.matrix)
+    assert torch.equal(weak.matrix[~sheared], default.matrix[~sheared])
 
 
 def test_matrices_are_uniform_from_minus_one_to_one():
@@ -250,7 +286,7 @@ def test_transforms_are_those_of_the_plain_reading(frames, seed):
     np.testing.assert_allclose(crop[0], ours(view, np.float64), rtol=1e-9, atol=1e-9)
 
     matrix = literal.draw_shear_matrix(rng)
-    joints = rng.choice(25, CORRUPTED_JOINTS, replace=False)
+    joints = rng.choice(25, 15, replace=False)
     chosen = torch.zeros(1, 25, dtype=torch.bool)
     chosen[0, joints] = True
     values = torch.from_numpy(matrix)[None]
@@ -273,7 +309,7 @@ def test_transforms_are_those_of_the_plain_reading(frames, seed):
 def test_equal_draws_still_corrupt_fifteen_joints():
     tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, any joints
     chosen = augmentation(tied, *of_length(64, 100, 5))
-    assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == CORRUPTED_JOINTS).all()
+    assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == 15).all()
 
 
 @pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (20, 12), (32, 19), (2, 1)])

@@ -56,6 +56,16 @@ def test_a_clip_of_a_store_is_that_of_its_file(tmp_path):
         run(*sample[:-1], "S999", "--out", stored)
 
 
+def test_augmented_views_have_the_strengths_of_the_flags(tmp_path):
+    out = tmp_path / "a.png"
+    still = ("--augmented", "--spatial-probability", 0, "--shortest-crop", 1)
+    run(RECORDING, *still, "--frames", 1, "--size", 50, "--out", out)
+    with Image.open(out) as sheet:
+        pixels = np.array(sheet)
+    whole, joint = pixels[2:52, 2:52], pixels[54:104, 2:52]
+    assert (whole[20:] == joint[20:]).all()  # below their names
+
+
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [

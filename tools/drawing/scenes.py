@@ -15,6 +15,7 @@ from torch import Tensor
 from data_gen.datasets.skeletons import KINECT_V2, Skeleton
 from feeder.augment import draws
 from feeder.batches import VIEWS, Batch, Clips
+from feeder.strengths import PUBLISHED, Strengths
 from net.modalities import MODALITIES, bone, motion
 
 MOTION_GAIN = 4.0  # a motion's arrow shows where its joint would be so many frames later
@@ -77,12 +78,15 @@ def of_modalities(
     return {modality: scene(clip, modality, skeleton) for modality in modalities}
 
 
-def of_augmentation(clip: Tensor, seed: int, skeleton: Skeleton = KINECT_V2) -> dict[str, Scene]:
+def of_augmentation(
+    clip: Tensor, seed: int, skeleton: Skeleton = KINECT_V2, strengths: Strengths = PUBLISHED
+) -> dict[str, Scene]:
     """A clip (T, M, V, C) whole, resized as for the evaluation, and its four augmented views."""
     rng = np.random.default_rng(seed)
     uniform = torch.from_numpy(rng.random((VIEWS, 1, draws(clip.shape[-2])), dtype=np.float32))
     clips = Clips(clip, torch.tensor([0]), torch.tensor([len(clip)]))
-    views = Batch(clips, uniform, step=0, rows=np.array([0]), shares=[1]).views()
+    batch = Batch(clips, uniform, step=0, rows=np.array([0]), shares=[1], strengths=strengths)
+    views = batch.views()
     whole = scene(clips.resized()[0], skeleton=skeleton)
     return {"whole clip": whole} | of_views(views[:, 0], skeleton)
 

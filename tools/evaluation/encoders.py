@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from data_gen.datasets.skeletons import Layout
+from feeder.strengths import Strengths
 from net import methods
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError
+from tools.training import records
 
 
 class LoadedEncoder(NamedTuple):
@@ -29,6 +31,14 @@ class LoadedEncoder(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """The settings of its pre-training."""
         return self.saved["settings"]
+
+    @property
+    def strengths(self) -> Strengths:
+        """The strengths of its pre-training's views. Raises CheckpointError for impossible ones."""
+        try:
+            return records.pick(Strengths, self.settings)
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"{self.source}: {error}") from None
 
     @property
     def is_final(self) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from feeder.augment import augment, augmentation
 from feeder.batches import Batch, TrainingBatches, whole_clips
+from feeder.strengths import PUBLISHED, Strengths
 from tools.evaluation.classifiers import LinearClassifier, Recognizer
 from tools.evaluation.features import ENCODING_BATCH, Features, Halves, classes_of, device_of
 from tools.evaluation.settings import Training
@@ -60,10 +61,12 @@ def finetuning_learner(
     settings: Training,
     labeled: np.ndarray,
     seed: int,
+    strengths: Strengths = PUBLISHED,
 ) -> Learner:
     """A copy of the encoder and linear layers together, on views of the clips.
 
-    labeled: (k,) which of the training clips have a label; seed: of their order and of the views.
+    labeled: (k,) which of the training clips have a label; seed: of their order and of the views;
+    strengths: of the views' augmentation.
     """
     store, device = data.store, device_of(encoder)
     classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
@@ -78,7 +81,7 @@ def finetuning_learner(
     rows = data.train[labeled]
     # Of few clips a smaller batch, or their epochs would be too few steps to learn anything.
     size = min(settings.batch_size, max(1, len(rows) // LEAST_STEPS))
-    batches = TrainingBatches(store, rows, size, seed, device, workers=4)
+    batches = TrainingBatches(store, rows, size, seed, device, workers=4, strengths=strengths)
 
     def train(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in batches.epoch(epoch):
@@ -99,7 +102,7 @@ def views(batch: Batch, kind: str) -> Tensor:
     clips = batch.clips
     if kind == "none":
         return clips.resized()
-    chosen = augmentation(batch.uniform[0], clips.start, clips.length)
+    chosen = augmentation(batch.uniform[0], clips.start, clips.length, batch.strengths)
     if kind == "crop":
         return clips._replace(start=chosen.start, length=chosen.length).resized()
     return augment(clips.frames, chosen)

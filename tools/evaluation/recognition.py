@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import trange
 
+from feeder.strengths import PUBLISHED, Strengths
 from net.modalities import MODALITIES
 from tools import cli
 from tools.evaluation.features import Features, Halves
@@ -70,15 +71,17 @@ def finetune(
     settings: Training = FINETUNE,
     labels: Labels = ALL_LABELS,
     seeds: Iterable[int] = (0,),
+    strengths: Strengths = PUBLISHED,
 ) -> list[Run]:
     """Train a copy of the encoder together with linear layers, once for each seed.
 
     encoder: any module with a `feature_size`; it stays as it is. streams: sets of modalities, each
-    with a linear layer; their scores are added. Raises UserError where the training diverges.
+    with a linear layer; their scores are added. strengths: of the views, where they are random;
+    best those of pre-training. Raises UserError where the training diverges.
     """
 
     def learner(labeled: np.ndarray, seed: int) -> Learner:
-        return finetuning_learner(encoder, data, streams, settings, labeled, seed)
+        return finetuning_learner(encoder, data, streams, settings, labeled, seed, strengths)
 
     return _runs(learner, data, settings, labels, seeds)
 

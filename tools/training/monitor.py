@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from feeder.augment import draws
 from feeder.batches import VIEWS, Batch, load_clips, whole_clips
 from feeder.store import Store
+from feeder.strengths import PUBLISHED, Strengths
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 from tools.drawing import draw, scenes, sheets
@@ -29,7 +30,7 @@ class Monitor:
 
     writer: of the run's events, None on processes that do not look; rows: the training clips, rows
     of the store; seed: the run's; every: epochs between looks, 0 for never; last: the last epoch,
-    after which it looks in any case.
+    after which it looks in any case; strengths: of the views' augmentation.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Monitor:
         seed: int,
         every: int,
         last: int,
+        strengths: Strengths = PUBLISHED,
     ):
         self.writer, self.store, self.seed = writer, store, seed
-        self.every, self.last = every, last
+        self.every, self.last, self.strengths = every, last, strengths
         self.database, self.queries = held_out(store, rows, seed)
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
@@ -58,7 +60,9 @@ class Monitor:
         if not self.writer or not due:
             return
         device = next(encoder.parameters()).device
-        pictures = views_picture(self.store, self.shown, self.seed, epoch, device)
+        pictures = views_picture(
+            *(self.store, self.shown, self.seed, epoch, device), strengths=self.strengths
+        )
         self.writer.add_image("monitor/views", pictures, step)
         if len(self.queries):
             accuracy = quick_accuracy(encoder, self.store, self.database, self.queries)
@@ -106,7 +110,12 @@ def quick_accuracy(
 
 
 def views_picture(
-    store: Store, rows: np.ndarray, seed: int, epoch: int, device: torch.device
+    store: Store,
+    rows: np.ndarray,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+    strengths: Strengths = PUBLISHED,
 ) -> Tensor:
     """Some clips whole and as four augmented views: (3, H, W) uint8, a row a clip.
 
@@ -117,7 +126,7 @@ def views_picture(
     uniform = np.random.default_rng([seed, 2, epoch]).random(shape, np.float32)
     uniform = torch.from_numpy(uniform).to(device)
     clips = load_clips(store, rows, device)
-    batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)])
+    batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)], strengths=strengths)
     views, whole = batch.views().cpu(), clips.resized().cpu()
     sheet = []
     for i, row in enumerate(rows):

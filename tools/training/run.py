@@ -102,6 +102,7 @@ def build(
         rank=process.rank,
         world_size=process.world_size,
         weights=settings.mix,
+        strengths=settings.strengths,
     )
     torch.manual_seed(settings.seed)
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width
@@ -147,8 +148,9 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         f"{process.device.type}, {run.training.amp or torch.float32}"
     )
     with TrainingLog(folder, run.total, done, is_main=process.is_main) as log:
-        looks = {"every": settings.monitor_every, "last": settings.epochs}
-        monitor = Monitor(log.writer, *first_data(run), seed=settings.seed, **looks)
+        looks = {"every": settings.monitor_every, "last": settings.epochs, "seed": settings.seed}
+        looks["strengths"] = settings.strengths
+        monitor = Monitor(log.writer, *first_data(run), **looks)
         monitor.settings(run.facts, done + 1)
         if done == 0:
             monitor.look(0, done, run.model.encoder)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from feeder.strengths import PUBLISHED, Strengths
 from net import methods
 from net.methods import METHODS
 from tools.training import records
@@ -28,6 +29,7 @@ def _setting(group: str, default: Any, meaning: str, **limits: Any) -> Any:
 class Settings:
     """All that pre-training is told.
 
+    strengths: of the views' augmentation;
     loss: the settings of the method, a record of the class that `net.methods` declares for it;
     None for that class's defaults.
     """
@@ -78,10 +80,12 @@ class Settings:
     monitor_every: int = _setting("run", 10, "epochs between pictures of views and a quick k-NN; "
                                   "0: never")
 
+    strengths: Strengths = PUBLISHED
     loss: Any = None
 
     def __post_init__(self):
         records.check(self)
+        records.check(self.strengths)
         records.check(self.of_loss)
     # fmt: on
 
@@ -92,10 +96,10 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """All settings as plain values, as a checkpoint keeps them."""
-        return records.plain(self) | records.plain(self.of_loss)
+        return records.plain(self) | records.plain(self.strengths) | records.plain(self.of_loss)
 
 
-RECORDS = (Settings, *(method.settings for method in METHODS.values()))
+RECORDS = (Settings, Strengths, *(method.settings for method in METHODS.values()))
 
 
 def from_flags(given: Mapping[str, Any]) -> Settings:
@@ -105,11 +109,14 @@ def from_flags(given: Mapping[str, Any]) -> Settings:
     """
     method = given.get("method", methods.DEFAULT)
     loss = METHODS[method].settings
-    if foreign := given.keys() - set(records.names(Settings)) - set(records.names(loss)):
+    there = {name for record in (Settings, Strengths, loss) for name in records.names(record)}
+    if foreign := given.keys() - there:
         known = ", ".join(map(records.flag, records.names(loss)))
         wrong = records.flag(min(foreign))
         raise ValueError(f"{wrong} is no setting of --method {method}, which has {known}")
-    return replace(records.pick(Settings, given), loss=records.pick(loss, given))
+    strengths = records.pick(Strengths, given)
+    chosen = records.pick(Settings, given)
+    return replace(chosen, strengths=strengths, loss=records.pick(loss, given))
 
 
 def defaults() -> dict[str, Any]:

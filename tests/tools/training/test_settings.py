@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 
 import pretrain
+from feeder.strengths import Strengths
 from net.methods import BaselineSettings, UmURLSettings
 from tools.training import settings
 from tools.training.settings import Settings
@@ -12,8 +13,14 @@ from tools.training.settings import Settings
 
 def test_flags_give_the_record_that_values_give():
     flags = "--hidden-size 32 --lr 1e-3 --schedule 3 5 --compile --inter-weight 0"
+    flags += " --shear-amplitude 0.5"
     by_values = Settings(
-        hidden_size=32, lr=1e-3, schedule=(3, 5), compile=True, loss=UmURLSettings(inter_weight=0)
+        hidden_size=32,
+        lr=1e-3,
+        schedule=(3, 5),
+        compile=True,
+        strengths=Strengths(shear_amplitude=0.5),
+        loss=UmURLSettings(inter_weight=0),
     )
     assert pretrain.parse_args(flags.split()) == by_values
     assert pretrain.parse_args([]).plain() == Settings().plain()
@@ -24,7 +31,9 @@ def test_settings_are_plain_values_that_a_checkpoint_holds():
     plain = Settings(schedule=(1, 2)).plain()
     assert plain["schedule"] == [1, 2] and plain["checkpoint_path"] == "checkpoints/default"
     assert plain["intra_weight"] == 5.0 and "invariance_weight" not in plain
-    assert len(plain) == len(fields(Settings)) - 1 + len(fields(UmURLSettings))
+    assert plain["shear_amplitude"] == 1.0
+    parts = (Settings, UmURLSettings, Strengths)
+    assert len(plain) == sum(len(fields(part)) for part in parts) - 2
     assert settings.defaults() == Settings(method="baseline").plain() | Settings().plain()
 
 
@@ -45,6 +54,7 @@ def test_a_setting_of_another_method_is_refused(capsys):
         ({"schedule": (1, -2)}, "--schedule"),
         ({"method": "nothing"}, "--method"),
         ({"checkpoint_path": 3}, "--checkpoint-path"),
+        ({"strengths": Strengths(zero_probability=1.5)}, "--zero-probability"),
         ({"loss": UmURLSettings(intra_weight=-1)}, "--intra-weight"),
     ],
 )

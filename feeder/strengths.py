@@ -1,0 +1,34 @@
+"""How strongly views are augmented: one record, for training and for all that shows its views.
+
+Nothing here imports torch, so that a command shows its flags at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _strength(default: float, meaning: str, **limits: float) -> Any:
+    return field(default=default, metadata={"group": "augmentation", "help": meaning, **limits})
+
+
+def _probability(default: float, of: str) -> Any:
+    return _strength(default, f"probability that {of}", most=1)
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """The strengths of the random views; by default those of the published method.
+
+    One spatial augmentation at most changes a view: shear, of all joints by one matrix with ones on
+    the diagonal, or corruption, of some joints, by zero or by one matrix.
+    """
+
+    shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip", most=1)
+    spatial_probability: float = _probability(1.0, "a view is sheared or corrupted")
+    shear_probability: float = _probability(0.5, "it is then sheared, not corrupted")
+    shear_amplitude: float = _strength(1.0, "greatest entry of a shear beside its diagonal")
+    corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes", most=1)
+    zero_probability: float = _probability(0.5, "corruption sets joints to zero, not multiplies")
+
+
+PUBLISHED = Strengths()
