@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup/python.sh
-set_up
+set_up requirements.txt
 name=demo
 raw=data/demo/nturgb+d_skeletons
 

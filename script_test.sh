@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup/python.sh
-set_up
+set_up requirements-dev.txt
 exec "$PYTHON" -m pytest "$@"

@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
+
+import pretrain
 
 ROOT = Path(__file__).parents[1]
 TINY = "--hidden-size 16 --projector-width 32 --epochs 1 --schedule 1"
+NO_GPU = "*device_count*) echo 0 ;;"  # said without importing torch
 
 
 @pytest.fixture
@@ -23,9 +26,20 @@ def house(tmp_path) -> Path:
     return house
 
 
+def wrapped(file: Path, *cases: str) -> str:
+    """An executable in the place of the Python of these tests, but for some arguments.
+
+    cases: of a shell's `case`, that say what to do with which arguments.
+    """
+    lines = ['case "$*" in', *cases, f'*) exec {sys.executable} "$@" ;;', "esac"]
+    file.write_text("\n".join(["#!/usr/bin/env bash", *lines, ""]))
+    file.chmod(0o755)
+    return str(file)
+
+
 def script(house: Path, command: str, *flags: str, **environment: str):
-    """Run a script with the Python that runs the tests, which needs no check."""
-    here = {"UMURL_PYTHON": sys.executable}
+    """Run a script with the Python that runs the tests, which needs no check and sees no GPU."""
+    here = {"UMURL_PYTHON": wrapped(house / "python_without_gpu", NO_GPU)}
     return subprocess.run(
         ["bash", *command.split(), *flags],
         cwd=house,
@@ -46,18 +60,16 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_pretrain_script_starts_each_run_with_its_settings(house, data_root, name):
-    dataset, protocol, batch_size = RUNS[name]
-    done = script(house, f"script_pretrain.sh {name}", "--data-root", str(data_root), *TINY.split())
+def test_pretrain_script_starts_each_run_with_its_settings(house, name):
+    told = house / "told"
+    python = wrapped(house / "python", NO_GPU, f'pretrain.py*) printf "%s\\n" "$@" > {told} ;;')
+    done = script(house, f"script_pretrain.sh {name} --seed 7", UMURL_PYTHON=python)
     assert done.returncode == 0, done.stderr
-    saved = torch.load(house / "checkpoints" / name / "checkpoint_0001.pt", weights_only=True)
-    settings = saved["settings"]
-    assert (settings["pre_dataset"], settings["protocol"]) == (dataset, protocol)
-    assert settings["batch_size"] == batch_size
-    assert (settings["lr"], settings["wd"]) == (5e-4, 1e-5)
-    # Epochs and schedule are appended to be tiny; the full ones stand before them.
-    assert "--epochs 451 --schedule 351" in done.stderr
-    assert f"checkpoints/{name}" in done.stdout
+    settings = pretrain.parse_args(told.read_text().splitlines()[1:])
+    assert (settings.pre_dataset, settings.protocol, settings.batch_size) == RUNS[name]
+    assert (settings.epochs, settings.schedule) == (451, (351,))
+    assert (settings.lr, settings.wd, settings.seed) == (5e-4, 1e-5, 7)
+    assert settings.checkpoint_path == Path("checkpoints") / name
 
 
 def test_evaluation_scripts_take_all_from_the_name(house, data_root):
@@ -130,40 +142,88 @@ def test_a_python_that_lacks_something_is_named_and_not_used(house):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_training_is_not_refused_because_a_linter_is_missing(house, tmp_path):
+    (house / "requirements.txt").write_text("numpy>=1\n")
+    (house / "requirements-dev.txt").write_text("-r requirements.txt\nno-such-linter>=1\n")
+    wrapped(tmp_path / "python", NO_GPU)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = script(house, "script_pretrain.sh mine --epochs 0", UMURL_PYTHON="", PATH=path)
+    assert "argument --epochs" in done.stderr  # it has begun
+    check = [sys.executable, "tools/setup/requirements.py", "requirements-dev.txt"]
+    done = subprocess.run(check, cwd=house, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "no-such-linter is not installed\n")
+
+
 def test_requirements_are_held_against_versions(house):
-    check = [sys.executable, "tools/setup/requirements.py"]
+    check = [sys.executable, "tools/setup/requirements.py", "requirements.txt"]
     assert subprocess.run(check, cwd=house).returncode == 0
     (house / "requirements.txt").write_text("numpy<1.0\n")
-    done = subprocess.run(check, cwd=house, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "is not <1.0" in done.stderr
+    for file in ("requirements.txt", "requirements-dev.txt"):  # which names the other
+        done = subprocess.run([*check[:2], file], cwd=house, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "is not <1.0" in done.stderr
 
 
-def test_set_up_makes_a_venv_when_no_python_will_do_and_only_once(house, tmp_path):
-    # A stand-in for python3 whose venv holds the Python of these tests, and no network.
+def test_set_up_makes_a_venv_when_no_python_will_do_adds_to_it_and_only_once(house, tmp_path):
+    # A stand-in for python3 that lacks all, and whose venv holds the Python of these tests, once
+    # pip was asked for what a file lists; no network.
     log, bin_ = tmp_path / "log", tmp_path / "bin"
     bin_.mkdir()
-    fake = bin_ / "python3"
-    fake.write_text(
-        f"""#!/usr/bin/env bash
-echo "$@" >> {log}
-case "$*" in
-    "-m venv"*)
-        mkdir -p .venv/bin
-        printf '#!/usr/bin/env bash\\necho "$@" >> {log}\\n' > .venv/bin/python
-        printf 'case "$*" in *pip*) ;; *) exec {sys.executable} "$@" ;; esac\\n' >> .venv/bin/python
-        chmod +x .venv/bin/python ;;
-    *) echo "No module named 'torch'"; exit 1 ;;
-esac
-"""
+    inside = wrapped(
+        tmp_path / "inside",
+        f'*"pip install"*) echo "$@" >> {log}; touch .venv/${{@: -1}} ;;',
+        '*requirements.py*) [ -e ".venv/${@: -1}" ] || { echo "it lacks things"; exit 1; } ;;',
+        f'*"pytest --version"*|*synthetic.py*) echo "$@" >> {log} ;;',
     )
-    fake.chmod(0o755)
-    shutil.copy(fake, bin_ / "python")
-    path = f"{bin_}:/usr/bin:/bin"
-    for _ in range(2):
-        done = script(house, "script_test.sh", "--version", PATH=path, UMURL_PYTHON="")
+    made = f'echo "$@" >> {log}; rm -rf .venv; mkdir -p .venv/bin; cp {inside} .venv/bin/python'
+    for name in ("python3", "python"):
+        wrapped(bin_ / name, f'"-m venv"*) {made} ;;', '*) echo "no torch"; exit 1 ;;')
+    # The demo goes no further than its first command.
+    demo = (house / "script_demo.sh").read_text().split("ntu_gendata.py")[0].rsplit("\n", 1)[0]
+    (house / "script_demo.sh").write_text(demo + "\n")
+    for command in ("script_demo.sh", "script_test.sh --version") * 2:
+        path = f"{bin_}:/usr/bin:/bin"
+        done = script(house, command, PATH=path, UMURL_PYTHON="")
         assert done.returncode == 0, done.stderr
-    calls = log.read_text().splitlines()
-    assert sum("-m venv" in call for call in calls) == 1
-    assert sum("pip install" in call for call in calls) == 1
-    assert sum("pytest --version" in call for call in calls) == 2
+    done = [call for call in log.read_text().splitlines() if "requirements.py" not in call]
+    assert [call.split()[-1] for call in done] == [
+        *(".venv", "requirements.txt", "data/demo/nturgb+d_skeletons"),
+        *("requirements-dev.txt", "--version"),
+        *("data/demo/nturgb+d_skeletons", "--version"),
+    ]
+
+
+def test_pretraining_starts_a_process_for_each_gpu(house, data_root, tmp_path):
+    python = wrapped(tmp_path / "python", "*device_count*) echo 2 ;;")
+    flags = ["--data-root", str(data_root), "--batch-size", "12", *TINY.split()]
+    environment = {"UMURL_PYTHON": python, "CUDA_VISIBLE_DEVICES": ""}
+    done = script(house, "script_pretrain.sh ntu60_xsub", *flags, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "-m tools.launch --standalone --nproc_per_node 2 pretrain.py" in done.stderr
+    assert "2 x cpu" in done.stdout
+    assert (house / "checkpoints/ntu60_xsub/checkpoint_0001.pt").exists()
+
+
+def test_the_demo_ends_with_a_table_of_its_results(house, tmp_path):
+    # The demo itself, but with fewer recordings, a smaller network and one epoch.
+    python = wrapped(
+        tmp_path / "python",
+        NO_GPU,
+        f'data_gen/synthetic.py*) exec {sys.executable} "$@" --subjects 4 --actions 3 ;;',
+        f'pretrain.py*) exec {sys.executable} "$@" {TINY} ;;',
+    )
+    done = script(house, "script_demo.sh", UMURL_PYTHON=python)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    top = next(i for i, line in enumerate(lines) if line.endswith("pre-trained"))
+    for line, (task, figure) in zip(
+        lines[top + 1 :], {"recognition": "top1", "retrieval": "accuracy"}.items(), strict=False
+    ):
+        shown = re.fullmatch(rf"{task}, \S+ +(\d+\.\d) % +(\d+\.\d) %", line)
+        for value, suffix in zip(shown.groups(), ("_random", ""), strict=True):
+            result = json.loads((house / f"checkpoints/demo/{task}{suffix}.json").read_text())
+            assert value == f"{result[figure]:.1f}"
+    after = "\n".join(lines[top + 3 :])
+    assert f"Next, with {python}" in after and "-m tools.report demo" in after
+    shown = next(word for word in after.split() if word.endswith(".skeleton"))
+    assert (house / shown).exists()

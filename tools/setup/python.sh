@@ -1,13 +1,18 @@
-# Sourced by the scripts. Sets PYTHON to one that has what requirements.txt lists: the Python in
-# use, else the one of .venv. `set_up` makes .venv where neither has it. A script that starts
-# another tells it which one it found.
+# Sourced by the scripts. Sets PYTHON to one that has what a file of requirements lists: the Python
+# in use, else the one of .venv. `set_up FILE` makes .venv where neither has it, or adds to it; the
+# others need what running needs, requirements.txt. A script that starts another tells it which one
+# it found.
 
-find_python() {
+has() {  # PYTHON FILE
+    [ -x "$1" ] && WHY=$("$1" tools/setup/requirements.py "$2" 2>&1)
+}
+
+find_python() {  # FILE
     local candidate
     PYTHON=${UMURL_PYTHON:-}
     [ -z "$PYTHON" ] || return 0
     for candidate in "$(command -v python || command -v python3)" .venv/bin/python; do
-        if [ -x "$candidate" ] && WHY=$("$candidate" tools/setup/requirements.py 2>&1); then
+        if has "$candidate" "$1"; then
             export UMURL_PYTHON=$candidate
             PYTHON=$candidate
             return 0
@@ -16,16 +21,20 @@ find_python() {
     return 1
 }
 
-set_up() {
-    find_python && return
-    echo "setting up .venv (several GB, some minutes): ${WHY##*$'\n'}"
-    "$(command -v python3 || command -v python)" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-    find_python || { echo "error: .venv is not usable: ${WHY##*$'\n'}" >&2; exit 1; }
+set_up() {  # FILE
+    find_python "$1" && return
+    if has .venv/bin/python requirements.txt; then
+        echo "adding to .venv what $1 lists"
+    else
+        echo "setting up .venv (several GB, some minutes): ${WHY##*$'\n'}"
+        "$(command -v python3 || command -v python)" -m venv --clear .venv
+    fi
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$1"
+    find_python "$1" || { echo "error: .venv is not usable: ${WHY##*$'\n'}" >&2; exit 1; }
 }
 
 need_python() {
-    find_python && return
+    find_python requirements.txt && return
     echo "error: no Python here has what requirements.txt lists (${WHY##*$'\n'});" \
         "run bash script_demo.sh once, or pip install -r requirements.txt" >&2
     exit 1

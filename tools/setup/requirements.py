@@ -1,6 +1,6 @@
-"""Does this Python have what requirements.txt lists? Exit code 0 if so; else says what is amiss.
+"""Does this Python have what a file of requirements lists? Exit code 0 if so; else says what not.
 
-    python tools/setup/requirements.py
+    python tools/setup/requirements.py requirements.txt
 
 Standard library only, since it runs before anything is installed.
 """
@@ -13,7 +13,6 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 MODULES = {"scikit-learn": "sklearn"}  # where the module's name is not the package's
 
 
@@ -23,7 +22,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def problem(requirement: str) -> str | None:
-    """What is amiss with one line of requirements.txt, such as `ruff>=0.17,<0.18`."""
+    """What is amiss with one requirement, such as `ruff>=0.17,<0.18`."""
     name, limits = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
     try:
         if name in ("torch", "torchvision"):
@@ -41,10 +40,19 @@ def problem(requirement: str) -> str | None:
     return None
 
 
+def requirements(file: Path) -> list[str]:
+    """The lines of a file of requirements, and those of the files that it names by `-r`."""
+    found = []
+    for line in file.read_text().splitlines():
+        other = line.removeprefix("-r ")
+        found += requirements(file.parent / other) if other != line else [line]
+    return found
+
+
 def main() -> None:
     if sys.version_info < (3, 10):  # noqa: UP036 - it is asked of any Python
         sys.exit(f"Python {sys.version.split()[0]} is older than 3.10")
-    for requirement in REQUIREMENTS.read_text().split():
+    for requirement in requirements(Path(sys.argv[1])):
         if trouble := problem(requirement):
             sys.exit(trouble)
 
