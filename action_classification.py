@@ -10,16 +10,19 @@ labels or a few, and with one stream of features or one a modality, whose scores
 import argparse
 import time
 from collections.abc import Sequence
-
-import numpy as np
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from data_gen.preparing.commands import command
 from tools import cli
-from tools.evaluation import confusion, encoders, flags, results
-from tools.evaluation.features import encode, halves_for, save_features
-from tools.evaluation.recognition import Labels, finetune, linear_evaluation, summary
-from tools.evaluation.results import Evaluation
+from tools.evaluation import flags
 from tools.evaluation.settings import FINETUNE, LINEAR, Training, defaults
+
+if TYPE_CHECKING:  # they import torch, which is slow
+    from tools.evaluation.recognition import Run
+    from tools.evaluation.results import Evaluation
+    from tools.evaluation.standardize import Scale
+    from tools.evaluation.tuning import Tuned
 
 
 # fmt: off
@@ -28,21 +31,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     flags.add_encoder_and_data(parser)
     count, index = cli.whole_number(1), cli.whole_number(0)
 
-    mode = parser.add_argument_group("what is trained, on which labels")
+    mode = parser.add_argument_group("what is trained")
     mode.add_argument("--late-fusion", action="store_true",
                       help="a linear layer for each of --modalities, their scores added")
     mode.add_argument("--finetune", action="store_true", help="train the encoder too")
-    few = mode.add_mutually_exclusive_group()
-    few.add_argument("--label-fraction", type=flags.fraction, help="share of each class's labels")
-    few.add_argument("--labels-per-class", type=count, help="how many labels of each class")
-    mode.add_argument("--runs", type=count, default=1,
-                      help="runs with seeds from --seed on; results are mean and deviation")
+    mode.add_argument("--tune", action="store_true",
+                      help="choose the linear layer's learning rate on held-out training subjects")
+    flags.add_reading(parser)
 
     def setting(flag: str, meaning: str, **kind) -> None:
         name = flag.removeprefix("--").replace("-", "_")
         linear, tuned = getattr(LINEAR, name), getattr(FINETUNE, name)
-        told = tuned if linear in (None, tuned) else f"{linear}; fine-tuning: {tuned}"
-        training.add_argument(flag, default=argparse.SUPPRESS, help=f"{meaning} ({told})", **kind)
+        usual = tuned if linear in (None, tuned) else f"{linear}; fine-tuning: {tuned}"
+        training.add_argument(flag, default=argparse.SUPPRESS, help=f"{meaning} ({usual})", **kind)
 
     training = parser.add_argument_group("training")
     setting("--epochs", "times each clip is seen", type=count)
@@ -58,60 +59,104 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("encoder_lr", "augment"):
         if name in args and not args.finetune:
             parser.error(f"--{name.replace('_', '-')} is for --finetune")
-    if args.finetune and args.save_features:
-        parser.error("--save-features is for the frozen encoder, without --finetune")
+    for name in ("save_features", "standardize", "tune"):
+        if args.finetune and getattr(args, name):
+            flag = f"--{name.replace('_', '-')}"
+            parser.error(f"{flag} is for the frozen encoder, without --finetune")
+    if args.tune and "lr" in args:
+        parser.error("--tune chooses the learning rate, so leave out --lr")
     return args
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    from tools.evaluation import altered, encoders, features, recognition, standardize, tuning
+    from tools.evaluation.labels import Labels
+    from tools.evaluation.results import Evaluation
+
     start = time.perf_counter()
-    settings = {key: getattr(args, key, value) for key, value in defaults_of(args).items()}
+    usual = defaults("recognition", finetune=args.finetune)
+    settings = {key: getattr(args, key, value) for key, value in usual.items()}
+    settings["standardize"] = False  # this comes second
     training = Training(**{key: settings[key] for key in Training.__dataclass_fields__})
     labels = Labels(args.label_fraction, args.labels_per_class)
     streams = [(name,) for name in args.modalities] if args.late_fusion else [args.modalities]
     seeds = range(args.seed, args.seed + args.runs)
+    curves = flags.curves(args)
 
     # ---- encoder and data
     device = encoders.best_device()
     loaded = encoders.load(args.checkpoint_path, args.pretrained, seed=args.seed, device=device)
-    data = halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
-
-    # ---- training
-    if args.finetune:
-        strengths = loaded.strengths
-        runs = finetune(loaded.encoder, data, streams, training, labels, seeds, strengths)
-    else:
-        features = encode(loaded.encoder, data, streams)
-        if args.save_features:
-            save_features(args.save_features, features)
-        runs = linear_evaluation(features, training, labels, seeds)
-
-    # ---- results
+    data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
+    data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
+    altered.check(data.store, curves)
     evaluation = Evaluation(
-        *("recognition", loaded, data, args.modalities, settings, args.seed, args.runs)
+        *("recognition", loaded, data, args.modalities, settings, args.seed, args.runs), start
     )
+
+    # ---- fine-tuning
+    if args.finetune:
+        runs = recognition.finetune(
+            *(loaded.encoder, data, streams, training, labels, seeds), loaded.strengths
+        )
+        publish(evaluation, runs, streams, curves)
+        return
+
+    # ---- linear evaluation, of the features as they are and, if asked for, standardized
+    found = features.encode(loaded.encoder, data, streams)
+    if args.save_features:
+        features.save_features(args.save_features, found)
+    ways = [(found, None), *([standardize.standardized(found)] if args.standardize else [])]
+    for inputs, scale in ways:
+        tuned = tuning.tune(inputs, training, labels, args.seed) if args.tune else None
+        once = replace(training, lr=tuned.lr) if tuned else training
+        runs = recognition.linear_evaluation(inputs, once, labels, seeds)
+        way = evaluation._replace(settings=settings | {"standardize": scale is not None})
+        publish(way, runs, streams, curves, scale, tuned)
+
+
+def publish(
+    evaluation: "Evaluation",
+    runs: "list[Run]",
+    streams: list[tuple[str, ...]],
+    curves: dict[str, list[float]],
+    scale: "Scale | None" = None,
+    tuned: "Tuned | None" = None,
+) -> None:
+    """Write and print what came of some runs.
+
+    curves: those over altered test clips, {kind: amounts}. scale: by which the features were
+    standardized; tuned: how the learning rate was chosen.
+    """
+    from tools.evaluation import confusion, results, robustness, standardize
+    from tools.evaluation.recognition import summary
+
+    loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
     found = summary(runs)
-    path = results.write(evaluation, found, time.perf_counter() - start)
-    results.write_curves(evaluation.events, runs)
-    classes = np.tile(data.store.label[data.test], len(runs))
-    matrix = confusion.confusion(data.store.class_names, classes, results.predicted(runs).cpu())
-    with results.new_events(evaluation.events) as writer:
+    path = results.write(evaluation, found | ({"tuned": tuned._asdict()} if tuned else {}))
+    results.write_curves(events, runs)
+    predicted = results.predicted(runs).cpu()
+    classes = [*data.store.label[data.test]] * len(runs)
+    matrix = confusion.confusion(data.store.class_names, classes, predicted)
+    with results.new_events(events) as writer:
         confusion.write(matrix, path, writer)
+    if scale:
+        standardize.write(path.with_name(f"{path.stem}_scale.npz"), scale)
+    accuracies = robustness.of_recognition(loaded.encoder, data, streams, runs, scale)
+    for kind, amounts in curves.items():
+        robustness.write(robustness.curve(kind, amounts, accuracies), path)
+
     deviation = "" if len(runs) == 1 else f" ± {found['top1_std']:.2f} ({len(runs)} runs)"
+    said = [f"top-1 {found['top1']:.2f}{deviation} %", f"top-5 {found['top5']:.2f} %"]
+    said += [f"learning rate {tuned.lr:g}, chosen on held-out training clips"] if tuned else []
+    read = "features standardized, " if scale else ""
     print(
-        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: "
-        f"top-1 {found['top1']:.2f}{deviation} %, top-5 {found['top5']:.2f} % after "
-        f"{training.epochs} epochs; best top-1 of {len(found['tests'])} tests "
+        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {read}{', '.join(said)} after "
+        f"{found['tests'][-1]['epoch']} epochs; best top-1 of {len(found['tests'])} tests "
         f"{found['best_top1']:.2f} % (epoch {found['best_epoch']})\nwritten to {path}\n"
         f"next: {command('tools.report', loaded.folder)}"
     )
-
-
-def defaults_of(args: argparse.Namespace) -> dict:
-    """The settings of the mode that the flags choose, as they are without further flags."""
-    return defaults("recognition", finetune=args.finetune)
 
 
 if __name__ == "__main__":

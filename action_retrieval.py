@@ -10,23 +10,18 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_gen.preparing.commands import command
 from tools import cli
-from tools.evaluation import confusion, encoders, flags, results, retrieved
-from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import (
-    Halves,
-    encode,
-    encode_clip,
-    extract_features,
-    halves_for,
-    read_recording,
-    save_features,
-)
-from tools.evaluation.neighbours import nearest
-from tools.evaluation.results import Evaluation
-from tools.evaluation.retrieval import retrieve
+from tools.evaluation import flags
+from tools.evaluation.settings import defaults
+
+if TYPE_CHECKING:  # they import torch, which is slow
+    from tools.evaluation.features import Features
+    from tools.evaluation.labels import Labels
+    from tools.evaluation.results import Evaluation
+    from tools.evaluation.standardize import Scale
 
 SHOWN = 5  # of --query, or as many as --knn-neighbours asks for
 
@@ -36,70 +31,130 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     flags.add_encoder_and_data(parser)
     retrieval = parser.add_argument_group("retrieval")
-    retrieval.add_argument("--knn-neighbours", type=cli.whole_number(1), nargs="+", default=[1],
-                           metavar="K", help="how many neighbours vote; several numbers: each")
+    retrieval.add_argument("--knn-neighbours", type=cli.whole_number(1), nargs="+",
+                           metavar="K", default=argparse.SUPPRESS,
+                           help="how many neighbours vote; several numbers: each (1)")
     retrieval.add_argument("--query", type=Path, metavar="FILE.skeleton",
                            help="show the training clips nearest to this recording, no more")
-    return parser.parse_args(argv)
+    flags.add_reading(parser)
+    args = parser.parse_args(argv)
+    if args.runs > 1 and not (args.label_fraction or args.labels_per_class):
+        parser.error("--runs is for --label-fraction or --labels-per-class, else all are alike")
+    return args
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    from tools.evaluation import altered, encoders, features, retrieval, standardize
+    from tools.evaluation.labels import Labels
+    from tools.evaluation.results import Evaluation
+
     start = time.perf_counter()
+    usual = defaults("retrieval")
+    settings = {key: getattr(args, key, value) for key, value in usual.items()}
+    settings["standardize"] = False  # this comes second
+    labels = Labels(args.label_fraction, args.labels_per_class)
+    curves = flags.curves(args)
 
     # ---- encoder and data
     device = encoders.best_device()
     loaded = encoders.load(args.checkpoint_path, args.pretrained, seed=args.seed, device=device)
-    data = halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
-    if (most := max(args.knn_neighbours)) > len(data.train):
-        raise cli.UserError(f"--knn-neighbours {most} is more than {len(data.train)} clips")
+    data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
+    data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
+    retrieval.check(settings["knn_neighbours"], len(data.train))
+    altered.check(data.store, curves)
+    evaluation = Evaluation(
+        *("retrieval", loaded, data, args.modalities, settings, args.seed, args.runs), start
+    )
     if args.query:
-        show(loaded, data, args.modalities, args.query, max(SHOWN, most))
+        show(evaluation, args.query, standardized=args.standardize)
         return
 
-    # ---- neighbours of the test clips
-    features = encode(loaded.encoder, data, [args.modalities])
+    # ---- neighbours by the features as they are and, if asked for, standardized
+    found = features.encode(loaded.encoder, data, [args.modalities])
     if args.save_features:
-        save_features(args.save_features, features)
-    found = retrieve(features, args.knn_neighbours)
+        features.save_features(args.save_features, found)
+    publish(evaluation, found, labels, curves)
+    if args.standardize:
+        inputs, scale = standardize.standardized(found)
+        way = evaluation._replace(settings=settings | {"standardize": True})
+        publish(way, inputs, labels, curves, scale)
 
-    # ---- results
-    settings = {"knn_neighbours": args.knn_neighbours}
-    evaluation = Evaluation("retrieval", loaded, data, args.modalities, settings, args.seed)
-    path = results.write(evaluation, found.figures(), time.perf_counter() - start)
-    classes = data.store.label[data.test]
-    matrix = confusion.confusion(data.store.class_names, classes, found.predicted.cpu())
-    with results.new_events(evaluation.events) as writer:
-        for k, accuracy in found.accuracies.items():
+
+def publish(
+    evaluation: "Evaluation",
+    features: "Features",
+    labels: "Labels",
+    curves: dict[str, list[float]],
+    scale: "Scale | None" = None,
+) -> None:
+    """Find the neighbours of the test clips; write and print what was found.
+
+    labels: how many training clips of each class can be found. curves: those over altered test
+    clips, {kind: amounts}. scale: by which the features were standardized.
+    """
+    from tools.evaluation import confusion, results, retrieval, retrieved, robustness, standardize
+
+    loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
+    neighbours, seeds = evaluation.settings["knn_neighbours"], evaluation.seeds
+    runs = retrieval.retrieve(features, neighbours, labels, seeds)
+    found = retrieval.summary(runs)
+    path = results.write(evaluation, found)
+    predicted = results.predicted(runs).cpu()
+    classes = [*data.store.label[data.test]] * len(runs)
+    matrix = confusion.confusion(data.store.class_names, classes, predicted)
+    with results.new_events(events) as writer:
+        for k, accuracy in found["accuracies"].items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
         confusion.write(matrix, path, writer)
-    table = retrieved.table(data.store.names, data.test, found.found, found.similarity)
+    table = retrieved.table(data.store.names, data.test, runs[0].found, runs[0].similarity)
     retrieved.write(path.with_name(f"{path.stem}_neighbours.csv"), table)
-    said = [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in found.accuracies.items()]
-    said.append(f"recall@5 {found.recalls[5]:.2f} %")
-    if found.mean_precision is not None:
-        said.append(f"mAP {found.mean_precision:.2f} %")
-    if found.unseen:
-        said.append(f"{found.unseen} of {len(data.test)} test clips have a class without training")
+    if scale:
+        standardize.write(path.with_name(f"{path.stem}_scale.npz"), scale)
+    accuracies = robustness.of_retrieval(
+        *(loaded.encoder, features, evaluation.modalities, neighbours[0], labels, seeds, scale)
+    )
+    for kind, amounts in curves.items():
+        robustness.write(robustness.curve(kind, amounts, accuracies), path)
+
+    said = ["features standardized"] if scale else []
+    said += [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in found["accuracies"].items()]
+    said += [f"recall@5 {found['recall_at_5']:.2f} %"]
+    said += [] if found["map"] is None else [f"mAP {found['map']:.2f} %"]
+    if unseen := found["test_clips_of_classes_without_training"]:
+        said.append(f"{unseen} of {len(data.test)} test clips have a class without training")
+    said += [f"means of {len(runs)} runs"] if len(runs) > 1 else []
     print(
         f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(said)}\n"
         f"written to {path}\nnext: {command('tools.report', loaded.folder)}"
     )
 
 
-def show(
-    loaded: LoadedEncoder, data: Halves, modalities: tuple[str, ...], query: Path, count: int
-) -> None:
-    """Print the training clips nearest to a recording, one a line, under the columns' names."""
-    feature = encode_clip(loaded.encoder, read_recording(query), modalities)
-    database = extract_features(loaded.encoder, data.store, data.train, modalities)
-    values, indices = nearest(feature[None], database, min(count, len(database)))
-    names = data.store.class_names
-    print("cosine similarity, training clip, action")
-    for similarity, row in zip(values[0].tolist(), data.train[indices[0].cpu()], strict=True):
-        action = int(data.store.action[row])
-        print(f"{similarity:.4f}  {data.store.names[row]}  A{action:03d} {names[action - 1]}")
+def show(evaluation: "Evaluation", query: Path, *, standardized: bool) -> None:
+    """Print the training clips nearest to a recording, one a line, under the columns' names.
+
+    standardized: print those by standardized features, too.
+    """
+    from tools.evaluation.features import encode_clip, extract_features, read_recording
+    from tools.evaluation.neighbours import nearest
+    from tools.evaluation.standardize import scale_of
+
+    encoder, store, rows = evaluation.loaded.encoder, evaluation.data.store, evaluation.data.train
+    names = evaluation.modalities
+    feature = encode_clip(encoder, read_recording(query), names)[None]
+    database = extract_features(encoder, store, rows, names, what="encoding training clips")
+    count = min(max(SHOWN, *evaluation.settings["knn_neighbours"]), len(rows))
+    ways = {"": (feature, database)}
+    if standardized:
+        scale = scale_of(database)
+        ways[" of standardized features"] = (scale.apply(feature), scale.apply(database))
+    for how, (one, among) in ways.items():
+        print(f"cosine similarity{how}, training clip, action")
+        values, indices = nearest(one, among, count)
+        for similarity, row in zip(values[0].tolist(), rows[indices[0].cpu()], strict=True):
+            action = f"A{store.action[row]:03d} {store.class_names[store.label[row]]}"
+            print(f"{similarity:.4f}  {store.names[row]}  {action}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = {"torch", "torchvision", "tensorboard", "sklearn", "scipy", "matplotlib", "PIL"}
 NOT_OURS = {"tools.launch": "it shows torchrun's own help"}
 # Programs that still import torch before they parse; this list only gets shorter.
-WAITS = {"action_classification.py", "action_retrieval.py", "tools.benchmark"}
-WAITS |= {"tools.complexity"}
+WAITS = {"tools.benchmark", "tools.complexity"}
 
 
 def programs() -> list[str]:

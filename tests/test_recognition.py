@@ -18,9 +18,11 @@ from tools.cli import UserError
 from tools.evaluation import encoders, recognition
 from tools.evaluation.classifiers import LinearClassifier
 from tools.evaluation.features import encode, encode_clip, halves_for, open_halves
+from tools.evaluation.labels import few_labels
 from tools.evaluation.learners import finetuning_learner, linear_learner
-from tools.evaluation.recognition import Run, accuracy, few_labels, predict, summary
+from tools.evaluation.recognition import Run, accuracy, predict, summary
 from tools.evaluation.settings import FINETUNE, LINEAR
+from tools.formats import tables
 
 SHORT = ("--epochs", "4", "--test-every", "2", "--schedule", "3")
 OF_SHORT = "epochs4_schedule3_test-every2"
@@ -255,11 +257,68 @@ def test_impossible_strengths_of_a_checkpoint_are_one_line(data_root, tmp_path):
         (["--augment", "full"], "--augment is for --finetune"),
         (["--encoder-lr", "0.1"], "--encoder-lr is for --finetune"),
         (["--finetune", "--save-features", "x.npz"], "without --finetune"),
+        (["--finetune", "--standardize"], "without --finetune"),
+        (["--tune", "--lr", "1"], "--lr"),
+        (["--save-features", ""], "--save-features"),
+        (["--classes", "9-3"], "--classes"),
+        (["--observe", "1.5"], "--observe"),
+        (["--drop-frames", "1"], "--drop-frames"),
     ],
 )
 def test_flags_that_do_not_go_are_refused_in_one_line(run, flags, said):
     code, _, error = recognise(run, *flags)
     assert code == 2 and said in error and error.count("\n") == 1
+
+
+def test_standardized_features_are_judged_beside_those_as_published(run, data_root):
+    assert recognise(run, "--standardize", *SHORT).code == 0
+    plain = results(run, f"recognition_{OF_SHORT}")
+    found = results(run, f"recognition_standardized_{OF_SHORT}")
+    assert (plain["standardize"], found["standardize"]) == (False, True)
+    assert recognise(run, *SHORT).code == 0
+    assert results(run, f"recognition_{OF_SHORT}")["tests"] == plain["tests"]
+    x, *_ = features_of(run, data_root)
+    with np.load(run / f"recognition_standardized_{OF_SHORT}_scale.npz") as scale:
+        np.testing.assert_allclose(scale["mean"][0], x.mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_learning_rate_is_tuned_if_asked_for(run):
+    done = recognise(run, "--tune", *SHORT)
+    tuned = results(run, f"recognition_tuned_{OF_SHORT}")["tuned"]
+    assert f"learning rate {tuned['lr']:g}" in done.out
+    assert recognise(run, "--lr", tuned["lr"], *SHORT).code == 0
+    names = (f"recognition_tuned_{OF_SHORT}", "recognition_epochs4")
+    tests = [results(run, name)["tests"] for name in names]
+    assert tests[0] == tests[1]
+
+
+def test_some_classes_alone(run, data_root):
+    assert recognise(run, "--classes", "2-3", *SHORT).code == 0
+    found = results(run, f"recognition_classes-2-3_{OF_SHORT}")
+    assert (found["training_clips"], found["test_clips"]) == (12, 12)
+    code, _, error = recognise(run, "--classes", "50-60", *SHORT)
+    assert code == 1 and "--classes" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("mode", [[], ["--finetune"], ["--late-fusion", "--runs", "2"]])
+def test_curves_over_less_than_whole_clips(run, mode):
+    flags = ("--observe", "0.1", "1", "--drop-joints", "0", "25", "--drop-frames")
+    assert recognise(run, *mode, *SHORT, *flags).code == 0
+    (path,) = run.glob("recognition*.json")
+    tops = [one["tests"][-1]["top1"] for one in json.loads(path.read_text())["runs"]]
+    stem = path.with_suffix("")
+    for kind, whole, rows in (
+        ("observe", "1.0", 2),
+        ("drop_joints", "0", 2),
+        ("drop_frames", "0.0", 6),
+    ):
+        header, lines = tables.read_csv(run / f"{stem.name}_{kind}.csv")
+        assert header[0] == kind and len(lines) == rows
+        (values,) = ([float(v) for v in line[1:]] for line in lines if line[0] == whole)
+        assert values == pytest.approx(tops, abs=0.006)
+        assert (run / f"{stem.name}_{kind}.png").stat().st_size > 1000
+    lines = tables.read_csv(run / f"{stem.name}_drop_joints.csv")[1]
+    assert len(set(lines[1][1:])) == 1  # nothing is left to tell clips apart
 
 
 @pytest.mark.parametrize(

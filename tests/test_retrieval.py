@@ -18,6 +18,8 @@ from tests.golden_files import GOLDEN
 from tests.tiny_run import write_run
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
+from tools.evaluation.labels import few_labels
+from tools.formats import tables
 
 RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
@@ -116,6 +118,8 @@ def test_features_are_saved_with_their_names(run, tmp_path, data_root):
     [
         (["--knn-neighbours", 25], "--knn-neighbours 25 is more than 24 clips"),
         (["--knn-neighbours", 0], "not a whole number"),
+        (["--runs", 2], "--runs"),
+        (["--drop-joints", 26], "--drop-joints"),
         (["--query", "none.skeleton"], "none.skeleton"),
         (["--pretrained", "none.pt"], "none.pt: no such checkpoint"),
         (["--protocol", "cross_setup"], "has no protocol 'cross_setup'"),
@@ -148,6 +152,59 @@ def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, 
     assert found["test_clips_of_classes_without_training"] == unseen
     assert (found["map"] is None) is not some and "NaN" not in text
     assert f"{unseen} of 24 test clips" in said and ("mAP" in said) is some
+
+
+def test_standardized_neighbours_are_shown_beside_those_as_published(run, data_root):
+    code, said, _ = retrieve(run, "--standardize")
+    assert code == 0
+    plain, found = (
+        json.loads((run / f"{name}.json").read_text())
+        for name in ("retrieval", "retrieval_standardized")
+    )
+    assert f"mAP {plain['map']:.2f}" in said and f"mAP {found['map']:.2f}" in said
+    with np.load(run / "retrieval_standardized_scale.npz") as saved:
+        mean, deviation = saved["mean"], saved["deviation"]
+    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
+    x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in range(48)])
+    train, test = store.split("cross_subject")
+    np.testing.assert_allclose(mean[0], x[train].mean(0), rtol=1e-4, atol=1e-5)
+    x = ((x.numpy() - mean) / deviation).astype(np.float32)
+    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
+    knn.fit(x[train], store.label[train])
+    assert found["accuracy"] == pytest.approx(100 * knn.score(x[test], store.label[test]))
+    said = retrieve(run, "--query", RAW, "--standardize")[1].splitlines()
+    assert len(said) == 12 and "standardized" in said[6] and "standardized" not in said[0]
+
+
+def test_few_shot_on_new_classes(run, data_root):
+    flags = ("--classes", "2-4", "--labels-per-class", "1", "--runs", "3", "--seed", "5")
+    code, _, error = retrieve(run, *flags)
+    assert code == 0, error
+    name = "retrieval_1perclass_classes-2-4_seed5_runs3"
+    found = json.loads((run / f"{name}.json").read_text())
+    assert found["test_clips"] == 18 and [r["seed"] for r in found["runs"]] == [5, 6, 7]
+    assert [r["labelled_clips"] for r in found["runs"]] == [3, 3, 3]
+    each = [r["accuracy"] for r in found["runs"]]
+    assert found["accuracy"] == pytest.approx(np.mean(each))
+    assert found["accuracy_std"] == pytest.approx(np.std(each, ddof=1))
+
+    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
+    train, test = (rows[store.action[rows] > 1] for rows in store.split("cross_subject"))
+    kept = train[few_labels(store.label[train], 5, None, 1)]
+    x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in range(48)]).numpy()
+    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
+    knn.fit(x[kept], store.label[kept])
+    assert each[0] == pytest.approx(100 * knn.score(x[test], store.label[test]))
+
+
+def test_curves_over_less_than_whole_clips(run):
+    flags = ("--observe", "0.1", "1", "--drop-joints", "0", "--drop-frames", "0")
+    assert retrieve(run, *flags).code == 0
+    accuracy = json.loads((run / "retrieval.json").read_text())["accuracy"]
+    for kind in ("observe", "drop_joints", "drop_frames"):
+        *_, last = tables.read_csv(run / f"retrieval_{kind}.csv")[1]
+        assert float(last[1]) == pytest.approx(accuracy, abs=0.006)
+        assert (run / f"retrieval_{kind}.png").is_file()
 
 
 def test_a_damaged_query_is_one_line(run, tmp_path):

@@ -83,14 +83,7 @@ def singles(run: Path, result: dict[str, Any]) -> list[Single]:
     # Of older results without it, the seed of random weights is not known; runs differed in it.
     first = result.get("seed", str(run)) if random else pretraining.get("seed")
     if result["task"] == "retrieval":
-        found = {}
-        for k, accuracy in (result.get("accuracies") or {"1": result["accuracy"]}).items():
-            settings = experiment["settings"] | {"knn_neighbours": [int(k)]}
-            found[int(k)] = experiment | {"settings": changed("retrieval", settings)}, accuracy
-        return [
-            Single(each, run, (first, None), _retrieval(result, accuracy), _of_paper(result, k))
-            for k, (each, accuracy) in found.items()
-        ]
+        return _retrievals(run, result, experiment, first)
     return [
         Single(experiment, run, (first, one.get("seed")), _recognition(one), result["paper"])
         for one in result.get("runs", [result])
@@ -103,6 +96,22 @@ def _trained_on(result: dict[str, Any]) -> str:
     same = known is not None and data.get(FINGERPRINT) == known
     named = result["title"] if same else result.get("pretraining", {}).get("pre_dataset", "?")
     return data.get("title", named)
+
+
+def _retrievals(
+    run: Path, result: dict[str, Any], experiment: dict[str, Any], first: Any
+) -> list[Single]:
+    # One evaluation for each number of neighbours; the seed matters where it drew the labels.
+    found = []
+    drawn = any(result.get(key) for key in ("label_fraction", "labels_per_class"))
+    for one in result.get("runs", [result]):
+        second = one.get("seed") if drawn else None
+        for k, accuracy in (one.get("accuracies") or {"1": one["accuracy"]}).items():
+            settings = experiment["settings"] | {"knn_neighbours": [int(k)]}
+            each = experiment | {"settings": changed("retrieval", settings)}
+            published = _of_paper(result, int(k))
+            found.append(Single(each, run, (first, second), _retrieval(one, accuracy), published))
+    return found
 
 
 def _of_paper(result: dict[str, Any], neighbours: int) -> float | None:

@@ -1,6 +1,6 @@
 """The data to evaluate on, and the features of its clips."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.files import whole_file
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import resize
-from feeder.batches import whole_clips
 from feeder.mixture import by_data_set
 from feeder.store import Store, open_store
-from net.modalities import MODALITIES, derive
+from net import MODALITIES
+from net.modalities import derive
 from tools import cli
+from tools.evaluation.altered import Alteration, altered_clips
 from tools.evaluation.encoders import LoadedEncoder
 
 ENCODING_BATCH = 256  # clips; a fixed size, so that features do not depend on other flags
@@ -56,6 +57,20 @@ class Features(NamedTuple):
 def open_halves(store: Store, protocol: str) -> Halves:
     """The two halves of a store. Raises StoreError where it has no such protocol."""
     return Halves(store, protocol, *store.split(protocol))
+
+
+def of_classes(data: Halves, classes: Collection[int]) -> Halves:
+    """The clips of some classes alone, counted from 1 as in samples.csv.
+
+    Raises UserError where one half has none of them.
+    """
+    kept = [
+        rows[np.isin(data.store.action[rows], list(classes))] for rows in (data.train, data.test)
+    ]
+    for rows, half in zip(kept, ("training", "test"), strict=True):
+        if not len(rows):
+            raise cli.UserError(f"--classes: no {half} clip has one of these classes")
+    return Halves(data.store, data.protocol, *kept)
 
 
 def halves_for(
@@ -108,16 +123,18 @@ def extract_features(
     modalities: tuple[str, ...] = MODALITIES,
     *,
     what: str = "encoding clips",
+    alteration: Alteration | None = None,
 ) -> Tensor:
-    """Encode each of some clips once, whole and without augmentation: (n, D) float32.
+    """Encode each of some clips once, without augmentation: (n, D) float32.
 
     encoder: in eval mode; on its device the features stay. rows: (n,) of the store. what: the
-    title of the progress bar. Raises UserError, naming a clip, where a feature is not finite.
+    title of the progress bar. alteration: what the clips lack, else they are whole. Raises
+    UserError, naming a clip, where a feature is not finite.
     """
     device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
     with tqdm(total=len(rows), desc=what, unit="clip", disable=None) as bar:
         for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
-            clips = whole_clips(store, batch, device)
+            clips = altered_clips(store, batch, device, alteration)
             parts.append(encoder(derive(clips, modalities, skeleton)))
             bar.update(len(batch))
     features = torch.cat(parts)

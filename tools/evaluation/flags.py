@@ -1,10 +1,18 @@
 """The flags that the evaluations share: which encoder, on which data."""
 
 import argparse
+import re
 from pathlib import Path
 
 from net import MODALITIES
 from tools import cli
+
+# Of the curves over altered test clips, where none are named.
+AMOUNTS = {
+    "observe": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+    "drop_joints": [0, 1, 2, 5, 10, 15],
+    "drop_frames": [0.0, 0.2, 0.4, 0.6, 0.8, 0.9],
+}
 
 
 def modalities(text: str) -> tuple[str, ...]:
@@ -21,6 +29,30 @@ def fraction(text: str) -> float:
     """An argparse type: numbers above 0, 1 at most."""
     if (value := cli.positive(text)) > 1:
         raise argparse.ArgumentTypeError(f"{text!r} is more than 1")
+    return value
+
+
+def class_list(text: str) -> str:
+    """An argparse type: classes as in `61-120` or `1,5,8-10`, counted from 1; returned as given."""
+    if not classes_in(text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not classes as in 61-120 or 1,5,8-10")
+    return text
+
+
+def classes_in(text: str) -> set[int]:
+    """The classes that `class_list` takes; none where the text is not of that form."""
+    if not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*", text):
+        return set()
+    ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    if not all(1 <= part[0] <= part[-1] for part in ends):
+        return set()
+    return {number for part in ends for number in range(part[0], part[-1] + 1)}
+
+
+def share(text: str) -> float:
+    """An argparse type: numbers from 0, less than 1."""
+    if (value := cli.not_negative(text)) >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not less than 1")
     return value
 
 
@@ -42,4 +74,34 @@ def add_encoder_and_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=cli.whole_number(0), default=0, help="of everything random")
     group.add_argument("--save-features", type=Path, metavar="FILE.npz",
                        help="also write all clips' features, labels and names")
+    group.add_argument("--classes", type=class_list, metavar="61-120",
+                       help="only clips of these classes, counted from 1")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that both evaluations have: how features are read, with how many labels."""
+    group = parser.add_argument_group("labels, and how features are read")
+    few = group.add_mutually_exclusive_group()
+    few.add_argument("--label-fraction", type=fraction, help="share of each class's labels")
+    few.add_argument("--labels-per-class", type=cli.whole_number(1),
+                     help="how many labels of each class")
+    group.add_argument("--runs", type=cli.whole_number(1), default=1,
+                       help="runs with seeds from --seed on; results are mean and deviation")
+    group.add_argument("--standardize", action="store_true",
+                       help="besides, with each dimension of the features standardized by the "
+                       "training clips' mean and deviation; a result of its own")
+    altered = parser.add_argument_group("test clips that are less than whole: further curves")
+    for kind, kept, meaning in (
+        ("observe", fraction, "shares of each clip that are seen, from its beginning"),
+        ("drop_joints", cli.whole_number(0), "numbers of joints that are missing"),
+        ("drop_frames", share, "shares of the frames that are missing"),
+    ):
+        altered.add_argument(f"--{kind.replace('_', '-')}", type=kept, nargs="*",
+                             default=argparse.SUPPRESS, metavar="AMOUNT",
+                             help=f"{meaning} ({' '.join(f'{a:g}' for a in AMOUNTS[kind])})")
+
+
+def curves(args: argparse.Namespace) -> dict[str, list[float]]:
+    """The curves that were asked for: {kind: amounts}."""
+    return {kind: getattr(args, kind) or usual for kind, usual in AMOUNTS.items() if kind in args}
 # fmt: on

@@ -15,21 +15,12 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from feeder.strengths import PUBLISHED, Strengths
-from net.modalities import MODALITIES
+from net import MODALITIES
 from tools import cli
 from tools.evaluation.features import Features, Halves
+from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.learners import Learner, finetuning_learner, linear_learner
 from tools.evaluation.settings import FINETUNE, LINEAR, Training
-
-
-class Labels(NamedTuple):
-    """How many training clips of each class keep their label: a share, or a count; else all."""
-
-    fraction: float | None = None
-    per_class: int | None = None
-
-
-ALL_LABELS = Labels()
 
 
 class Run(NamedTuple):
@@ -147,25 +138,6 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple
     parts = [(model(inputs).sum(0), classes) for inputs, classes in batches]
     scores, classes = zip(*parts, strict=True)
     return torch.cat(scores), torch.cat(classes)
-
-
-def few_labels(
-    classes: np.ndarray, seed: int, fraction: float | None = None, count: int | None = None
-) -> np.ndarray:
-    """Which of some clips keep their label: as many of each class, drawn by a seed.
-
-    classes: (n,) integers; fraction: share of each class, rounded, at least one clip; count: clips
-    of each class, or all it has; neither: all clips. Returns indices (m,), ascending. With one
-    seed, fewer labels are a subset of more.
-    """
-    if fraction is None and count is None:
-        return np.arange(len(classes))
-    rng = np.random.default_rng(seed)
-    kept = []
-    for name in np.unique(classes):
-        clips = rng.permutation(np.flatnonzero(classes == name))
-        kept.append(clips[: count or max(1, round(fraction * len(clips)))])
-    return np.sort(np.concatenate(kept))
 
 
 def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:

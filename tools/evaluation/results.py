@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data_gen.preparing.files import whole_file
 from feeder.mixture import by_data_set
-from net.modalities import MODALITIES
+from net import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves
 from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.recognition import Run
+from tools.evaluation.retrieval import Retrieval
 from tools.evaluation.settings import changed, in_words
 from tools.formats import checkpoint
 
@@ -26,7 +28,7 @@ class Evaluation(NamedTuple):
     """What was evaluated, and how.
 
     task: `recognition` or `retrieval`. settings: as `settings.defaults` lists them. seed: the first
-    one; runs: how many follow one another.
+    one; runs: how many follow one another. start: when it began, by `time.perf_counter`.
     """
 
     task: str
@@ -36,6 +38,7 @@ class Evaluation(NamedTuple):
     settings: Mapping[str, Any]
     seed: int = 0
     runs: int = 1
+    start: float = 0.0
 
     @property
     def name(self) -> str:
@@ -62,6 +65,11 @@ class Evaluation(NamedTuple):
         return name
 
     @property
+    def seeds(self) -> range:
+        """The seeds of its runs."""
+        return range(self.seed, self.seed + self.runs)
+
+    @property
     def path(self) -> Path:
         """Where its result is written."""
         return self.loaded.folder / f"{self.name}.json"
@@ -71,7 +79,7 @@ class Evaluation(NamedTuple):
         """The folder of its TensorBoard events."""
         return self.loaded.folder / self.name
 
-    def facts(self, seconds: float) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """All that a result says beside its figures."""
         store = self.data.store
         return {
@@ -92,17 +100,17 @@ class Evaluation(NamedTuple):
             **self.settings,
             "seed": self.seed,
             "code": checkpoint.code_facts(),
-            "seconds": round(seconds, 3),
+            "seconds": round(time.perf_counter() - self.start, 3),
         }
 
 
-def write(evaluation: Evaluation, figures: Mapping[str, Any], seconds: float) -> Path:
+def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
     """Write a result beside the checkpoint, whole or not at all; returns its path.
 
-    figures: plain values, numbers finite; seconds: what the evaluation took.
+    figures: plain values, numbers finite.
     """
     path = evaluation.path
-    text = json.dumps(evaluation.facts(seconds) | dict(figures), indent=2, allow_nan=False)
+    text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
     with whole_file(path) as part:
         part.write_text(text + "\n")
     return path
@@ -124,6 +132,6 @@ def write_curves(folder: Path, runs: Sequence[Run]) -> None:
                     writer.add_scalar(f"recognition/{name}", test[name], test["epoch"])
 
 
-def predicted(runs: Sequence[Run]) -> torch.Tensor:
+def predicted(runs: Sequence[Run | Retrieval]) -> torch.Tensor:
     """The classes that all runs took the test clips for: (runs · m,)."""
     return torch.cat([run.predicted for run in runs])

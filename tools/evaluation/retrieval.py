@@ -1,10 +1,12 @@
 """Retrieval: the nearest training clips of each test clip, by cosine similarity of features.
 
 features = encode(encoder, open_halves(store, "cross_subject"))
-print(retrieve(features).accuracies)
+(found,) = retrieve(features)
+print(found.accuracies)
 """
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from tools import cli
 from tools.evaluation.features import Features
+from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.neighbours import average_precision, nearest, vote
 
 RECALLED = (1, 5)  # recall is among this many nearest clips
@@ -21,6 +24,7 @@ RECALLED = (1, 5)  # recall is among this many nearest clips
 class Retrieval(NamedTuple):
     """What was found for each of m test clips.
 
+    seed: that drew the training clips that have a label; labeled: how many have one.
     found: (m, k) rows of the store, the nearest first; similarity: (m, k) cosines; predicted: (m,)
     the classes, from 0, that the neighbours vote for, as many of them as the first number says.
     accuracies: {how many neighbours vote: percent}; recalls: {k: percent of test clips with a clip
@@ -29,6 +33,8 @@ class Retrieval(NamedTuple):
     test clips have a class that does not occur in training.
     """
 
+    seed: int
+    labeled: int
     found: np.ndarray
     similarity: np.ndarray
     predicted: Tensor
@@ -46,27 +52,51 @@ class Retrieval(NamedTuple):
             "accuracies": self.accuracies,
             "map": self.mean_precision,
             **{f"recall_at_{k}": recall for k, recall in self.recalls.items()},
-            "test_clips_of_classes_without_training": self.unseen,
         }
 
 
-def retrieve(features: Features, neighbours: Sequence[int] = (1,)) -> Retrieval:
-    """Find the training clips that are nearest to each test clip.
+def retrieve(
+    features: Features,
+    neighbours: Sequence[int] = (1,),
+    labels: Labels = ALL_LABELS,
+    seeds: Iterable[int] = (0,),
+) -> list[Retrieval]:
+    """Find the training clips with a label that are nearest to each test clip.
 
-    features: of one stream; neighbours: how many vote, several numbers: each. Raises UserError
-    where there are not so many training clips.
+    features: of one stream. neighbours: how many vote, several numbers: each. labels: how many
+    training clips of each class are there to be found, drawn once for each seed. Raises UserError
+    where there are fewer than vote.
     """
+    train_labels = features.data.store.label[features.data.train]
+    return [
+        _retrieve(features, neighbours, few_labels(train_labels, seed, *labels), seed)
+        for seed in seeds
+    ]
+
+
+def check(neighbours: Sequence[int], clips: int) -> None:
+    """Raise UserError where fewer training clips are there than are to vote."""
+    if max(neighbours) > clips:
+        raise cli.UserError(f"--knn-neighbours {max(neighbours)} is more than {clips} clips")
+
+
+def _retrieve(
+    features: Features, neighbours: Sequence[int], labeled: np.ndarray, seed: int
+) -> Retrieval:
+    kept = torch.from_numpy(labeled).to(features.train.device)
     (queries,), (database,) = features.test, features.train
-    if (most := max(neighbours)) > len(database):
-        raise cli.UserError(f"--knn-neighbours {most} is more than {len(database)} clips")
-    classes, truth = features.train_classes, features.test_classes
-    shown = min(max(most, *RECALLED), len(database))
+    database = database if len(kept) == len(database) else database[kept]
+    check(neighbours, len(database))
+    classes, truth = features.train_classes[kept], features.test_classes
+    shown = min(max(*neighbours, *RECALLED), len(database))
     similarity, indices = nearest(queries, database, shown)
     found = classes[indices]  # (m, k)
     precision = average_precision(queries, database, truth, classes)
     unseen = int((~torch.isin(truth, classes)).sum())
     return Retrieval(
-        features.data.train[indices.cpu().numpy()],
+        seed,
+        len(labeled),
+        features.data.train[labeled][indices.cpu().numpy()],
         similarity.cpu().numpy(),
         vote(found[:, : neighbours[0]]),
         {k: percent(vote(found[:, :k]) == truth) for k in neighbours},
@@ -74,6 +104,32 @@ def retrieve(features: Features, neighbours: Sequence[int] = (1,)) -> Retrieval:
         None if unseen == len(truth) else 100 * precision.nanmean().item(),
         unseen,
     )
+
+
+def summary(runs: Sequence[Retrieval]) -> dict[str, Any]:
+    """The figures of a retrieval result: means over the runs, and each run's own.
+
+    `accuracy_std` is the standard deviation (unbiased) of the first accuracy, None of a single run.
+    """
+    each = [run.figures() for run in runs]
+    first = each[0]
+    means = {key: _mean([one[key] for one in each]) for key in first if key != "accuracies"}
+    accuracies = {k: _mean([one["accuracies"][k] for one in each]) for k in first["accuracies"]}
+    values = [one["accuracy"] for one in each]
+    return means | {
+        "neighbours": first["neighbours"],
+        "accuracies": accuracies,
+        "accuracy_std": statistics.stdev(values) if len(runs) > 1 else None,
+        "test_clips_of_classes_without_training": runs[0].unseen,
+        "runs": [
+            {"seed": run.seed, "labelled_clips": run.labeled} | one
+            for run, one in zip(runs, each, strict=True)
+        ],
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else statistics.fmean(values)
 
 
 def percent(right: Tensor) -> float:

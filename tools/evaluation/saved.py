@@ -57,17 +57,21 @@ def _is_result(value: dict[str, Any]) -> bool:
     names = value.get("modalities", [])
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return False
-    if value["task"] == "retrieval":
-        votes = value.get("accuracies", {})
-        figures = [value.get("accuracy"), *(votes.values() if isinstance(votes, dict) else [None])]
-        return all(map(_is_number, figures)) and all(k.isdecimal() for k in votes)
     runs = value.get("runs", [value])
-    return (
-        all(_is_number(value.get(key)) for key in ("top1", "top5", "best_top1"))
-        and isinstance(runs, list)
-        and bool(runs)
-        and all(isinstance(run, dict) and _are_tests(run.get("tests")) for run in runs)
-    )
+    if not (isinstance(runs, list) and runs and all(isinstance(run, dict) for run in runs)):
+        return False
+    if value["task"] == "retrieval":
+        return all(map(_is_retrieval, [value, *runs]))
+    figures = all(_is_number(value.get(key)) for key in ("top1", "top5", "best_top1"))
+    return figures and all(_are_tests(run.get("tests")) for run in runs)
+
+
+def _is_retrieval(value: dict[str, Any]) -> bool:
+    votes = value.get("accuracies", {})
+    if not (isinstance(votes, dict) and all(k.isdecimal() for k in votes)):
+        return False
+    maybe = [value.get(key) for key in ("map", "recall_at_5") if value.get(key) is not None]
+    return all(map(_is_number, [value.get("accuracy"), *votes.values(), *maybe]))
 
 
 def _are_tests(tests: Any) -> bool:

@@ -45,12 +45,13 @@ def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
 
     The encoder, the data and the seeds are not among them. In the order of a result's name.
     """
+    few = {"label_fraction": None, "labels_per_class": None, "classes": None}
     if task == "retrieval":
-        return {"knn_neighbours": [1]}
+        return few | {"knn_neighbours": [1], "standardize": False}
     training = asdict(FINETUNE if finetune else LINEAR)
     training["schedule"] = list(training["schedule"])
-    few = {"label_fraction": None, "labels_per_class": None}
-    return {"late_fusion": False, "finetune": False} | few | training
+    read = {"standardize": False, "tune": False}
+    return {"late_fusion": False, "finetune": False} | few | read | training
 
 
 def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def in_words(key: str, value: Any) -> str:
     """A setting as it stands in the name of a result: `lr0.1`, `k5`, `10pct`, `finetune`."""
     if value is True:
-        return key
+        return {"standardize": "standardized", "tune": "tuned"}.get(key, key)
     if key == "label_fraction":
         return f"{100 * value:g}pct"
     if key == "labels_per_class":

@@ -1,0 +1,61 @@
+"""The learning rate of linear evaluation, chosen on training subjects that are held out.
+
+Published figures tune it for each protocol; no test clip takes part here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tools import cli
+from tools.evaluation.features import Features, Halves
+from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
+from tools.evaluation.recognition import linear_evaluation
+from tools.evaluation.settings import LINEAR, Training
+
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+HELD_OUT = 5  # one of so many subjects
+
+
+class Tuned(NamedTuple):
+    """lr: the chosen learning rate; tried: [{lr, top1}], percent of the held-out clips."""
+
+    lr: float
+    tried: list[dict[str, float]]
+
+
+def tune(
+    features: Features,
+    settings: Training = LINEAR,
+    labels: Labels = ALL_LABELS,
+    seed: int = 0,
+    rates: Sequence[float] = RATES,
+) -> Tuned:
+    """Choose the learning rate with the best accuracy, after the last epoch, on held-out subjects.
+
+    A fifth of the training subjects, drawn by the seed, is held out; of equally good rates the one
+    nearest to that of `settings` is taken. labels: only clips with a label take part. Raises
+    UserError where the training clips show one person alone.
+    """
+    data = features.data
+    labeled = few_labels(data.store.label[data.train], seed, *labels)
+    subjects = data.store.subject[data.train[labeled]]
+    people = np.random.default_rng([seed, 4]).permutation(np.unique(subjects))
+    if len(people) < 2:
+        raise cli.UserError("--tune needs training clips of two people or more")
+    held = np.isin(subjects, people[: max(1, len(people) // HELD_OUT)])
+    fitting, judging = labeled[~held], labeled[held]
+    on = features.train.device
+    parts = [features.train[:, torch.from_numpy(part).to(on)] for part in (fitting, judging)]
+    rows = Halves(data.store, data.protocol, data.train[fitting], data.train[judging])
+    inner = Features(rows, *parts)
+    tried = []
+    for rate in rates:
+        once = replace(settings, lr=rate, test_every=settings.epochs)
+        (run,) = linear_evaluation(inner, once, seeds=[seed])
+        tried.append({"lr": rate, "top1": run.tests[-1]["top1"]})
+    best = min(tried, key=lambda t: (-t["top1"], abs(np.log(t["lr"] / settings.lr))))
+    return Tuned(best["lr"], tried)
