@@ -143,6 +143,12 @@ def test_whatever_else_differs_has_a_row_of_its_own(show, more, column, cell):
     assert next(row for row in rows if row["top-1"] == "60.0")[column] == cell
 
 
+def test_settings_that_came_later_are_as_older_code_had_them(show):
+    newer = {"intra_weight": 5.0, "inter_weight": 5.0, "encoder": "transformer", "seed": 1}
+    (row,) = show(recognition([80.0]), recognition([81.0], pretraining=newer))
+    assert row["seeds"] == "2 × 1"
+
+
 def test_the_same_seed_again_is_not_another_seed(show):
     """In one folder it counts once; in another folder it has a row of its own, without a ±."""
     again = [recognition([80.0]), recognition([80.0, 82.0])]

@@ -8,18 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from net import MODALITIES
+from net import MODALITIES, methods
 from tools.evaluation import paper
 from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.settings import changed, in_words
+from tools.training.settings import FREE, Settings
 
 # Settings of pre-training that say on what machine or how often, not which experiment it is.
-ELSEWHERE = {
-    *("seed", "data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"),
-    *("compile", "save_every", "keep", "print_freq", "monitor_every"),
-}
+ELSEWHERE = {"seed"} | FREE - {"epochs"}
 # Settings of pre-training that shape the encoder; one without pre-training has no others.
-SHAPE = ("method", "encoder", "hidden_size", "num_head", "num_layer")
+SHAPE = ("encoder", "hidden_size", "num_head", "num_layer")
 IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)(_\d+)?\.pt")
 
@@ -67,7 +65,7 @@ def compare(results: Iterable[tuple[Path, dict[str, Any]]]) -> list[Row]:
 
 def singles(run: Path, result: dict[str, Any]) -> list[Single]:
     """The evaluations that one result stands for."""
-    pretraining, random = result.get("pretraining", {}), result["encoder"] == "random"
+    pretraining, random = _pretraining(result), result["encoder"] == "random"
     kept = SHAPE if random else [key for key in pretraining if key not in ELSEWHERE]
     experiment = {
         "tested": [result["dataset"], result["title"], result["protocol"]],
@@ -96,6 +94,14 @@ def _trained_on(result: dict[str, Any]) -> str:
     same = known is not None and data.get(FINGERPRINT) == known
     named = result["title"] if same else result.get("pretraining", {}).get("pre_dataset", "?")
     return data.get("title", named)
+
+
+def _pretraining(result: dict[str, Any]) -> dict[str, Any]:
+    """The settings of pre-training; those that came later are as code without them had them."""
+    told = result.get("pretraining", {})
+    method = told.get("method") or methods.DEFAULT
+    whole = "lr" in told and method in methods.METHODS  # else a result that has but a few of them
+    return (Settings(method=method).plain() if whole else {}) | told
 
 
 def _retrievals(
