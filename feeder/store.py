@@ -187,8 +187,8 @@ def _read_description(folder: Path) -> Description:
             )
         return known
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DescriptionError("the file is too large")
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise DescriptionError("no file, or a too large one")
         return Description.from_json(path.read_text(encoding="utf-8"))
     except (DescriptionError, UnicodeDecodeError) as error:
         command = f"`{known.command}`" if known else "the command that made it"

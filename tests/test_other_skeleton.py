@@ -18,7 +18,7 @@ from data_gen.preparing.store import StoreWriter
 from feeder.store import open_store
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run
-from tools import export, tsne, visualize
+from tools import convert, export, tsne, visualize
 from tools.evaluation.encoders import load_encoder
 from tools.formats import checkpoint
 from tools.report import __main__ as report
@@ -166,6 +166,14 @@ def test_a_store_of_another_skeleton_is_refused_in_one_line(trained, data_root, 
         assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
         for layout in ("17 joints (creature)", "25 joints (Kinect v2)"):
             assert layout in ended.err
+
+
+@pytest.mark.parametrize("form", ["to-arrays", "to-npz", "to-pkl"])
+def test_formats_of_two_bodies_of_25_joints_refuse_it_in_one_line(trained, tmp_path, form):
+    protocol = ("--protocol", "by_den") if form != "to-pkl" else ()
+    ended = call(convert.main, form, trained[0] / "creatures", tmp_path / "out", *protocol)
+    assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
+    assert "creature" in ended.err and not list(tmp_path.iterdir())
 
 
 def test_a_recording_of_another_skeleton_is_refused_in_one_line(trained):

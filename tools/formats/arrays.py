@@ -131,10 +131,13 @@ def read_labels(path: Path) -> tuple[list[str], list[int]]:
 def export_arrays(store: Store, protocol: str, folder: Path) -> None:
     """Write a store as the padded arrays of one protocol; past a clip's own frames are zeros.
 
-    Raises StoreError where the store has no such protocol, and OSError where the disk is too small,
-    before anything is written.
+    Raises StoreError where the store has no such protocol, UserError where its frames are not two
+    bodies of 25 joints, and OSError where the disk is too small, before anything is written.
     """
-    padded = np.zeros((3, max(PADDED_FRAMES, int(store.frames.max())), 25, 2), np.float32)
+    if store.layout.frame_shape != NTU.frame_shape:
+        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
+    longest = max(PADDED_FRAMES, int(store.frames.max()))
+    padded = np.zeros((CHANNELS, longest, JOINTS, BODIES), np.float32)
     parts = list(zip(PARTS, store.split(protocol), strict=True))
     require_space(folder, padded.nbytes * len(store.names))
     for part, rows in parts:
