@@ -21,6 +21,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=cli.whole_number(0), default=0, help="of classes and t-SNE")
     parser.add_argument("--out", type=Path,
                         help="what to write, less .png, .svg, .json (tsne, by the last checkpoint)")
+    parser.add_argument("--standardize", action="store_true",
+                        help="besides, with each dimension of the features standardized by the "
+                        "training clips' mean and deviation")
     parser.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
     parser.add_argument("--dataset", metavar="STORE", help="name of the store (the checkpoint's)")
     parser.add_argument("--protocol", help="its split (the checkpoint's)")
@@ -38,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
     data = halves_for(loaded[0], args.data_root, args.dataset, args.protocol)
-    found = clusters.find(loaded, data, args.classes, args.seed)
+    found = clusters.find(loaded, data, args.classes, args.seed, standardize=args.standardize)
     out = args.out or loaded[-1].folder / "tsne"
     clusters.write(found, out, args.seed)
     for panel in found.panels:

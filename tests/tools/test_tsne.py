@@ -65,6 +65,16 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
         assert all(name in svg for name in found["classes"])
 
 
+def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
+    here = ("--checkpoint", runs[0], "--classes", 3)
+    for name, more in (("a", ()), ("b", ("--standardize",))):
+        assert call(tsne.main, *here, *more, "--out", tmp_path / name).code == 0
+    plain, both = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
+    assert both["panels"][0] == plain["panels"][0] and len(both["panels"]) == 2
+    assert both["panels"][1]["title"] == f"{plain['panels'][0]['title']}, standardized"
+    assert both["panels"][1]["points"] != plain["panels"][0]["points"]
+
+
 def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
     done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
     assert done.code == 1 and done.err.strip() == (

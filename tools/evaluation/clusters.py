@@ -22,6 +22,7 @@ from tools.drawing import figures
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves, extract_features
 from tools.evaluation.neighbours import nearest
+from tools.evaluation.standardize import Scale, scale_of
 from tools.formats import checkpoint
 
 PERPLEXITY = 30  # or less where there are few clips
@@ -55,15 +56,29 @@ class Clusters(NamedTuple):
     panels: list[Panel]
 
 
-def find(loaded: list[LoadedEncoder], data: Halves, count: int, seed: int) -> Clusters:
+def find(
+    loaded: list[LoadedEncoder],
+    data: Halves,
+    count: int,
+    seed: int,
+    *,
+    standardize: bool = False,
+) -> Clusters:
     """Clusters of the test clips of `count` classes, drawn by the seed, for each encoder.
 
-    Raises UserError where the test clips have fewer classes, or hardly more than one of each.
+    standardize: for each also those of its features standardized by the training clips'. Raises
+    UserError where the test clips have fewer classes, or hardly more than one of each.
     """
     store = data.store
     rows, classes = draw_clips(store.label, data.test, count, seed)
     used = np.unique(classes)
-    panels = [embed(one, store, rows, seed) for one in loaded]
+    panels = []
+    for one in loaded:
+        panels.append(embed(one, store, rows, seed))
+        if standardize:
+            what = "encoding training clips"
+            scale = scale_of(extract_features(one.encoder, store, data.train, what=what))
+            panels.append(embed(one, store, rows, seed, scale))
     names = [store.class_names[i] for i in used]
     return Clusters(data, rows, names, np.searchsorted(used, classes), panels)
 
@@ -105,10 +120,18 @@ def draw_clips(
     return rows, label[rows]
 
 
-def embed(loaded: LoadedEncoder, store: Store, rows: np.ndarray, seed: int) -> Panel:
-    """t-SNE of the features of some clips, rows (n,), and how well these tell the classes apart."""
+def embed(
+    loaded: LoadedEncoder, store: Store, rows: np.ndarray, seed: int, scale: Scale | None = None
+) -> Panel:
+    """t-SNE of the features of some clips, rows (n,), and how well these tell the classes apart.
+
+    scale: by which the features are standardized first.
+    """
     title, classes = describe(loaded), store.label[rows]
-    features = F.normalize(extract_features(loaded.encoder, store, rows, what=title)).cpu()
+    features = extract_features(loaded.encoder, store, rows, what=title)
+    if scale:
+        features, title = scale.apply(features), f"{title}, standardized"
+    features = F.normalize(features).cpu()
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     points = tsne.fit_transform(features.numpy())

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.files import whole_file
@@ -20,6 +19,7 @@ from net.modalities import derive
 from tools import cli
 from tools.evaluation.altered import Alteration, altered_clips
 from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.progress import Progress
 
 ENCODING_BATCH = 256  # clips; a fixed size, so that features do not depend on other flags
 
@@ -132,11 +132,11 @@ def extract_features(
     UserError, naming a clip, where a feature is not finite.
     """
     device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
-    with tqdm(total=len(rows), desc=what, unit="clip", disable=None) as bar:
+    with Progress(what, len(rows), "clip") as progress:
         for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
             clips = altered_clips(store, batch, device, alteration)
             parts.append(encoder(derive(clips, modalities, skeleton)))
-            bar.update(len(batch))
+            progress.update(len(batch))
     features = torch.cat(parts)
     broken = ~features.isfinite().all(1).cpu().numpy()
     if broken.any():

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import trange
 
 from feeder.strengths import PUBLISHED, Strengths
 from net import MODALITIES
@@ -20,6 +19,7 @@ from tools import cli
 from tools.evaluation.features import Features, Halves
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.learners import Learner, finetuning_learner, linear_learner
+from tools.evaluation.progress import Progress
 from tools.evaluation.settings import FINETUNE, LINEAR, Training
 
 
@@ -97,8 +97,8 @@ def train_and_test(learner: Learner, settings: Training, seed: int, labeled: int
     check_decay(settings)
     schedule = torch.optim.lr_scheduler.MultiStepLR(learner.optimizer, list(settings.schedule))
     tests = []
-    with trange(1, settings.epochs + 1, desc="training", unit="epoch", disable=None) as bar:
-        for epoch in bar:
+    with Progress("training", settings.epochs, "epoch") as progress:
+        for epoch in range(1, settings.epochs + 1):
             learner.model.train()
             for inputs, classes in learner.train(epoch - 1):
                 scores = learner.model(inputs)  # (S, n, classes)
@@ -112,7 +112,7 @@ def train_and_test(learner: Learner, settings: Training, seed: int, labeled: int
                 if not (loss.isfinite() and scores.isfinite().all()):
                     raise cli.UserError(_diverged(settings, loss.item(), epoch))
                 tests.append({"epoch": epoch, "loss": loss.item()} | accuracy(scores, classes))
-                bar.set_postfix_str(f"top-1 {tests[-1]['top1']:.1f} %", refresh=False)
+            progress.update(1, f"top-1 {tests[-1]['top1']:.1f} %" if tests else "")
     return Run(seed, labeled, tests, scores.argmax(1), learner.model)
 
 

@@ -20,6 +20,7 @@ MOST_POINTS = 400  # of a curve
 CURVES = {
     **{tag: (title, "") for tag, title in methods.curve_titles().items()},
     "monitor/knn_5": ("5-NN on held-out training clips", "%"),
+    "monitor/knn_5_standardized": ("The same, of standardized features", "%"),
     "features/std": ("Standard deviation of features", ""),
     "train/gradient_norm": ("Gradient norm", ""),
     "train/learning_rate": ("Learning rate", ""),

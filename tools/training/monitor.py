@@ -17,6 +17,7 @@ from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 from tools.drawing import draw, scenes, sheets
 from tools.evaluation.neighbours import nearest, vote
+from tools.evaluation.standardize import scale_of
 from tools.formats.tables import markdown
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
@@ -65,8 +66,9 @@ class Monitor:
         )
         self.writer.add_image("monitor/views", pictures, step)
         if len(self.queries):
-            accuracy = quick_accuracy(encoder, self.store, self.database, self.queries)
-            self.writer.add_scalar(f"monitor/knn_{NEIGHBOURS}", accuracy, step)
+            found = quick_accuracies(encoder, self.store, self.database, self.queries)
+            for name, accuracy in zip(("", "_standardized"), found, strict=True):
+                self.writer.add_scalar(f"monitor/knn_{NEIGHBOURS}{name}", accuracy, step)
 
 
 def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,13 +88,14 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
 
 
 @torch.no_grad()
-def quick_accuracy(
+def quick_accuracies(
     encoder: Encoder, store: Store, database: np.ndarray, queries: np.ndarray
-) -> float:
+) -> tuple[float, float]:
     """Share, in percent, of clips whose nearest others vote for their class, by fused features.
 
-    database, queries: rows of the store. The encoder is in eval mode meanwhile, so that looking
-    leaves no trace in its batch statistics.
+    database, queries: rows of the store. Returns that of the features as they are, and that of
+    features standardized by those of the database. The encoder is in eval mode meanwhile, so that
+    looking leaves no trace in its batch statistics.
     """
     device = next(encoder.parameters()).device
 
@@ -103,10 +106,16 @@ def quick_accuracy(
 
     training = encoder.training
     encoder.eval()
-    _, found = nearest(encode(queries), encode(database), min(NEIGHBOURS, len(database)))
+    asked, among = encode(queries), encode(database)
     encoder.train(training)
-    guessed = vote(torch.from_numpy(store.label[database])[found.cpu()])
-    return 100 * (guessed == torch.from_numpy(store.label[queries])).float().mean().item()
+    classes, truth = (torch.from_numpy(store.label[rows]) for rows in (database, queries))
+
+    def accuracy(asked: Tensor, among: Tensor) -> float:
+        _, found = nearest(asked, among, min(NEIGHBOURS, len(among)))
+        return 100 * (vote(classes[found.cpu()]) == truth).float().mean().item()
+
+    scale = scale_of(among)
+    return accuracy(asked, among), accuracy(scale.apply(asked), scale.apply(among))
 
 
 def views_picture(

@@ -20,6 +20,7 @@ from tools.training import monitor
 SCALARS = (
     *("loss/total", "loss/variance", "loss/covariance", "features/std"),
     *("train/gradient_norm", "train/learning_rate", "train/clips_per_second", "monitor/knn_5"),
+    "monitor/knn_5_standardized",
 )
 
 
@@ -101,7 +102,7 @@ def test_the_accuracy_is_that_of_the_nearest_clips(data_root):
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
         patch.setattr(monitor, "NEIGHBOURS", 1)
-        assert monitor.quick_accuracy(encoder, store, rows, rows) == 100
+        assert monitor.quick_accuracies(encoder, store, rows, rows) == (100, 100)
         first, second = rows[store.action == 1], rows[store.action == 2]
-        assert monitor.quick_accuracy(encoder, store, first, second) == 0
+        assert monitor.quick_accuracies(encoder, store, first, second) == (0, 0)
     assert encoder.training
