@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing
 PIXELS = 150  # of a skeleton's picture
 ROWS = (4.35, 3.05, 1.75, 0.45)  # where the views lie: joint, bone, motion, fused
 COLORS = {"joint": "#1f5fbf", "bone": "#17734a", "motion": "#a34e00", "fused": "#5b3f8c"}
-GREY = "#5c636a"
+GRAY = "#5c636a"
 ENCODER = f"""one encoder
 for all
 
@@ -47,7 +47,7 @@ def views_of(axes: Axes, clip: Tensor, seed: int) -> None:
     whole, *views = scenes.of_augmentation(clip, seed).items()
     show(axes, whole[1], 0.15, 2.05, 1.5)
     write(axes, 0.9, 1.85, "a clip", size=10)
-    write(axes, 2.28, 0.12, "four views: crop, then shear or corruption", size=8, color=GREY)
+    write(axes, 2.28, 0.12, "four views: crop, then shear or corruption", size=8, color=GRAY)
     for (name, scene), row, kind in zip(views, ROWS, COLORS, strict=True):
         show(axes, scene, 2.0, row - 0.1, 1.05)
         write(axes, 3.12, row + 0.42, name, color=COLORS[kind], align="left")
@@ -61,7 +61,7 @@ def encoder_of(axes: Axes) -> None:
         arrow(axes, (4.02, row + 0.42), (4.22, row + 0.42), COLORS[kind])
         box(axes, 4.25, row + 0.12, 1.35, 0.6, words, COLORS[kind])
         arrow(axes, (5.62, row + 0.42), (6.0, row + 0.42), COLORS[kind])
-    box(axes, 6.02, 0.35, 1.7, 4.95, ENCODER, GREY)
+    box(axes, 6.02, 0.35, 1.7, 4.95, ENCODER, GRAY)
 
 
 def projectors_of(axes: Axes) -> None:
@@ -88,16 +88,16 @@ def loss_of(axes: Axes) -> None:
                 (10.45, row + 0.22),
                 arrowstyle="<->",
                 mutation_scale=9,
-                color=GREY,
+                color=GRAY,
                 connectionstyle="arc3,rad=-0.6",
             )
         )
-        write(axes, 10.72, row + 0.42, "intra", color=GREY, align="left")
+        write(axes, 10.72, row + 0.42, "intra", color=GRAY, align="left")
         arrow(axes, (10.42, row + 0.66), (11.55, 3.47 + 0.12 * (1 - ROWS.index(row))), COLORS[kind])
-    write(axes, 12.0, 3.47, "inter:\nto the mean\nof the three", color=GREY)
+    write(axes, 12.0, 3.47, "inter:\nto the mean\nof the three", color=GRAY)
     words = "all six outputs: variance kept up, covariance kept down"
     write(axes, 10.6, 1.25, "loss = 5 (intra + inter) + reg", size=10)
-    write(axes, 10.6, 0.98, f"reg on {words}", size=8, color=GREY)
+    write(axes, 10.6, 0.98, f"reg on {words}", size=8, color=GRAY)
 
 
 def show(axes: Axes, scene: scenes.Scene, left: float, bottom: float, side: float) -> None:
@@ -118,7 +118,7 @@ def box(axes, left, bottom, width, height, text, color) -> None:
     write(axes, left + width / 2, bottom + height / 2, text, color=color)
 
 
-def arrow(axes, start, end, color=GREY) -> None:
+def arrow(axes, start, end, color=GRAY) -> None:
     """Where something goes."""
     axes.add_patch(
         FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=color, linewidth=1.1)

@@ -13,7 +13,7 @@ from tools.evaluation import paper
 from tools.report import collect, gallery, words
 
 PARTS = Path(__file__).parent
-SCRIPTS = ("skeleton.js", "charts.js", "overview.js", "gallery.js", "page.js")
+SCRIPTS = ("skeleton.js", "charts.js", "matrix.js", "overview.js", "gallery.js", "page.js")
 LONGEST_NAME = 100  # characters of the names in the name of a comparison
 
 
@@ -93,8 +93,9 @@ def find_gallery(
     if not table.is_file() or not found["facts"]:
         return None
     settings = found["facts"]["settings"]
-    first = next(iter(by_data_set(settings["pre_dataset"], settings["protocol"])))
-    store = open_store(data_root or settings["data_root"], first)
+    searched = [r["dataset"] for r in found["results"] if r["name"] == "retrieval"]
+    trained = by_data_set(settings["pre_dataset"], settings["protocol"])
+    store = open_store(data_root or settings["data_root"], next(iter([*searched, *trained])))
     return gallery.build(table, store, queries)
 
 

@@ -1,4 +1,4 @@
-// Charts: curves, the confusion matrix, clusters. All take what Python put into the page.
+// Charts: curves and clusters. They take what Python put into the page.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -92,104 +92,6 @@ function curveChart({ title, unit, lines }) {
     make("text", { x: width - right, y: height - 6, "text-anchor": "end" }, last.toLocaleString("en")), ...lines.map(path), ...dots);
   read(longest.length - 1);
   return make("figure", { class: "chart" }, make("figcaption", {}, make("span", {}, title), output), svg);
-}
-
-// ---- the confusion matrix
-function matrixChart({ names, matrix }) {
-  const count = names.length, totals = matrix.map((row) => row.reduce((a, b) => a + b, 0));
-  const share = (i, j) => (totals[i] ? (100 * matrix[i][j]) / totals[i] : 0);
-  const hint = "Point at a cell, or move with the arrow keys.";
-  const output = make("output", {}, hint);
-  let cursor = null, geometry = null;
-  const canvas = make("canvas", {
-    role: "img", tabindex: 0, "aria-label": `Confusion matrix of ${count} classes; ${hint}`,
-    pointermove: (event) => {
-      const box = canvas.getBoundingClientRect(), { left, top, size } = geometry;
-      const row = Math.floor((event.clientY - box.top - top) / size);
-      const column = Math.floor((event.clientX - box.left - left) / size);
-      const inside = row >= 0 && column >= 0 && row < count && column < count;
-      point(inside ? [row, column] : null);
-    },
-    pointerleave: () => point(null),
-    keydown: (event) => {
-      const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      if (!move) return;
-      event.preventDefault();
-      point((cursor || [0, 0]).map((at, i) => (cursor ? Math.max(0, Math.min(count - 1, at + move[i])) : at)));
-    },
-  });
-  const point = (cell) => {
-    cursor = cell;
-    output.textContent = cell === null ? hint
-      : `${names[cell[0]]} taken for ${names[cell[1]]}: ${matrix[cell[0]][cell[1]]} of ${totals[cell[0]]} clips (${share(...cell).toFixed(1)} %)`;
-    draw();
-  };
-  const draw = () => {
-    const width = canvas.clientWidth, ratio = pixelRatio();
-    if (!width) return;
-    const room = Math.min(210, 0.42 * width); // of the names, if they can be read
-    const named = (width - room) / count >= 8, numbered = count <= 24;
-    const left = named ? room : 0, top = numbered && named ? 20 : 0;
-    const size = Math.min((width - left - 1) / count, 40);
-    const height = top + size * count + 1;
-    geometry = { left, top, size };
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.height = `${height}px`;
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.textBaseline = "middle";
-    const wash = color("wash"), ink = color("ink"), muted = color("muted"), paper = color("paper");
-    const small = Math.max(6, Math.min(12.5, size * 0.85));
-    for (let i = 0; i < count; i++) {
-      context.font = `${small}px system-ui, sans-serif`;
-      context.fillStyle = cursor && cursor[0] === i ? ink : muted;
-      const label = numbered ? `${names[i]}  ${i + 1}` : names[i];
-      context.textAlign = "right";
-      if (named) context.fillText(fitted(context, label, left - 8, numbered ? `  ${i + 1}` : ""), left - 6, top + size * (i + 0.5));
-      context.textAlign = "center";
-      context.fillStyle = cursor && cursor[1] === i ? ink : muted;
-      if (top) context.fillText(i + 1, left + size * (i + 0.5), 10);
-      for (let j = 0; j < count; j++) {
-        const part = share(i, j) / 100;
-        // By the square root, so that rare confusions are seen too.
-        context.fillStyle = `rgba(${wash}, ${matrix[i][j] ? 0.06 + 0.94 * Math.sqrt(part) : 0.035})`;
-        context.fillRect(left + size * j + 0.5, top + size * i + 0.5, size - 1, size - 1);
-        if (numbered && size >= 20 && matrix[i][j]) {
-          context.fillStyle = isDark(context.fillStyle, paper) ? "#fff" : "#000";
-          context.font = `${Math.min(12, size * 0.42)}px system-ui, sans-serif`;
-          context.fillText(Math.round(100 * part), left + size * (j + 0.5), top + size * (i + 0.5));
-        }
-      }
-    }
-    if (cursor) {
-      context.strokeStyle = ink;
-      context.strokeRect(left + size * cursor[1] + 0.5, top + size * cursor[0] + 0.5, size - 1, size - 1);
-    }
-  };
-  new ResizeObserver(draw).observe(canvas.parentNode || canvas);
-  return { figure: make("figure", { class: "matrix" }, canvas, make("figcaption", { class: "note" },
-    "Rows: the class; columns: what it was taken for; percent of the class's clips."), output), draw };
-}
-
-// Whether white reads better than black on a color of some opacity over an opaque one. Of the two
-// the better has a contrast of 4.5 at least on any color (WCAG 2; they are equal at 0.179).
-function isDark(color, below) {
-  const numbers = (text) => (text.startsWith("#") ? text.slice(1).match(/../g).map((pair) => parseInt(pair, 16)) : text.match(/[\d.]+/g).map(Number));
-  const [over, under] = [color, below].map(numbers), opacity = over[3] ?? 1;
-  const [r, g, b] = [0, 1, 2].map((i) => {
-    const value = (opacity * over[i] + (1 - opacity) * under[i]) / 255;
-    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179;
-}
-
-// A text cut so that it fits, its ending kept.
-function fitted(context, text, width, ending) {
-  if (context.measureText(text).width <= width) return text;
-  let cut = text.slice(0, text.length - ending.length);
-  while (cut && context.measureText(`${cut}…${ending}`).width > width) cut = cut.slice(0, -1);
-  return `${cut}…${ending}`;
 }
 
 // ---- clusters: panels of points, classes with the same colors in all, which are those of tsne.png
