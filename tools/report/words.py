@@ -1,13 +1,14 @@
 """What a report says in words: what a run is, what it took, in what runs differ."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from feeder.mixture import by_data_set
 from feeder.store import StoreError, open_store
 from net import MODALITIES, methods
 from tools.evaluation.comparison import ELSEWHERE
 from tools.evaluation.settings import changed, in_words
+from tools.training.settings import Settings
 
 SHOWN_OF_A_HASH = 12  # characters of a commit or a fingerprint
 
@@ -24,24 +25,24 @@ def short_names(folders: list[Path]) -> list[str]:
 def data_title(
     facts: dict[str, Any] | None, results: list[dict[str, Any]], data_root: str | None
 ) -> str:
-    """What people call the data that a run was pre-trained on."""
+    """What people call the data that a run was pre-trained on, and how that is split."""
     if not facts:
         return "unknown data"
-    name = facts["settings"]["pre_dataset"]
-    for result in results:
-        if result["dataset"] == name:
-            return result["title"]
-    try:
-        return open_store(data_root or facts["settings"]["data_root"], name).title
-    except StoreError:
-        return name
+    settings, titles = facts["settings"], {r["dataset"]: r["title"] for r in results}
+    parts = []
+    for name, protocol in by_data_set(settings["pre_dataset"], settings["protocol"]).items():
+        if name not in titles:
+            try:
+                titles[name] = open_store(data_root or settings["data_root"], name).title
+            except StoreError:
+                titles[name] = name
+        parts.append(f"{titles[name]}, {protocol.replace('_', ' ')}")
+    return " + ".join(parts)
 
 
 def about(facts: dict[str, Any] | None, title: str) -> str:
     """What a run is, in a line."""
-    if not facts:
-        return "No checkpoint of this code is here."
-    return f"{_method(facts)} on {title}, {_plain(facts['settings']['protocol'])}"
+    return f"{_method(facts)} on {title}" if facts else "No checkpoint of this code is here."
 
 
 def overview(facts: dict[str, Any] | None, title: str, seconds: float) -> dict[str, str]:
@@ -54,13 +55,14 @@ def overview(facts: dict[str, Any] | None, title: str, seconds: float) -> dict[s
         f"{settings[f'num_{what}']} {what}{'' if settings[f'num_{what}'] == 1 else 's'}"
         for what in ("layer", "head")
     )
+    encoder = settings.get("encoder", methods.DEFAULT_ENCODER)
     commit = str(code.get("commit") or "commit not known")
     return {
         "Method": _method(facts),
-        "Pre-trained on": f"{title}, {_plain(settings['protocol'])}",
+        "Pre-trained on": title,
         "Training clips": f"{clips:,}" if isinstance(clips, int) else "–",
         "Epochs": f"{facts['epoch']} of {settings.get('epochs', '?')}",
-        "Encoder": f"width {settings['hidden_size']}, {layers}, {heads}",
+        "Encoder": f"{encoder}, width {settings['hidden_size']}, {layers}, {heads}",
         "Pre-training took": duration(seconds) if seconds else "–",
         "Device": str(code.get("device", "–")),
         "torch, Python": f"{code.get('torch', '–')}, {code.get('python', '–')}",
@@ -78,16 +80,25 @@ def evaluation(result: dict[str, Any]) -> str:
 def differences(all_facts: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
     """The settings and facts of the data in which some runs differ: name and values, run by run.
 
-    Settings that only say on which machine a run was done are not among them.
+    A value is None where a run does not have the setting. Settings that only say on which machine
+    a run was done are left out.
     """
-    known = [facts or {"settings": {}, "data": {}} for facts in all_facts]
     found = []
     for part, left_out in (("settings", ELSEWHERE - {"seed"}), ("data", {"protocol"})):
-        for key in dict.fromkeys(key for facts in known for key in facts[part]):
-            values = [facts[part].get(key) for facts in known]
-            if key not in left_out and len({json.dumps(value) for value in values}) > 1:
-                found.append({"name": key, "values": [_value(value) for value in values]})
+        each = [_with_defaults(facts, part) if facts else {} for facts in all_facts]
+        for key in dict.fromkeys(key for known in each for key in known):
+            values = [_value(known.get(key)) for known in each]
+            if key not in left_out and len(set(values) - {None}) > 1:
+                found.append({"name": key, "values": values})
     return found
+
+
+def _with_defaults(facts: dict[str, Any], part: str) -> dict[str, Any]:
+    """A part of a run's facts, with the defaults of the settings that its code did not have yet."""
+    method = facts["settings"].get("method", methods.DEFAULT)
+    if part != "settings" or method not in methods.METHODS:
+        return facts[part]
+    return Settings(method=method).plain() | facts[part]
 
 
 def duration(seconds: float) -> str:
@@ -104,12 +115,8 @@ def _method(facts: dict[str, Any]) -> str:
     return methods.title(facts["settings"].get("method"))
 
 
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _value(value: Any) -> str | None:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return " ".join(map(str, value)) or "none"
     return None if value is None else _short(str(value))
 

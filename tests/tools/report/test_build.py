@@ -20,6 +20,7 @@ from tools.evaluation.clusters import palette
 from tools.formats.checkpoint import code_facts
 from tools.report import __main__ as report
 from tools.report import build, collect, gallery, words
+from tools.training.settings import Settings
 
 
 def test_its_figures_are_those_of_the_files(run):
@@ -52,7 +53,9 @@ def test_its_overview_says_what_was_run_with_what_and_how_long(run):
     (one,) = embedded(run)["runs"]
     said, code = one["overview"], code_facts()
     assert one["about"] == "UmURL on NTU RGB+D 60, cross subject"
-    assert said["Epochs"] == "3 of 3" and said["Encoder"] == "width 16, 1 layer, 2 heads"
+    assert (
+        said["Epochs"] == "3 of 3" and said["Encoder"] == "transformer, width 16, 1 layer, 2 heads"
+    )
     assert said["Device"] == code["device"] and code["torch"] in said["torch, Python"]
     assert code["umurl"] in said["Code"] and (code["commit"] or "")[:12] in said["Code"]
     assert said["Pre-training took"].endswith(" s")
@@ -196,8 +199,19 @@ def test_only_settings_of_the_experiment_differ():
         {"name": "clips", "values": ["5", "6"]},
     ]
     assert words.differences(runs[:1]) == []
-    lacking = words.differences([runs[0], None])
-    assert {"name": "schedule", "values": ["3", None]} in lacking
+    assert words.differences([runs[0], None]) == []  # of which nothing is known
+    older = {"settings": {k: v for k, v in one.items() if k != "schedule"}, "data": {"clips": 5}}
+    usual = " ".join(map(str, Settings().schedule))
+    assert words.differences([runs[0], older]) == [{"name": "schedule", "values": ["3", usual]}]
+
+
+def test_data_is_named_by_its_title(data_root):
+    settings = {"pre_dataset": "ntu60/mine", "protocol": "cross_view", "data_root": str(data_root)}
+    facts = {"settings": settings}
+    results = [{"dataset": "mine", "title": "Recordings of ours"}]
+    told = words.data_title(facts, results, None)
+    assert told == "NTU RGB+D 60, cross view + Recordings of ours, cross view"
+    assert words.data_title(facts, [], None).endswith("mine, cross view")  # no such store here
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
