@@ -6,7 +6,6 @@ On several GPUs torchrun starts one process each (see script_pretrain.sh); a CPU
 command.
 """
 
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         finished = pretrain(chosen, store, process, stop)
     distributed.stop()
     if not finished:
-        sys.exit(128 + signal.SIGTERM)
+        sys.exit(128 + stop.number)
 
 
 if __name__ == "__main__":

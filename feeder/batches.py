@@ -88,6 +88,7 @@ def load_clips(
 
     frames: what `resident_frames` gave, if it did; otherwise the clips' own frames are copied.
     """
+    store.require_whole()
     start, length = store.start[rows], store.frames[rows]
     if frames is None:
         shape = store.layout.frame_shape

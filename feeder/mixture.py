@@ -60,6 +60,11 @@ class Mixture:
         """SHA-256 of each samples.csv."""
         return "/".join(store.fingerprint for store in self.stores)
 
+    def require_whole(self) -> None:
+        """As `Store.require_whole`, of each store."""
+        for store in self.stores:
+            store.require_whole()
+
     @property
     def nbytes(self) -> int:
         """Bytes of all frames."""

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import mmap
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +94,16 @@ class Store:
     def nbytes(self) -> int:
         """Bytes of all frames."""
         return self.joints.nbytes
+
+    def require_whole(self) -> None:
+        """Raise StoreError where the frames' file was cut short since it was opened.
+
+        To read what is gone would end the process without a word. Costs microseconds.
+        """
+        there = self.joints.base
+        if isinstance(there, mmap.mmap) and there.size() < len(there):
+            path = self.folder / "joints.npy"
+            raise StoreError(f"{path} was cut short while it was read; write the store anew")
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
         """How many of some clips (n,) belong to each data set: there is one, so all of them."""

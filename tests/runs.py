@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +43,8 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
     """Run a command's main as the entry script does, on the CPU, in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv = [Path(sys.modules[main.__module__].__file__).name, *map(str, flags)]
-    handler, hook = signal.getsignal(signal.SIGTERM), threading.excepthook
+    handled = (signal.SIGTERM, signal.SIGINT)
+    handlers, hook = [signal.getsignal(number) for number in handled], threading.excepthook
     with (
         mock.patch.object(sys, "argv", argv),
         mock.patch.dict(os.environ, environment or {}),
@@ -57,7 +57,8 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
         except SystemExit as exit:
             code = exit.code
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in zip(handled, handlers, strict=True):
+                signal.signal(number, handler)
             threading.excepthook = hook
     return Outcome(code, out.getvalue(), err.getvalue())
 
@@ -115,13 +116,10 @@ def serve() -> None:
     from tools.formats.checkpoint import code_facts
 
     code_facts()  # asks git, once for all of them
-    clock = time.time
-    for number, line in enumerate(iter(sys.stdin.readline, "")):
+    for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            # TensorBoard orders runs by the second of their start: spare the wait for the next.
-            time.time = lambda ahead=2 * number: clock() + ahead
             for name, descriptor in (("stdout", 1), ("stderr", 2)):
                 file = os.open(Path(request["folder"], name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
                 os.dup2(file, descriptor)

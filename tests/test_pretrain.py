@@ -101,7 +101,8 @@ def test_training_learns_and_leaves_what_it_promises(data_root, tmp_path):
     assert (done.code, done.err) == (0, "")
     assert "24 training clips, 2 steps an epoch" in done.out
     assert f"pre-training is done: {folder}/checkpoint_0006.pt" in done.out
-    assert "./script_action_recognition.sh run" in done.out
+    assert f"action_classification.py --checkpoint-path {folder}" in done.out
+    assert f"action_retrieval.py --checkpoint-path {folder}" in done.out
     shown = curves(folder)
     total = shown["loss/total"]
     assert len(total) == 12
@@ -123,7 +124,7 @@ def test_training_learns_and_leaves_what_it_promises(data_root, tmp_path):
         (["--pre-dataset", "ntu60", "--protocol", "cross_setup"], "has no protocol 'cross_setup'"),
         (["--data-root", "nowhere"], "is missing; prepare the data with"),
         (["--batch-sise", 8], "unrecognized arguments: --batch-sise"),
-        (["--batch-size", 0], "'0' is not a whole number from 1"),
+        (["--batch-size", 0], "'0' is not a whole number from 2"),
         (["--lr", "fast"], "'fast' is not a number from 0"),
         (["--seed", -1], "'-1' is not a whole number"),
     ],

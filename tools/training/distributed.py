@@ -2,9 +2,11 @@
 
 import fcntl
 import inspect
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from tools.cli import UserError
 from tools.training import reasons
 
 T = TypeVar("T")
+ONE_PRESS = 1.0  # seconds in which all signals of one Ctrl-C arrive
 
 
 @dataclass(frozen=True)
@@ -67,19 +70,42 @@ def stop() -> None:
 
 
 class StopSignal:
-    """Notices SIGTERM, which schedulers send some time before they kill."""
+    """Notices Ctrl-C, and SIGTERM, which schedulers send some time before they kill.
+
+    seen: whether all processes stop; asked: whether this one was told to; number: by which signal.
+    """
 
     def __init__(self, process: Process):
         self.seen = False
         self.asked = False
+        self.number = signal.SIGTERM
         self._process = process
+        self._since = math.inf
+
+    @property
+    def name(self) -> str:
+        """What the user knows the signal by."""
+        return "Ctrl-C" if self.number == signal.SIGINT else self.number.name
 
     def listen(self) -> None:
-        """From now on notice the signal, in the place of what Python does at it."""
-        signal.signal(signal.SIGTERM, self._ask)
+        """From now on notice the signals, in the place of what Python does at them.
 
-    def _ask(self, *_) -> None:
-        self.asked = True
+        A second Ctrl-C ends the process at once, whatever it does.
+        """
+        signal.signal(signal.SIGTERM, self._ask)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a job in the background
+            signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, _) -> None:
+        if number == signal.SIGINT:
+            # One Ctrl-C may reach each of several processes twice, the launcher passes it on.
+            if self._process.world_size == 1:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+            elif time.monotonic() - self._since > ONE_PRESS:
+                os._exit(128 + signal.SIGINT)
+            self._since = min(self._since, time.monotonic())
+        if not self.asked:
+            self.asked, self.number = True, signal.Signals(number)
 
     def received(self, *, ask_ranks: bool) -> bool:
         """Whether to stop now: alone at once, with other ranks when they are asked, all alike."""

@@ -31,10 +31,19 @@ class TrainingLog:
     whose end flushes everything and takes the bar away.
     """
 
-    def __init__(self, folder: Path, total_steps: int, first_step: int, *, is_main: bool):
+    def __init__(
+        self,
+        folder: Path,
+        total_steps: int,
+        first_step: int,
+        *,
+        is_main: bool,
+        amp: bool = False,
+    ):
         self.folder = folder
         self.step = first_step  # steps done in the whole run
         self.is_main = is_main
+        self._amp = amp  # whether the network computes in half precision
         self.latest: dict[str, float] = {}
         self._pending: list[tuple[Callable[[], tuple[str, list[str]]], dict[str, Tensor]]] = []
         self._skipped = 0  # steps in a row
@@ -79,8 +88,11 @@ class TrainingLog:
             return
         names = list(self._pending[0][1])
         table = torch.stack([torch.stack(list(s.values())) for _, s in self._pending]).cpu()
-        for (where, _), row in zip(self._pending, table.tolist(), strict=True):
-            self._check(dict(zip(names, row, strict=True)), where)
+        first = self.step - len(self._pending) + 1
+        for step, ((where, _), row) in enumerate(
+            zip(self._pending, table.tolist(), strict=True), start=first
+        ):
+            self._check(step, dict(zip(names, row, strict=True)), where)
         seconds = time.perf_counter() - self._since
         self.latest = dict(zip(names, table.mean(0).tolist(), strict=True)) | now
         self.latest["train/clips_per_second"] = self._clips / seconds
@@ -91,7 +103,9 @@ class TrainingLog:
                 self.writer.add_scalar(name, value, self.step)
             self._bar.set_postfix_str(self._summary(), refresh=False)
 
-    def _check(self, scalars: dict[str, float], where: Callable[[], tuple[str, list[str]]]) -> None:
+    def _check(
+        self, step: int, scalars: dict[str, float], where: Callable[[], tuple[str, list[str]]]
+    ) -> None:
         broken = [f"{name} is {v}" for name, v in scalars.items() if not math.isfinite(v)]
         self._skipped = self._skipped + 1 if scalars.get("train/skipped") else 0
         if self._skipped == SKIPPED_IN_ROW:
@@ -104,11 +118,17 @@ class TrainingLog:
             file.write_text("\n".join([place, *broken, "", "clips of the batch:", *clips]) + "\n")
         marked = [clip for clip in clips if " " in clip]
         shown = ", ".join((marked or clips)[:NAMES_SHOWN])
-        mend = "prepare the data anew" if marked else "take a smaller --lr or --amp off"
+        mend = "prepare the data anew" if marked else self._mend(step)
         raise NonFinite(
             f"{broken[-1]} in {place}, clips {shown} (all {len(clips)} in {file}); "
             f"nothing was saved since, {mend}"
         )
+
+    def _mend(self, step: int) -> str:
+        # What can have broken the numbers of finite clips: before step 1 no rate was used yet.
+        ways = ["a smaller --lr"] if step > 1 else []
+        ways += ["--amp off"] if self._amp else []
+        return f"take {' or '.join(ways or ['smaller weights of the loss or augmentation'])}"
 
     def flush(self) -> None:
         """Bring all that was written so far to the file."""
@@ -130,11 +150,27 @@ def open_events(folder: Path, first_step: int) -> SummaryWriter:
 
     A run that was killed may have logged steps that are now done again: TensorBoard forgets those.
     """
-    # It reads a folder's files in order of the second in their names; no two runs share one.
-    seconds = (file.name.split(".")[3] for file in folder.glob("events.out.tfevents.*.*"))
-    last = max((int(second) for second in seconds if second.isdigit()), default=0)
-    time.sleep(min(max(last + 1 - time.time(), 0), 2))
+    order_events(folder, int(time.time()))
     return SummaryWriter(folder, purge_step=first_step + 1 if first_step else 0)
+
+
+def order_events(folder: Path, now: int) -> None:
+    """Let a file of events that is opened `now`, in seconds, come after all those of a folder.
+
+    TensorBoard reads them in the order of the second in their names. That of an earlier file may
+    be now's or, where the clock was set back, a later one. Such files get names of earlier
+    seconds, in the order that they have, which holds at each moment in between, too.
+    """
+    names = (path.name.split(".", 4) for path in sorted(folder.glob("events.out.tfevents.*.*")))
+    names, latest = [parts for parts in names if parts[3].isdigit()], now
+    new = []
+    for parts in reversed(names):
+        latest = min(int(parts[3]), latest - 1)
+        new.append(f"{latest:010d}")
+    for parts, second in zip(names, reversed(new), strict=True):
+        if second != parts[3]:
+            renamed = ".".join([*parts[:3], second, *parts[4:]])
+            (folder / ".".join(parts)).rename(folder / renamed)
 
 
 def describe(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from feeder.augment import draws
 from feeder.batches import VIEWS, Batch, load_clips, whole_clips
@@ -19,11 +20,14 @@ from tools.drawing import draw, scenes, sheets
 from tools.evaluation.neighbours import nearest, vote
 from tools.evaluation.standardize import scale_of
 from tools.formats.tables import markdown
+from tools.training.settings import LOCAL
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
 QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
 NEIGHBOURS = 5
 ENCODING_BATCH = 64
+METRICS = ("loss/total", f"monitor/knn_{NEIGHBOURS}")  # beside the settings, in hparams
+SIMPLE = (bool, int, float, str)  # kinds of values in hparams
 
 
 class Monitor:
@@ -51,9 +55,18 @@ class Monitor:
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
     def settings(self, facts: dict[str, dict], step: int) -> None:
-        """Write what is known of the run, by subject (settings, data, ...), as tables."""
+        """Write what is known of the run, by subject (settings, data, ...), as tables.
+
+        The settings also as TensorBoard's hparams, beside METRICS, whose curves have these tags.
+        """
         for name, part in facts.items() if self.writer else ():
             self.writer.add_text(name, "\n".join(markdown(("", ""), part.items())), step)
+        if self.writer:
+            chosen = {k: v for k, v in facts["settings"].items() if k not in LOCAL}
+            plain = {k: v if isinstance(v, SIMPLE) else str(v) for k, v in chosen.items()}
+            # `SummaryWriter.add_hparams` would make a run of its own of them.
+            for summary in hparams(plain, dict.fromkeys(METRICS, 0.0))[:2]:
+                self.writer.file_writer.add_summary(summary)
 
     def look(self, epoch: int, step: int, encoder: Encoder) -> None:
         """Write the views and the accuracy after so many epochs, if it is time to."""

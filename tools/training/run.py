@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from data_gen.preparing import commands
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.mixture import Mixture, by_data_set, clips_an_epoch
 from feeder.store import Store
@@ -147,7 +148,8 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         f"{what_is_drawn(run)}, {steps} steps an epoch, {process.world_size} x "
         f"{process.device.type}, {run.training.amp or torch.float32}"
     )
-    with TrainingLog(folder, run.total, done, is_main=process.is_main) as log:
+    own = {"is_main": process.is_main, "amp": run.training.amp is not None}
+    with TrainingLog(folder, run.total, done, **own) as log:
         looks = {"every": settings.monitor_every, "last": settings.epochs, "seed": settings.seed}
         looks["strengths"] = settings.strengths
         monitor = Monitor(log.writer, *first_data(run), **looks)
@@ -157,6 +159,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         for epoch in range(done // steps, settings.epochs):
             rate = learning_rate(settings.lr, settings.schedule, epoch)
             for batch in run.batches.epoch(epoch, first_step=done % steps):
+                run.store.require_whole()
                 scalars = training_step(run.training, batch, rate)
                 done += 1
                 where = partial(describe, run.store, batch.rows, epoch, batch.step)
@@ -174,7 +177,8 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
                 log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
                 path = _save(run, done, log)
             if stop.seen:
-                cli.say(f"stopped by SIGTERM at step {done}; the same command goes on from {path}")
+                told = f"stopped by {stop.name} at step {done}"
+                cli.say(f"{told}; the same command goes on from {path}")
                 return False
     cli.say(f"pre-training is done: {path}\n{what_next(folder)}")
     return True
@@ -266,7 +270,6 @@ def about(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[
 
 def what_next(folder: Path) -> str:
     """What a user does with a finished run."""
-    return (
-        f"next: ./script_action_recognition.sh {folder.name} and "
-        f"./script_action_retrieval.sh {folder.name}; curves: tensorboard --logdir {folder}"
-    )
+    tasks = [commands.evaluation(task, folder) for task in ("recognition", "retrieval")]
+    curves = commands.command("tensorboard.main", "--logdir", folder.resolve())
+    return f"next: {tasks[0]}\n  or: {tasks[1]}\ncurves: {curves}"

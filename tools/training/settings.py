@@ -12,6 +12,7 @@ from tools.training import records
 
 SIZE = {"least": 1, "most": 2**16}
 COUNT = {"least": 1}
+PAIR = {"least": 2}  # batch statistics are of two clips at least
 METHOD_NAMES = "; ".join(f"{name}: {method.title}" for name, method in METHODS.items())
 FOLDER = Path("checkpoints/default")
 # Settings that may differ from machine to machine of a run.
@@ -57,7 +58,7 @@ class Settings:
     projector_width: int = _setting("model", 4096, "projectors' outputs", **SIZE)
 
     epochs: int = _setting("training", 451, "times each clip is seen", **COUNT)
-    batch_size: int = _setting("training", 1024, "clips on all GPUs", **COUNT)
+    batch_size: int = _setting("training", 1024, "clips on all GPUs", **PAIR)
     lr: float = _setting("training", 5e-4, "learning rate of Adam", above=0)
     schedule: tuple[int, ...] = _setting("training", (351,), "epochs, from 0, from which the "
                                          "learning rate is a tenth")

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from feeder.store import open_store
 from tests.tiny_store import write_store
-from tools.training.logs import SKIPPED_IN_ROW, NonFinite, TrainingLog, describe
+from tools.training.logs import SKIPPED_IN_ROW, NonFinite, TrainingLog, describe, order_events
 
 
 def place(clips: int = 2):
@@ -85,12 +86,36 @@ def test_what_was_written_is_in_the_file_after_a_flush(tmp_path, monkeypatch):
         assert points(tmp_path, "loss/total") == [(1, 5.0)]
 
 
-def test_a_clock_that_was_set_back_does_not_hold_a_run_up_for_long(tmp_path):
-    (tmp_path / f"events.out.tfevents.{int(time.time()) + 9999}.host.1.0").touch()
+@pytest.mark.parametrize("back", [0, 3, 9999])
+def test_points_of_a_run_that_goes_on_show_though_the_clock_was_set_back(
+    tmp_path, monkeypatch, back
+):
+    clock, real = [0.0], time.time
+    monkeypatch.setattr(time, "time", lambda: real() - clock[0])
     (tmp_path / "events.out.tfevents.old.host").touch()
-    began = time.monotonic()
-    TrainingLog(tmp_path, 9, 0, is_main=True).__exit__(None)
-    assert time.monotonic() - began < 60  # a guard against hours, no measurement
+    for run in range(3):
+        with TrainingLog(tmp_path, 9, 2 * run, is_main=True) as log:
+            for step in range(2 * run + 1, 2 * run + 3):
+                log.add(scalars(total=float(step)), 4, place())
+                log.write({})
+        clock[0] += back
+    assert points(tmp_path, "loss/total") == [(step, float(step)) for step in range(1, 7)]
+
+
+def test_files_of_events_keep_their_order_when_they_are_renamed(tmp_path, monkeypatch):
+    names = ["0000000095.b.1", "0000000100.a.2", "0000000100.z.1", "0000000103.c.1"]
+    for name in names:
+        (tmp_path / f"events.out.tfevents.{name}").write_text(name)
+    order, rename = [], Path.rename
+
+    def watched(self, target):
+        rename(self, target)
+        order.append([path.read_text() for path in sorted(tmp_path.iterdir())])
+
+    monkeypatch.setattr(Path, "rename", watched)
+    order_events(tmp_path, now=101)
+    assert order == [names] * len(order)
+    assert max(path.name for path in tmp_path.iterdir()) < "events.out.tfevents.0000000101"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -134,11 +159,32 @@ def test_steps_that_fp16_skips_are_counted_until_they_are_too_many(tmp_path):
             log.add(step(skipped), 4, place())
             if log.step % 8 == 0:
                 log.write({})
+        log.flush()
         assert [value for _, value in points(tmp_path, "train/skipped")] == [1, 1, 1, 7 / 8]
         for _ in range(SKIPPED_IN_ROW):
             log.add(step(1.0), 4, place())
         with pytest.raises(NonFinite, match=r"^fp16 overflowed in 32 steps in a row in epoch 3"):
             log.write({})
+
+
+@pytest.mark.parametrize(
+    ("first", "amp", "mend"),
+    [
+        (0, False, "weights of the loss"),
+        (0, True, "--amp off"),
+        (1, False, "--lr"),
+        (1, True, "--lr"),
+    ],
+)
+def test_only_what_can_be_the_cause_is_named(tmp_path, first, amp, mend):
+    with TrainingLog(tmp_path, 9, 0, is_main=True, amp=amp) as log:
+        for step in range(first + 1):
+            log.add(scalars(total=math.nan if step == first else 1.0), 4, place())
+        with pytest.raises(NonFinite) as raised:
+            log.write({})
+    told = str(raised.value)
+    assert mend in told
+    assert ("--lr" in told, "--amp" in told) == (first > 0, amp)
 
 
 def test_clips_with_broken_coordinates_are_marked(tmp_path):

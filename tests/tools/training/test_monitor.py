@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import pretrain
 from feeder.store import open_store
@@ -69,6 +70,16 @@ def test_a_run_writes_what_is_promised_and_looking_changes_no_bit(
     assert (np.array(pictures[0]) != np.array(pictures[1])).any(), "each look has views of its own"
     text = log.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
     assert f"| method | {method} |" in text and "| lr | 0.0005 |" in text
+
+    plugin = log.PluginTagToContent("hparams")
+    start = HParamsPluginData.FromString(plugin["_hparams_/session_start_info"])
+    shown = start.session_start_info.hparams
+    assert shown["method"].string_value == method and shown["lr"].number_value == 5e-4
+    assert shown["schedule"].string_value == "[2]" and shown["compile"].bool_value is False
+    assert "checkpoint_path" not in shown
+    experiment = HParamsPluginData.FromString(plugin["_hparams_/experiment"]).experiment
+    metrics = {info.name.tag for info in experiment.metric_infos}
+    assert metrics == {"loss/total", "monitor/knn_5"} <= set(log.Tags()["scalars"])
 
     without = events(tmp_path / "b").Tags()
     assert not without["images"] and "monitor/knn_5" not in without["scalars"]
