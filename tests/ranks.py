@@ -39,7 +39,8 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
         for rank in ranks:
             rank.kill()
         assert codes == [0] * world_size, f"exit codes of the ranks: {codes}"
-        return [torch.load(Path(folder, f"{rank}.pt")) for rank in range(world_size)]
+        files = [Path(folder, f"{rank}.pt") for rank in range(world_size)]
+        return [torch.load(file, weights_only=True) for file in files]
 
 
 def _work(
