@@ -144,8 +144,10 @@ def publish(
     if scale:
         standardize.write(path.with_name(f"{path.stem}_scale.npz"), scale)
     accuracies = robustness.of_recognition(loaded.encoder, data, streams, runs, scale)
-    for kind, amounts in curves.items():
+    drawn = [
         robustness.write(robustness.curve(kind, amounts, accuracies), path)
+        for kind, amounts in curves.items()
+    ]
 
     deviation = "" if len(runs) == 1 else f" ± {found['top1_std']:.2f} ({len(runs)} runs)"
     said = [f"top-1 {found['top1']:.2f}{deviation} %", f"top-5 {found['top5']:.2f} %"]
@@ -154,7 +156,8 @@ def publish(
     print(
         f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {read}{', '.join(said)} after "
         f"{found['tests'][-1]['epoch']} epochs; best top-1 of {len(found['tests'])} tests "
-        f"{found['best_top1']:.2f} % (epoch {found['best_epoch']})\nwritten to {path}\n"
+        f"{found['best_top1']:.2f} % (epoch {found['best_epoch']})\n"
+        f"written to {', '.join(map(str, [path, *drawn]))}\n"
         f"next: {command('tools.report', loaded.folder)}"
     )
 

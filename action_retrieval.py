@@ -115,8 +115,10 @@ def publish(
     accuracies = robustness.of_retrieval(
         *(loaded.encoder, features, evaluation.modalities, neighbours[0], labels, seeds, scale)
     )
-    for kind, amounts in curves.items():
+    drawn = [
         robustness.write(robustness.curve(kind, amounts, accuracies), path)
+        for kind, amounts in curves.items()
+    ]
 
     said = ["features standardized"] if scale else []
     said += [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in found["accuracies"].items()]
@@ -127,7 +129,8 @@ def publish(
     said += [f"means of {len(runs)} runs"] if len(runs) > 1 else []
     print(
         f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(said)}\n"
-        f"written to {path}\nnext: {command('tools.report', loaded.folder)}"
+        f"written to {', '.join(map(str, [path, *drawn]))}\n"
+        f"next: {command('tools.report', loaded.folder)}"
     )
 
 

@@ -201,10 +201,10 @@ def test_curves_over_less_than_whole_clips(run):
     flags = ("--observe", "0.1", "1", "--drop-joints", "0", "--drop-frames", "0")
     assert retrieve(run, *flags).code == 0
     accuracy = json.loads((run / "retrieval.json").read_text())["accuracy"]
-    for kind in ("observe", "drop_joints", "drop_frames"):
-        *_, last = tables.read_csv(run / f"retrieval_{kind}.csv")[1]
+    for name in ("observe0.1-1", "drop-joints0", "drop-frames0"):
+        *_, last = tables.read_csv(run / f"retrieval_{name}.csv")[1]
         assert float(last[1]) == pytest.approx(accuracy, abs=0.006)
-        assert (run / f"retrieval_{kind}.png").is_file()
+        assert (run / f"retrieval_{name}.png").is_file()
 
 
 def test_a_damaged_query_is_one_line(run, tmp_path):

@@ -6,13 +6,7 @@ from pathlib import Path
 
 from net import MODALITIES
 from tools import cli
-
-# Of the curves over altered test clips, where none are named.
-AMOUNTS = {
-    "observe": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-    "drop_joints": [0, 1, 2, 5, 10, 15],
-    "drop_frames": [0.0, 0.2, 0.4, 0.6, 0.8, 0.9],
-}
+from tools.evaluation.settings import AMOUNTS
 
 
 def modalities(text: str) -> tuple[str, ...]:

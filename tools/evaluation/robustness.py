@@ -28,6 +28,7 @@ from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.neighbours import nearest, vote
 from tools.evaluation.recognition import Run, accuracy, predict
 from tools.evaluation.retrieval import percent
+from tools.evaluation.settings import AMOUNTS, in_words
 from tools.evaluation.standardize import Scale
 from tools.formats.tables import write_csv
 
@@ -128,8 +129,14 @@ def _batches(
 
 
 def write(found: Curve, beside: Path) -> Path:
-    """Write NAME_KIND.csv and .png beside a result NAME.json; returns the picture's path."""
-    stem = f"{beside.with_suffix('')}_{found.kind}"
+    """Write NAME_KIND.csv and .png beside a result NAME.json; returns the picture's path.
+
+    Amounts other than the usual ones are in the files' names.
+    """
+    usual = found.amounts == AMOUNTS[found.kind]
+    stem = (
+        f"{beside.with_suffix('')}_{found.kind if usual else in_words(found.kind, found.amounts)}"
+    )
     heading = [found.kind, *(f"run {i + 1}" for i in range(found.accuracy.shape[1]))]
     rows = zip(found.amounts, found.accuracy.tolist(), strict=True)
     write_csv(Path(f"{stem}.csv"), heading, ([a, *(f"{v:.2f}" for v in row)] for a, row in rows))

@@ -40,6 +40,14 @@ FINETUNE = Training(
 )
 
 
+# Of the curves over altered test clips, where none are named.
+AMOUNTS = {
+    "observe": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+    "drop_joints": [0, 1, 2, 5, 10, 15],
+    "drop_frames": [0.0, 0.2, 0.4, 0.6, 0.8, 0.9],
+}
+
+
 def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
     """The settings of a task (`recognition` or `retrieval`) that make a result another one.
 
