@@ -55,10 +55,13 @@ class Batch(NamedTuple):
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views, each with draws of its own: (VIEWS, n, T, M, V, C)."""
+        """The augmented views, each with draws of its own or all alike: (VIEWS, n, T, M, V, C)."""
         frames, start, length = self.clips
         clips = start.repeat(VIEWS), length.repeat(VIEWS)
-        chosen = augmentation(self.uniform.flatten(0, 1), *clips, self.strengths)
+        uniform = self.uniform
+        if self.strengths.shared_view:
+            uniform = uniform[:1].expand_as(uniform)
+        chosen = augmentation(uniform.flatten(0, 1), *clips, self.strengths)
         views = frames.new_empty(VIEWS, len(start), VIEW_FRAMES, *frames.shape[1:])
         # One after another, which a CPU's caches like better.
         parts = zip(*(x.chunk(VIEWS) for x in chosen), strict=True)

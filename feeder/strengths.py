@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _strength(default: float, meaning: str, **limits: float) -> Any:
+def _strength(default: float | bool, meaning: str, **limits: float) -> Any:
     return field(default=default, metadata={"group": "augmentation", "help": meaning, **limits})
 
 
@@ -28,6 +28,7 @@ class Strengths:
     shear_probability: float = _probability(0.5, "it is then sheared, not corrupted")
     shear_amplitude: float = _strength(1.0, "greatest entry of a shear beside its diagonal")
     corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes", most=1)
+    shared_view: bool = _strength(False, "one view of a clip for all modalities, not one for each")
     zero_probability: float = _probability(0.5, "corruption sets joints to zero, not multiplies")
 
 

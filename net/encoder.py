@@ -155,3 +155,23 @@ class Encoder(nn.Module):
         temporal = [{m: tokens.temporal for m, tokens in view.items()} for view in views]
         spatial = [{m: tokens.spatial for m, tokens in view.items()} for view in views]
         return torch.cat([self.temporal(temporal), self.spatial(spatial)], dim=-1)
+
+
+class SpatialPositionsEncoder(Encoder):
+    """The encoder with a learned position encoding on the spatial tokens, too.
+
+    As in USDRL (Weng et al., AAAI 2025), it tells which joint of which body a token is.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 1024,
+        num_head: int = 1,
+        num_layer: int = 1,
+        layout: Layout = NTU,
+    ):
+        super().__init__(hidden_size, num_head, num_layer, layout)
+        tokens = layout.bodies * layout.skeleton.num_joints
+        del self.spatial.positions  # a buffer, which is None
+        self.spatial.positions = nn.Parameter(torch.empty(tokens, hidden_size))
+        nn.init.trunc_normal_(self.spatial.positions, std=0.02)

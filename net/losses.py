@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from net.methods import BaselineSettings, UmURLSettings
+from net.methods import BaselineSettings, HalvesSettings, UmURLSettings
 from net.precision import at_least_float32
 
-UMURL, BASELINE = UmURLSettings(), BaselineSettings()  # the published weights
+UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings()  # published
 
 
 class _VarianceCovariance(torch.autograd.Function):
@@ -113,6 +113,28 @@ def umurl_loss(
         spread = regularizer(settings.variance_weight, settings.covariance_weight, unimodal, fused)
         total = sum(spread.values(), consistency)
     return {"total": total, "intra": intra, "inter": inter, **spread}
+
+
+def halves_loss(
+    unimodal: Tensor,
+    fused: Tensor,
+    temporal: Tensor,
+    spatial: Tensor,
+    feature: Tensor | None = None,
+    settings: HalvesSettings = HALVES,
+) -> dict[str, Tensor]:
+    """UmURL's loss on whole features, and on their temporal and spatial halves (as USDRL does).
+
+    unimodal, fused: as of `umurl_loss`; temporal, spatial: (2, 3, n, D), of each half the projected
+    fused and unimodal ones. Returns the scalars of `umurl_loss`, and `temporal` and `spatial`, the
+    losses of the halves before their weights; `total` is of all.
+    """
+    terms = umurl_loss(unimodal, fused, feature, settings)
+    halves = {}
+    for name, (fused, unimodal) in {"temporal": temporal, "spatial": spatial}.items():
+        halves[name] = umurl_loss(unimodal, fused, feature, settings)["total"]
+    total = terms["total"] + settings.temporal_weight * halves["temporal"]
+    return terms | halves | {"total": total + settings.spatial_weight * halves["spatial"]}
 
 
 def baseline_loss(

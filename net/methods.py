@@ -53,13 +53,24 @@ class UmURLSettings:
     covariance_weight: float = _weight(1.0, "the covariance term, of each output")
 
 
-ENCODERS = {"transformer": "net.encoder:Encoder"}  # where they are, `module:name`
+ENCODERS = {  # where they are, `module:name`
+    "transformer": "net.encoder:Encoder",
+    "spatial_positions": "net.encoder:SpatialPositionsEncoder",
+}
 DEFAULT_ENCODER = "transformer"  # also of checkpoints that name no encoder
 
 
 def load_encoder_class(name: str) -> type:
     """The class of an encoder. Raises KeyError for a name that is not declared here."""
     return pkgutil.resolve_name(ENCODERS[name])
+
+
+@dataclass(frozen=True)
+class HalvesSettings(UmURLSettings):
+    """Those of UmURL, which hold for the halves' losses, too, and the weights of these."""
+
+    temporal_weight: float = _weight(0.5, "UmURL's loss on the features' temporal half")
+    spatial_weight: float = _weight(0.5, "UmURL's loss on the features' spatial half")
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,19 @@ METHODS = {
             "intra": "Loss: unimodal against fused feature",
             "inter": "Loss: between modalities",
             **_REGULARIZER,
+        },
+    ),
+    "umurl_halves": Method(
+        title="UmURL on halves",
+        model="net.umurl:UmURLHalves",
+        loss="net.losses:halves_loss",
+        settings=HalvesSettings,
+        terms={
+            "intra": "Loss: unimodal against fused feature",
+            "inter": "Loss: between modalities",
+            **_REGULARIZER,
+            "temporal": "Loss: temporal half",
+            "spatial": "Loss: spatial half",
         },
     ),
     "baseline": Method(

@@ -62,12 +62,62 @@ class UmURL(nn.Module):
         fused (3, B, D): the fused feature through the same projectors,
         feature (B, 2H): the fused feature itself.
         """
+        features = self.encode(views)
+        fused, unimodal = project(self.projectors, features)
+        return unimodal, fused, features[-1]
+
+    def encode(self, views: Tensor) -> tuple[Tensor, ...]:
+        """The features of four views, as `forward` takes them: four times (B, 2H), fused last."""
         skeleton = self.encoder.layout.skeleton
         pairs = zip(MODALITIES, views[:3], strict=True)
         single = [derive(view, (modality,), skeleton) for modality, view in pairs]
         fourth = derive(views[3], MODALITIES, skeleton)
-        *features, feature = self.encoder(*single, fourth).chunk(4)  # each (B, 2H)
-        # The published order: the fused feature first.
-        pairs = zip(MODALITIES, features, strict=True)
-        fused, unimodal = torch.stack([self.projectors[m](feature, x) for m, x in pairs], dim=1)
-        return unimodal, fused, feature
+        return self.encoder(*single, fourth).chunk(4)
+
+
+def project(projectors: nn.ModuleDict, features: tuple[Tensor, ...]) -> Tensor:
+    """Each modality's and the fused feature through the modality's projector.
+
+    features: of joint, bone, motion, and fused, each (B, F) -> (2, 3, B, D): the projected fused
+    feature, then the unimodal ones. The fused feature goes first, as in the published code.
+    """
+    *single, fused = features
+    pairs = zip(MODALITIES, single, strict=True)
+    return torch.stack([projectors[m](fused, x) for m, x in pairs], dim=1)
+
+
+class UmURLHalves(UmURL):
+    """UmURL that also projects the temporal and the spatial half of each feature on their own.
+
+    As USDRL does (Weng et al., AAAI 2025), which trains each half to be useful alone.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 1024,
+        num_head: int = 1,
+        num_layer: int = 1,
+        projector_width: int = 4096,
+        layout: Layout = NTU,
+        encoder: Callable[..., nn.Module] = Encoder,
+    ):
+        super().__init__(hidden_size, num_head, num_layer, projector_width, layout, encoder)
+        half = self.encoder.feature_size // 2
+        self.halves = nn.ModuleDict(
+            {
+                name: nn.ModuleDict({m: Projector(half, projector_width) for m in MODALITIES})
+                for name in ("temporal", "spatial")
+            }
+        )
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """As of UmURL, and before the feature temporal and spatial, each (2, 3, B, D).
+
+        These are the projected halves of the fused feature, then those of the unimodal ones.
+        """
+        features = self.encode(views)
+        fused, unimodal = project(self.projectors, features)
+        halves = zip(*(feature.chunk(2, dim=-1) for feature in features), strict=True)
+        pairs = zip(self.halves.values(), halves, strict=True)
+        temporal, spatial = (project(projectors, half) for projectors, half in pairs)
+        return unimodal, fused, temporal, spatial, features[-1]

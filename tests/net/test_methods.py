@@ -35,28 +35,46 @@ def test_what_is_declared_is_there(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_each_weight_weighs_its_term(name):
     method, outputs = METHODS[name], outputs_of(name)
-    loss = method.load_loss()
-    plain = loss(*outputs, settings=method.settings(**dict.fromkeys(weights(method), 1.0)))
-    torch.testing.assert_close(plain["total"], sum(plain[term] for term in method.terms))
-    for number, (weight, term) in enumerate(weights(method).items(), start=2):
-        chosen = dict.fromkeys(weights(method), 1.0) | {weight: float(number)}
+    loss, plain = method.load_loss(), dict.fromkeys(weights(method), 1.0)
+    for number, weight in enumerate(weights(method), start=2):
+        chosen = plain | {weight: float(number)}
         terms = loss(*outputs, settings=method.settings(**chosen))
-        expected = plain["total"] + (number - 1) * plain[term]
-        torch.testing.assert_close(terms["total"], expected)
+        torch.testing.assert_close(terms["total"], summed(terms, chosen))
+        for other in ("variance", "covariance"):  # which are told as they are weighted
+            if weight == f"{other}_weight":
+                one = loss(*outputs, settings=method.settings(**plain))[other]
+                torch.testing.assert_close(terms[other], number * one)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_weight_of_zero_takes_its_term_out(name):
     method, outputs = METHODS[name], outputs_of(name)
     loss = method.load_loss()
-    plain = loss(*outputs, settings=method.settings(**dict.fromkeys(weights(method), 1.0)))
-    for weight, term in weights(method).items():
+    for weight in weights(method):
         chosen = dict.fromkeys(weights(method), 1.0) | {weight: 0.0}
         terms = loss(*outputs, settings=method.settings(**chosen))
-        torch.testing.assert_close(terms["total"], plain["total"] - plain[term])
+        torch.testing.assert_close(terms["total"], summed(terms, chosen))
     nothing = loss(*outputs, settings=method.settings(**dict.fromkeys(weights(method), 0.0)))
     assert nothing["total"] == 0
     assert not nothing.keys() & {"variance", "covariance"}
+
+
+def summed(terms: dict[str, torch.Tensor], weights: dict[str, float]) -> torch.Tensor:
+    """The total that terms make, of which two are told as they are weighted."""
+    weighted = {"total", "variance", "covariance"}
+    parts = [weights[f"{term}_weight"] * terms[term] for term in terms.keys() - weighted]
+    return sum(parts) + sum(terms[term] for term in terms.keys() & (weighted - {"total"}))
+
+
+def test_halves_are_trained_by_projectors_of_their_own():
+    method, outputs = METHODS["umurl_halves"], outputs_of("umurl_halves")
+    unimodal, fused, temporal, spatial, _ = outputs
+    assert temporal.shape == spatial.shape == (2, *unimodal.shape)
+    terms, loss = method.load_loss()(*outputs), METHODS["umurl"].load_loss()
+    for name, (half_fused, half_unimodal) in {"temporal": temporal, "spatial": spatial}.items():
+        torch.testing.assert_close(terms[name], loss(half_unimodal, half_fused)["total"])
+    whole = loss(unimodal, fused)["total"]
+    torch.testing.assert_close(terms["total"], whole + (terms["temporal"] + terms["spatial"]) / 2)
 
 
 def weights(method) -> dict[str, str]:

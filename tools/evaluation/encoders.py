@@ -75,7 +75,7 @@ def load(
     torch.manual_seed(seed)
     encoder = _build(saved["settings"], checkpoint.layout_of(saved))
     if str(pretrained) != "random":
-        _fill(encoder, saved["model"], source)
+        _fill(encoder, checkpoint.encoder_of(saved), source)
     return LoadedEncoder(
         encoder.eval().requires_grad_(False).to(device),
         "random" if str(pretrained) == "random" else "pretrained",
@@ -98,7 +98,6 @@ def _build(settings: dict[str, Any], layout: Layout) -> nn.Module:
     return methods.load_encoder_class(name)(*sizes, layout)
 
 
-def _fill(encoder: nn.Module, model: dict[str, torch.Tensor], source: Path) -> None:
-    weights = {k.removeprefix("encoder."): v for k, v in model.items() if k.startswith("encoder.")}
+def _fill(encoder: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
     checkpoint.check_fits(encoder, weights, source)
     encoder.load_state_dict(weights)

@@ -36,6 +36,7 @@ PARTS = {
     "optimizer": dict,  # state of Adam
     "scaler": dict,  # state of the loss scaler, empty without fp16
 }
+AVERAGE = "average"  # beside PARTS, of runs with --average: the encoder's average over the steps
 PLAIN = ("code", "data", "metrics", "settings", "scaler")
 MODEL_SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
@@ -214,9 +215,9 @@ def _fault(checkpoint: dict) -> str | None:
     if checkpoint["epoch"] < 0 or checkpoint["step"] < 0:
         return "'epoch' or 'step' is negative"
     weights, settings = checkpoint["model"], checkpoint["settings"]
-    for name, weight in weights.items():
-        if not (isinstance(name, str) and isinstance(weight, Tensor) and weight.is_contiguous()):
-            return "'model' holds more than weights"
+    for part in ("model", *(AVERAGE,) * (AVERAGE in checkpoint)):
+        if not (isinstance(checkpoint[part], dict) and _are_weights(checkpoint[part])):
+            return f"{part!r} holds more than weights"
     # Sizes become memory: each must be one that the weights, which are there, have.
     widths = {width for weight in weights.values() for width in weight.shape}
     hidden, heads, layers, projector = (settings.get(name) for name in MODEL_SIZES)
@@ -236,6 +237,21 @@ def _fault(checkpoint: dict) -> str | None:
     if ours and "layout" in checkpoint and layout.frame_size not in widths:
         return f"'layout', {layout}, and 'model' disagree on the size of a frame"
     return None
+
+
+def _are_weights(state: dict) -> bool:
+    return all(
+        isinstance(name, str) and isinstance(weight, Tensor) and weight.is_contiguous()
+        for name, weight in state.items()
+    )
+
+
+def encoder_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The encoder's weights in a checkpoint: their average over the steps, if it has one."""
+    if AVERAGE in checkpoint:
+        return checkpoint[AVERAGE]
+    weights = checkpoint["model"].items()
+    return {k.removeprefix("encoder."): v for k, v in weights if k.startswith("encoder.")}
 
 
 def layout_of(checkpoint: dict[str, Any]) -> Layout:

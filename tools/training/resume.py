@@ -11,6 +11,7 @@ from tools.formats.checkpoint import (
     CheckpointError,
     check_fits,
     code_facts,
+    encoder_of,
     in_folder,
     load,
     not_finite,
@@ -78,8 +79,11 @@ def restore(
     model: nn.Module,
     optimizer: torch.optim.Adam,
     scaler: torch.amp.GradScaler,
+    average: nn.Module | None = None,
 ) -> None:
-    """Take over a checkpoint's state; the optimiser keeps its own settings.
+    """Take over a checkpoint's state; the optimizer keeps its own settings.
+
+    average: of the encoder over the steps; where the checkpoint has none, it begins as the encoder.
 
     Raises CheckpointError, before anything is changed, where the state is not of this model.
     """
@@ -91,6 +95,9 @@ def restore(
     scaled = scaler.is_enabled() and saved["scaler"]
     if scaled and not _is_scaler_state(scaled, scaler.state_dict()):
         raise CheckpointError("the checkpoint's scaler is not one of torch")
+    if average is not None:
+        check_fits(average, encoder_of(saved), "the checkpoint")
+        average.load_state_dict(encoder_of(saved))
     model.load_state_dict(saved["model"])
     own = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": own})

@@ -4,6 +4,7 @@ store = open_store("data", "ntu60")
 pretrain(Settings(hidden_size=64, epochs=3, checkpoint_path=Path("checkpoints/tiny")), store)
 """
 
+import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from data_gen.preparing import commands
 from feeder.batches import TrainingBatches, resident_frames
-from feeder.mixture import Mixture, by_data_set, clips_an_epoch
+from feeder.mixture import Mixture
 from feeder.store import Store
 from net import methods
 from net.methods import METHODS
@@ -23,10 +23,19 @@ from tools import cli
 from tools.formats import checkpoint
 from tools.training import distributed, resume
 from tools.training.distributed import Process, StopSignal
+from tools.training.facts import about, check, what_is_drawn, what_next
 from tools.training.logs import TrainingLog, describe
 from tools.training.monitor import Monitor
 from tools.training.settings import FREE, LOCAL, Settings, defaults
-from tools.training.step import AMP, Training, learning_rate, memory, precision, training_step
+from tools.training.step import (
+    AMP,
+    Training,
+    learning_rate,
+    memory,
+    precision,
+    training_step,
+    update_average,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Run:
     """What is trained, on what, by whom.
 
     rows: the training clips, rows of the store or of the mixture of stores; facts: what checkpoints
-    tell of the run, its `settings` and its `data`.
+    tell of the run, its `settings` and its `data`; average: of the encoder over the steps, or None.
     """
 
     settings: Settings
@@ -45,12 +54,19 @@ class Run:
     batches: TrainingBatches
     model: nn.Module
     training: Training
+    average: nn.Module | None
 
     @property
     def state(self) -> dict[str, Any]:
         """What a checkpoint saves and restores, by part."""
         training = self.training
-        return {"model": self.model, "optimizer": training.optimizer, "scaler": training.scaler}
+        state = {"model": self.model, "optimizer": training.optimizer, "scaler": training.scaler}
+        return state if self.average is None else state | {checkpoint.AVERAGE: self.average}
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The encoder that is looked at: its average over the steps, where there is one."""
+        return self.model.encoder if self.average is None else self.average
 
     @property
     def total(self) -> int:
@@ -82,7 +98,8 @@ def pretrain(
     find = partial(resume.to_resume, settings.resume, settings.checkpoint_path)
     if saved := distributed.from_main(process, find):
         saved["settings"] = defaults() | saved["settings"]  # of code that lacked some
-        resume.refuse_other_run(saved, facts, free=FREE, anyway=settings.resume_anyway)
+        free = FREE - {"epochs"} if settings.cosine else FREE  # whose rate depends on the end
+        resume.refuse_other_run(saved, facts, free=free, anyway=settings.resume_anyway)
     with distributed.claim(settings.checkpoint_path, process):
         run = build(settings, store, rows, facts, process)
         return _train(run, _begin(run, saved), stop)
@@ -109,16 +126,17 @@ def build(
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width
     encoder = methods.load_encoder_class(settings.encoder)
     model = method.load_model()(*sizes, store.layout, encoder).to(device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), settings.lr, weight_decay=settings.wd, fused=True
-    )
+    average = copy.deepcopy(model.encoder).requires_grad_(False) if settings.average else None
+    adam = torch.optim.AdamW if settings.decoupled_wd else torch.optim.Adam
+    optimizer = adam(model.parameters(), settings.lr, weight_decay=settings.wd, fused=True)
     amp = AMP[settings.amp]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     network = distributed.parallel(model, process)
     network = torch.compile(network) if settings.compile else network
     loss = partial(method.load_loss(), settings=settings.of_loss)
     training = Training(network, loss, optimizer, scaler, amp, process)
-    return Run(settings, store, rows, facts, process, batches, model, training)
+    parts = {"batches": batches, "model": model, "training": training, "average": average}
+    return Run(settings, store, rows, facts, process, **parts)
 
 
 def _begin(run: Run, saved: dict[str, Any] | None) -> int:
@@ -144,10 +162,9 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
     if done >= run.total:
         cli.say(f"{folder} is finished: {settings.epochs} epochs are done\n{what_next(folder)}")
         return True
-    cli.say(
-        f"{what_is_drawn(run)}, {steps} steps an epoch, {process.world_size} x "
-        f"{process.device.type}, {run.training.amp or torch.float32}"
-    )
+    drawn = what_is_drawn(settings, run.store, run.rows)
+    machine = f"{process.world_size} x {process.device.type}"
+    cli.say(f"{drawn}, {steps} steps an epoch, {machine}, {run.training.amp or torch.float32}")
     own = {"is_main": process.is_main, "amp": run.training.amp is not None}
     with TrainingLog(folder, run.total, done, **own) as log:
         looks = {"every": settings.monitor_every, "last": settings.epochs, "seed": settings.seed}
@@ -155,12 +172,14 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         monitor = Monitor(log.writer, *first_data(run), **looks)
         monitor.settings(run.facts, done + 1)
         if done == 0:
-            monitor.look(0, done, run.model.encoder)
+            monitor.look(0, done, run.evaluated)
         for epoch in range(done // steps, settings.epochs):
-            rate = learning_rate(settings.lr, settings.schedule, epoch)
             for batch in run.batches.epoch(epoch, first_step=done % steps):
                 run.store.require_whole()
+                rate = learning_rate(settings, done, steps)
                 scalars = training_step(run.training, batch, rate)
+                if run.average is not None:
+                    update_average(run.average, run.model.encoder, settings.average, done)
                 done += 1
                 where = partial(describe, run.store, batch.rows, epoch, batch.step)
                 log.add(scalars, sum(batch.shares), where)
@@ -171,7 +190,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
                     break
             if done % steps == 0:  # before it is saved, lest a restart miss it
                 log.epoch_done(epoch + 1, settings.epochs)
-                monitor.look(epoch + 1, done, run.model.encoder)
+                monitor.look(epoch + 1, done, run.evaluated)
             last = epoch + 1 == settings.epochs
             if stop.seen or last or (epoch + 1) % settings.save_every == 0:
                 log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
@@ -196,51 +215,11 @@ def _save(run: Run, done: int, log: TrainingLog) -> Path:
     return checkpoint.path_of(folder, epoch, step)
 
 
-def what_is_drawn(run: Run) -> str:
-    """The training clips of a run in words, and how many of each data set an epoch draws."""
-    store, settings = run.store, run.settings
-    if isinstance(store, Store):
-        return f"{store.folder} {settings.protocol}: {len(run.rows)} training clips"
-    sizes = store.sizes(run.rows)
-    protocols = by_data_set(settings.pre_dataset, settings.protocol).values()
-    parts = zip(store.stores, protocols, sizes, clips_an_epoch(sizes, settings.mix), strict=True)
-    lines = [f"{s.folder} {p}: {size} training clips, {n} an epoch" for s, p, size, n in parts]
-    return "\n".join([*lines, f"together {len(run.rows)} clips an epoch"])
-
-
 def first_data(run: Run) -> tuple[Store, np.ndarray]:
     """The first store of a run and its training clips, of which the monitor shows some."""
     if isinstance(run.store, Store):
         return run.store, run.rows
     return run.store.stores[0], run.rows[: run.store.sizes(run.rows)[0]]
-
-
-def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
-    """Refuse settings that cannot work before anything is written.
-
-    sizes: how many training clips each data set has.
-    """
-    if settings.batch_size % process.world_size:
-        raise cli.UserError(
-            f"--batch-size {settings.batch_size} cannot be divided by {process.world_size} ranks"
-        )
-    if settings.hidden_size % settings.num_head:
-        raise cli.UserError(
-            f"--hidden-size {settings.hidden_size} cannot be divided by "
-            f"--num-head {settings.num_head}"
-        )
-    if settings.amp == "fp16" and process.device.type == "cpu":
-        raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
-    if sum(sizes) < 2:
-        raise cli.UserError(f"{sum(sizes)} training clips are too few for batch statistics")
-    if settings.mix and len(settings.mix) != len(sizes):
-        raise cli.UserError(
-            f"--mix: {len(settings.mix)} weights for {len(sizes)} data sets of --pre-dataset"
-        )
-    try:
-        clips_an_epoch(sizes, settings.mix)
-    except ValueError as error:
-        raise cli.UserError(f"--mix: {error}; give it a greater weight") from None
 
 
 def is_resident(settings: Settings, store: Store | Mixture, device: torch.device) -> bool:
@@ -254,22 +233,3 @@ def is_resident(settings: Settings, store: Store | Mixture, device: torch.device
         return settings.resident == "on"
     free, _ = torch.cuda.mem_get_info(device)
     return store.nbytes <= free // 2
-
-
-def about(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
-    """Settings and a fingerprint of the data, for the checkpoints."""
-    data = {
-        "clips": len(store.names),
-        "frames": int(store.frames.sum()),
-        "protocol": settings.protocol,
-        "training clips": len(rows),
-        "samples.csv sha256": store.fingerprint,
-    }
-    return {"settings": settings.plain(), "data": data}
-
-
-def what_next(folder: Path) -> str:
-    """What a user does with a finished run."""
-    tasks = [commands.evaluation(task, folder) for task in ("recognition", "retrieval")]
-    curves = commands.command("tensorboard.main", "--logdir", folder.resolve())
-    return f"next: {tasks[0]}\n  or: {tasks[1]}\ncurves: {curves}"

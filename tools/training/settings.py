@@ -62,7 +62,15 @@ class Settings:
     lr: float = _setting("training", 5e-4, "learning rate of Adam", above=0)
     schedule: tuple[int, ...] = _setting("training", (351,), "epochs, from 0, from which the "
                                          "learning rate is a tenth")
+    warmup_epochs: int = _setting("training", 0, "epochs in which the learning rate rises from 0")
+    cosine: bool = _setting("training", False, "let the learning rate fall to 0 along half a "
+                            "cosine, in the place of --schedule")
     wd: float = _setting("training", 1e-5, "L2 weight decay")
+    decoupled_wd: bool = _setting("training", False, "take weight decay off the weights, as AdamW "
+                                  "does, not add it to the gradient")
+    average: float = _setting("training", 0.0, "decay of a moving average of the encoder's weights "
+                              "over the steps, which is then what is evaluated; 0: no average",
+                              most=1)
     seed: int = _setting("training", 0, "of weights, order, augmentation")
     amp: str = _setting("training", "auto", "mixed precision; auto: bf16 or fp16 on a GPU, off on "
                         "a CPU", choices=("auto", "bf16", "fp16", "off"))

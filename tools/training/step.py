@@ -1,5 +1,6 @@
 """One step of pre-training, and what it needs to be told."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from net.precision import at_least_float32
 from tools.training.distributed import Process, gather_clips
+from tools.training.settings import Settings
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # the network's arithmetic
 
@@ -81,9 +83,32 @@ def precision(choice: str, device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def learning_rate(lr: float, schedule: tuple[int, ...], epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0: a tenth from each epoch of the schedule on."""
-    return lr * 0.1 ** sum(epoch >= milestone for milestone in schedule)
+def learning_rate(settings: Settings, done: int, steps: int) -> float:
+    """The learning rate of the step after `done` steps, of which an epoch has `steps`.
+
+    A tenth from each epoch of the schedule on; or a cosine from the end of the warm-up to that of
+    the run (Loshchilov & Hutter, ICLR 2017, without restarts).
+    """
+    warmup, rate = settings.warmup_epochs * steps, settings.lr
+    if settings.cosine:
+        part = max(done - warmup, 0) / max(settings.epochs * steps - warmup, 1)
+        rate *= (1 + math.cos(math.pi * part)) / 2
+    else:
+        rate *= 0.1 ** sum(done // steps >= milestone for milestone in settings.schedule)
+    return rate * (done + 1) / warmup if done < warmup else rate
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, encoder: nn.Module, decay: float, done: int) -> None:
+    """Let the average follow the encoder, after `done` steps.
+
+    In the first steps it follows faster, so that it soon forgets the weights drawn at first.
+    """
+    decay = min(decay, (1 + done) / (10 + done))
+    for ours, theirs in zip(average.parameters(), encoder.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - decay)
+    for ours, theirs in zip(average.buffers(), encoder.buffers(), strict=True):
+        ours.copy_(theirs)
 
 
 def memory(device: torch.device) -> dict[str, float]:

@@ -1,0 +1,70 @@
+"""What is known of a run before it begins, and what the user is told of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data_gen.preparing import commands
+from feeder.mixture import Mixture, by_data_set, clips_an_epoch
+from feeder.store import Store
+from tools import cli
+from tools.training.distributed import Process
+from tools.training.settings import Settings
+
+
+def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
+    """Refuse settings that cannot work before anything is written.
+
+    sizes: how many training clips each data set has.
+    """
+    if settings.batch_size % process.world_size:
+        raise cli.UserError(
+            f"--batch-size {settings.batch_size} cannot be divided by {process.world_size} ranks"
+        )
+    if settings.hidden_size % settings.num_head:
+        raise cli.UserError(
+            f"--hidden-size {settings.hidden_size} cannot be divided by "
+            f"--num-head {settings.num_head}"
+        )
+    if settings.amp == "fp16" and process.device.type == "cpu":
+        raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
+    if sum(sizes) < 2:
+        raise cli.UserError(f"{sum(sizes)} training clips are too few for batch statistics")
+    if settings.mix and len(settings.mix) != len(sizes):
+        raise cli.UserError(
+            f"--mix: {len(settings.mix)} weights for {len(sizes)} data sets of --pre-dataset"
+        )
+    try:
+        clips_an_epoch(sizes, settings.mix)
+    except ValueError as error:
+        raise cli.UserError(f"--mix: {error}; give it a greater weight") from None
+
+
+def about(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
+    """Settings and a fingerprint of the data, for the checkpoints."""
+    data = {
+        "clips": len(store.names),
+        "frames": int(store.frames.sum()),
+        "protocol": settings.protocol,
+        "training clips": len(rows),
+        "samples.csv sha256": store.fingerprint,
+    }
+    return {"settings": settings.plain(), "data": data}
+
+
+def what_is_drawn(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> str:
+    """The training clips of a run in words, and how many of each data set an epoch draws."""
+    if isinstance(store, Store):
+        return f"{store.folder} {settings.protocol}: {len(rows)} training clips"
+    sizes = store.sizes(rows)
+    protocols = by_data_set(settings.pre_dataset, settings.protocol).values()
+    parts = zip(store.stores, protocols, sizes, clips_an_epoch(sizes, settings.mix), strict=True)
+    lines = [f"{s.folder} {p}: {size} training clips, {n} an epoch" for s, p, size, n in parts]
+    return "\n".join([*lines, f"together {len(rows)} clips an epoch"])
+
+
+def what_next(folder: Path) -> str:
+    """What a user does with a finished run."""
+    tasks = [commands.evaluation(task, folder) for task in ("recognition", "retrieval")]
+    curves = commands.command("tensorboard.main", "--logdir", folder.resolve())
+    return f"next: {tasks[0]}\n  or: {tasks[1]}\ncurves: {curves}"
