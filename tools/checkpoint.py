@@ -15,7 +15,7 @@ from tools import cli
 
 def page(path: Path) -> str:
     """What a checkpoint says about itself, or the newest one of a folder, as readable lines."""
-    from tools.formats.checkpoint import in_folder, load, newest  # torch: not for --help
+    from tools.formats.checkpoint import in_folder, layout_of, load, newest  # torch: not for --help
 
     if path.is_dir():
         newest_one, others = newest(path), in_folder(path)[:-1]
@@ -27,6 +27,7 @@ def page(path: Path) -> str:
     lines = [
         f"{path}  {file.st_size / 2**20:.1f} MiB, written {written}",
         f"after {saved['epoch']} epochs and {saved['step']} steps",
+        f"of clips of {layout_of(saved)}",
     ]
     for part in ("code", "data", "metrics", "settings"):
         facts = {_shown(name): _shown(value) for name, value in saved[part].items()}

@@ -83,7 +83,7 @@ class Description:
         for name in ("title", "origin", "command"):
             check(0 < len(getattr(self, name)) <= 200, name, "is not 1 to 200 characters")
         texts = (self.title, self.origin, self.command, *self.classes)
-        check(all(text.isprintable() for text in texts), "a text", "has characters without a shape")
+        check(all(text.isprintable() for text in texts), "a text", "holds what cannot be printed")
         check(0 < len(self.classes) <= MOST_CLASSES, "classes", "holds no name of a class")
         check(all(self.classes), "classes", "holds an empty name")
         check(len(set(self.classes)) == len(self.classes), "classes", "holds a name twice")

@@ -37,6 +37,8 @@ class Skeleton:
         check(0 < len(self.name) <= 100, "name", "is not 1 to 100 characters")
         check(1 < count <= MOST_JOINTS, "joints", f"are not 2 to {MOST_JOINTS} names")
         check(all(self.joints), "joints", "holds an empty name")
+        texts = (self.name, *self.joints)
+        check(all(text.isprintable() for text in texts), "joints", "holds what cannot be printed")
         check(len(set(self.joints)) == count, "joints", "holds a name twice")
         check(len(self.parents) == count, "parents", f"are {len(self.parents)}, not {count}")
         check(len(self.origin) > 0, "origin", "names no joint")

@@ -20,6 +20,7 @@ def test_a_checkpoint_explains_itself(tmp_path):
     for text in (
         str(path),
         "after 3 epochs and 7 steps",
+        "2 bodies of 25 joints (Kinect v2)",
         f"umurl   {checkpoint.VERSION}",
         str(torch.__version__),
         "frames    1332",

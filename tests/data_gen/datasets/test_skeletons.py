@@ -68,6 +68,7 @@ def test_kinect_v1_is_kinect_v2_without_hands_and_with_the_neck_elsewhere():
         ({"shoulders": ["left"]}, "shoulders"),
         ({"shoulders": ["left", "left"]}, "shoulders"),
         ({"name": ""}, "name"),
+        ({"name": "a\x1b[2J"}, "print"),
         ({"name": 3}, "name"),
         ({"center": "hips"}, "center"),
     ],
