@@ -91,5 +91,5 @@ def require_space(folder: Path, size: int) -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if size > free:
-        need = f"{size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"
+        need = f"{size / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB free"
         raise OSError(errno.ENOSPC, f"No space left on device: {need}", str(folder))

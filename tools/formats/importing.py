@@ -176,6 +176,8 @@ def check_names(source: Source, clips: list[Clip]) -> None:
         raise UserError(f"{source.path}: the names in it do not agree")
     if len(set(names)) < len(names):
         raise UserError(f"{source.path}: a clip's name occurs twice")
+    if strange := [name for name in names if not (name.strip() and name.isprintable())]:
+        raise UserError(f"{source.path}: {strange[0][:60]!r} is no name of a clip")
     for clip, label in zip(clips, source.labels.tolist(), strict=True):
         if clip.fields[-1] != label + 1:  # the action
             raise UserError(f"{source.path}: {clip.name} has the label {label}")

@@ -84,8 +84,9 @@ def open_npz(path: Path, names: list[str], scratch: Path) -> list[Rows]:
                 held = ", ".join(sorted(name.removesuffix(".npy") for name in there))[:100]
                 raise UserError(f"{path} holds {held or 'nothing'}, but no {missing[0]}")
             return [_member(file, archive, there[f"{name}.npy"], scratch) for name in names]
-    # A damaged archive raises nearly anything.
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # a damaged archive raises nearly anything
         raise _no_array(str(path), error) from None
 
 
@@ -93,6 +94,8 @@ def _member(
     file: BinaryIO, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, scratch: Path
 ) -> Rows:
     where = f"{archive.filename or file.name}, {entry.filename}"
+    if entry.header_offset < 0:
+        raise zipfile.BadZipFile("a place in it is before its begin")
     stored = entry.compress_type == zipfile.ZIP_STORED
     if not stored:
         require_space(scratch, entry.file_size)

@@ -112,6 +112,6 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
 def test_space_is_asked_for_before_anything_is_written(tmp_path, monkeypatch):
     require_space(tmp_path / "not" / "there" / "yet", 1000)
     free = files.shutil.disk_usage(tmp_path).free
-    with pytest.raises(OSError, match="GB are needed") as raised:
+    with pytest.raises(OSError, match="MB are needed") as raised:
         require_space(tmp_path / "not", 2 * free + 10**12)
     assert raised.value.errno == errno.ENOSPC

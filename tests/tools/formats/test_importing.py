@@ -363,6 +363,40 @@ def test_what_is_no_such_file_is_refused(raw, tmp_path, write, said):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """A file with some bytes flipped, taken out or put in, mostly where its structure is."""
+    content = bytearray(content)
+    for _ in range(rng.choice([1, 3, 10])):
+        place = rng.choice([0, len(content) - 600, rng.integers(len(content))])
+        place = int(place + rng.integers(500)) % len(content)
+        kind, some = rng.integers(3), rng.integers(256, size=rng.choice([1, 4, 50])).astype("u1")
+        if kind == 0:
+            content[place] ^= 1 << int(rng.integers(8))
+        else:
+            content[place : place + len(some) * int(kind == 1)] = some.tobytes()
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["npz", "pkl, protocol 2", "pkl, protocol 4"])
+def test_damaged_files_are_taken_or_refused_in_one_line(raw, tmp_path, kind):
+    name = "NTU60_CS.npz" if kind == "npz" else "a.pkl"
+    if kind == "npz":
+        foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CS.npz", "cross_subject")
+    else:
+        foreign.pyskl_pkl(raw, tmp_path / name, {"xsub": "cross_subject"}, protocol=int(kind[-1]))
+    whole, rng, refused = (tmp_path / name).read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        (tmp_path / name).write_bytes(mutated(whole, rng))
+        try:
+            imported(tmp_path / name, tmp_path / "out")
+            shutil.rmtree(tmp_path / "out")
+        except UserError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert refused > 20
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
