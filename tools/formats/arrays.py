@@ -32,8 +32,11 @@ BODIES, JOINTS, CHANNELS = NTU.frame_shape
 def read_prepared(folder: Path) -> Source:
     """UmURL's or USDRL's arrays. Raises UserError, one line, where they do not fit together."""
     data = [_open_data(folder / f"{part}_data_joint.npy") for part in PARTS]
-    # First, since arrays that are turned have labels and counts of other kinds, or no counts.
-    refuse_turned(folder, sum(map(len, data)), partial(_clip, data))
+    own = _own(folder)
+    if (
+        own is None
+    ):  # first, since turned arrays have labels and counts of other kinds, or no counts
+        refuse_turned(folder, sum(map(len, data)), partial(_clip, data))
     counts = [_open_counts(folder, part) for part in PARTS]
     labels = [read_labels(folder / f"{part}_label.pkl") for part in PARTS]
     for part, x, frames, (names, _) in zip(PARTS, data, counts, labels, strict=True):
@@ -49,7 +52,7 @@ def read_prepared(folder: Path) -> Source:
     def read(row: int) -> np.ndarray:
         return _clip(data, row)[: frames[row]]
 
-    return _source(folder, "UmURL's or USDRL's arrays", labels, read)._replace(own=_own(folder))
+    return _source(folder, "UmURL's or USDRL's arrays", labels, read)._replace(own=own)
 
 
 def read_raw(folder: Path) -> Source:

@@ -20,8 +20,8 @@ from tools.formats.names import recover
 from tools.formats.source import Clip, Source, refuse_turned
 
 # Of how many classes the data sets are whose files have no names; of PKU-MMD it is phase II that
-# is handed on so.
-BY_CLASSES = {60: "ntu60", 120: "ntu120", 51: "pkummd2"}
+# is handed on so, unless the target's name says otherwise.
+BY_CLASSES = {60: ("ntu60",), 120: ("ntu120",), 51: ("pkummd2", "pkummd1")}
 UNKNOWN = (1, 1, 1, 1)  # setup, camera, subject and replication of a clip without a name
 MOST_TITLE = 200
 
@@ -34,10 +34,10 @@ def write_store(source: Source, target: Path, names: Path | None) -> int:
     """
     if not len(source.labels):
         raise UserError(f"{source.path}: there is no clip in it")
-    refuse_turned(source.path, len(source.labels), source.read)
     if source.own:
         description, clips = source.own
     else:
+        refuse_turned(source.path, len(source.labels), source.read)
         description = describe(source, target, named=bool(source.names or names))
         clips = name_clips(source, description, names, target)
     check_names(source, clips)
@@ -112,7 +112,8 @@ def find_dataset(source: Source, target: Path) -> str | None:
     """
     wanted = target.resolve().name
     if source.num_classes is not None:
-        dataset = BY_CLASSES.get(source.num_classes)
+        known = BY_CLASSES.get(source.num_classes, (None,))
+        dataset = wanted if wanted in known else known[0]
     else:
         try:
             fields = [parse_name(name) for name in source.names]

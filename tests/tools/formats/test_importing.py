@@ -123,8 +123,9 @@ def test_pku_mmd_by_its_classes(raw, tmp_path):
     for half in ("train", "test"):
         content[f"y_{half}"] = np.eye(51)[content[f"y_{half}"].argmax(1) % 51]
     np.savez(tmp_path / "PKUv2_XSub.npz", **content)
-    store = imported(tmp_path / "PKUv2_XSub.npz", tmp_path / "pkummd2")
-    assert store.title == "PKU-MMD II" and store.protocols == ("cross_subject",)
+    for target, title in (("pkummd2", "II"), ("pkummd1", "I"), ("other", "II")):
+        store = imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target)
+        assert store.title == f"PKU-MMD {title}" and store.protocols == ("cross_subject",)
 
 
 def test_compressed_and_other_floats_are_read_too(raw, expected, tmp_path):
