@@ -9,7 +9,7 @@ from data_gen.datasets.description import FIELDS, Description, Split
 from data_gen.datasets.known import KNOWN
 from data_gen.datasets.ntu import DATASETS as NTU_DATASETS
 from data_gen.datasets.ntu import LAST_SETUP
-from data_gen.datasets.skeletons import MAX_METRES, NTU
+from data_gen.datasets.skeletons import MAX_METRES, NTU, DescriptionError
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.report import progress, warn
 from data_gen.preparing.store import StoreError as WriteError
@@ -38,7 +38,10 @@ def write_store(source: Source, target: Path, names: Path | None) -> int:
         description, clips = source.own
     else:
         refuse_turned(source.path, len(source.labels), source.read)
-        description = describe(source, target, named=bool(source.names or names))
+        try:
+            description = describe(source, target, named=bool(source.names or names))
+        except DescriptionError as error:
+            raise UserError(f"{source.path}: {error}") from None
         clips = name_clips(source, description, names, target)
     check_names(source, clips)
     order = sorted(range(len(clips)), key=lambda row: clips[row].name)

@@ -203,6 +203,19 @@ def test_pkl_of_other_recordings_brings_its_splits(raw, tmp_path):
     assert all(int(store.names[row][12:15]) in (1, 2) for row in train)
 
 
+@pytest.mark.parametrize(("prefix", "file"), [("a\n", "a.pkl"), ("my-", "a\x07.pkl")])
+def test_names_that_cannot_be_printed_are_refused_in_one_line(raw, tmp_path, prefix, file):
+    foreign.pyskl_pkl(raw, tmp_path / file, {"xsub": "cross_subject"})
+    content = pickle.loads((tmp_path / file).read_bytes())
+    for clip in content["annotations"]:
+        clip["frame_dir"] = prefix + clip["frame_dir"]
+    content["split"] = {k: [prefix + n for n in v] for k, v in content["split"].items()}
+    (tmp_path / file).write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(UserError, match="no name of a clip|print"):
+        imported(tmp_path / file, tmp_path / "own")
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
 class Opens:
     def __init__(self, path):
         self.path = path
