@@ -11,8 +11,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SLOW = {"torch", "torchvision", "tensorboard", "sklearn", "scipy", "matplotlib", "PIL"}
 NOT_OURS = {"tools.launch": "it shows torchrun's own help"}
-# Programs that still import torch before they parse; this list only gets shorter.
-WAITS = {"tools.benchmark", "tools.complexity"}
 
 
 def programs() -> list[str]:
@@ -44,7 +42,7 @@ def test_help_names_the_program_and_its_defaults(name):
         assert noise not in done.stdout
     assert not re.search(r"\(default: [\[(]", done.stdout)
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert name in WAITS or not imported & SLOW, "imported before the flags are parsed"
+    assert not imported & SLOW, "imported before the flags are parsed"
 
 
 def test_the_programs_are_found():

@@ -8,31 +8,27 @@ nothing else, and take ratios rather than times from one machine to another.
 
 import argparse
 import json
-import os
-import platform
+import pkgutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-
-import torch
 
 from data_gen.preparing.files import whole_file
 from tools import cli
-from tools.benchmark import evaluation, preprocess, scale, step, views
-from tools.benchmark.measure import Row, table
 from tools.benchmark.sizes import SIZES
 
-STAGES = {
-    "preprocess": preprocess.measure,
-    "input": views.measure,
-    "step": step.measure,
-    "linear": evaluation.linear,
-    "knn": evaluation.knn,
-    "scale": scale.measure,
+STAGES = {  # where their measurements are, `module:name`, so that --help waits for no torch
+    "preprocess": "tools.benchmark.preprocess:measure",
+    "input": "tools.benchmark.views:measure",
+    "step": "tools.benchmark.step:measure",
+    "linear": "tools.benchmark.evaluation:linear",
+    "knn": "tools.benchmark.evaluation:knn",
+    "scale": "tools.benchmark.scale:measure",
 }
 
 
 # fmt: off
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("stage", choices=(*STAGES, "all"), nargs="?", default="all")
     parser.add_argument("--size", choices=("auto", *SIZES), default="auto",
@@ -42,12 +38,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, metavar="DIR",
                         help="folder for temporary files (full: 6 GB); the system's by default")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures there as JSON")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 # fmt: on
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    import torch  # once the flags are right
+
+    from tools.benchmark.machine import describe
+    from tools.benchmark.measure import Row, table
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = args.size if args.size != "auto" else "full" if device.type == "cuda" else "small"
     if args.out and not args.out.parent.is_dir():
@@ -58,7 +59,9 @@ def main() -> None:
     for stage in STAGES if args.stage == "all" else (args.stage,):
         print(f"measuring {stage} ...", flush=True)
         with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
-            rows += STAGES[stage](SIZES[name], device, Path(scratch), args.data_path)
+            rows += pkgutil.resolve_name(STAGES[stage])(
+                SIZES[name], device, Path(scratch), args.data_path
+            )
     print(table(rows))
     if args.out:
         figures = {
@@ -69,29 +72,6 @@ def main() -> None:
         with whole_file(args.out) as part:
             part.write_text(json.dumps(figures, indent=2) + "\n")
         print(f"written to {args.out}")
-
-
-def describe(device: torch.device) -> dict[str, str | int | float]:
-    """The machine and its state."""
-    facts = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-    if device.type == "cuda":
-        facts["gpu"] = torch.cuda.get_device_name(device)
-    return facts
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 if __name__ == "__main__":
