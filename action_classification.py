@@ -129,12 +129,14 @@ def publish(
     curves: those over altered test clips, {kind: amounts}. scale: by which the features were
     standardized; tuned: how the learning rate was chosen.
     """
-    from tools.evaluation import confusion, results, robustness, standardize
+    from tools.evaluation import confusion, layers, results, robustness, standardize
     from tools.evaluation.recognition import summary
 
     loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
     found = summary(runs)
     path = results.write(evaluation, found | ({"tuned": tuned._asdict()} if tuned else {}))
+    if loaded.kind == "pretrained":  # of several runs the first one's, for tools.classify
+        layers.write(path.with_suffix(".pt"), evaluation, runs[0], streams, scale)
     results.write_curves(events, runs)
     predicted = results.predicted(runs).cpu()
     classes = [*data.store.label[data.test]] * len(runs)

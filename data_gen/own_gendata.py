@@ -35,11 +35,15 @@ from data_gen.preparing.flags import Parser, text, whole_number  # noqa: E402
 from data_gen.preparing.parallel import ordered_map  # noqa: E402
 from data_gen.preparing.report import LeftOut, progress  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
-from data_gen.readers.array_file import MAX_BODIES, ArrayFileError, read_bodies  # noqa: E402
+from data_gen.readers.array_file import (  # noqa: E402
+    MAX_BODIES,
+    UNITS,
+    ArrayFileError,
+    read_bodies,
+)
 from data_gen.readers.clip_table import Clip, ClipTable, read_clip_table  # noqa: E402
 from data_gen.readers.raw_folders import SYNTHETIC_MARK, RawDataError  # noqa: E402
 
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 LEAST_STEPS = 8  # of an epoch, with the batch that is proposed
 
 

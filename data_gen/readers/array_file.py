@@ -21,6 +21,8 @@ from data_gen.readers.skeleton_file import (
     read_skeleton_file,
 )
 
+SUFFIXES = (SUFFIX, ".npy", ".csv")
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # in metres
 MAX_BODIES = 16  # of a frame
 MAX_SIZE = 10.0  # metres: no body is as long
 
@@ -36,9 +38,9 @@ def read_bodies(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray
     coordinates, in metres. Raises ArrayFileError for everything else than frames of bodies of the
     skeleton with plausible coordinates.
     """
-    readers = {SUFFIX: _read_raw, ".npy": _read_npy, ".csv": _read_csv}
+    readers = dict(zip(SUFFIXES, (_read_raw, _read_npy, _read_csv), strict=True))
     if path.suffix not in readers:
-        raise ArrayFileError(f"{path.name}: not a file {', '.join(readers)}")
+        raise ArrayFileError(f"{path.name}: not a file {', '.join(SUFFIXES)}")
     try:
         if not path.is_file():
             raise ArrayFileError(f"{path} is not there, or is no file")

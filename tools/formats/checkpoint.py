@@ -4,11 +4,9 @@ A checkpoint is a dictionary of tensors and plain values, `checkpoint_EEEE.pt` a
 `checkpoint_EEEE_SSSSSS.pt` after S further steps, in the folder of its run.
 """
 
-import pickletools
 import platform
 import re
 import subprocess
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from data_gen.datasets.skeletons import NTU, DescriptionError, Layout
 from data_gen.preparing.files import whole_file
 from net.methods import DEFAULT_ENCODER
 from tools.cli import UserError
+from tools.formats import archive
 
 MAX_EPOCH = 10**9 - 1  # that a checkpoint's name has digits for
 VERSION = "1.0.0"  # of this code, as its checkpoints name it
@@ -40,10 +39,6 @@ AVERAGE = "average"  # beside PARTS, of runs with --average: the encoder's avera
 PLAIN = ("code", "data", "metrics", "settings", "scaler")
 MODEL_SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
-# All that a checkpoint's pickle may name; `weights_only` lets through some that allocate at will.
-_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
-    f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")
-}
 
 
 class CheckpointError(UserError):
@@ -159,12 +154,9 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
     try:
-        _check_archive(path)
-        # Mapped, a tensor cannot be larger than the file, whatever the file says.
-        checkpoint = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    # A damaged file makes the unpickler raise nearly anything.
-    except Exception as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason(error)}") from None
+        checkpoint = archive.read(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}") from None
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this code (format {FORMAT!r}); "
@@ -173,32 +165,6 @@ def load(path: Path) -> dict[str, Any]:
     if fault := _fault(checkpoint):
         raise CheckpointError(f"{path} is no whole checkpoint: {fault}")
     return checkpoint
-
-
-def reason(error: Exception) -> str:
-    """Why torch.load failed, in one line; without its advice to trust the file."""
-    text = str(error).rpartition("WeightsUnpickler error: ")[2]
-    lines = (line.strip() for line in text.splitlines())
-    advice = "Weights only load failed", "Please file an issue", "Check the documentation"
-    told = (line for line in lines if line and not line.startswith(advice))
-    return next(told, type(error).__name__)
-
-
-def _check_archive(path: Path) -> None:
-    """Raise ValueError unless it is a zip file as torch writes them, with the right checksums."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("it is compressed")
-        if sum(entry.file_size for entry in entries) > path.stat().st_size:
-            raise ValueError("it announces more than it holds")
-        if damaged := archive.testzip():
-            raise ValueError(f"the checksum of {damaged} is wrong")
-        for entry in entries:
-            if entry.filename.lower().endswith(".pkl"):
-                for operation, argument, _ in pickletools.genops(archive.read(entry)):
-                    if operation.name == "GLOBAL" and argument not in _GLOBALS:
-                        raise ValueError(f"it asks for {argument!r}")
 
 
 def _fault(checkpoint: dict) -> str | None:

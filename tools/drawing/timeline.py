@@ -1,0 +1,93 @@
+"""Recordings as timelines: how probable which action was, and when."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tools.drawing import figures
+
+ROWS = (5, 12)  # classes of a recording that are drawn: so many at least and at most
+WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: of a picture, of a class, of what is around a track
+
+
+class Part(Protocol):
+    """What is known of a window of a recording; see `classifying.Window`."""
+
+    start: int
+    frames: int
+    probabilities: np.ndarray | None
+
+
+class Track(NamedTuple):
+    """A recording of W windows, K classes.
+
+    edges: (W + 1,) seconds, from where to where each window stands for what is shown, ascending.
+    probabilities: (W, K), NaN where a window shows nobody.
+    """
+
+    title: str
+    edges: np.ndarray
+    probabilities: np.ndarray
+
+
+def tracks(found: Iterable[tuple[str, Sequence[Part]]], fps: float) -> list[Track]:
+    """The tracks of recordings, given (name, windows) of each, of which one shows somebody.
+
+    Where windows overlap, each stands for what is nearer to its middle than to another's.
+    """
+    made = []
+    for title, windows in found:
+        size = next(len(w.probabilities) for w in windows if w.probabilities is not None)
+        nobody = np.full(size, np.nan, np.float32)
+        rows = [nobody if w.probabilities is None else w.probabilities for w in windows]
+        middles = np.array([w.start + w.frames / 2 for w in windows])
+        first, last = windows[0].start, windows[-1].start + windows[-1].frames
+        edges = np.concatenate([[first], (middles[1:] + middles[:-1]) / 2, [last]])
+        made.append(Track(title, edges / fps, np.stack(rows)))
+    return made
+
+
+def shown(probabilities: np.ndarray) -> list[int]:
+    """The classes of (W, K) that are drawn, in the order in which they are most probable.
+
+    Those that are the most probable one of a window, then those that come near to it.
+    """
+    seen = probabilities[np.isfinite(probabilities).all(1)]
+    first, best = np.unique(seen.argmax(1)), seen.max(0)
+    least, most = ROWS
+    count = min(seen.shape[1], max(least, min(most, len(first))))
+    rank = best + np.isin(np.arange(len(best)), first)
+    kept = np.argsort(-rank, kind="stable")[:count]
+    return sorted(kept.tolist(), key=lambda k: (seen[:, k].argmax(), -best[k]))
+
+
+def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
+    """One track below another, time to the right, a row a class, dark where it is probable."""
+    rows = [shown(track.probabilities) for track in some]
+    heights = [ROW * len(kept) + FRAME for kept in rows]
+    figure = Figure((WIDTH, sum(heights)), layout="constrained")
+    ratios = [len(kept) for kept in rows]
+    axes = figure.subplots(len(some), squeeze=False, height_ratios=ratios)[:, 0]
+    for track, kept, axis in zip(some, rows, axes, strict=True):
+        values = np.ma.masked_invalid(track.probabilities[:, kept].T)  # (rows, W)
+        axis.set_facecolor("0.8")
+        at = np.arange(len(kept) + 1) - 0.5
+        mesh = axis.pcolormesh(track.edges, at, values, cmap="Blues", vmin=0, vmax=1)
+        axis.set_yticks(range(len(kept)), [classes[k] for k in kept], fontsize=8)
+        axis.set_ylim(len(kept) - 0.5, -0.5)
+        axis.set_xlabel("seconds", fontsize=8)
+        axis.tick_params(labelsize=8)
+        gap = " (gray: nobody)" if np.isnan(track.probabilities).any() else ""
+        axis.set_title(track.title + gap, fontsize=9, loc="left", parse_math=False)
+    bar = figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
+    bar.set_label("probability", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    return figure
+
+
+def write(path: Path, some: Iterable[Track], classes: Sequence[str]) -> None:
+    """Write the timelines as the .png or .svg that a path names."""
+    figures.save(picture(list(some), classes), path, dpi=150)

@@ -1,0 +1,221 @@
+"""New recordings classified: whole, or in windows that slide over them.
+
+trained = layers.load(Path("checkpoints/mine"))
+bodies = read("wave.npy", trained.loaded.encoder.layout.skeleton)
+(window,) = classify(trained, bodies, [(0, len(bodies))])
+print(trained.classes[window.best[0]])
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data_gen.datasets.skeletons import Layout, Skeleton
+from data_gen.preparing.clip import prepare_clip
+from data_gen.readers.array_file import SUFFIXES, ArrayFileError, read_bodies
+from feeder.augment import resize
+from tools.cli import UserError
+from tools.evaluation.features import (
+    ENCODING_BATCH,
+    Halves,
+    device_of,
+    extract_features,
+    halves_for,
+)
+from tools.evaluation.layers import Trained
+from tools.evaluation.neighbours import nearest
+from tools.formats.tables import write_csv
+
+SHOWN = 5  # classes of each window
+
+
+class Database(NamedTuple):
+    """The training clips among which the nearest ones are sought: features (n, S·D), unit length
+    in each of the S streams, of the clips data.train."""
+
+    data: Halves
+    features: Tensor
+
+
+class Window(NamedTuple):
+    """A part of a recording, and what it was taken for.
+
+    start, frames: where it is, in frames from 0. probabilities: (K,) float32 of the classes; None
+    where it shows nobody. near: (k,) rows of the store, its nearest training clips, the nearest
+    first; similarity: (k,) their cosines.
+    """
+
+    start: int
+    frames: int
+    probabilities: np.ndarray | None = None
+    near: np.ndarray = np.empty(0, int)
+    similarity: np.ndarray = np.empty(0)
+
+    @property
+    def best(self) -> list[int]:
+        """The classes, from 0, of greatest probability, SHOWN at most; none of nobody."""
+        if self.probabilities is None:
+            return []
+        return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
+
+
+def recordings(paths: Iterable[Path]) -> list[Path]:
+    """The files that some paths mean: themselves, and those with a known suffix in a folder.
+
+    Raises UserError where a folder holds no such file.
+    """
+    found = []
+    for path in paths:
+        files = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        if not files:
+            raise UserError(f"{path} holds no file {', '.join(SUFFIXES)}")
+        found += files
+    return found
+
+
+def read(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray:
+    """The bodies of a recording (T, M, V, 3) float64, in metres; see `array_file.read_bodies`.
+
+    Raises UserError, one line, where they cannot be used.
+    """
+    try:
+        return read_bodies(path, skeleton, unit)
+    except ArrayFileError as error:
+        raise UserError(str(error)) from None
+
+
+def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
+    """Where windows lie that slide over a recording: (start, frames) each.
+
+    window, stride: in frames; stride: half a window where it is None. The last window ends with
+    the recording. A recording that is no longer than a window, or without one, is a single span.
+    """
+    if window is None or frames <= window:
+        return [(0, frames)]
+    starts = list(range(0, frames - window + 1, stride or max(1, window // 2)))
+    if starts[-1] + window < frames:
+        starts.append(frames - window)
+    return [(start, window) for start in starts]
+
+
+def database(trained: Trained, data_root: str | Path | None = None) -> Database:
+    """The features of the training clips that the linear layers learned from.
+
+    data_root: the folder of the stores, if it is another one than then. Raises StoreError or
+    UserError, one line, where the store is not there, or is not the one of that time.
+    """
+    facts, encoder = trained.facts, trained.loaded.encoder
+    where = data_root or facts["data_root"]
+    data = halves_for(trained.loaded, where, facts["dataset"], facts["protocol"])
+    if data.store.fingerprint != facts["fingerprint"]:
+        raise UserError(
+            f"{data.store.folder} is another store than the one that {trained.path} was trained "
+            "on; name its --data-root, train again, or do without: --neighbors 0"
+        )
+    what = "encoding training clips"
+    parts = [
+        extract_features(encoder, data.store, data.train, names, what=what)
+        for names in trained.streams
+    ]
+    return Database(data, _joined(trained.scaled(torch.stack(parts))))
+
+
+@torch.inference_mode()
+def classify(
+    trained: Trained,
+    bodies: np.ndarray,
+    pieces: Sequence[tuple[int, int]],
+    among: Database | None = None,
+    neighbors: int = 5,
+) -> list[Window]:
+    """Classify parts of a recording, each prepared on its own as a clip of a store is.
+
+    bodies: (T, M, V, 3) float64. pieces: (start, frames) each. among: where so many neighbors are
+    sought, if any.
+    """
+    device, windows = device_of(trained.loaded.encoder), []
+    for first in range(0, len(pieces), ENCODING_BATCH):
+        some = pieces[first : first + ENCODING_BATCH]
+        views = [_view(bodies[s : s + n], trained.loaded.encoder.layout) for s, n in some]
+        seen = [view for view in views if view is not None]
+        found = iter(())
+        if seen:
+            features = trained.features(torch.cat(seen).to(device))  # (S, n, D)
+            probabilities = trained.probabilities(features).cpu().numpy()
+            found = zip(probabilities, *_nearest(features, among, neighbors), strict=True)
+        for piece, view in zip(some, views, strict=True):
+            windows.append(Window(*piece) if view is None else Window(*piece, *next(found)))
+    return windows
+
+
+def _view(bodies: np.ndarray, layout: Layout) -> Tensor | None:
+    """A part of a recording as the encoder sees it, (1, 64, M, V, C); None if it shows nobody."""
+    clip = prepare_clip(bodies, layout)
+    if clip is None:
+        return None
+    return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
+
+
+def _nearest(features: Tensor, among: Database | None, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, k) of the store and similarities (n, k) of the clips nearest to features."""
+    if among is None:
+        return np.empty((features.shape[1], 0), int), np.empty((features.shape[1], 0))
+    k = min(count, len(among.features))
+    similarity, found = nearest(_joined(features), among.features, k)
+    return among.data.train[found.cpu().numpy()], similarity.cpu().numpy()
+
+
+def _joined(features: Tensor) -> Tensor:
+    """Features (S, n, D) of S streams as one of each clip, in which streams weigh the same."""
+    return F.normalize(features, dim=2).transpose(0, 1).flatten(1)  # (n, S·D)
+
+
+# ---- what is said of it
+
+
+def write(
+    path: Path,
+    found: Sequence[tuple[str, list[Window]]],
+    classes: Sequence[str],
+    among: Database | None,
+    fps: float,
+) -> None:
+    """Write a CSV file, one line a window: where it is, its classes and its nearest clips.
+
+    found: (name, windows) of each recording. Frames count from 0; `end` is the first one behind.
+    """
+    shown = min(SHOWN, len(classes))
+    near = max(len(window.near) for _, windows in found for window in windows)
+    header = ["recording", "start_frame", "end_frame", "start_seconds", "end_seconds"]
+    header += [f"{what}_{i + 1}" for i in range(shown) for what in ("class", "probability")]
+    columns = "clip", "clip_class", "similarity"
+    header += [f"{what}_{i + 1}" for i in range(near) for what in columns]
+    rows = []
+    for name, windows in found:
+        for window in windows:
+            ends = window.start, window.start + window.frames
+            row = [name, *ends, *(f"{end / fps:.3f}" for end in ends)]
+            for best in window.best:
+                row += [classes[best], f"{window.probabilities[best]:.6f}"]
+            for clip, action, similarity in neighbors_of(window, among):
+                row += [clip, action, f"{similarity:.6f}"]
+            rows.append(row + [""] * (len(header) - len(row)))
+    write_csv(path, header, rows)
+
+
+def neighbors_of(window: Window, among: Database | None) -> list[tuple[str, str, float]]:
+    """The name, the class and the similarity of each training clip near a window."""
+    if among is None:
+        return []
+    store = among.data.store
+    return [
+        (store.names[row], store.class_names[store.label[row]], similarity)
+        for row, similarity in zip(window.near.tolist(), window.similarity.tolist(), strict=True)
+    ]
