@@ -211,7 +211,7 @@ def test_names_that_cannot_be_printed_are_refused_in_one_line(raw, tmp_path, pre
         clip["frame_dir"] = prefix + clip["frame_dir"]
     content["split"] = {k: [prefix + n for n in v] for k, v in content["split"].items()}
     (tmp_path / file).write_bytes(pickle.dumps(content, 4))
-    with pytest.raises(UserError, match="no name of a clip|print"):
+    with pytest.raises(UserError, match=r"no name of a clip|print"):
         imported(tmp_path / file, tmp_path / "own")
     assert [path.name for path in tmp_path.iterdir()] == [file]
 
