@@ -5,6 +5,7 @@ Counted where torch dispatches, so on any device, with values or without (see em
 
 import weakref
 from collections.abc import Iterable
+from itertools import count
 from typing import Any, NamedTuple
 
 import torch
@@ -48,17 +49,24 @@ class Work(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One of them. kind: of KINDS or OTHER; dtype: of its first tensor."""
+    """One of them. kind: of KINDS or OTHER; dtype: of its first tensor; phase: what was going on.
+
+    reads, writes: the bytes of each value, by a number that no other value has.
+    """
 
     kind: str
     dtype: torch.dtype
+    phase: str
     work: Work
+    reads: dict[int, int]
+    writes: dict[int, int]
 
 
 class Counting(TorchDispatchMode):
     """Notes what is computed inside, and the memory of the tensors that are made.
 
-    device: only tensors there count; held: bytes now; peak: the most that was held.
+    device: only tensors there count; held: bytes now; peak: the most that was held; phase: what
+    whoever counts calls the operations that come.
     """
 
     def __init__(self, device: torch.device):
@@ -66,7 +74,10 @@ class Counting(TorchDispatchMode):
         self.device = device
         self.operations: list[Operation] = []
         self.held = self.peak = 0
+        self.phase = ""
         self._storages: dict[int, Any] = {}
+        self._values: dict[int, int] = {}  # the number of what lies in a storage now
+        self._numbers = count()
 
     def by_kind(self) -> dict[str, Work]:
         """The sum of each kind."""
@@ -89,6 +100,7 @@ class Counting(TorchDispatchMode):
 
     def _drop(self, key: int, size: int) -> None:
         del self._storages[key]
+        self._values.pop(key, None)
         self.held -= size
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -101,10 +113,19 @@ class Counting(TorchDispatchMode):
         name = function.overloadpacket.__name__
         computes = function.namespace in ("aten", "c10d") and not function.is_view
         if there and computes and not name.startswith(_FREE):
-            moved = sum(map(_bytes, _once(read))) + sum(map(_bytes, _once(made)))
+            reads = {self._value(x): _bytes(x) for x in read}
+            writes = {self._value(x, new=True): _bytes(x) for x in made}
+            moved = sum(reads.values()) + sum(writes.values())
             work = Work(1, _flops(function, args, kwargs, out), moved)
-            self.operations.append(Operation(_kind(name), there[0].dtype, work))
+            operation = Operation(_kind(name), there[0].dtype, self.phase, work, reads, writes)
+            self.operations.append(operation)
         return out
+
+    def _value(self, tensor: Tensor, *, new: bool = False) -> int:
+        key = tensor.untyped_storage()._cdata
+        if new or key not in self._values:
+            self._values[key] = next(self._numbers)
+        return self._values[key]
 
 
 def _kind(name: str) -> str:
@@ -112,12 +133,8 @@ def _kind(name: str) -> str:
 
 
 def _flops(function, args, kwargs, out) -> int:
-    count = flop_registry.get(function.overloadpacket)
-    return count(*args, **kwargs, out_val=out) if count else 0
-
-
-def _once(tensors: list[Tensor]) -> Iterable[Tensor]:
-    return {id(x): x for x in tensors}.values()
+    formula = flop_registry.get(function.overloadpacket)
+    return formula(*args, **kwargs, out_val=out) if formula else 0
 
 
 def _bytes(x: Tensor) -> int:
