@@ -137,12 +137,12 @@ def test_wrong_settings_are_refused_in_one_line(data_root, tmp_path, flags, comp
     assert not (tmp_path / "run").exists()
 
 
-def test_a_batch_that_ranks_cannot_share_is_refused():
+def test_a_batch_of_fewer_clips_than_ranks_is_refused():
     args = Settings(batch_size=8, hidden_size=8, amp="off")
-    process = SimpleNamespace(world_size=3, device=torch.device("cpu"))
-    with pytest.raises(UserError, match="--batch-size 8 cannot be divided by 3 ranks"):
+    process = SimpleNamespace(world_size=9, device=torch.device("cpu"))
+    with pytest.raises(UserError, match="--batch-size 8 is less than a clip for each of 9 ranks"):
         run.check(args, (9,), process)
-    process.world_size = 4
-    run.check(args, (9,), process)
+    for process.world_size in range(1, 9):
+        run.check(args, (9,), process)
     with pytest.raises(UserError, match="1 training clips are too few"):
         run.check(args, (1,), process)

@@ -17,9 +17,10 @@ def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
 
     sizes: how many training clips each data set has.
     """
-    if settings.batch_size % process.world_size:
+    if settings.batch_size < process.world_size:
         raise cli.UserError(
-            f"--batch-size {settings.batch_size} cannot be divided by {process.world_size} ranks"
+            f"--batch-size {settings.batch_size} is less than a clip for each of "
+            f"{process.world_size} ranks"
         )
     if settings.hidden_size % settings.num_head:
         raise cli.UserError(

@@ -5,6 +5,7 @@ pretrain(Settings(hidden_size=64, epochs=3, checkpoint_path=Path("checkpoints/ti
 """
 
 import copy
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from feeder.batches import TrainingBatches, resident_frames
+from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.mixture import Mixture
 from feeder.store import Store
 from net import methods
@@ -22,10 +23,12 @@ from net.methods import METHODS
 from tools import cli
 from tools.formats import checkpoint
 from tools.training import distributed, resume
+from tools.training.compiling import as_asked, cache_folder, is_compiled
 from tools.training.distributed import Process, StopSignal
 from tools.training.facts import about, check, what_is_drawn, what_next
 from tools.training.logs import TrainingLog, describe
 from tools.training.monitor import Monitor
+from tools.training.saving import Saver
 from tools.training.settings import FREE, LOCAL, Settings, defaults
 from tools.training.step import (
     AMP,
@@ -131,8 +134,7 @@ def build(
     optimizer = adam(model.parameters(), settings.lr, weight_decay=settings.wd, fused=True)
     amp = AMP[settings.amp]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
-    network = distributed.parallel(model, process)
-    network = torch.compile(network) if settings.compile else network
+    network = distributed.parallel(as_asked(model, settings, process), process)
     loss = partial(method.load_loss(), settings=settings.of_loss)
     training = Training(network, loss, optimizer, scaler, amp, process)
     parts = {"batches": batches, "model": model, "training": training, "average": average}
@@ -165,8 +167,11 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
     drawn = what_is_drawn(settings, run.store, run.rows)
     machine = f"{process.world_size} x {process.device.type}"
     cli.say(f"{drawn}, {steps} steps an epoch, {machine}, {run.training.amp or torch.float32}")
-    own = {"is_main": process.is_main, "amp": run.training.amp is not None}
-    with TrainingLog(folder, run.total, done, **own) as log:
+    begun, own = done, {"is_main": process.is_main, "amp": run.training.amp is not None}
+    with (
+        Saver(folder, settings.keep) as saver,
+        TrainingLog(folder, run.total, done, **own) as log,
+    ):
         looks = {"every": settings.monitor_every, "last": settings.epochs, "seed": settings.seed}
         looks["strengths"] = settings.strengths
         monitor = Monitor(log.writer, *first_data(run), **looks)
@@ -175,9 +180,8 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
             monitor.look(0, done, run.evaluated)
         for epoch in range(done // steps, settings.epochs):
             for batch in run.batches.epoch(epoch, first_step=done % steps):
-                run.store.require_whole()
                 rate = learning_rate(settings, done, steps)
-                scalars = training_step(run.training, batch, rate)
+                scalars = _step(run, batch, rate, first=done == begun)
                 if run.average is not None:
                     update_average(run.average, run.model.encoder, settings.average, done)
                 done += 1
@@ -185,6 +189,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
                 log.add(scalars, sum(batch.shares), where)
                 logging = done % settings.print_freq == 0 or done % steps == 0
                 if logging:
+                    saver.check()
                     log.write({"train/learning_rate": rate, **memory(process.device)})
                 if stop.received(ask_ranks=logging):
                     break
@@ -194,8 +199,9 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
             last = epoch + 1 == settings.epochs
             if stop.seen or last or (epoch + 1) % settings.save_every == 0:
                 log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
-                path = _save(run, done, log)
+                path = _save(run, done, log, saver)
             if stop.seen:
+                saver.wait()
                 told = f"stopped by {stop.name} at step {done}"
                 cli.say(f"{told}; the same command goes on from {path}")
                 return False
@@ -203,15 +209,26 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
     return True
 
 
-def _save(run: Run, done: int, log: TrainingLog) -> Path:
-    """Write a checkpoint, on the main process; returns where it lies."""
+def _step(run: Run, batch: Batch, rate: float, *, first: bool) -> dict[str, Tensor]:
+    """A step; where the network is compiled in it, say how long that took."""
+    run.store.require_whole()
+    begin = time.perf_counter()
+    scalars = training_step(run.training, batch, rate)
+    if first and is_compiled(run.training.network):
+        seconds = time.perf_counter() - begin
+        cli.say(f"torch.compile took {seconds:.0f} s; what it made is kept in {cache_folder()}")
+    return scalars
+
+
+def _save(run: Run, done: int, log: TrainingLog, saver: Saver) -> Path:
+    """Begin to write a checkpoint, on the main process; returns where it will lie."""
     folder, (epoch, step) = run.settings.checkpoint_path, divmod(done, len(run.batches))
     if run.process.is_main:
         log.flush()
         parts = {name: part.state_dict() for name, part in run.state.items()}
         parts["layout"] = run.store.layout.to_plain()
         parts |= {"epoch": epoch, "step": step, "metrics": log.latest} | run.facts
-        checkpoint.save(folder, parts, run.settings.keep)
+        saver.save(parts)
     return checkpoint.path_of(folder, epoch, step)
 
 

@@ -18,7 +18,15 @@ FOLDER = Path("checkpoints/default")
 # Settings that may differ from machine to machine of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run goes on; any other would change its result.
-FREE = LOCAL | {"epochs", "compile", "save_every", "keep", "print_freq", "monitor_every"}
+FREE = LOCAL | {
+    "epochs",
+    "compile",
+    "no_compile",
+    "save_every",
+    "keep",
+    "print_freq",
+    "monitor_every",
+}
 
 
 def _setting(group: str, default: Any, meaning: str, **limits: Any) -> Any:
@@ -74,7 +82,9 @@ class Settings:
     seed: int = _setting("training", 0, "of weights, order, augmentation")
     amp: str = _setting("training", "auto", "mixed precision; auto: bf16 or fp16 on a GPU, off on "
                         "a CPU", choices=("auto", "bf16", "fp16", "off"))
-    compile: bool = _setting("training", False, "use torch.compile")
+    compile: bool = _setting("training", False, "use torch.compile on a CPU, too; on a GPU it is "
+                             "the default")
+    no_compile: bool = _setting("training", False, "do without torch.compile")
 
     checkpoint_path: Path = _setting(  # noqa: RUF009 (it is as immutable as the rest)
                                      "run", FOLDER, "folder of the run: checkpoints and "

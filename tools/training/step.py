@@ -15,6 +15,8 @@ from tools.training.settings import Settings
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # the network's arithmetic
 
+NATIVE_BF16 = (8, 0)  # the least compute capability of GPUs that multiply bf16
+
 
 class Views(Protocol):
     """What a step takes of a batch: `feeder.batches.Batch` gives it."""
@@ -80,7 +82,8 @@ def precision(choice: str, device: torch.device) -> str:
         return choice
     if device.type == "cpu":
         return "off"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # Older GPUs do bf16, too, but by way of float32: torch's own answer counts them.
+    return "bf16" if torch.cuda.get_device_capability(device) >= NATIVE_BF16 else "fp16"
 
 
 def learning_rate(settings: Settings, done: int, steps: int) -> float:

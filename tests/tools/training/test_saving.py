@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+import pretrain
+from tests.runs import call, pretraining
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError
+from tools.training import run
 from tools.training.saving import Saver
 
 SECONDS = 60  # that nothing here takes
@@ -72,14 +75,14 @@ def test_checkpoints_are_written_one_after_another_and_old_ones_go(tmp_path, con
 
 def test_what_goes_wrong_is_raised_by_whatever_comes_next(tmp_path, content):
     content["model"]["weight"][0] = torch.nan
-    for call in ("wait", "check", "save", "the end"):
+    for method in ("wait", "check", "save", "the end"):
         with pytest.raises(CheckpointError, match=r"model.weight is not finite"):  # noqa: SIM117
             with Saver(tmp_path, keep=2) as saver:
                 saver.save(content)
                 while not saver._writing.done():
                     pass
-                if call != "the end":
-                    getattr(saver, call)(*[content] * (call == "save"))
+                if method != "the end":
+                    getattr(saver, method)(*[content] * (method == "save"))
     with pytest.raises(ZeroDivisionError), Saver(tmp_path, keep=2) as saver:
         saver.save(content)
         raise ZeroDivisionError  # the first error counts
@@ -92,3 +95,19 @@ def test_an_error_in_the_training_does_not_cut_a_checkpoint_short(tmp_path, cont
         gate.set()
         raise ZeroDivisionError
     assert checkpoint.load(path)["epoch"] == 1
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, data_root, gate, monkeypatch):
+    steps, step = [], run.training_step
+
+    def stepping(*arguments):
+        steps.append(step(*arguments))
+        if len(steps) == 4:  # of two an epoch, after each of which a checkpoint is begun
+            gate.set()
+        return steps[-1]
+
+    monkeypatch.setattr(run, "training_step", stepping)
+    done = call(pretrain.main, *pretraining(data_root, tmp_path / "run", "--epochs", 2))
+    assert done.code == 0, done.err
+    for path in checkpoint.in_folder(tmp_path / "run"):
+        assert checkpoint.load(path)["epoch"] == checkpoint.position(path)[0]
