@@ -155,7 +155,7 @@ def show(evaluation: "Evaluation", query: Path, *, standardized: bool) -> None:
     for how, (one, among) in ways.items():
         print(f"cosine similarity{how}, training clip, action")
         values, indices = nearest(one, among, count)
-        for similarity, row in zip(values[0].tolist(), rows[indices[0].cpu()], strict=True):
+        for similarity, row in zip(values[0].tolist(), rows[indices[0].cpu().numpy()], strict=True):
             action = f"A{store.action[row]:03d} {store.class_names[store.label[row]]}"
             print(f"{similarity:.4f}  {store.names[row]}  {action}")
 

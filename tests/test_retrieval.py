@@ -16,10 +16,12 @@ from feeder.store import open_store
 from tests import runs
 from tests.golden_files import GOLDEN
 from tests.tiny_run import write_run
+from tests.tiny_store import write_store
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
 from tools.evaluation.labels import few_labels
 from tools.formats import tables
+from tools.report import __main__ as report
 
 RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
@@ -152,6 +154,15 @@ def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, 
     assert found["test_clips_of_classes_without_training"] == unseen
     assert (found["map"] is None) is not some and "NaN" not in text
     assert f"{unseen} of 24 test clips" in said and ("mAP" in said) is some
+    assert runs.call(report.main, folder).code == 0
+
+
+def test_a_query_among_a_single_training_clip(tmp_path):
+    root = write_store(tmp_path / "data", clips=12, classes=6)
+    folder = write_run(tmp_path / "run", root, protocol="cross_view")
+    code, said, error = retrieve(folder, "--classes", 2, "--query", RAW)
+    assert code == 0, error
+    assert [line.split()[2] for line in said.splitlines()[1:]] == ["A002"]
 
 
 def test_standardized_neighbours_are_shown_beside_those_as_published(run, data_root):
