@@ -18,9 +18,9 @@ from data_gen.preparing.store import StoreWriter
 from feeder.store import open_store
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run
-from tools import convert, export, tsne, visualize
+from tools import classify, convert, tsne, visualize
 from tools.evaluation.encoders import load_encoder
-from tools.formats import checkpoint
+from tools.formats import checkpoint, exported
 from tools.report import __main__ as report
 
 PARENTS = {  # of a body that no sensor has: it has a tail and no head
@@ -120,6 +120,16 @@ def test_recognition(trained, mode):
     assert any(path.name.startswith("recognition") for path in trained[1].glob("*.json"))
 
 
+def test_a_new_recording_is_classified(trained, tmp_path):
+    root, run = trained
+    assert call(action_classification.main, "--checkpoint-path", run).code == 0
+    store = open_store(root, "creatures")
+    np.save(tmp_path / "a.npy", store.clip(4) + np.float32((0, 0, 3)))  # before a camera
+    done = call(classify.main, run, tmp_path / "a.npy")
+    assert done.code == 0, done.err
+    assert store.class_names[store.label[4]] in done.out
+
+
 def test_retrieval_and_report(trained):
     _, run = trained
     done = call(action_retrieval.main, "--checkpoint-path", run)
@@ -145,12 +155,10 @@ def test_pictures_and_clusters(trained, tmp_path):
     assert json.loads((tmp_path / "t.json").read_text())["classes"] == ["crouch", "leap", "howl"]
 
 
-def test_the_exported_encoder_takes_its_bodies(trained, tmp_path):
-    out = tmp_path / "encoder.pt2"
-    done = call(export.main, "--checkpoint-path", trained[1], "--out", out)
-    assert done.code == 0 and "(B, 64, 1, 17, 3)" in done.out.replace("'", ""), done.err
-    exported = torch.export.load(out).module()
-    assert exported(torch.zeros(2, 64, 1, 17, 3)).shape == (2, 16)
+def test_the_exported_encoder_takes_its_bodies(trained):
+    model = exported.JointsToFeature(load_encoder(trained[1]))
+    joints = exported.example(model.encoder, 2)
+    assert joints.shape == (2, 64, 1, 17, 3) and model(joints).shape == (2, 16)
 
 
 @pytest.mark.parametrize("main", [action_classification.main, action_retrieval.main])
