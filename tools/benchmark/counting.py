@@ -82,8 +82,8 @@ class Counting(TorchDispatchMode):
     def by_kind(self) -> dict[str, Work]:
         """The sum of each kind."""
         found: dict[str, Work] = {}
-        for kind, _, work in self.operations:
-            found[kind] = found.get(kind, Work()) + work
+        for operation in self.operations:
+            found[operation.kind] = found.get(operation.kind, Work()) + operation.work
         return found
 
     def hold(self, tensors: Iterable[Tensor]) -> None:

@@ -97,6 +97,8 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.cuda.is_bf16_supported": lambda *_, **__: True,
         "torch.Tensor.backward": lambda loss: graph.backward(loss),
+        # By it a checkpoint within the graph knows that it was computed again already.
+        "torch._C._current_graph_task_id": lambda: graph.passes,
     }
     with ExitStack() as stack:
         for name, function in patches.items():
@@ -135,6 +137,7 @@ class _Graph:
 
     def __init__(self):
         self._unpacked: list[_Saved] = []
+        self.passes = 0  # how often the way back was begun
 
     def unpack(self, saved: _Saved) -> Tensor:
         """What torch asks for when a node runs."""
@@ -144,6 +147,7 @@ class _Graph:
     @torch.no_grad()
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a scalar to the leaves that it depends on."""
+        self.passes += 1
         # Of each node the gradients of its outputs, by their number.
         gradients: dict[Any, dict[int, Tensor]] = defaultdict(dict)
         gradients[loss.grad_fn][0] = torch.ones_like(loss)

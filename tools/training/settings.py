@@ -22,6 +22,7 @@ FREE = LOCAL | {
     "epochs",
     "compile",
     "no_compile",
+    "accumulate",
     "save_every",
     "keep",
     "print_freq",
@@ -85,6 +86,8 @@ class Settings:
     compile: bool = _setting("training", False, "use torch.compile on a CPU, too; on a GPU it is "
                              "the default")
     no_compile: bool = _setting("training", False, "do without torch.compile")
+    accumulate: int = _setting("training", 1, "encode a batch in so many parts, one after another, "
+                               "where memory is short; the result is that of the whole", **COUNT)
 
     checkpoint_path: Path = _setting(  # noqa: RUF009 (it is as immutable as the rest)
                                      "run", FOLDER, "folder of the run: checkpoints and "
