@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     process = distributed.start()
     with together(process) as stop:
         find_store = partial(open_data, chosen.data_root, chosen.pre_dataset)
-        store = distributed.everywhere(process, find_store)
+        store = distributed.on_all_ranks(process, find_store)
         finished = pretrain(chosen, store, process, stop)
     distributed.stop()
     if not finished:

@@ -30,6 +30,7 @@ from data_gen.preparing import commands
 from data_gen.preparing.files import remove, whole_folder
 from data_gen.preparing.flags import Parser, whole_number
 from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
+from data_gen.preparing.streams import open_streams
 from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
@@ -222,6 +223,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None):
     args = parse_args(argv)
+    open_streams()
     samples = sample_names(args.subjects, args.actions, args.setups, args.replications)
     try:
         paths = write_recordings(args.out_folder, samples, args.seed, args.workers, args.skeleton)

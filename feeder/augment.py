@@ -65,11 +65,10 @@ def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tenso
     """
     n, _, _, joints, channels = views.shape
     # One product a view, by a matrix with those of the joints along its diagonal, is far faster
-    # than many of 3×3. Coordinates are too fine for an autocast's precision.
+    # than many of 3×3.
     block = views.new_zeros(n, joints, channels, joints, channels)
     block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
-    with torch.autocast(views.device.type, enabled=False):
-        moved = torch.bmm(*map(_rows, (views, block)), out=None if out is None else _rows(out))
+    moved = torch.bmm(*map(_rows, (views, block)), out=None if out is None else _rows(out))
     return moved.view_as(views)
 
 

@@ -14,36 +14,36 @@ UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings() 
 class _VarianceCovariance(torch.autograd.Function):
     """The variance and the covariance term, which share what is slow: (..., n, D) -> (...) twice.
 
-    Their gradients are known in closed form. With c the centred outputs, s the sums of their
+    Their gradients are known in closed form. With c the centered outputs, s the sums of their
     squares, σ the standard deviations, and G = ccᵀ: of the variance term it is
     -c[σ < 1] / (σ (n - 1) D), and of the covariance term 4 (Gc - c s) / ((n - 1)² D). Both have a
-    mean of zero over the batch already, as centring would give them.
+    mean of zero over the batch already, as centering would give them.
     """
 
     @staticmethod
     def forward(ctx, z: Tensor) -> tuple[Tensor, Tensor]:
         n, width = z.shape[-2:]
-        centred = z - z.mean(-2, keepdim=True)
-        squares = centred.square().sum(-2)  # (..., D)
+        centered = z - z.mean(-2, keepdim=True)
+        squares = centered.square().sum(-2)  # (..., D)
         std = torch.sqrt(squares / (n - 1) + 1e-4)
-        # For centred z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
+        # For centered z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
         # smaller one is enough; the squares are the diagonal of ZᵀZ.
-        gram = centred @ centred.mT if n <= width else centred.mT @ centred
+        gram = centered @ centered.mT if n <= width else centered.mT @ centered
         off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
-        ctx.save_for_backward(centred, squares, std, gram)
+        ctx.save_for_backward(centered, squares, std, gram)
         return F.relu(1 - std).mean(-1), off_diagonal / ((n - 1) ** 2 * width)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, variance_grad: Tensor, covariance_grad: Tensor) -> Tensor:
-        centred, squares, std, gram = ctx.saved_tensors
-        n, width = centred.shape[-2:]
+        centered, squares, std, gram = ctx.saved_tensors
+        n, width = centered.shape[-2:]
         pull = variance_grad[..., None] / ((n - 1) * width)
         push = covariance_grad[..., None] * (4 / ((n - 1) ** 2 * width))
         scale = -pull * (std < 1) / std - push * squares  # (..., D)
         gram = gram * push[..., None]
-        product = gram @ centred if n <= width else centred @ gram
-        return product.addcmul_(centred, scale[..., None, :])
+        product = gram @ centered if n <= width else centered @ gram
+        return product.addcmul_(centered, scale[..., None, :])
 
 
 def variance_term(z: Tensor) -> Tensor:

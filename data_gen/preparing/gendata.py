@@ -8,6 +8,7 @@ from pathlib import Path
 from data_gen.preparing.flags import whole_number
 from data_gen.preparing.parallel import WorkerDied, usable_cpus
 from data_gen.preparing.store import StoreError
+from data_gen.preparing.streams import drop_output, open_streams
 from data_gen.readers.raw_folders import RawDataError
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -35,6 +36,7 @@ def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
 
 def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
     """Exit code of a command; what a user can cause is one line."""
+    open_streams()
     try:
         prepare(args)
     except (RawDataError, StoreError, WorkerDied) as error:
@@ -46,4 +48,6 @@ def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     except KeyboardInterrupt:
         print("interrupted; no store was written", file=sys.stderr)
         return 130
+    finally:
+        drop_output()
     return 0

@@ -302,19 +302,19 @@ def test_windows_cover_the_recording_to_its_end(sizes, expected):
 
 
 def test_a_timeline_shows_when_which_class_was_probable(tmp_path):
-    names = [f"class {k}" for k in range(8)]
+    names = [f"class {k}" for k in range(7)] + [r"$\frac$"]  # no formula, so it stays as it is
     peaks = [6, 6, None, 2, 2]
     windows = []
     for i, k in enumerate(peaks):
         values = np.full(8, 0.01, np.float32)
         if k is not None:
-            values[k], values[4] = 0.9, 0.04
+            values[k], values[4], values[7] = 0.9, 0.04, 0.03
         windows.append(Window(10 * i, 20, None if k is None else values))
     (track,) = timeline.tracks([("day", windows)], fps=10)
     np.testing.assert_allclose(track.edges, [0, 1.5, 2.5, 3.5, 4.5, 6])
     assert np.isnan(track.probabilities).all(1).tolist() == [False, False, True, False, False]
     rows = timeline.shown(track.probabilities)
-    assert len(rows) == 5 and {2, 4, 6} <= set(rows) and rows.index(6) < rows.index(2)
+    assert len(rows) == 5 and {2, 4, 6, 7} <= set(rows) and rows.index(6) < rows.index(2)
     figure = timeline.picture([track], names)
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [names[k] for k in rows]

@@ -76,7 +76,8 @@ def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
         axis.set_facecolor("0.8")
         at = np.arange(len(kept) + 1) - 0.5
         mesh = axis.pcolormesh(track.edges, at, values, cmap="Blues", vmin=0, vmax=1)
-        axis.set_yticks(range(len(kept)), [classes[k] for k in kept], fontsize=8)
+        names = [classes[k] for k in kept]
+        axis.set_yticks(range(len(kept)), names, fontsize=8, parse_math=False)
         axis.set_ylim(len(kept) - 0.5, -0.5)
         axis.set_xlabel("seconds", fontsize=8)
         axis.tick_params(labelsize=8)

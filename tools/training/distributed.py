@@ -118,7 +118,7 @@ class StopSignal:
         return self.seen
 
 
-def everywhere(process: Process, function: Callable[[], T]) -> T:
+def on_all_ranks(process: Process, function: Callable[[], T]) -> T:
     """What `function` returns here; where it fails on any process, UserError on all of them.
 
     Machines differ in what lies on their disks, and only the main process speaks.
@@ -145,7 +145,7 @@ def from_main(process: Process, function: Callable[[], T]) -> T:
     """
     if process.world_size == 1:
         return function()
-    answer = [everywhere(process, function if process.is_main else lambda: None)]
+    answer = [on_all_ranks(process, function if process.is_main else lambda: None)]
     dist.broadcast_object_list(answer, device=process.device)
     return answer[0]
 
@@ -212,7 +212,7 @@ def gather_clips(own: Tensor, shares: list[int], rank: int) -> Tensor:
 
 
 @contextmanager
-def claim(folder: Path, process: Process) -> Iterator[None]:
+def lock_folder(folder: Path, process: Process) -> Iterator[None]:
     """Make the folder of a run and keep other runs out of it as long as this one lasts.
 
     Raises UserError where another run has it. The lock goes with the process, however it ends.

@@ -41,7 +41,7 @@ def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
         raise cli.UserError(f"--mix: {error}; give it a greater weight") from None
 
 
-def about(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
+def facts_of(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
     """Settings and a fingerprint of the data, for the checkpoints."""
     data = {
         "clips": len(store.names),

@@ -68,7 +68,7 @@ class Monitor:
             for summary in hparams(plain, dict.fromkeys(METRICS, 0.0))[:2]:
                 self.writer.file_writer.add_summary(summary)
 
-    def look(self, epoch: int, step: int, encoder: Encoder) -> None:
+    def write(self, epoch: int, step: int, encoder: Encoder) -> None:
         """Write the views and the accuracy after so many epochs, if it is time to."""
         due = self.every and (epoch % self.every == 0 or epoch == self.last)
         if not self.writer or not due:

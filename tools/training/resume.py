@@ -38,13 +38,13 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
         except CheckpointError as error:
             say(f"warning: {error}; taking the one before")
         else:
-            return _said(path, saved)
+            return _announced(path, saved)
     if there:
         raise CheckpointError(f"{folder}: no checkpoint is whole; move them away to start anew")
-    return None if resume == "auto" else _said(Path(resume), load(Path(resume)))
+    return None if resume == "auto" else _announced(Path(resume), load(Path(resume)))
 
 
-def _said(path: Path, saved: dict[str, Any]) -> dict[str, Any]:
+def _announced(path: Path, saved: dict[str, Any]) -> dict[str, Any]:
     say(f"going on from {path}: epoch {saved['epoch']}, step {saved['step']}")
     for name, here in code_facts().items():
         if name != "commit" and here != (there := saved["code"].get(name)):

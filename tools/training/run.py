@@ -26,7 +26,7 @@ from tools.formats import checkpoint
 from tools.training import distributed, resume
 from tools.training.compiling import as_asked, cache_folder, is_compiled
 from tools.training.distributed import Process, StopSignal
-from tools.training.facts import about, check, what_is_drawn, what_next
+from tools.training.facts import check, facts_of, what_is_drawn, what_next
 from tools.training.logs import TrainingLog, describe
 from tools.training.monitor import Monitor
 from tools.training.saving import Saver
@@ -96,7 +96,7 @@ def pretrain(
     settings = replace(settings, amp=precision(settings.amp, process.device))
     rows, _ = store.split(settings.protocol)
     check(settings, store.sizes(rows), process)
-    facts = about(settings, store, rows)
+    facts = facts_of(settings, store, rows)
     alike = {k: v for k, v in facts["settings"].items() if k not in LOCAL} | facts["data"]
     distributed.require_alike(process, alike)
     find = partial(resume.to_resume, settings.resume, settings.checkpoint_path)
@@ -104,7 +104,7 @@ def pretrain(
         saved["settings"] = defaults() | saved["settings"]  # of code that lacked some
         free = FREE - {"epochs"} if settings.cosine else FREE  # whose rate depends on the end
         resume.refuse_other_run(saved, facts, free=free, anyway=settings.resume_anyway)
-    with distributed.claim(settings.checkpoint_path, process):
+    with distributed.lock_folder(settings.checkpoint_path, process):
         run = build(settings, store, rows, facts, process)
         return _train(run, _begin(run, saved), stop)
 
@@ -183,7 +183,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
         monitor = Monitor(log.writer, *first_data(run), **looks)
         monitor.settings(run.facts, done + 1)
         if done == 0:
-            monitor.look(0, done, run.evaluated)
+            monitor.write(0, done, run.evaluated)
         for epoch in range(done // steps, settings.epochs):
             for batch in run.batches.epoch(epoch, first_step=done % steps):
                 rate = learning_rate(settings, done, steps)
@@ -201,7 +201,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
                     break
             if done % steps == 0:  # before it is saved, lest a restart miss it
                 log.epoch_done(epoch + 1, settings.epochs)
-                monitor.look(epoch + 1, done, run.evaluated)
+                monitor.write(epoch + 1, done, run.evaluated)
             last = epoch + 1 == settings.epochs
             if stop.seen or last or (epoch + 1) % settings.save_every == 0:
                 log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile

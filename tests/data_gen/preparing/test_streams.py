@@ -46,6 +46,16 @@ def test_a_closed_stream_harms_nothing(tmp_path, command, closed):
         assert done.stdout == "said\n"
 
 
+def test_preparing_commands_run_with_closed_streams(tmp_path):
+    raw, store = tmp_path / "raw", tmp_path / "store"
+    for command, wanted in (
+        (f"synthetic.py --out_folder {raw} --subjects 1 --actions 1", raw / "SYNTHETIC.txt"),
+        (f"ntu_gendata.py --data_path {raw} --out_folder {store}", store / "ntu60" / "joints.npy"),
+    ):
+        done = shell(f"{sys.executable} {ROOT}/data_gen/{command} --workers 1 2>&-")
+        assert done.returncode == 0 and "Traceback" not in done.stdout and wanted.is_file()
+
+
 @pytest.mark.parametrize("where", ["> /dev/full", "| true"])
 def test_output_that_cannot_be_written_is_one_line(command, where):
     if where == "> /dev/full" and not os.path.exists("/dev/full"):

@@ -93,7 +93,7 @@ def agreement(process: Process, folder: str) -> dict[str, str]:
     store = str(Path(folder, "ntu60" if process.rank < last else "no store"))
     same, other = {"lr": 1, "sha256": "a"}, {"lr": 1, "sha256": "b"}
     tries = {
-        "everywhere": partial(distributed.everywhere, process, partial(os.listdir, store)),
+        "everywhere": partial(distributed.on_all_ranks, process, partial(os.listdir, store)),
         "refused": partial(distributed.from_main, process, refuse),
         "alike": partial(distributed.require_alike, process, same),
         "unlike": partial(
@@ -196,7 +196,9 @@ def test_processes_agree(ranks):
 def test_one_process_needs_no_others():
     rows = torch.ones(3, 2)
     assert distributed.gather_clips(rows, [3], 0) is rows
-    assert distributed.from_main(ALONE, lambda: 7) == distributed.everywhere(ALONE, lambda: 7) == 7
+    assert (
+        distributed.from_main(ALONE, lambda: 7) == distributed.on_all_ranks(ALONE, lambda: 7) == 7
+    )
     distributed.require_alike(ALONE, {"lr": 1})
     model = torch.nn.Linear(1, 1)
     assert distributed.parallel(model, ALONE) is model

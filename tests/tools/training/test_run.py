@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 import torch
 
 import pretrain
@@ -110,6 +111,24 @@ def test_a_term_on_the_feature_itself_teaches_the_encoder():
     training_step(training, Given(torch.randn(4, 6, 64, 2, 25, 3)), 0.1)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved and all(name.startswith("encoder.") for name in moved)
+
+
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+def test_views_are_made_in_full_precision_whatever_the_network_computes_in(amp):
+    model, process = UmURL(8, projector_width=12), Process(0, 1, torch.device("cpu"))
+    seen = []
+
+    class Watched(Given):
+        def views(self) -> torch.Tensor:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().views()
+
+    model.encoder.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    optimizer = torch.optim.SGD(model.parameters())
+    training = Training(model, umurl_loss, optimizer, scaler, amp, process)
+    training_step(training, Watched(torch.randn(4, 6, 64, 2, 25, 3)), 0.1)
+    assert seen == [False, amp is not None]
 
 
 @dataclass(frozen=True)
