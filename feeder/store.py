@@ -14,8 +14,7 @@ from data_gen.datasets.known import KNOWN
 from data_gen.datasets.skeletons import MAX_METRES, DescriptionError, Layout, Skeleton
 
 COLUMNS = (*FIELDS, "start", "frames")
-# Protocols whose columns an older store, without a store.json, may hold.
-OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")
+OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
 MOST_BYTES = 16 * 2**20  # of a store.json
 CHECKED_FRAMES = 2**14  # frames whose coordinates are checked at once
 _HEADER = re.compile(
@@ -141,9 +140,8 @@ def store_names(data_root: str | Path) -> list[str]:
 def open_store(data_root: str | Path, dataset: str) -> Store:
     """Open DATA_ROOT/DATASET. Nothing stays in memory but samples.csv and store.json.
 
-    All coordinates are read once, to see that they are numbers of metres. Raises StoreError, naming
-    the file and what is wrong with it, where a file is missing or damaged, or where the files
-    disagree.
+    All coordinates are read once, to see that they are numbers of metres. Raises StoreError, one
+    line with the file and its fault, where files are missing, damaged, or disagree.
     """
     folder = Path(data_root) / dataset
     _check_there(Path(data_root), dataset)
@@ -180,8 +178,7 @@ def _check_there(data_root: Path, dataset: str) -> None:
         raise StoreError(f"there is no data set {dataset!r}{there}")
     for name in ("joints.npy", "samples.csv"):
         if not (folder / name).is_file():
-            known = KNOWN.get(dataset)
-            command = f" with `{known.command}`" if known else ""
+            command = f" with `{KNOWN[dataset].command}`" if dataset in KNOWN else ""
             raise StoreError(
                 f"{folder / name} is missing; prepare the data{command}, or name another "
                 f"--data-root{there}"
@@ -207,9 +204,8 @@ def _read_description(folder: Path) -> Description:
 
 
 def _map_joints(path: Path, layout: Layout) -> np.ndarray:
-    # Of all that a .npy file can say only what numpy.save says of a store's array is taken. It is
-    # held against the file's size before anything is mapped, so that a damaged header can neither
-    # ask for an absurd mapping nor fail later, in the middle of a run.
+    # Of what a .npy file can say, only what numpy.save says of a store's array is taken, and held
+    # against the file's size before anything is mapped: a damaged header must not fail in a run.
     with path.open("rb") as file:
         start = file.read(10)  # magic, version, length of the header
         header = file.read(int.from_bytes(start[8:], "little")).decode("latin-1")
