@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data_gen.datasets.description import FIELDS, Description
+from data_gen.preparing.files import sync
 
 FILES = ("joints.npy", "samples.csv", "store.json")
 
@@ -134,12 +135,12 @@ class StoreWriter:
             file.flush()
             os.fsync(file.fileno())
             file.close()
-        _sync(self.new / "store.json")
-        _sync(self.new)
+        sync(self.new / "store.json")
+        sync(self.new)
         if self.folder.exists():  # a folder cannot be replaced in one step
             self.folder.rename(self.old)
         self.new.rename(self.folder)
-        _sync(self.folder.parent)
+        sync(self.folder.parent)
         shutil.rmtree(self.old, ignore_errors=True)
 
 
@@ -163,11 +164,3 @@ def _lock(path: Path) -> int:
             if os.stat(path).st_ino == os.fstat(lock).st_ino:
                 return lock
         os.close(lock)  # the holder before removed the file between the two steps
-
-
-def _sync(path: Path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
