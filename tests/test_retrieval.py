@@ -36,6 +36,15 @@ def retrieve(folder, *flags):
     return runs.call(action_retrieval.main, "--checkpoint-path", folder, *flags)
 
 
+def assert_clear(x, train, test, label):
+    """Whether the nearest row of `train` has the class of one of `test` is not for rounding."""
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    similarity = unit[test] @ unit[train].T
+    own = label[train] == label[test][:, None]
+    of_own, of_others = (similarity.max(1, where=kind, initial=-1) for kind in (own, ~own))
+    assert np.abs(of_own - of_others).min() > 1e-5
+
+
 def test_results_are_those_of_scikit_learn(run, data_root):
     code, said, _ = retrieve(run, "--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion")
     path = run / "retrieval_joint-motion_k3-1-7.json"
@@ -180,6 +189,7 @@ def test_standardized_neighbours_are_shown_beside_those_as_published(run, data_r
     train, test = store.split("cross_subject")
     np.testing.assert_allclose(mean[0], x[train].mean(0), rtol=1e-4, atol=1e-5)
     x = ((x.numpy() - mean) / deviation).astype(np.float32)
+    assert_clear(x, train, test, store.label)
     knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
     knn.fit(x[train], store.label[train])
     assert found["accuracy"] == pytest.approx(100 * knn.score(x[test], store.label[test]))
@@ -205,6 +215,7 @@ def test_few_shot_on_new_classes(run, data_root):
     x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in range(48)]).numpy()
     knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
     knn.fit(x[kept], store.label[kept])
+    assert_clear(x, kept, test, store.label)
     assert each[0] == pytest.approx(100 * knn.score(x[test], store.label[test]))
 
 

@@ -36,7 +36,7 @@ def test_the_beginning_of_a_clip(store):
         expected = resize(frames, torch.tensor([0]), torch.tensor([count]))[0]
         torch.testing.assert_close(view, expected)
     least = altered_clips(store, ROWS, CPU, Alteration("observe", 1e-6))
-    assert torch.equal(least, least[:, :1].expand_as(least))  # the first frame alone
+    torch.testing.assert_close(least, least[:, :1].expand_as(least))  # the first frame alone
 
 
 def test_dropped_joints_are_at_the_origin_and_nested(store):
@@ -69,4 +69,4 @@ def test_what_is_dropped_does_not_depend_on_the_batch(store, kind, amount):
     alteration = Alteration(kind, amount)
     together = altered_clips(store, ROWS, CPU, alteration)
     alone = [altered_clips(store, ROWS[i : i + 1], CPU, alteration)[0] for i in range(3)]
-    assert torch.equal(together, torch.stack(alone))
+    torch.testing.assert_close(together, torch.stack(alone))
