@@ -127,7 +127,7 @@ def test_settings_of_pretraining_that_differ_are_named(show, more, named):
         (
             {"pretraining": {"method": "baseline"}},
             "trained on",
-            "ntu60 cross_subject, baseline, 451 epochs",
+            "ntu60 cross_subject, simple baseline, 451 epochs",
         ),
         (
             {"checkpoint": "run/checkpoint_0200.pt"},

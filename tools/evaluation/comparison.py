@@ -203,9 +203,13 @@ def trained(row: Row) -> str:
     if row.experiment["encoder"] == "random":
         return "–"
     told = {key: value for key, value in row.experiment["pretraining"].items() if value is not None}
-    method = told.get("method", "umurl")
+    method = told.get("method") or methods.DEFAULT
     data = f"{row.experiment['trained']} {told.get('protocol', '?')}"
-    parts = [data, *([] if method == "umurl" else [method]), f"{told.get('epochs', '?')} epochs"]
+    parts = [
+        data,
+        *([] if method == methods.DEFAULT else [methods.title(method)]),
+        f"{told.get('epochs', '?')} epochs",
+    ]
     return ", ".join([*parts, *filter(None, [row.experiment["checkpoint"]])])
 
 
