@@ -1,5 +1,7 @@
 """Batch norm over the batch of all ranks, on any backend (torch's own SyncBatchNorm needs GPUs)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from net.precision import at_least_float32
 
 
-class _Normalise(torch.autograd.Function):
+class _Normalize(torch.autograd.Function):
     """Rows minus the mean of all ranks' rows, over their standard deviation.
 
     Differs from the textbook in two ways that matter: one collective each way, and no difference
@@ -18,19 +20,26 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """x: (n, D), float32 or wider, n may be 0 -> (n, D); mean, variance (D) and count of all"""
-        n, width = x.shape
-        mean = x.sum(0) / max(n, 1)
-        squares = (x - mean).square().sum(0)
-        mine = torch.cat([mean, squares, mean.new_full((1,), n)])  # (2D + 1,)
-        parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, mine)
-        means, squares, rows = torch.stack(parts).split([width, width, 1], dim=1)  # (ranks, ...)
+        """Sets of rows, each for itself.
+
+        x: (..., n, D), float32 or wider, n may be 0 -> (..., n, D), and of all ranks' rows the mean
+        (..., D), the variance (..., D) and the count.
+        """
+        n = x.shape[-2]
+        mean = x.sum(-2) / max(n, 1)
+        squares = (x - mean.unsqueeze(-2)).square().sum(-2)
+        parts = torch.stack([mean, squares])  # (2, ..., D)
+        mine = torch.cat([parts.flatten(), parts.new_full((1,), n)])
+        gathered = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, mine)
+        everyone = torch.stack(gathered)  # (ranks, numbers)
+        rows = everyone[:, -1].view(-1, *(1 for _ in mean.shape))  # (ranks, 1, ...)
+        means, squares = everyone[:, :-1].view(-1, *parts.shape).unbind(1)  # (ranks, ..., D)
         count = rows.sum()
         mean = (means * rows).sum(0) / count
         var = (squares + rows * (means - mean).square()).sum(0) / count
-        scale = torch.rsqrt(var + eps)
-        out = (x - mean) * scale
+        scale = torch.rsqrt(var + eps).unsqueeze(-2)
+        out = (x - mean.unsqueeze(-2)) * scale
         ctx.save_for_backward(out, scale, count)
         ctx.mark_non_differentiable(mean, var, count)
         return out, mean, var, count
@@ -39,9 +48,9 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor, *_):
         out, scale, count = ctx.saved_tensors
-        sums = torch.stack([grad.sum(0), (grad * out).sum(0)])  # (2, D)
+        sums = torch.stack([grad.sum(-2), (grad * out).sum(-2)])  # (2, ..., D)
         dist.all_reduce(sums)
-        along_mean, along_scale = sums / count
+        along_mean, along_scale = (sums / count).unsqueeze(-2)
         return (grad - along_mean - out * along_scale) * scale, None
 
 
@@ -53,11 +62,33 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
+        if self.is_alone:
             return super().forward(x)
-        out, mean, var, count = _Normalise.apply(at_least_float32(x), self.eps)
+        return normalize_together([self], [x[None]])[0][0]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it asks no other rank."""
+        return not (self.training and dist.is_initialized() and dist.get_world_size() > 1)
+
+
+def normalize_together(norms: Sequence[SyncBatchNorm1d], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Several batch norms, each on K sets of rows (K, n, D) that it sees one after another.
+
+    All of them ask the other ranks in one collective, and once on the way back.
+    """
+    if norms[0].is_alone:
+        pairs = zip(norms, inputs, strict=True)
+        return [torch.stack([norm(rows) for rows in x]) for norm, x in pairs]
+    x = at_least_float32(torch.stack(list(inputs)))  # (norms, K, n, D)
+    out, means, variances, count = _Normalize.apply(x, norms[0].eps)
+    unbiased = variances * (count / (count - 1))
+    outputs = []
+    for norm, rows, *statistics in zip(norms, out, means, unbiased, strict=True):
         with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
-        return torch.addcmul(self.bias, out, self.weight).to(x.dtype)
+            for mean, variance in zip(*statistics, strict=True):
+                norm.num_batches_tracked += 1
+                norm.running_mean.lerp_(mean, norm.momentum)
+                norm.running_var.lerp_(variance, norm.momentum)
+        outputs.append(torch.addcmul(norm.bias, rows, norm.weight).to(inputs[0].dtype))
+    return outputs

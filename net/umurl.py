@@ -1,12 +1,12 @@
 """UmURL: the encoder with one projector a modality."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from data_gen.datasets.skeletons import NTU, Layout
-from net.batch_norm import SyncBatchNorm1d
+from net.batch_norm import SyncBatchNorm1d, normalize_together
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 
@@ -30,11 +30,20 @@ class Projector(nn.Sequential):
 
         Batch norm sees one set after the other, never mixed; its running statistics show the order.
         """
-        x = torch.stack(features)
-        for layer in self:
-            apart = isinstance(layer, SyncBatchNorm1d)
-            x = torch.stack([layer(part) for part in x]) if apart else layer(x)
-        return x
+        return project_together([self], [torch.stack(features)])[0]
+
+
+def project_together(projectors: Sequence[Projector], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Several projectors, each on its K sets (K, B, width_in) -> each (K, B, width_out).
+
+    Layer by layer, so that batch norm asks the other ranks once for all of them.
+    """
+    for layers in zip(*projectors, strict=True):
+        if isinstance(layers[0], SyncBatchNorm1d):
+            inputs = normalize_together(layers, inputs)
+        else:
+            inputs = [layer(x) for layer, x in zip(layers, inputs, strict=True)]
+    return list(inputs)
 
 
 class UmURL(nn.Module):
@@ -82,8 +91,8 @@ def project(projectors: nn.ModuleDict, features: tuple[Tensor, ...]) -> Tensor:
     feature, then the unimodal ones. The fused feature goes first, as in the published code.
     """
     *single, fused = features
-    pairs = zip(MODALITIES, single, strict=True)
-    return torch.stack([projectors[m](fused, x) for m, x in pairs], dim=1)
+    pairs = [torch.stack([fused, x]) for x in single]
+    return torch.stack(project_together([projectors[m] for m in MODALITIES], pairs), dim=1)
 
 
 class UmURLHalves(UmURL):

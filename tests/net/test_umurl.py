@@ -67,7 +67,7 @@ def test_a_step_encodes_its_four_views_in_one_pass():
     for stream in (model.encoder.temporal, model.encoder.spatial):
         stream.transformer.register_forward_hook(count("attention"))
     for projector in model.projectors.values():
-        projector.register_forward_hook(count("projector"))
+        projector[0].register_forward_hook(count("projector"))
         for layer in projector:
             if isinstance(layer, nn.BatchNorm1d):
                 layer.register_forward_hook(count("batch norm"))

@@ -59,9 +59,9 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     optimizer.zero_grad()
     scaler.scale(terms["total"]).backward()
     scaler.unscale_(optimizer)
-    weights = training.network.parameters()
-    norms = [torch.linalg.vector_norm(p.grad) for p in weights if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(norms))
+    gradients = [p.grad for p in training.network.parameters() if p.grad is not None]
+    # Of all in a few launches, where a GPU would take one each.
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     scaler.step(optimizer)
     scaler.update()
 
