@@ -102,7 +102,7 @@ BAD_SETTINGS = [
     (["--protocol", "cross_setup"], "has no protocol 'cross_setup'; it has cross_subject"),
     (["--protocol", "xsub"], "has no protocol 'xsub'; it has cross_subject"),
     (["--pre-dataset", "ntu"], "no data set 'ntu'"),
-    (["--pre-dataset", "../ntu60"], "no data set '../ntu60'"),
+    (["--pre-dataset", "../ntu60"], "no data set '..'"),
     (["--hidden-size", 10, "--num-head", 4], "--hidden-size 10 cannot be divided by --num-head 4"),
     (["--amp", "fp16"], "--amp fp16 needs a GPU; take auto, bf16 or off"),
     (["--data-root", "nowhere"], "nowhere/ntu60/joints.npy is missing; prepare the data with"),
