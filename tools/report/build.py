@@ -47,7 +47,8 @@ def build(folders: list[Path], data_root: str | None = None, queries: int = 48) 
 
 def run(folder: Path, name: str, data_root: str | None = None) -> dict[str, Any]:
     """All that the page shows of one run but its gallery."""
-    facts, results = collect.facts(folder), collect.results(folder)
+    facts = collect.facts(folder)
+    results, others = collect.results(folder)
     found = {
         "facts": facts,
         "results": results,
@@ -61,7 +62,8 @@ def run(folder: Path, name: str, data_root: str | None = None) -> dict[str, Any]
         "about": words.about(facts, title),
         "overview": words.overview(facts, title, collect.seconds(folder)),
         **found,
-        "missing": missing(found, collect.commands(folder)),
+        "missing": missing(found, collect.commands(folder))
+        | {path.name: "it is no whole result of this code" for path in others},
     }
 
 

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from data_gen.preparing.commands import ROOT, command, evaluation
 from net import methods
-from tools import cli
+from tools.cli import UserError
 from tools.evaluation import confusion, saved
 from tools.evaluation.clusters import palette
 from tools.formats import checkpoint
@@ -37,19 +37,19 @@ def facts(folder: Path) -> dict[str, Any] | None:
     return {key: found[key] for key in ("settings", "data", "code", "epoch")}
 
 
-def results(folder: Path) -> list[dict[str, Any]]:
-    """The results beside a run's checkpoints, as `saved.results` reads them.
+def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """The results beside a run's checkpoints, and files that only look so, as `saved.results` does.
 
     Each has with it `name`, that of its file; `input`, what the encoder saw and how it was
     evaluated; and `took`, how long that was, or None.
     """
-    found, _ = saved.results(folder)
+    found, others = saved.results(folder)
     for result in found:
         seconds = result.get("seconds")
         result["name"] = result["file"].removesuffix(".json")
         result["input"] = words.evaluation(result)
         result["took"] = words.duration(seconds) if isinstance(seconds, (int, float)) else None
-    return found
+    return found, others
 
 
 def seconds(folder: Path) -> float:
@@ -68,8 +68,8 @@ def curves(folder: Path) -> list[dict]:
     there = events.Tags()["scalars"]
     found = []
     for tag, (title, unit) in CURVES.items():
-        if tag in there:
-            values = events.Scalars(tag)
+        # All points of a tag may be of steps that a resumed run has not done again yet.
+        if values := events.Scalars(tag) if tag in there else []:
             kept = np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int))
             points = [[values[i].step, values[i].value] for i in kept]
             found.append({"tag": tag, "title": title, "unit": unit, "points": points})
@@ -87,11 +87,18 @@ def confusions(folder: Path) -> list[dict]:
 
 
 def clusters(folder: Path) -> dict[str, Any] | None:
-    """What tools.tsne wrote beside the checkpoints, with its picture's colors; None without it."""
+    """What tools.tsne wrote beside the checkpoints, with its picture's colors; None without it.
+
+    Raises UserError for a file that it did not write.
+    """
     path = folder / "tsne.json"
     if not path.is_file():
         return None
     found = saved.read_json(path)
+    if not (isinstance(found, dict) and {"classes", "labels", "panels"} <= found.keys()):
+        raise UserError(
+            f"{path} is not of tools.tsne; make it again with {commands(folder)['tsne']}"
+        )
     return found | {"colors": palette(len(found["classes"]))}
 
 
@@ -113,7 +120,7 @@ def find_run(name: str) -> Path:
     for folder in (Path("checkpoints") / name, Path(name)):
         if folder.is_dir():
             return folder
-    raise cli.UserError(
+    raise UserError(
         f"there is no run {name}: neither checkpoints/{name} nor {name} is a folder; "
         f"make it with ./script_pretrain.sh {name}"
     )

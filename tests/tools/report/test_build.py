@@ -171,6 +171,26 @@ def test_numbers_that_are_not_finite_leave_a_gap(run, tmp_path):
     assert one["map"] is None and one["accuracy"] == result["accuracy"]
 
 
+def test_a_resumed_run_without_a_point_yet_has_no_curve(tmp_path, data_root):
+    folder = write_run(tmp_path / "run", data_root)
+    with mock.patch("time.time", return_value=1e9), SummaryWriter(folder) as writer:
+        writer.add_scalar("loss/total", 1.0, 10)
+    with SummaryWriter(folder, purge_step=1) as writer:  # which TensorBoard forgets
+        writer.add_scalar("other", 1.0, 2)
+    assert collect.curves(folder) == []
+    assert call(report.main, folder).code == 0
+
+
+def test_a_foreign_file_is_named(tmp_path, data_root):
+    folder = write_run(tmp_path / "run", data_root)
+    (folder / "recognition.json").write_text('{"task": "recognition"}')
+    done = call(report.main, folder)
+    assert done.code == 0 and "no recognition.json: it is no whole result" in done.out
+    (folder / "tsne.json").write_text('{"classes": 3}')
+    done = call(report.main, folder)
+    assert done.code == 1 and "tsne.json" in done.err and done.err.count("\n") == 1
+
+
 # ---- several runs
 
 
