@@ -90,7 +90,7 @@ def test_two_bodies_have_two_colors_and_an_absent_one_none():
             assert pixels.any() == (expected or body == 0)
 
 
-def test_a_corrupted_joint_is_left_out_but_the_centred_spine_is_not():
+def test_a_corrupted_joint_is_left_out_but_the_centered_spine_is_not():
     clip = clip_of(bodies=1)
     clip[..., :, SPINE_MIDDLE, :] = 0
     clip[:, :, 7] = 0
