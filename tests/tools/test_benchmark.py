@@ -43,7 +43,16 @@ def run(tmp_path_factory):
 def test_every_stage_is_measured_and_printed(run):
     printed, figures = run
     stages = [name for name, _ in itertools.groupby(row["stage"] for row in figures["rows"])]
-    assert stages == ["preprocess", "input", "step", "training", "linear", "knn", "scale"]
+    assert stages == [
+        "preprocess",
+        "input",
+        "step",
+        "training",
+        "shortcuts",
+        "linear",
+        "knn",
+        "scale",
+    ]
     for row in figures["rows"]:
         line = next(
             x for x in printed.splitlines() if x.startswith(row["stage"]) and row["case"] in x
@@ -56,7 +65,8 @@ def test_every_stage_is_measured_and_printed(run):
 def test_the_literal_version_is_measured_beside_this_one(run):
     _, figures = run
     beside = [row for row in figures["rows"] if row["literal_seconds"]]
-    assert {row["stage"] for row in beside} == {"preprocess", "input", "step", "linear", "knn"}
+    stages = {"preprocess", "input", "step", "shortcuts", "linear", "knn"}
+    assert {row["stage"] for row in beside} == stages
     for row in beside:
         assert row["ratio"] == pytest.approx(row["literal_seconds"] / row["seconds"])
         if sys.platform == "linux":

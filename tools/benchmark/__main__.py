@@ -1,6 +1,6 @@
 """Measure each stage of this code beside a literal version of the method.
 
-    python -m tools.benchmark [preprocess|input|step|linear|knn|scale|all] [--out benchmark.json]
+    python -m tools.benchmark [STAGE|all] [--out benchmark.json]
 
 Both versions take turns on the same inputs; times are medians. Run it on a machine that does
 nothing else, and take ratios rather than times from one machine to another.
@@ -21,6 +21,7 @@ STAGES = {  # where their measurements are, `module:name`, so that --help waits 
     "preprocess": "tools.benchmark.preprocess:measure",
     "input": "tools.benchmark.views:measure",
     "step": "tools.benchmark.step:measure",
+    "shortcuts": "tools.benchmark.shortcuts:measure",
     "linear": "tools.benchmark.evaluation:linear",
     "knn": "tools.benchmark.evaluation:knn",
     "scale": "tools.benchmark.scale:measure",
