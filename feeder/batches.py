@@ -99,7 +99,7 @@ def load_clips(
         none = np.empty((0, *shape), np.float32)  # there may be no clip
         np.concatenate([none, *map(store.clip, rows)], out=packed.numpy())
         frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length
-    return Clips(frames, _to_device(start, device), _to_device(length, device))
+    return Clips(frames, to_device(start, device), to_device(length, device))
 
 
 def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -109,7 +109,8 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
     return load_clips(store, rows, device, frames).resized()
 
 
-def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on a device; a GPU takes it while the host goes on."""
     tensor = torch.from_numpy(array)
     tensor = tensor.pin_memory() if device.type == "cuda" else tensor
     return tensor.to(device, non_blocking=True)
@@ -180,7 +181,7 @@ class TrainingBatches:
         mine = slice(first, first + parts[self.rank])
         clips = load_clips(self.store, rows[mine], self.device, self.frames)
         uniform = np.ascontiguousarray(uniform[:, mine])
-        uniform = _to_device(uniform, self.device)
+        uniform = to_device(uniform, self.device)
         return Batch(clips, uniform, step, rows, parts, self.strengths)
 
 

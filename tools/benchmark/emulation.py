@@ -26,7 +26,8 @@ class EmulatedGpu(TorchDispatchMode):
     """What stands in for a GPU inside `emulated_gpu`.
 
     waits: where the host would have waited for the GPU until its work is done, by operation: a
-    value that is read, a copy of memory that is not pinned or for which one waits.
+    value that is read, a copy of memory that is not pinned or for which one waits. Values that are
+    read are zeros, and conditions are what `truth` says.
     """
 
     device = torch.device("cuda", 0)
@@ -34,6 +35,7 @@ class EmulatedGpu(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.waits: list[str] = []
+        self.truth = False
         self._pinned: dict[int, Any] = {}  # storages by address, which stay
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -44,6 +46,12 @@ class EmulatedGpu(TorchDispatchMode):
             if name in _PRODUCTS and len({x.dtype for x in tensors}) > 1:
                 raise RuntimeError(f"{name} of tensors of several types")
             self._look(name, tensors, args, kwargs)
+            if name == "_local_scalar_dense":
+                return self._value(tensors[0].dtype)
+            if name == "_to_copy" and kwargs.get("device") == torch.device("cpu"):
+                with unset_fake_temporarily():
+                    value = self._value(tensors[0].dtype)
+                    return torch.full(tensors[0].shape, value, dtype=tensors[0].dtype)
             return function(*args, **kwargs)
         with unset_fake_temporarily():  # on the CPU alone
             if name == "_pin_memory":
@@ -53,6 +61,9 @@ class EmulatedGpu(TorchDispatchMode):
             if kwargs.pop("pin_memory", False):
                 return self._pin(function(*args, **kwargs))
             return function(*args, **kwargs)
+
+    def _value(self, kind: torch.dtype) -> bool | int | float:
+        return self.truth if kind == torch.bool else 0.0 if kind.is_floating_point else 0
 
     def _pin(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -97,6 +108,8 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.cuda.is_bf16_supported": lambda *_, **__: True,
         "torch.Tensor.backward": lambda loss: graph.backward(loss),
+        # Where no gradient can ever be, operations come here before they are taken apart.
+        "torch._C._InferenceMode": lambda mode: torch.set_grad_enabled(not mode),
         # By it a checkpoint within the graph knows that it was computed again already.
         "torch._C._current_graph_task_id": lambda: graph.passes,
     }

@@ -90,6 +90,8 @@ def counted_step(setting: Setting) -> Step:
 
         model.register_forward_pre_hook(lambda *_: setattr(counting, "phase", "forward"))
         model.register_forward_hook(lambda *_: setattr(counting, "phase", "loss"))
+        few = shares(2 * setting.ranks, setting.ranks)
+        step(Given(random_views(few[0], gpu.device), few))  # which makes Adam's state
         with counting, mock.patch("torch.Tensor.backward", go_back):
             counting.hold([*model.parameters(), *model.buffers()])
             step(Given(random_views(mine[0], gpu.device), mine))

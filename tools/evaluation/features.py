@@ -12,6 +12,7 @@ from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.files import whole_file
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import resize
+from feeder.batches import to_device
 from feeder.mixture import by_data_set
 from feeder.store import Store, open_store
 from net import MODALITIES
@@ -185,7 +186,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
     """Classes, from 0, of the clips in some rows: (n,) int64 on the device."""
-    return torch.from_numpy(store.label[rows]).to(device)
+    return to_device(store.label[rows], device)
 
 
 def save_features(path: Path, features: Features) -> None:
