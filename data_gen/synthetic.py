@@ -5,7 +5,7 @@
 With --skeleton coco_17, the same people as arrays of COCO's joints and a table of clips, as
 data_gen/own_gendata.py takes recordings of one's own.
 
-Articulated bodies (body.py) do actions (actions.py) in front of a modelled Kinect (kinect.py).
+Articulated bodies (body.py) perform (performing.py) actions (actions.py) before a modelled Kinect.
 A file depends on the seed and its own name alone, so any selection of names, written by any number
 of workers, has the same bytes.
 """
@@ -23,7 +23,7 @@ if not __package__:  # started as a script, from wherever
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
-from data_gen.people import actions, body
+from data_gen.people import actions, body, performing
 from data_gen.people.coco import as_coco
 from data_gen.people.kinect import VIEW, Recording, watch
 from data_gen.preparing import commands
@@ -66,15 +66,19 @@ def perform(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """
     action = actions.ACTIONS[sample.action]
     person = body.draw_person(np.random.default_rng((seed, sample.subject)))
-    manner = actions.draw_manner(np.random.default_rng((seed, sample.subject, sample.action)))
+    manner = performing.draw_manner(np.random.default_rng((seed, sample.subject, sample.action)))
     rng = np.random.default_rng((seed, *sample))
     mirrored = person.left_handed != (rng.random() < 0.15)
-    course = actions.draw_course(action, person.tempo * manner.haste, mirrored, rng)
+    course = performing.draw_course(action, person.tempo * manner.haste, mirrored, rng)
     t = course.frame_times()
-    cast = [body.forward_kinematics(person, actions.animate(course, 0, person, manner, t, rng))]
+    cast = [body.forward_kinematics(person, performing.animate(course, 0, person, manner, t, rng))]
     if action.people == 2:
-        person, manner, late = body.draw_person(rng), actions.draw_manner(rng), rng.uniform(0, 0.25)
-        pose = actions.animate(course, 1, person, manner, t - late, rng)
+        person, manner, late = (
+            body.draw_person(rng),
+            performing.draw_manner(rng),
+            rng.uniform(0, 0.25),
+        )
+        pose = performing.animate(course, 1, person, manner, t - late, rng)
         cast.append(body.forward_kinematics(person, pose))
         cast = face_each_other(*cast, action, np.searchsorted(t, course.meeting_time()), rng)
     elif rng.random() < 0.05:
@@ -107,7 +111,7 @@ def face_each_other(first, second, action, meet, rng):
 def bystander(t, rng):
     """A body that stands about beside the scene."""
     person = body.draw_person(rng)
-    pose = person.posture + person.habit + actions.idle(person, t, rng)
+    pose = person.posture + person.habit + performing.idle(person, t, rng)
     x, z = rng.choice([-1, 1]) * rng.uniform(0.8, 1.3), rng.uniform(0, 0.8)
     return place(*body.forward_kinematics(person, pose), 0, rng.uniform(-90, 90), x, z)
 

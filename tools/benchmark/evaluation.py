@@ -1,6 +1,7 @@
 """Evaluation: linear evaluation beside the literal one, neighbours beside scikit-learn's."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,19 +94,7 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
     epoch = times["epochs"].seconds / size.literal_epochs
     extrapolated = Timing(EPOCHS * epoch + TESTS * times["test"].seconds, times["epochs"].peak)
 
-    ours, literals = [], []
-    milestones = [size.accuracy_epochs * milestone // EPOCHS for milestone in MILESTONES]
-    training = replace(
-        LINEAR,
-        epochs=size.accuracy_epochs,
-        batch_size=ACCURACY_BATCH,
-        schedule=tuple(milestones),
-    )
-    for seed in range(size.seeds):
-        ours.append(recognize(scratch / "linear" / "run", training, seed)["top1"])
-        torch.manual_seed(seed)
-        tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH, milestones=milestones)
-        literals.append(100 * tests[-1][1])
+    ours, literals = _accuracies(size, literal, scratch / "linear" / "run")
     with torch.inference_mode():
         features = encoder(derive(whole_clips(store, test, device))).cpu()
     difference = (features - theirs.extract_features(copy, sets[1])[0]).abs().max().item()
@@ -120,6 +109,26 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
     clips = len(train) + len(test)
     case = f"hidden {size.evaluation_hidden}, {EPOCHS} epochs"
     return [Row("linear", case, clips, times["ours"], extrapolated, facts)]
+
+
+def _accuracies(
+    size: Size, literal: Callable[..., list], run: Path
+) -> tuple[list[float], list[float]]:
+    """Top-1 in percent of each seed, by this code and by the literal version."""
+    ours, literals = [], []
+    milestones = [size.accuracy_epochs * milestone // EPOCHS for milestone in MILESTONES]
+    training = replace(
+        LINEAR,
+        epochs=size.accuracy_epochs,
+        batch_size=ACCURACY_BATCH,
+        schedule=tuple(milestones),
+    )
+    for seed in range(size.seeds):
+        ours.append(recognize(run, training, seed)["top1"])
+        torch.manual_seed(seed)
+        tests = literal(epochs=size.accuracy_epochs, batch=ACCURACY_BATCH, milestones=milestones)
+        literals.append(100 * tests[-1][1])
+    return ours, literals
 
 
 def _literal_encoder(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
