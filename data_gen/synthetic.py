@@ -5,7 +5,7 @@
 With --skeleton coco_17, the same people as arrays of COCO's joints and a table of clips, as
 data_gen/own_gendata.py takes recordings of one's own.
 
-Articulated bodies (body.py) perform (performing.py) actions (actions.py) before a modelled Kinect.
+Articulated bodies (body.py) perform (performing.py) actions (actions.py) before a modeled Kinect.
 A file depends on the seed and its own name alone, so any selection of names, written by any number
 of workers, has the same bytes.
 """

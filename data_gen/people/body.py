@@ -156,7 +156,7 @@ class Person(NamedTuple):
     posture: np.ndarray  # (D,) added to every pose
     sway: np.ndarray  # (D,) degrees of idle movement
     habit: np.ndarray  # (D,) what the left arm does when it has nothing to do
-    vigour: float  # size of movements against the usual
+    vigor: float  # size of movements against the usual
     tempo: float  # their duration against the usual
     left_handed: bool
 
@@ -192,7 +192,7 @@ def draw_person(rng):
         posture=posture,
         sway=sway,
         habit=HABITS[rng.integers(len(HABITS))],
-        vigour=rng.uniform(0.6, 1.15),
+        vigor=rng.uniform(0.6, 1.15),
         tempo=rng.uniform(0.7, 1.2),
         left_handed=rng.random() < 0.35,
     )

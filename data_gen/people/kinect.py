@@ -30,7 +30,7 @@ class Recording(NamedTuple):
 
     ids: list  # M numbers of the tracked bodies
     present: np.ndarray  # (T, M) bool, whether the body was seen
-    rows: np.ndarray  # (T, M, 25, 12): x y z, depth x y, colour x y, orientation w x y z, state
+    rows: np.ndarray  # (T, M, 25, 12): x y z, depth x y, color x y, orientation w x y z, state
 
 
 def watch(sample: SampleName, joints: np.ndarray, turned: np.ndarray, rng) -> Recording:
@@ -100,13 +100,13 @@ def errors(points, hidden, rng):
 
 
 def pixels(points, rng):
-    """Depth (512 × 424) and colour (1920 × 1080) image coordinates of points: (T, M, 25, 4).
+    """Depth (512 × 424) and color (1920 × 1080) image coordinates of points: (T, M, 25, 4).
 
     Pinhole cameras with the focal lengths of a Kinect v2; now and then NaN, as where the sensor
     could not map a point.
     """
     x, y = np.moveaxis(points[..., :2] / points[..., 2:], -1, 0)
-    lens = 0.052 / points[..., 2]  # the colour camera is this far beside the other, metres
+    lens = 0.052 / points[..., 2]  # the color camera is this far beside the other, metres
     columns = [256 + 365 * x, 212 - 365 * y, 960 + 1060 * (x + lens), 540 - 1060 * y]
     image = np.stack(columns, axis=-1)
     if rng.random() < 0.1:

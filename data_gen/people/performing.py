@@ -76,7 +76,7 @@ def animate(course, role, person, manner, t, rng):
     action, times = course.action, course.times
     # What an action moves is done by everyone in his own manner.
     poses = np.array([key[min(role + 1, len(key) - 1)] for key in action.keys])  # (keys, D)
-    size = (manner.gain * person.vigour) ** action.loose
+    size = (manner.gain * person.vigor) ** action.loose
     shift = action.loose * (manner.shift + 6 * deviations(rng))
     shift[INDEX["flight"]] = 0
     poses = np.where(poses != 0, poses * size + shift, 0)[course.keys]

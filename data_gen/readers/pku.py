@@ -152,7 +152,7 @@ def _lines(path: Path) -> list[str]:
 def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
     """The clip of an action as it is stored, or None if nobody is in it.
 
-    video: (T, 2, 25, 3). Returns (frames, 2, 25, 3) float32, repaired, centred and aligned as the
+    video: (T, 2, 25, 3). Returns (frames, 2, 25, 3) float32, repaired, centered and aligned as the
     clips of NTU RGB+D, the two bodies as they stand. An action that ends after the video is cut at
     the video's last frame. Raises PkuFileError where the action begins after the video.
     """

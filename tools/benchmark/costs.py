@@ -42,7 +42,7 @@ class Cost(NamedTuple):
 def of_network(hidden_size: int, num_head: int, num_layer: int, projector_width: int) -> list[Cost]:
     """The cost of inference from each set of modalities, of pre-training's forward, of its step.
 
-    Of the step the network's share, forth and back, without loss and optimiser. Counted without
+    Of the step the network's share, forth and back, without loss and optimizer. Counted without
     computing anything, so in no time and the same on all devices; as the method has it, of which
     training leaves some out (see TransformerLayer.attend_with_one_head).
     """

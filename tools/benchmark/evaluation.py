@@ -145,7 +145,7 @@ def _spread(values: list[float]) -> str:
 def neighbours_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
     """Most that `nearest` (k = 1) holds beside its arguments, in MiB.
 
-    Normalised copies of both; the similarities of a chunk; a value and an index a query, twice
+    Normalized copies of both; the similarities of a chunk; a value and an index a query, twice
     while they are joined.
     """
     similarities = min(max(chunk, database), queries * database)

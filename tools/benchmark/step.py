@@ -75,7 +75,7 @@ def beside(hidden: int, batch: int, size: Size, device: torch.device) -> Row:
     views = random_views(batch, device)
     model = UmURL(hidden, projector_width=size.width).to(device)
     copy = theirs.UmURL(hidden, width=size.width).to(device)
-    optimiser = theirs.adam(copy)
+    optimizer = theirs.adam(copy)
     literal_views = [inputs.literal_view(view) for view in views]
     step, given = stepper(model, Process(0, 1, device), None), Given(views, [batch])
     needed = products.of_step(hidden, batch, size.width)
@@ -83,7 +83,7 @@ def beside(hidden: int, batch: int, size: Size, device: torch.device) -> Row:
         {
             "ours": lambda: step(given),
             "products": products.runner(needed, device, torch.float32),
-            "literal": lambda: theirs.train_step(copy, optimiser, literal_views),
+            "literal": lambda: theirs.train_step(copy, optimizer, literal_views),
         },
         size.repeats,
         device,

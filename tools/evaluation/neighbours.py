@@ -31,7 +31,7 @@ def nearest(queries: Tensor, database: Tensor, k: int, chunk: int = CHUNK) -> tu
 
     queries: (n, D), database: (m, D), float32, on one device; 1 <= k <= m. Returns similarities
     (n, k) and indices (n, k); of equally near rows the first one comes first. Beside its arguments
-    and result it holds normalised copies of both and at most `chunk` similarities at a time.
+    and result it holds normalized copies of both and at most `chunk` similarities at a time.
     """
     best = [_largest(found, k) for _, found in _similarities(queries, database, chunk)]
     return torch.cat([values for values, _ in best]), torch.cat([indices for _, indices in best])

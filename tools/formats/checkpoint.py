@@ -83,7 +83,7 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
 
     checkpoint: all PARTS but `code`. Written under a temporary name, flushed to the disk and
     renamed. Raises CheckpointError, and leaves nothing behind, where it cannot be written or where
-    a weight or the optimiser's state is not finite.
+    a weight or the optimizer's state is not finite.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
     if broken := not_finite({name: checkpoint[name] for name in ("model", "optimizer")}):

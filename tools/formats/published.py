@@ -172,7 +172,7 @@ def _parameter_order(here: list[str], there: list[str]) -> list[int]:
 
 
 def _reorder(optimizer: dict[str, Any], order: list[int], path: Path) -> dict[str, Any]:
-    """The state of an optimiser whose parameters, numbered in order, get other numbers."""
+    """The state of an optimizer whose parameters, numbered in order, get other numbers."""
     state, groups = optimizer.get("state"), optimizer.get("param_groups")
     try:
         (group,) = groups
