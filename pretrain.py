@@ -20,7 +20,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
     parser = cli.Parser(__doc__.splitlines()[0])
     records.add_flags(parser, *settings.RECORDS)
     try:
-        return settings.from_flags(vars(parser.parse_args(argv)))
+        return settings.from_names(vars(parser.parse_args(argv)))
     except ValueError as error:
         parser.error(str(error))
 

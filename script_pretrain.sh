@@ -28,5 +28,4 @@ fi
 
 set -x
 exec "$PYTHON" ${launcher[@]+"${launcher[@]}"} pretrain.py "${data[@]}" \
-    --epochs 451 --schedule 351 --lr 5e-4 --wd 1e-5 \
     --checkpoint-path "checkpoints/$name" "$@"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pretrain
+from tools.training.settings import RECIPES
 
 ROOT = Path(__file__).parents[1]
 TINY = "--hidden-size 16 --projector-width 32 --epochs 1 --schedule 1"
@@ -70,6 +71,8 @@ def test_pretrain_script_starts_each_run_with_its_settings(house, name):
     assert (settings.epochs, settings.schedule) == (451, (351,))
     assert (settings.lr, settings.wd, settings.seed) == (5e-4, 1e-5, 7)
     assert settings.checkpoint_path == Path("checkpoints") / name
+    again = pretrain.parse_args([*told.read_text().splitlines()[1:], "--recipe", "umurl_plus"])
+    assert again.lr == RECIPES["umurl_plus"]["lr"]  # no flag of the script is in its way
 
 
 def test_evaluation_scripts_take_all_from_the_name(house, data_root):

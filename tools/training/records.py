@@ -30,7 +30,8 @@ def names(record: Any) -> list[str]:
 def add_flags(parser: argparse.ArgumentParser, *records: type) -> None:
     """A flag for each setting of some classes of records; one that several have is one flag.
 
-    A flag that is not given is not in the parsed namespace: the record's default then holds.
+    A flag that is not given is not in the parsed namespace: the record's default then holds. One
+    that is on or off has a second flag, `--no-...`, unless that is a setting itself.
     """
     groups: dict[str, Any] = {}
     declared: dict[str, list[Field]] = {}
@@ -45,7 +46,10 @@ def add_flags(parser: argparse.ArgumentParser, *records: type) -> None:
             groups[group] = parser.add_argument_group(group)
         defaults = dict.fromkeys(_shown(each.default) for each in same)
         if field.type is bool:
-            takes: dict[str, Any] = {"action": "store_true"}
+            alone = name.startswith("no_") or f"no_{name}" in declared
+            takes: dict[str, Any] = {
+                "action": "store_true" if alone else argparse.BooleanOptionalAction
+            }
         elif "choices" in told:
             takes = {"choices": tuple(told["choices"])}
         else:

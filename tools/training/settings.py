@@ -15,10 +15,16 @@ COUNT = {"least": 1}
 PAIR = {"least": 2}  # batch statistics are of two clips at least
 METHOD_NAMES = "; ".join(f"{name}: {method.title}" for name, method in METHODS.items())
 FOLDER = Path("checkpoints/default")
+# What a recipe's name stands for: the settings in which it differs from the published method.
+RECIPES: dict[str, dict[str, Any]] = {
+    "umurl": {},
+    "umurl_plus": {"lr": 2e-3, "cosine": True, "warmup_epochs": 3, "average": 0.99},
+}
 # Settings that may differ from machine to machine of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run goes on; any other would change its result.
 FREE = LOCAL | {
+    "recipe",
     "epochs",
     "compile",
     "no_compile",
@@ -34,11 +40,23 @@ def _setting(group: str, default: Any, meaning: str, **limits: Any) -> Any:
     return field(default=default, metadata={"group": group, "help": meaning, **limits})
 
 
+def _in_flags(recipe: dict[str, Any]) -> str:
+    flags = (
+        records.flag(name) if value is True else f"{records.flag(name)} {value}"
+        for name, value in recipe.items()
+    )
+    return " ".join(flags) or "as published"
+
+
+RECIPE_NAMES = "; ".join(f"{name}: {_in_flags(recipe)}" for name, recipe in RECIPES.items())
+
+
 # fmt: off
 @dataclass(frozen=True)
 class Settings:
     """All that pre-training is told.
 
+    recipe: the name alone; `from_names` fills in what the name stands for;
     strengths: of the views' augmentation;
     loss: the settings of the method, a record of the class that `net.methods` declares for it;
     None for that class's defaults.
@@ -58,6 +76,8 @@ class Settings:
                              "most half of it", choices=("auto", "on", "off"))
     workers: int = _setting("data", 4, "threads that read ahead")
 
+    recipe: str = _setting("model", "umurl", "settings that go together, of which any other flag "
+                           f"given here changes one: {RECIPE_NAMES}", choices=RECIPES)
     method: str = _setting("model", methods.DEFAULT, METHOD_NAMES, choices=METHODS)
     encoder: str = _setting("model", methods.DEFAULT_ENCODER, "network that makes the features",
                             choices=methods.ENCODERS)
@@ -124,11 +144,13 @@ class Settings:
 RECORDS = (Settings, Strengths, *(method.settings for method in METHODS.values()))
 
 
-def from_flags(given: Mapping[str, Any]) -> Settings:
-    """The settings that parsed flags give.
+def from_names(given: Mapping[str, Any]) -> Settings:
+    """The settings that are given by their names, as flags give them, the others at their defaults.
 
-    Raises ValueError, one line, for a setting of another method and for a value out of its range.
+    Where `recipe` is among them, its settings take the place of the defaults. Raises ValueError,
+    one line, for a setting of another method and for a value out of its range.
     """
+    given = RECIPES.get(given.get("recipe"), {}) | dict(given)
     method = given.get("method", methods.DEFAULT)
     loss = METHODS[method].settings
     there = {name for record in (Settings, Strengths, loss) for name in records.names(record)}

@@ -21,7 +21,7 @@ from tests.test_pretrain import curves
 from tools.evaluation.encoders import load_encoder
 from tools.formats import checkpoint
 from tools.training import run as library
-from tools.training.settings import Settings
+from tools.training.settings import RECIPES, Settings
 from tools.training.step import learning_rate
 
 STEPS = 2  # of an epoch of tests.runs.pretraining
@@ -60,6 +60,14 @@ def test_a_run_has_these_rates_and_its_end_is_part_of_them(data_root, tmp_path):
     np.testing.assert_allclose(rates, 5e-4 * np.array(expected), rtol=1e-5)
     longer = call(pretrain.main, *flags, "--epochs", 4)
     assert longer.code == 1 and "--epochs is 4 here and was 3" in longer.err
+
+
+def test_a_recipe_is_saved_with_all_that_it_stands_for(data_root, tmp_path):
+    flags = pretraining(data_root, tmp_path / "run", "--epochs", 1, "--recipe", "umurl_plus")
+    assert call(pretrain.main, *flags, "--wd", 0.01).code == 0
+    saved = newest(tmp_path / "run")["settings"]
+    assert {k: saved[k] for k in RECIPES["umurl_plus"]} == RECIPES["umurl_plus"]
+    assert (saved["recipe"], saved["wd"]) == ("umurl_plus", 0.01)
 
 
 def test_decoupled_weight_decay_shrinks_weights_without_a_gradient(data_root, tmp_path):

@@ -39,6 +39,33 @@ def test_settings_are_plain_values_that_a_checkpoint_holds():
     assert settings.defaults() | Settings().plain() == settings.defaults()
 
 
+@pytest.mark.parametrize("name", settings.RECIPES)
+def test_a_recipe_stands_for_its_settings_and_a_flag_by_hand_wins(name):
+    told = settings.RECIPES[name]
+    plain = pretrain.parse_args(["--recipe", name]).plain()
+    others = Settings(method=told.get("method", "umurl")).plain()
+    assert plain == others | told | {"recipe": name}
+    ours = pretrain.parse_args(["--recipe", name, "--lr", "0.25", "--no-cosine"]).plain()
+    assert ours == plain | {"lr": 0.25, "cosine": False}
+
+
+def test_the_recipe_of_the_published_method_changes_nothing():
+    assert settings.RECIPES["umurl"] == {} and Settings().recipe == "umurl"
+    assert pretrain.parse_args(["--recipe", "umurl"]) == pretrain.parse_args([])
+
+
+def test_recipes_are_told_by_help_and_others_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        pretrain.parse_args(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "umurl: as published" in shown and "umurl_plus: --" in shown
+    with pytest.raises(SystemExit):
+        pretrain.parse_args(["--recipe", "best"])
+    assert "--recipe" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="--recipe"):
+        settings.from_names({"recipe": "best"})
+
+
 def test_a_setting_of_another_method_is_refused(capsys):
     with pytest.raises(SystemExit):
         pretrain.parse_args(["--method", "baseline", "--intra-weight", "1"])
