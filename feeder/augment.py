@@ -1,11 +1,13 @@
-"""Views of clips: temporal crop and resize, shear, joint corruption; batched, on any device.
+"""Views of clips: temporal crop and resize, shear, joint corruption, rotation; on any device.
 
 Clips lie packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a clip
 is (start, length). A whole data set and a single batch are the same to these functions.
 """
 
+import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +18,8 @@ VIEW_FRAMES = 64
 
 # Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
 # corruption zeroes, a 3×3 matrix, and as many as there are joints, whose order is a permutation.
-_SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), slice(13, None)
+_SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), 13
+_ANGLES = 3  # a rotation's own draws, which come last and only where views are rotated
 
 
 class Augmentation(NamedTuple):
@@ -31,9 +34,18 @@ class Augmentation(NamedTuple):
     matrix: Tensor
 
 
-def draws(joints: int) -> int:
-    """How many uniform draws a view of a clip takes, of bodies with so many joints."""
-    return 13 + joints
+def uniform_draws(
+    rng: np.random.Generator, views: tuple[int, ...], joints: int, strengths: Strengths = PUBLISHED
+) -> np.ndarray:
+    """The uniform draws of views of clips whose bodies have so many joints.
+
+    views: their shape, such as (4, N) -> (4, N, draws) float32 in [0, 1). Rotation draws after all
+    others, so that they are the same with and without it.
+    """
+    uniform = rng.random((*views, _ORDER + joints), dtype=np.float32)
+    if not strengths.rotates:
+        return uniform
+    return np.concatenate([uniform, rng.random((*views, _ANGLES), dtype=np.float32)], axis=-1)
 
 
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
@@ -96,6 +108,24 @@ def corruption(joints: Tensor, values: Tensor) -> Tensor:
     return torch.where(joints[..., None, None], values[:, None], identity)
 
 
+def rotation(angles: Tensor) -> Tensor:
+    """Rotation of all joints: angles (N, 3) in radians, about x, y and z -> (N, 1, C, C).
+
+    A joint's position p, a row, becomes p · matrix: about y (the vertical axis) first, then about
+    x, then about z.
+    """
+    cos, sin = angles.cos(), angles.sin()
+    about = []
+    for axis in range(3):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        matrix = torch.eye(3, device=angles.device, dtype=angles.dtype).repeat(len(angles), 1, 1)
+        matrix[:, i, i] = matrix[:, j, j] = cos[:, axis]
+        matrix[:, i, j], matrix[:, j, i] = sin[:, axis], -sin[:, axis]
+        about.append(matrix)
+    x, y, z = about
+    return (y @ x @ z)[:, None]
+
+
 def augmentation(
     uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
 ) -> Augmentation:
@@ -114,7 +144,8 @@ def augmentation(
     kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
     changed = kind < strengths.spatial_probability
     sheared = kind < strengths.spatial_probability * strengths.shear_probability
-    order = uniform[:, _ORDER].argsort(dim=1, stable=True)  # (N, V)
+    last = -_ANGLES if strengths.rotates else None
+    order = uniform[:, _ORDER:last].argsort(dim=1, stable=True)  # (N, V)
     corrupted = order < round(strengths.corrupted_joints * order.shape[1])
     kept = values * ~zeroed.view(-1, 1, 1)
     matrix = torch.where(
@@ -122,6 +153,11 @@ def augmentation(
         shear(values * strengths.shear_amplitude),
         corruption(corrupted & changed[:, None], kept),
     )
+    if strengths.rotates:
+        drawn = (uniform[:, last:] * 2 - 1).unbind(1)
+        greatest = map(math.radians, strengths.angles)  # numbers, for which a GPU does not wait
+        pairs = zip(drawn, greatest, strict=True)
+        matrix = matrix @ rotation(torch.stack([part * most for part, most in pairs], 1))
     return Augmentation(start + offset, cropped, matrix)
 
 

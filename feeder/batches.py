@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import VIEW_FRAMES, Augmentation, augment, augmentation, draws, resize
+from feeder.augment import VIEW_FRAMES, Augmentation, augment, augmentation, resize, uniform_draws
 from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
 from feeder.strengths import PUBLISHED, Strengths
@@ -175,7 +175,7 @@ class TrainingBatches:
         # The draws of all ranks, of which this rank keeps its own: 150 floats a clip.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
-        uniform = rng.random((VIEWS, len(rows), draws(joints)), dtype=np.float32)
+        uniform = uniform_draws(rng, (VIEWS, len(rows)), joints, self.strengths)
         parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])

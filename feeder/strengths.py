@@ -20,7 +20,8 @@ class Strengths:
     """The strengths of the random views; by default those of the published method.
 
     One spatial augmentation at most changes a view: shear, of all joints by one matrix with ones on
-    the diagonal, or corruption, of some joints, by zero or by one matrix.
+    the diagonal, or corruption, of some joints, by zero or by one matrix. A rotation, which the
+    published method has not, comes on top.
     """
 
     shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip", most=1)
@@ -30,6 +31,18 @@ class Strengths:
     corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes", most=1)
     shared_view: bool = _strength(False, "one view of a clip for all modalities, not one for each")
     zero_probability: float = _probability(0.5, "corruption sets joints to zero, not multiplies")
+    yaw: float = _strength(0.0, "greatest rotation about the vertical axis, in degrees", most=180)
+    tilt: float = _strength(0.0, "greatest rotation about the other axes, in degrees", most=180)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether views are rotated at all."""
+        return self.yaw > 0 or self.tilt > 0
+
+    @property
+    def angles(self) -> tuple[float, float, float]:
+        """The greatest angles about x, y (the vertical axis) and z, in degrees."""
+        return self.tilt, self.yaw, self.tilt
 
 
 PUBLISHED = Strengths()

@@ -12,10 +12,11 @@ from feeder.augment import (
     augment,
     augmentation,
     corruption,
-    draws,
     resize,
+    rotation,
     shear,
     transform,
+    uniform_draws,
 )
 from feeder.strengths import Strengths
 from tests.golden_files import load, ours
@@ -315,13 +316,59 @@ def test_equal_draws_still_corrupt_fifteen_joints():
 @pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (20, 12), (32, 19), (2, 1)])
 def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
     n = 400
-    drawn = torch.rand(n, draws(joints), generator=torch.Generator().manual_seed(0))
+    drawn = torch.from_numpy(uniform_draws(np.random.default_rng(0), (n,), joints))
     chosen = augmentation(drawn, *of_length(*[64] * n))
     assert chosen.matrix.shape == (n, joints, 3, 3)
     sheared, _, changed = kinds(chosen.matrix)
     assert (changed[~sheared].sum(1) == corrupted).all()
     views = augment(torch.randn(64 * n, 1, joints, 3), chosen)
     assert views.shape == (n, 64, 1, joints, 3)
+
+
+# ---- rotation, which the published method has not
+
+
+def rotated(n: int = 2000, seed: int = 0, **strengths: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrices of n views without and with a rotation, from the same draws."""
+    plain, turned = Strengths(), Strengths(**strengths)
+    matrices = []
+    for chosen in (plain, turned):
+        drawn = torch.from_numpy(uniform_draws(np.random.default_rng(seed), (n,), JOINTS, chosen))
+        matrices.append(augmentation(drawn, *of_length(*[64] * n), chosen).matrix)
+    return matrices[0].double(), matrices[1].double()
+
+
+def test_a_rotation_keeps_lengths_and_hands():
+    angles = gaussian(50, 3)
+    matrix = rotation(angles)
+    assert matrix.shape == (50, 1, 3, 3)
+    eye = torch.eye(3, dtype=torch.float64).expand_as(matrix)
+    torch.testing.assert_close(matrix @ matrix.mT, eye, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(50, 1, dtype=torch.float64))
+    quarter = torch.eye(3, dtype=torch.float64) * torch.pi / 2
+    about_x, about_y, about_z = rotation(quarter)[:, 0]
+    x, y, z = torch.eye(3, dtype=torch.float64)
+    close = {"rtol": 0, "atol": 1e-12}
+    torch.testing.assert_close(y @ about_x, z, **close)  # right-handed: y goes to z about x
+    torch.testing.assert_close(z @ about_y, x, **close)
+    torch.testing.assert_close(x @ about_z, y, **close)
+
+
+def test_yaw_turns_about_the_vertical_axis_alone_on_top_of_the_others():
+    plain, turned = rotated(yaw=50, spatial_probability=1)
+    torch.testing.assert_close(turned[..., 1], plain[..., 1], rtol=0, atol=1e-6)  # heights stay
+    only = rotated(yaw=50, spatial_probability=0)[1][:, 0]
+    angles = torch.atan2(only[:, 2, 0], only[:, 0, 0]).rad2deg()
+    assert angles.abs().max() <= 50.001
+    assert torch.histc(angles, 10, -50, 50).sub(200).abs().max() < 60  # uniform
+    rotation_of = only[:, None].expand(-1, JOINTS, -1, -1)
+    torch.testing.assert_close(turned, plain @ rotation_of, rtol=0, atol=1e-5)
+
+
+def test_tilt_turns_about_the_other_axes():
+    only = rotated(tilt=8, spatial_probability=0)[1][:, 0]
+    upright = only[:, 1, 1].clamp(max=1).acos().rad2deg()  # between y before and after
+    assert 8 < upright.max() <= 8 * 2**0.5 + 0.01 and upright.mean() > 3
 
 
 def test_no_clip_at_all_is_a_batch_too():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from data_gen.datasets.skeletons import KINECT_V2, Skeleton
-from feeder.augment import draws
+from feeder.augment import uniform_draws
 from feeder.batches import VIEWS, Batch, Clips
 from feeder.strengths import PUBLISHED, Strengths
 from net.modalities import MODALITIES, bone, motion
@@ -83,7 +83,7 @@ def of_augmentation(
 ) -> dict[str, Scene]:
     """A clip (T, M, V, C) whole, resized as for the evaluation, and its four augmented views."""
     rng = np.random.default_rng(seed)
-    uniform = torch.from_numpy(rng.random((VIEWS, 1, draws(clip.shape[-2])), dtype=np.float32))
+    uniform = torch.from_numpy(uniform_draws(rng, (VIEWS, 1), clip.shape[-2], strengths))
     clips = Clips(clip, torch.tensor([0]), torch.tensor([len(clip)]))
     batch = Batch(clips, uniform, step=0, rows=np.array([0]), shares=[1], strengths=strengths)
     views = batch.views()

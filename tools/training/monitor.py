@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from feeder.augment import draws
+from feeder.augment import uniform_draws
 from feeder.batches import VIEWS, Batch, load_clips, whole_clips
 from feeder.store import Store
 from feeder.strengths import PUBLISHED, Strengths
@@ -144,8 +144,8 @@ def views_picture(
     Made as those of training are, from draws of its own. The whole clip and each view, its name
     above it, take FRAMES_SHOWN frames; all of a row are drawn to one scale.
     """
-    shape = VIEWS, len(rows), draws(store.skeleton.num_joints)
-    uniform = np.random.default_rng([seed, 2, epoch]).random(shape, np.float32)
+    rng, shape = np.random.default_rng([seed, 2, epoch]), (VIEWS, len(rows))
+    uniform = uniform_draws(rng, shape, store.skeleton.num_joints, strengths)
     uniform = torch.from_numpy(uniform).to(device)
     clips = load_clips(store, rows, device)
     batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)], strengths=strengths)
