@@ -135,7 +135,7 @@ def augmentation(
     clips. At most one of shear and corruption; corruption multiplies or zeroes.
     """
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
-    cropped = (length * scale).long().clamp(min=VIEW_FRAMES).minimum(length)
+    cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
     room = length - cropped
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 

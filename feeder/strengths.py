@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _strength(default: float | bool, meaning: str, **limits: float) -> Any:
+def _strength(default: float | int | bool, meaning: str, **limits: float) -> Any:
     return field(default=default, metadata={"group": "augmentation", "help": meaning, **limits})
 
 
@@ -25,6 +25,7 @@ class Strengths:
     """
 
     shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip", most=1)
+    fewest_frames: int = _strength(64, "frames that a crop has at least, if its clip has", least=1)
     spatial_probability: float = _probability(1.0, "a view is sheared or corrupted")
     shear_probability: float = _probability(0.5, "it is then sheared, not corrupted")
     shear_amplitude: float = _strength(1.0, "greatest entry of a shear beside its diagonal")

@@ -231,6 +231,12 @@ def test_each_strength_does_what_it_says():
     assert 210 <= length.min() < 216 and length.max() >= 298
     assert (augmented(shortest_crop=1).length == 300).all()
 
+    # Clips of 40 frames are cropped, too, where a crop may have fewer than 64.
+    short = Strengths(shortest_crop=0.3, fewest_frames=16)
+    length = augmentation(uniform(20_000), *of_length(*[40] * 20_000), short).length
+    assert length.min() == 16 and length.max() == 39
+    assert (length == 16).float().mean() == pytest.approx((17 / 40 - 0.3) / 0.7, abs=0.015)
+
 
 def test_strengths_share_the_draws_of_the_published_ones():
     """So that runs that differ in one strength see the same crops, joints and matrices else."""
