@@ -1,3 +1,3 @@
-"""The network. Here, without torch, are the names of what it is given of a clip."""
+"""The network. This file names the modalities, without an import of torch."""
 
 MODALITIES = ("joint", "bone", "motion")

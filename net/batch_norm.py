@@ -1,4 +1,4 @@
-"""Batch norm over the batch of all ranks, on any backend (torch's own SyncBatchNorm needs GPUs)."""
+"""Batch norm over the batch of all ranks, on CPU and GPU (torch's SyncBatchNorm needs GPUs)."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,20 @@ from net.precision import at_least_float32
 
 
 class _Normalize(torch.autograd.Function):
-    """Rows minus the mean of all ranks' rows, over their standard deviation.
+    """Subtract the mean of all ranks' rows, divide by their standard deviation.
 
-    Differs from the textbook in two ways that matter: one collective each way, and no difference
-    of large numbers, since every rank gives its sum of squares about its own mean (Chan et al.,
-    The American Statistician 1983, equation 2.1 for several parts).
+    Each direction, forward and backward, needs one collective operation. Each rank sends its sum
+    of squares about its own mean, so no two large numbers are subtracted (Chan et al., The American
+    Statistician 1983, equation 2.1, for several parts).
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Sets of rows, each for itself.
+        """Normalize each set of rows.
 
-        x: (..., n, D), float32 or wider, n may be 0 -> (..., n, D), and of all ranks' rows the mean
-        (..., D), the variance (..., D) and the count.
+        x: (..., n, D), float32 or float64; n may be 0
+        Returns the normalized rows (..., n, D), then the mean (..., D), the variance (..., D) and
+        the number of all ranks' rows.
         """
         n = x.shape[-2]
         mean = x.sum(-2) / max(n, 1)
@@ -55,10 +56,10 @@ class _Normalize(torch.autograd.Function):
 
 
 class SyncBatchNorm1d(nn.BatchNorm1d):
-    """`nn.BatchNorm1d` whose batch statistics are those of all ranks' rows together.
+    """`nn.BatchNorm1d` with the batch statistics of all ranks' rows.
 
-    Input and output (n, D); n may differ from rank to rank, and be 0 on some. With one process, or
-    in eval mode, it is `nn.BatchNorm1d`; its state has the same keys either way.
+    Input and output are (n, D); n may differ between ranks and may be 0. With one process, and in
+    eval mode, this class does what `nn.BatchNorm1d` does. Its state has the same keys.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,14 +69,17 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
 
     @property
     def is_alone(self) -> bool:
-        """Whether it asks no other rank."""
+        """Whether this rank needs nothing from other ranks."""
         return not (self.training and dist.is_initialized() and dist.get_world_size() > 1)
 
 
 def normalize_together(norms: Sequence[SyncBatchNorm1d], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Several batch norms, each on K sets of rows (K, n, D) that it sees one after another.
+    """Apply several batch norms, each to its own K sets of rows.
 
-    All of them ask the other ranks in one collective, and once on the way back.
+    inputs: for each batch norm (K, n, D); a batch norm takes its sets one after another
+    Returns for each batch norm (K, n, D).
+
+    One collective operation serves all batch norms, and one more in the backward pass.
     """
     if norms[0].is_alone:
         pairs = zip(norms, inputs, strict=True)

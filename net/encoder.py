@@ -1,4 +1,4 @@
-"""The encoder: tokens of one or several modalities in, one feature of a clip out."""
+"""The encoder: from the tokens of one or several modalities to one feature for each clip."""
 
 import copy
 import math
@@ -15,7 +15,7 @@ MAX_POSITIONS = 200
 
 
 def sinusoid(positions: int, width: int) -> Tensor:
-    """Sinusoidal position encoding (positions, width), Vaswani et al. 2017, section 3.5."""
+    """Sinusoidal position encoding (positions, width); Vaswani et al. 2017, section 3.5."""
     position = torch.arange(positions).unsqueeze(1)  # (positions, 1)
     rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))  # (width / 2,)
     encoding = torch.zeros(positions, width)
@@ -27,14 +27,14 @@ def sinusoid(positions: int, width: int) -> Tensor:
 class TransformerLayer(nn.TransformerEncoderLayer):
     """A post-norm transformer layer without dropout: (N, L, H) -> (N, L, H).
 
-    The parent's weights, and but for rounding its outputs.
+    The weights are those of the parent class; the outputs differ from the parent's by rounding.
     """
 
     def __init__(self, hidden_size: int, num_head: int):
         super().__init__(hidden_size, num_head, hidden_size, dropout=0.0, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Evaluation may be of a single clip, for which products of weights are no gain.
+        # The products of weights are made once a call, which does not pay for a single clip.
         short = self.training and self.self_attn.num_heads == 1
         attend = self.attend_with_one_head if short else self.attend
         x = self.norm1(x + attend(x))
@@ -50,12 +50,12 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         return weights.out_proj(attended.transpose(1, 2).flatten(2))
 
     def attend_with_one_head(self, x: Tensor) -> Tensor:
-        """The same, of a single head, by two linear maps of the tokens instead of four.
+        """The same as `attend` for a single head, by two linear maps of the tokens, not four.
 
-        Query and key meet only in their product, (Wq x + q)ᵀ (Wk y + k) for tokens x and y. So
-        Wkᵀ (Wq x + q) may take the place of the query and y that of the key; what is left out is
-        the same for all y, which the softmax ignores. Likewise output and value are one map, and
-        since the weights of the values sum to 1, their bias may be added before.
+        For tokens x and y the score is (Wq x + q)ᵀ (Wk y + k). Its part (Wq x + q)ᵀ k is the same
+        for all y, so the softmax ignores this part. The rest is the product of Wkᵀ (Wq x + q), the
+        new query, and y, the new key. The output map and the value map become one map. The weights
+        of the values sum to 1, so the output's bias may be added to the values.
         """
         weights = self.self_attn
         to_query, to_key, to_value = weights.in_proj_weight.chunk(3)  # each (H, H)
@@ -69,7 +69,7 @@ class TransformerLayer(nn.TransformerEncoderLayer):
 
 
 class Transformer(nn.Module):
-    """Transformer layers that start as copies of one: (N, L, H) -> (N, L, H)."""
+    """Transformer layers with the same initial weights: (N, L, H) -> (N, L, H)."""
 
     def __init__(self, hidden_size: int, num_head: int, num_layer: int):
         super().__init__()
@@ -83,11 +83,17 @@ class Transformer(nn.Module):
 
 
 class TokenStream(nn.Module):
-    """Half of the encoder: embed each modality's tokens, fuse them, attend, max over tokens."""
+    """Half of the encoder: embed each modality's tokens, fuse them, attend, take the maximum."""
 
     def __init__(
         self, token_size: int, hidden_size: int, num_head: int, num_layer: int, *, ordered: bool
     ):
+        """Build the half for one kind of tokens.
+
+        token_size: numbers in a token
+        hidden_size, num_head, num_layer: as `Encoder` takes them
+        ordered: whether the tokens get a sinusoidal position encoding
+        """
         super().__init__()
         self.embeddings = nn.ModuleDict(
             {
@@ -105,31 +111,48 @@ class TokenStream(nn.Module):
         self.register_buffer("positions", positions, persistent=False)
         self.transformer = Transformer(hidden_size, num_head, num_layer)
 
+    def learn_positions(self, tokens: int) -> None:
+        """Add a learned position encoding for so many tokens, in place of the sinusoidal one."""
+        del self.positions
+        self.positions = nn.Parameter(torch.empty(tokens, self.fusion.in_features))
+        nn.init.trunc_normal_(self.positions, std=0.02)
+
     def embed(self, view: dict[str, Tensor]) -> Tensor:
-        """Tokens {modality: (B, L, token_size)}, fused if of several modalities -> (B, L, H)."""
+        """Embed the tokens of a view, and fuse the modalities if there are several.
+
+        view: {modality: (B, L, token_size)}
+        Returns (B, L, H).
+        """
         embedded = [self.embeddings[modality](tokens) for modality, tokens in view.items()]
         if len(embedded) == 1:
             return embedded[0]
-        # The fusion of the mean; dividing its small weight instead saves a pass over all tokens.
+        # The fusion of the mean. To divide the small weight saves a pass over all tokens.
         return F.linear(sum(embedded), self.fusion.weight / len(embedded))
 
     def forward(self, views: Sequence[dict[str, Tensor]]) -> Tensor:
-        """views: each {modality: (B, L, token_size)} -> (sum of the views' B, H)."""
+        """Encode the tokens of several views.
+
+        views: each {modality: (B, L, token_size)}; B may differ between views
+        Returns (sum of all B, H), the views one after another.
+        """
         x = torch.cat([self.embed(view) for view in views])  # (N, L, H)
         if self.positions is not None:
             x += self.positions[: x.shape[1]].to(x.dtype)
-        # The gradient of `max` goes to one token; that of `amax` takes several passes over all.
+        # `max` sends its gradient to one token; `amax` would need several passes over all tokens.
         return self.transformer(x).max(1).values
 
 
 class Encoder(nn.Module):
-    """Features of clips from any set of modalities, with one set of weights.
+    """Features of clips from any set of modalities, with one set of weights (Sun et al. 2023).
 
-    Temporal tokens (64 frames, with position encoding) and spatial tokens (a joint of a body each,
-    50 of NTU, without)
-    each go through a transformer; the maxima over tokens are concatenated. A view of one modality
-    skips the fusion, one of several is fused by the mean of its embeddings and a linear map.
+    A clip has one temporal token for each frame (64) and one spatial token for each joint of each
+    body (50 in NTU RGB+D). Temporal tokens get a position encoding, spatial tokens do not. Each
+    kind of tokens goes through its own transformer; the maxima over the tokens are concatenated to
+    the feature. Several modalities are fused before the transformers: the mean of their embeddings
+    goes through a linear map. A single modality skips the fusion.
     """
+
+    learns_spatial_positions = False  # whether spatial tokens get a learned position encoding
 
     def __init__(
         self,
@@ -138,19 +161,28 @@ class Encoder(nn.Module):
         num_layer: int = 1,
         layout: Layout = NTU,
     ):
-        """layout: the bodies and the skeleton of a frame, which the views have to be of."""
+        """Build both halves.
+
+        hidden_size: width H of a token
+        num_head: attention heads in a transformer layer
+        num_layer: layers in each transformer
+        layout: the bodies and the skeleton in a frame; the views must have the same
+        """
         super().__init__()
         sizes = hidden_size, num_head, num_layer
         self.temporal = TokenStream(layout.frame_size, *sizes, ordered=True)
         self.spatial = TokenStream(SPATIAL_TOKEN, *sizes, ordered=False)
+        if self.learns_spatial_positions:
+            self.spatial.learn_positions(layout.bodies * layout.skeleton.num_joints)
         self.feature_size = 2 * hidden_size
         self.layout = layout
 
     def forward(self, *views: dict[str, Tokens]) -> Tensor:
-        """Encode views in one pass.
+        """Encode several views in one pass.
 
-        views: each with the tokens of its modalities, as `net.modalities.derive` makes them ->
-        (sum of the views' B, 2H), the views one after another.
+        views: each {modality: tokens} of B clips, as `net.modalities.derive` returns them
+        Returns (sum of all B, 2H), the views one after another; in a feature the temporal half
+        comes before the spatial half.
         """
         temporal = [{m: tokens.temporal for m, tokens in view.items()} for view in views]
         spatial = [{m: tokens.spatial for m, tokens in view.items()} for view in views]
@@ -158,20 +190,10 @@ class Encoder(nn.Module):
 
 
 class SpatialPositionsEncoder(Encoder):
-    """The encoder with a learned position encoding on the spatial tokens, too.
+    """The encoder with a learned position encoding on its spatial tokens.
 
-    As in USDRL (Weng et al., AAAI 2025), it tells which joint of which body a token is.
+    The encoding tells the transformer which joint of which body a token is, as in USDRL (Weng et
+    al., AAAI 2025).
     """
 
-    def __init__(
-        self,
-        hidden_size: int = 1024,
-        num_head: int = 1,
-        num_layer: int = 1,
-        layout: Layout = NTU,
-    ):
-        super().__init__(hidden_size, num_head, num_layer, layout)
-        tokens = layout.bodies * layout.skeleton.num_joints
-        del self.spatial.positions  # a buffer, which is None
-        self.spatial.positions = nn.Parameter(torch.empty(tokens, hidden_size))
-        nn.init.trunc_normal_(self.spatial.positions, std=0.02)
+    learns_spatial_positions = True

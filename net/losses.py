@@ -1,4 +1,4 @@
-"""The losses of the methods, as pure functions of the projectors' outputs."""
+"""The losses of the methods: pure functions of the projected features."""
 
 import torch
 import torch.nn.functional as F
@@ -8,16 +8,18 @@ from torch.autograd.function import once_differentiable
 from net.methods import BaselineSettings, HalvesSettings, UmURLSettings
 from net.precision import at_least_float32
 
-UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings()  # published
+UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings()
 
 
 class _VarianceCovariance(torch.autograd.Function):
-    """The variance and the covariance term, which share what is slow: (..., n, D) -> (...) twice.
+    """The variance term and the covariance term, which share the slow steps.
 
-    Their gradients are known in closed form. With c the centered outputs, s the sums of their
-    squares, σ the standard deviations, and G = ccᵀ: of the variance term it is
-    -c[σ < 1] / (σ (n - 1) D), and of the covariance term 4 (Gc - c s) / ((n - 1)² D). Both have a
-    mean of zero over the batch already, as centering would give them.
+    z: (..., n, D), projected features -> two tensors (...)
+
+    Both gradients have a closed form. Let c be the centered z, s the sums of its squares over the
+    batch, σ the standard deviations, and G = ccᵀ. The gradient of the variance term is
+    -c[σ < 1] / (σ (n - 1) D), the gradient of the covariance term 4 (Gc - c s) / ((n - 1)² D). The
+    mean of each over the batch is zero, so the centering needs no backward step of its own.
     """
 
     @staticmethod
@@ -26,8 +28,8 @@ class _VarianceCovariance(torch.autograd.Function):
         centered = z - z.mean(-2, keepdim=True)
         squares = centered.square().sum(-2)  # (..., D)
         std = torch.sqrt(squares / (n - 1) + 1e-4)
-        # For centered z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
-        # smaller one is enough; the squares are the diagonal of ZᵀZ.
+        # For centered Z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
+        # smaller matrix is enough. `squares` is the diagonal of ZᵀZ.
         gram = centered @ centered.mT if n <= width else centered.mT @ centered
         off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
         ctx.save_for_backward(centered, squares, std, gram)
@@ -47,7 +49,7 @@ class _VarianceCovariance(torch.autograd.Function):
 
 
 def variance_term(z: Tensor) -> Tensor:
-    """Hinge that keeps each dimension's standard deviation at 1 or more: (..., n, D) -> (...).
+    """Mean over D of relu(1 - standard deviation over n): z (..., n, D) -> (...).
 
     Bardes et al., VICReg, ICLR 2022, equation 1.
     """
@@ -55,9 +57,9 @@ def variance_term(z: Tensor) -> Tensor:
 
 
 def covariance_term(z: Tensor) -> Tensor:
-    """Sum of squared off-diagonal covariances divided by D: (..., n, D) -> (...).
+    """Sum of the squared off-diagonal covariances, divided by D: z (..., n, D) -> (...).
 
-    VICReg, equation 3.
+    Bardes et al., VICReg, ICLR 2022, equation 3.
     """
     return _VarianceCovariance.apply(z)[1]
 
@@ -65,9 +67,11 @@ def covariance_term(z: Tensor) -> Tensor:
 def regularizer(
     variance_weight: float, covariance_weight: float, *outputs: Tensor
 ) -> dict[str, Tensor]:
-    """The variance and the covariance term of all outputs, each (..., n, D), as scalars.
+    """The weighted variance term and covariance term, each summed over all outputs.
 
-    Both are weighted; a term of weight 0 is absent and, where both are, costs nothing.
+    outputs: each (..., n, D), projected features
+    Returns scalars {"variance": ..., "covariance": ...}, without a term whose weight is 0. If both
+    weights are 0, nothing is computed.
     """
     if not variance_weight and not covariance_weight:
         return {}
@@ -81,9 +85,9 @@ def regularizer(
 
 
 def weighted_sum(*pairs: tuple[float, Tensor]) -> Tensor:
-    """Σ weight · term of pairs (weight, term), a scalar.
+    """The sum of weight · term over pairs (weight, term), a scalar.
 
-    The greatest weight is multiplied last, so equal weights w round as w · Σ term does.
+    The greatest weight is multiplied last. So equal weights w give the same float as w · Σ term.
     """
     greatest = max(weight for weight, _ in pairs)
     return greatest * sum(weight / (greatest or 1) * term for weight, term in pairs)
@@ -95,18 +99,21 @@ def umurl_loss(
     feature: Tensor | None = None,
     settings: UmURLSettings = UMURL,
 ) -> dict[str, Tensor]:
-    """The loss of UmURL on the batch of all ranks (Sun et al. 2023, section 3.4).
+    """The loss of UmURL on the n clips of all ranks (Sun et al. 2023, section 3.4).
 
-    unimodal: (3, n, D), each modality's own feature through its projector; fused: (3, n, D), the
-    fused feature through the same three projectors; n >= 2; feature: (n, 2H), not used. Computed
-    in float32, or in double precision of double outputs, whatever the autocast.
-    Returns scalars: `total` and what it is made of, `intra`, `inter` (before their weights),
-    `variance`, `covariance` (as weighted in the total; absent where their weight is 0).
+    unimodal: (3, n, D), the feature of each modality alone, through its projector; n >= 2
+    fused: (3, n, D), the fused feature, through the same three projectors
+    feature: (n, F), the fused feature; not used
+    settings: the weights of the terms
+
+    Returns scalars: `total` and its terms. `intra` and `inter` are given without their weights;
+    `variance` and `covariance` include their weights and are absent where the weight is 0. The
+    loss is computed in float32, or in float64 for float64 inputs; autocast does not change this.
     """
     with torch.autocast(unimodal.device.type, enabled=False):
         unimodal, fused = at_least_float32(unimodal), at_least_float32(fused)
-        intra = 3 * F.mse_loss(unimodal, fused)  # the sum of three means
-        # The mean needs no gradient: the deviations from it sum to zero.
+        intra = 3 * F.mse_loss(unimodal, fused)  # the sum of the three modalities' means
+        # The mean needs no gradient: the deviations from the mean sum to zero.
         mean = unimodal.detach().mean(0, keepdim=True).expand_as(unimodal)
         inter = 3 * F.mse_loss(unimodal, mean)
         consistency = weighted_sum((settings.intra_weight, intra), (settings.inter_weight, inter))
@@ -123,11 +130,15 @@ def halves_loss(
     feature: Tensor | None = None,
     settings: HalvesSettings = HALVES,
 ) -> dict[str, Tensor]:
-    """UmURL's loss on whole features, and on their temporal and spatial halves (as USDRL does).
+    """UmURL's loss on the features and on their halves, as in USDRL (Weng et al., AAAI 2025).
 
-    unimodal, fused: as of `umurl_loss`; temporal, spatial: (2, 3, n, D), of each half the projected
-    fused and unimodal ones. Returns the scalars of `umurl_loss`, and `temporal` and `spatial`, the
-    losses of the halves before their weights; `total` is of all.
+    unimodal, fused, feature: as `umurl_loss` takes them
+    temporal, spatial: each (2, 3, n, D), the projected half of the fused feature, then the
+        projected halves of the features of each modality alone
+    settings: the weights of the terms
+
+    Returns the scalars of `umurl_loss`, and `temporal` and `spatial`: UmURL's loss on each half,
+    without its weight. `total` is the weighted sum of all three losses.
     """
     terms = umurl_loss(unimodal, fused, feature, settings)
     halves = {}
@@ -143,13 +154,15 @@ def baseline_loss(
     feature: Tensor | None = None,
     settings: BaselineSettings = BASELINE,
 ) -> dict[str, Tensor]:
-    """The loss of the simple baseline on the batch of all ranks (Sun et al. 2023, figure 2a).
+    """The loss of the simple baseline on the n clips of all ranks (Sun et al. 2023, figure 2a).
 
-    first, second: (..., n, D), the projected features of two views of the same clips; n >= 2;
-    feature: (n, 2H), not used. Computed in float32, or in double precision of double outputs,
-    whatever the autocast. Returns scalars: `total` and what it is made of, `invariance` (before
-    its weight), `variance`, `covariance` (as weighted in the total; absent where their weight is
-    0).
+    first, second: (..., n, D), the projected features of two views of the same clips; n >= 2
+    feature: (n, F), the feature of the first view; not used
+    settings: the weights of the terms
+
+    Returns scalars: `total` and its terms. `invariance` is given without its weight; `variance` and
+    `covariance` include their weights and are absent where the weight is 0. The precision is that
+    of `umurl_loss`.
     """
     with torch.autocast(first.device.type, enabled=False):
         both = at_least_float32(torch.stack([first, second]))

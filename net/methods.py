@@ -1,27 +1,28 @@
-"""The methods of pre-training, each declared once: its title, its model, its loss, its settings.
+"""The methods of pre-training. Each is declared once: its title, model, loss and settings.
 
-All that asks for a method reads it here: flags of pretrain.py, curves, t-SNE, report and tables. A
-method of one's own is a model, a loss, and an entry in METHODS. An encoder of one's own is a class
-and an entry in ENCODERS; each method trains each encoder.
+The flags of pretrain.py, the curves, t-SNE, the report and the tables read this file. A new method
+is a model, a loss, and an entry in METHODS. A new encoder is a class and an entry in ENCODERS. Each
+method can train each encoder. docs/extend.md has an example of both.
 
-An encoder is built from (hidden_size, num_head, num_layer, layout). It keeps its `layout` and tells
-its `feature_size` F. Its forward takes views, each {modality: Tokens} of B clips, and returns their
-features one after another, (sum of the views' B, F). Only the encoder knows whether clips meet in
-it: one with batch norm chooses in its forward whether views share their statistics, and takes
-`net.batch_norm.SyncBatchNorm1d` to have those of all GPUs. It is in train mode where it learns, in
-eval mode where it is looked at.
+An encoder is built from (hidden_size, num_head, num_layer, layout). It has the attributes `layout`
+and `feature_size`, the width F of a feature. Its `forward` takes several views, each
+{modality: Tokens} of B clips, and returns the features (sum of all B, F), the views one after
+another. An encoder with batch norm decides in `forward` whether the views share their statistics,
+and uses `net.batch_norm.SyncBatchNorm1d` for the statistics of all GPUs. An encoder is in train
+mode while it is trained, else in eval mode.
 
-A model is built from (hidden_size, num_head, num_layer, projector_width, layout, encoder), the last
-the class of the encoder. Its forward takes the augmented views (VIEWS, B, T, M, V, C) and returns
-tensors with the clips along the axis before the last, such as (3, B, D) or (B, D); the last of them
-is the encoder's feature (B, F).
+A model is built from (hidden_size, num_head, num_layer, projector_width, layout, encoder), where
+`encoder` is the class of the encoder; `net.projectors.EncoderWithProjectors` does this. Its
+`forward` takes the augmented views (VIEWS, B, T, M, V, C) and returns tensors. The axis before the
+last is that of the clips, as in (3, B, D) or (B, D). The last tensor is the encoder's feature
+(B, F).
 
-A loss takes these outputs in their order and the record of its settings, and returns the scalars
-{"total": ..., term: ...}. The outputs it gets hold the clips of all ranks, and their gradients go
-back to each rank's own. So a term has one scale, that of the whole batch, on any number of GPUs:
-a term that a model computes for each clip is an output (B, 1), of which the loss takes the mean.
+A loss takes the model's outputs, in their order, and the record of its settings. It returns scalars
+{"total": ..., term: ...}. The outputs hold the clips of all GPUs; a gradient goes back to the GPU
+that computed the output. So a term has the same scale on any number of GPUs. If a model computes a
+term for each clip, the term is an output (B, 1) and the loss takes its mean.
 
-Nothing here imports torch, so that a command shows its flags at once.
+This file does not import torch, so that `--help` is fast.
 """
 
 import pkgutil
@@ -34,9 +35,12 @@ def _weight(default: float, of: str) -> Any:
     return field(default=default, metadata={"group": "loss", "help": f"weight of {of}"})
 
 
+# ---- settings of the losses
+
+
 @dataclass(frozen=True)
 class BaselineSettings:
-    """Weights of the simple baseline's loss; 0 takes a term out."""
+    """Weights of the simple baseline's loss; a term with weight 0 is left out."""
 
     invariance_weight: float = _weight(5.0, "the distance between two views of a clip")
     variance_weight: float = _weight(5.0, "the variance term, of each output")
@@ -45,7 +49,7 @@ class BaselineSettings:
 
 @dataclass(frozen=True)
 class UmURLSettings:
-    """Weights of the loss of UmURL (Sun et al. 2023, section 3.4); 0 takes a term out."""
+    """Weights of UmURL's loss (Sun et al. 2023, section 3.4); a term with weight 0 is left out."""
 
     intra_weight: float = _weight(5.0, "the distance between unimodal and fused features")
     inter_weight: float = _weight(5.0, "the distance between modalities")
@@ -53,33 +57,39 @@ class UmURLSettings:
     covariance_weight: float = _weight(1.0, "the covariance term, of each output")
 
 
-ENCODERS = {  # where they are, `module:name`
-    "transformer": "net.encoder:Encoder",
-    "spatial_positions": "net.encoder:SpatialPositionsEncoder",
-}
-DEFAULT_ENCODER = "transformer"  # also of checkpoints that name no encoder
-
-
-def load_encoder_class(name: str) -> type:
-    """The class of an encoder. Raises KeyError for a name that is not declared here."""
-    return pkgutil.resolve_name(ENCODERS[name])
-
-
 @dataclass(frozen=True)
 class HalvesSettings(UmURLSettings):
-    """Those of UmURL, which hold for the halves' losses, too, and the weights of these."""
+    """Weights of UmURL's loss, on whole features and on halves, and weights of the two halves."""
 
     temporal_weight: float = _weight(0.5, "UmURL's loss on the features' temporal half")
     spatial_weight: float = _weight(0.5, "UmURL's loss on the features' spatial half")
+
+
+# ---- encoders
+
+ENCODERS = {  # {name: where the class is, as `module:name`}
+    "transformer": "net.encoder:Encoder",
+    "spatial_positions": "net.encoder:SpatialPositionsEncoder",
+}
+DEFAULT_ENCODER = "transformer"  # also that of a checkpoint that names no encoder
+
+
+def load_encoder_class(name: str) -> type:
+    """The class of an encoder. Raises KeyError for a name that is not in ENCODERS."""
+    return pkgutil.resolve_name(ENCODERS[name])
+
+
+# ---- methods
 
 
 @dataclass(frozen=True)
 class Method:
     """One way to pre-train.
 
-    title: what people call it; model, loss: where they are, `module:name`; settings: the class of
-    its record of settings, whose fields are flags of pretrain.py; terms: the loss's terms and the
-    titles of their curves.
+    title: the name that readers see
+    model, loss: where the class and the function are, as `module:name`
+    settings: the record of the loss's settings; each field is a flag of pretrain.py
+    terms: {term of the loss: title of its curve}
     """
 
     title: str
@@ -93,22 +103,23 @@ class Method:
         return pkgutil.resolve_name(self.model)
 
     def load_loss(self) -> Callable[..., dict[str, Any]]:
-        """The loss, a function."""
+        """The function that computes the loss."""
         return pkgutil.resolve_name(self.loss)
 
 
 _REGULARIZER = {"variance": "Loss: variance", "covariance": "Loss: covariance"}
+_UMURL = {
+    "intra": "Loss: unimodal against fused feature",
+    "inter": "Loss: between modalities",
+    **_REGULARIZER,
+}
 METHODS = {
     "umurl": Method(
         title="UmURL",
         model="net.umurl:UmURL",
         loss="net.losses:umurl_loss",
         settings=UmURLSettings,
-        terms={
-            "intra": "Loss: unimodal against fused feature",
-            "inter": "Loss: between modalities",
-            **_REGULARIZER,
-        },
+        terms=_UMURL,
     ),
     "umurl_halves": Method(
         title="UmURL on halves",
@@ -116,9 +127,7 @@ METHODS = {
         loss="net.losses:halves_loss",
         settings=HalvesSettings,
         terms={
-            "intra": "Loss: unimodal against fused feature",
-            "inter": "Loss: between modalities",
-            **_REGULARIZER,
+            **_UMURL,
             "temporal": "Loss: temporal half",
             "spatial": "Loss: spatial half",
         },
@@ -131,16 +140,16 @@ METHODS = {
         terms={"invariance": "Loss: between views", **_REGULARIZER},
     ),
 }
-DEFAULT = "umurl"  # also of checkpoints that name no method
+DEFAULT = "umurl"  # also that of a checkpoint that names no method
 
 
 def title(name: str | None) -> str:
-    """What people call a method; names that are not declared here (any more) stay as they are."""
+    """The title of a method: that of DEFAULT for None, the name itself for an unknown name."""
     method = METHODS.get(name or DEFAULT)
     return method.title if method else str(name)
 
 
 def curve_titles() -> dict[str, str]:
-    """The titles of the curves of all methods' losses, by TensorBoard tag."""
+    """{TensorBoard tag: title of the curve} of the losses of all methods."""
     terms = {term: text for method in METHODS.values() for term, text in method.terms.items()}
     return {"loss/total": "Loss"} | {f"loss/{term}": text for term, text in terms.items()}

@@ -1,6 +1,6 @@
-"""Joint, bone and motion: three ways to write the same moving bodies, and their token sequences.
+"""Joint, bone and motion: three descriptions of the same moving bodies, and their tokens.
 
-Axes of coordinates are named (T, M, V, C) = (frames, bodies, joints, xyz).
+The axes of coordinates are named (T, M, V, C) = (frames, bodies, joints, xyz).
 """
 
 from typing import NamedTuple
@@ -11,15 +11,15 @@ from torch import Tensor
 from data_gen.datasets.skeletons import KINECT_V2, Skeleton
 from net import MODALITIES
 
-FRAMES, CHANNELS = 64, 3  # of a view, xyz
-SPATIAL_TOKEN = FRAMES * CHANNELS  # 192 values: the path of one joint of one body
+FRAMES, CHANNELS = 64, 3  # frames in a view; x, y and z
+SPATIAL_TOKEN = FRAMES * CHANNELS  # 192 numbers: the path of one joint of one body
 
 
 class Tokens(NamedTuple):
-    """The two ways in which the encoder reads one modality of B clips.
+    """One modality of B clips, as the two sequences of tokens that the encoder reads.
 
-    temporal: (B, T, M·V·C), a token a frame, ordered (body, joint, xyz);
-    spatial: (B, M·V, T·C), a token a joint of a body, ordered (frame, xyz).
+    temporal: (B, T, M·V·C), one token for each frame, ordered (body, joint, xyz)
+    spatial: (B, M·V, T·C), one token for each joint of each body, ordered (frame, xyz)
     """
 
     temporal: Tensor
@@ -27,36 +27,39 @@ class Tokens(NamedTuple):
 
 
 def bone(joints: Tensor, skeleton: Skeleton = KINECT_V2) -> Tensor:
-    """Each joint minus its neighbor towards the center: (..., V, any) -> the same shape.
+    """Each joint minus its neighbor towards the body's center: (..., V, any) -> the same shape.
 
-    Raises ValueError where the skeleton has another number of joints.
+    Raises ValueError if the skeleton does not have V joints.
     """
     if joints.shape[-2] != skeleton.num_joints:
         there = f"{joints.shape[-2]} joints are not the {skeleton.num_joints}"
         raise ValueError(f"{there} of the skeleton {skeleton.name}")
-    # By slices, as a list for an index would be copied to a GPU, which waits for it.
+    # Slices, not a list as index: a list would be copied to the GPU, which has to wait for it.
     parents = torch.stack([joints[..., parent, :] for parent in skeleton.parents], dim=-2)
     return joints - parents
 
 
 def motion(frames: Tensor) -> Tensor:
-    """The next frame minus this one, zero in the last: (..., T, any) -> the same shape."""
+    """The next frame minus this frame, zero in the last frame: (..., T, any) -> the same shape."""
     return torch.cat([frames[..., 1:, :], frames[..., -1:, :]], dim=-2).sub_(frames)
 
 
 def derive(
     joints: Tensor, modalities: tuple[str, ...] = MODALITIES, skeleton: Skeleton = KINECT_V2
 ) -> dict[str, Tokens]:
-    """A view of a batch: the tokens of the named modalities.
+    """The tokens of some modalities of B clips.
 
-    joints: (B, T, M, V, C) coordinates in metres; skeleton: of the V joints, whose bones are taken.
+    joints: (B, T, M, V, C) coordinates in metres
+    modalities: some of "joint", "bone", "motion"
+    skeleton: tells the bones between the V joints
+    Returns {modality: its tokens}, in the order of `modalities`.
     """
     view = {}
     if "joint" in modalities or "bone" in modalities:
         paths = _paths(joints)
         view["joint"] = Tokens(joints.flatten(2), paths.flatten(1, 2))
     if "bone" in modalities:
-        bones = bone(paths, skeleton)  # paths are long rows, which are fast to move
+        bones = bone(paths, skeleton)  # paths are long rows, which memory moves fast
         frames = bones.unflatten(-1, (-1, CHANNELS)).permute(0, 3, 1, 2, 4)  # (B, T, M, V, C)
         view["bone"] = Tokens(frames.flatten(2), bones.flatten(1, 2))
     if "motion" in modalities:

@@ -1,9 +1,9 @@
-"""The least precision in which sums over many clips are taken."""
+"""The precision of sums over many clips."""
 
 import torch
 from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision as float32, anything wider as it is: double stays double."""
+    """Convert half precision to float32. Float32 and float64 stay as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
