@@ -71,7 +71,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.evaluation import altered, encoders, features, recognition, standardize, tuning
+    from tools.evaluation import altered_clips, encoders, features, recognition, standardize, tuning
     from tools.evaluation.labels import Labels
     from tools.evaluation.results import Evaluation
 
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded = encoders.load(args.checkpoint_path, args.pretrained, seed=args.seed, device=device)
     data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
     data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
-    altered.check(data.store, curves)
+    altered_clips.check(data.store, curves)
     evaluation = Evaluation(
         *("recognition", loaded, data, args.modalities, settings, args.seed, args.runs), start
     )
@@ -129,14 +129,14 @@ def publish(
     curves: those over altered test clips, {kind: amounts}. scale: by which the features were
     standardized; tuned: how the learning rate was chosen.
     """
-    from tools.evaluation import confusion, layers, results, robustness, standardize
+    from tools.evaluation import confusion, results, robustness, saved_layers, standardize
     from tools.evaluation.recognition import summary
 
     loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
     found = summary(runs)
     path = results.write(evaluation, found | ({"tuned": tuned._asdict()} if tuned else {}))
     if loaded.kind == "pretrained":  # of several runs the first one's, for tools.classify
-        layers.write(path.with_suffix(".pt"), evaluation, runs[0], streams, scale)
+        saved_layers.write(path.with_suffix(".pt"), evaluation, runs[0], streams, scale)
     results.write_curves(events, runs)
     predicted = results.predicted(runs).cpu()
     classes = [*data.store.label[data.test]] * len(runs)

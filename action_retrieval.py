@@ -1,4 +1,4 @@
-"""Action retrieval: nearest neighbours among the training clips.
+"""Action retrieval: nearest neighbors among the training clips.
 
     python action_retrieval.py --checkpoint-path checkpoints/ntu60_xsub
 
@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     retrieval = parser.add_argument_group("retrieval")
     retrieval.add_argument("--knn-neighbours", type=cli.whole_number(1), nargs="+",
                            metavar="K", default=argparse.SUPPRESS,
-                           help="how many neighbours vote; several numbers: each (1)")
+                           help="how many neighbors vote; several numbers: each (1)")
     retrieval.add_argument("--query", type=Path, metavar="FILE.skeleton",
                            help="show the training clips nearest to this recording, no more")
     flags.add_reading(parser)
@@ -46,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.evaluation import altered, encoders, features, retrieval, standardize
+    from tools.evaluation import altered_clips, encoders, features, retrieval, standardize
     from tools.evaluation.labels import Labels
     from tools.evaluation.results import Evaluation
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
     data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
     retrieval.check(settings["knn_neighbours"], len(data.train))
-    altered.check(data.store, curves)
+    altered_clips.check(data.store, curves)
     evaluation = Evaluation(
         *("retrieval", loaded, data, args.modalities, settings, args.seed, args.runs), start
     )
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         show(evaluation, args.query, standardized=args.standardize)
         return
 
-    # ---- neighbours by the features as they are and, if asked for, standardized
+    # ---- neighbors by the features as they are and, if asked for, standardized
     found = features.encode(loaded.encoder, data, [args.modalities])
     if args.save_features:
         features.save_features(args.save_features, found)
@@ -89,16 +89,23 @@ def publish(
     curves: dict[str, list[float]],
     scale: "Scale | None" = None,
 ) -> None:
-    """Find the neighbours of the test clips; write and print what was found.
+    """Find the neighbors of the test clips; write and print what was found.
 
     labels: how many training clips of each class can be found. curves: those over altered test
     clips, {kind: amounts}. scale: by which the features were standardized.
     """
-    from tools.evaluation import confusion, results, retrieval, retrieved, robustness, standardize
+    from tools.evaluation import (
+        confusion,
+        results,
+        retrieval,
+        retrieved_clips,
+        robustness,
+        standardize,
+    )
 
     loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
-    neighbours, seeds = evaluation.settings["knn_neighbours"], evaluation.seeds
-    runs = retrieval.retrieve(features, neighbours, labels, seeds)
+    neighbors, seeds = evaluation.settings["knn_neighbours"], evaluation.seeds
+    runs = retrieval.retrieve(features, neighbors, labels, seeds)
     found = retrieval.summary(runs)
     path = results.write(evaluation, found)
     predicted = results.predicted(runs).cpu()
@@ -108,12 +115,12 @@ def publish(
         for k, accuracy in found["accuracies"].items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
         confusion.write(matrix, path, writer)
-    table = retrieved.table(data.store.names, data.test, runs[0].found, runs[0].similarity)
-    retrieved.write(path.with_name(f"{path.stem}_neighbours.csv"), table)
+    table = retrieved_clips.table(data.store.names, data.test, runs[0].found, runs[0].similarity)
+    retrieved_clips.write(path.with_name(f"{path.stem}_neighbours.csv"), table)
     if scale:
         standardize.write(path.with_name(f"{path.stem}_scale.npz"), scale)
     accuracies = robustness.of_retrieval(
-        *(loaded.encoder, features, evaluation.modalities, neighbours[0], labels, seeds, scale)
+        *(loaded.encoder, features, evaluation.modalities, neighbors[0], labels, seeds, scale)
     )
     drawn = [
         robustness.write(robustness.curve(kind, amounts, accuracies), path)
@@ -140,7 +147,7 @@ def show(evaluation: "Evaluation", query: Path, *, standardized: bool) -> None:
     standardized: print those by standardized features, too.
     """
     from tools.evaluation.features import encode_clip, extract_features, read_recording
-    from tools.evaluation.neighbours import nearest
+    from tools.evaluation.neighbors import nearest
     from tools.evaluation.standardize import scale_of
 
     encoder, store, rows = evaluation.loaded.encoder, evaluation.data.store, evaluation.data.train

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # With these comes torch, for which no --help and no wrong flag should wait.
     from feeder.mixture import open_data
     from tools.training import distributed
-    from tools.training.lost import together
+    from tools.training.lost_processes import together
     from tools.training.run import pretrain
 
     process = distributed.start()

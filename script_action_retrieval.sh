@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Action retrieval: nearest neighbours with a pre-trained run's final checkpoint
+# Action retrieval: nearest neighbors with a pre-trained run's final checkpoint
 # ./script_action_retrieval.sh TEST_NAME [flags for action_retrieval.py]
 # Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
 set -euo pipefail

@@ -17,7 +17,7 @@ case $name in
     ntu120_xsub | *) data=(--pre-dataset ntu120 --protocol cross_subject --batch-size 1024) ;;
 esac
 if [[ " $*" != *" --pre-dataset"* ]]; then
-    "$PYTHON" tools/setup/test_name.py "$name" ntu60_xsub ntu60_xview ntu120_xsetup ntu120_xsub
+    "$PYTHON" tools/setup/check_test_name.py "$name" ntu60_xsub ntu60_xview ntu120_xsetup ntu120_xsub
 fi
 
 gpus=$("$PYTHON" -c "import torch; print(torch.cuda.device_count())")

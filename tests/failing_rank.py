@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from tools import cli
 from tools.training import distributed
-from tools.training.lost import together
+from tools.training.lost_processes import together
 
 NCCL = """NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77, unhandled system \
 error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from tools.formats.published import our_name
+from tools.formats.published_checkpoint import our_name
 
 __all__ = ["our_name", "our_state", "zero_gradients"]
 

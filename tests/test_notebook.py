@@ -24,7 +24,7 @@ def test_ten_lines_pretrain_a_tiny_model_and_evaluate_it(data_root, tmp_path):
     data = open_halves(store, "cross_subject")
     features = encode(encoder, data)  # each clip once
     linear = summary(linear_evaluation(features, seeds=range(2)))
-    (found,) = retrieve(features, neighbours=(1, 5))
+    (found,) = retrieve(features, neighbors=(1, 5))
     (better,) = retrieve(standardized(features)[0])
     tuned = summary(finetune(encoder, data, settings=replace(FINETUNE, epochs=2)))
 

@@ -174,7 +174,7 @@ def test_a_query_among_a_single_training_clip(tmp_path):
     assert [line.split()[2] for line in said.splitlines()[1:]] == ["A002"]
 
 
-def test_standardized_neighbours_are_shown_beside_those_as_published(run, data_root):
+def test_standardized_neighbors_are_shown_beside_those_as_published(run, data_root):
     code, said, _ = retrieve(run, "--standardize")
     assert code == 0
     plain, found = (

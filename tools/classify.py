@@ -17,7 +17,7 @@ from data_gen.readers.array_file import SUFFIXES, UNITS
 from tools import cli
 
 if TYPE_CHECKING:  # they import torch, which is slow
-    from tools.evaluation.classifying import Database, Window
+    from tools.evaluation.new_recordings import Database, Window
 
 MOST_DRAWN = 20  # recordings in a picture
 LONG = 600  # frames: twice the longest clip of NTU RGB+D
@@ -61,23 +61,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.evaluation import classifying, encoders, layers  # torch: once the flags are right
+    from tools.evaluation import (  # torch: once the flags are right
+        encoders,
+        new_recordings,
+        saved_layers,
+    )
 
-    paths = classifying.recordings(args.files)
+    paths = new_recordings.recordings(args.files)
     if args.csv and args.csv.resolve() in [path.resolve() for path in paths]:
         raise cli.UserError(f"--csv {args.csv} is one of the recordings; name another file")
     if args.out and len(paths) > MOST_DRAWN:
         raise cli.UserError(f"--out draws {MOST_DRAWN} recordings at most, these are {len(paths)}")
-    trained = layers.load(args.run, encoders.best_device())
+    trained = saved_layers.load(args.run, encoders.best_device())
     skeleton = trained.loaded.encoder.layout.skeleton
     window, stride = (in_frames(value, args.fps) for value in (args.window, args.stride))
-    among = classifying.database(trained, args.data_root) if args.neighbors else None
+    among = new_recordings.database(trained, args.data_root) if args.neighbors else None
 
     found = []
     for path in paths:
-        name, bodies = printable(path), classifying.read(path, skeleton, UNITS[args.unit])
-        pieces = classifying.spans(len(bodies), window, stride)
-        windows = classifying.classify(trained, bodies, pieces, among, args.neighbors)
+        name, bodies = printable(path), new_recordings.read(path, skeleton, UNITS[args.unit])
+        pieces = new_recordings.spans(len(bodies), window, stride)
+        windows = new_recordings.classify(trained, bodies, pieces, among, args.neighbors)
         if not any(one.best for one in windows):
             raise cli.UserError(f"{path} shows nobody")
         found.append((name, windows))
@@ -86,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not window and len(bodies) > LONG:
             print(f"{len(bodies)} frames were taken for one action; --window looks at parts")
     if args.csv:
-        classifying.write(args.csv, found, trained.classes, among, args.fps)
+        new_recordings.write(args.csv, found, trained.classes, among, args.fps)
         print(f"written to {args.csv}")
     if args.out:
         from tools.drawing import timeline
@@ -107,7 +111,7 @@ def lines(
     name: str, window: "Window", classes: Sequence[str], among: "Database | None", fps: float
 ) -> list[str]:
     """What is said of a window: classes on the left, training clips on the right."""
-    from tools.evaluation.classifying import neighbors_of
+    from tools.evaluation.new_recordings import neighbors_of
 
     start, end = window.start, window.start + window.frames
     head = f"{name}, {start / fps:.2f} to {end / fps:.2f} s (frames {start} to {end - 1})"

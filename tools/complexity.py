@@ -12,22 +12,20 @@ from collections.abc import Sequence
 
 from data_gen.preparing.report import progress
 from tools import cli
+from tools.training import settings
 
 
 # fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     count = cli.whole_number(1)
-    parser.add_argument("--hidden-size", type=count, default=1024, help="width of a token")
-    parser.add_argument("--num-head", type=count, default=1, help="attention heads")
-    parser.add_argument("--num-layer", type=count, default=1, help="transformer layers")
-    parser.add_argument("--projector-width", type=count, default=4096, help="projectors' outputs")
+    settings.add_size_flags(parser)
     parser.add_argument("--batch-size", type=cli.whole_number(2), default=32,
                         help="clips a measurement")
     parser.add_argument("--repeats", type=count, default=10, help="measurements; the median counts")
     args = parser.parse_args(argv)
-    if args.hidden_size % args.num_head:
-        parser.error(f"--hidden-size {args.hidden_size} is no multiple of {args.num_head} heads")
+    if fault := settings.heads_fault(args.hidden_size, args.num_head):
+        parser.error(fault)
     return args
 # fmt: on
 

@@ -17,11 +17,11 @@ from data_gen.preparing.files import whole_file, whole_folder
 from data_gen.preparing.report import split_line
 from feeder.store import Store, open_store
 from tools import cli
-from tools.formats.arrays import export_arrays
 from tools.formats.ctrgcn import write_npz
+from tools.formats.detect import recognize
 from tools.formats.importing import write_store
+from tools.formats.padded_arrays import export_arrays
 from tools.formats.pyskl import write_pkl
-from tools.formats.recognize import recognize
 
 CONVERSIONS = {
     "import": "clips of other code, whatever their format, to a store",
@@ -116,7 +116,7 @@ def hand_over_store(what: str, source: Path, target: Path, protocol: str) -> Non
 def take_checkpoint(source: Path, target: Path, num_head: int, settings: dict[str, str]) -> None:
     """Write the folder of a run, which holds a published checkpoint as ours."""
     from tools.formats import checkpoint
-    from tools.formats.published import from_published
+    from tools.formats.published_checkpoint import from_published
 
     path = checkpoint.save(target, from_published(source, num_head, settings))
     print(f"written to {path}\nnext: {commands.evaluation('recognition', target)}")
@@ -126,7 +126,7 @@ def take_checkpoint(source: Path, target: Path, num_head: int, settings: dict[st
 def hand_over_checkpoint(source: Path, target: Path) -> None:
     """Write the published form of a checkpoint, or of the newest one in a run's folder."""
     from tools.formats import checkpoint
-    from tools.formats.published import to_published
+    from tools.formats.published_checkpoint import to_published
 
     path = checkpoint.newest(source) if source.is_dir() else source
     checkpoint.write(target, to_published(checkpoint.load(path), path))

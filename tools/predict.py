@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from tools import cli
 from tools.benchmark.gpus import GIB, GIGA, GPUS, TERA, Gpu
+from tools.training import settings
 
 RANKS = (1, 2, 4, 8)
 CARDS = (24, 40, 80)  # GiB of memory for which the largest batch is told
@@ -21,7 +22,6 @@ EPOCHS = 451
 # fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
-    count = cli.whole_number(1, 2**16)
     parser.add_argument("--gpu", choices=GPUS, default="h100", help="kind of GPU")
     parser.add_argument("--matrix-rate", type=cli.positive, metavar="TFLOP/S",
                         help="of bf16 products, as measured, instead of a share of the maker's")
@@ -31,13 +31,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="clips on all GPUs (default: 512 for ntu60 cross_subject, else 1024)")
     parser.add_argument("--amp", choices=("bf16", "fp16", "off"), default="bf16",
                         help="mixed precision")
-    parser.add_argument("--hidden-size", type=count, default=1024, help="width of a token")
-    parser.add_argument("--num-head", type=count, default=1, help="attention heads")
-    parser.add_argument("--num-layer", type=count, default=1, help="transformer layers")
-    parser.add_argument("--projector-width", type=count, default=4096, help="projectors' outputs")
+    settings.add_size_flags(parser)
     args = parser.parse_args(argv)
-    if args.hidden_size % args.num_head:
-        parser.error(f"--hidden-size {args.hidden_size} is no multiple of {args.num_head} heads")
+    if fault := settings.heads_fault(args.hidden_size, args.num_head):
+        parser.error(fault)
     return args
 # fmt: on
 

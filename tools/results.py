@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_gen.preparing.commands import command
 from tools import cli
-from tools.evaluation import comparison, saved
+from tools.evaluation import comparison, saved_results
 from tools.evaluation.comparison import Row
 from tools.formats.tables import markdown
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = {path.parent for folder in folders for path in folder.rglob("*.json")}
     found = []
     for run in sorted(runs):
-        results, others = saved.results(run)
+        results, others = saved_results.results(run)
         found += [(run, result) for result in results]
         for path in others:
             print(f"{path} is left out: it is not a result of this code", file=sys.stderr)

@@ -22,7 +22,7 @@ from tests.literal import model as literal
 from tools.benchmark import evaluation, inputs, products
 from tools.benchmark.sizes import SIZES
 from tools.benchmark.step import Given, random_views, stepper
-from tools.evaluation.neighbours import nearest
+from tools.evaluation.neighbors import nearest
 from tools.evaluation.settings import LINEAR
 from tools.training.distributed import Process
 
@@ -250,7 +250,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize(
     ("queries", "database", "chunk"), [(50, 80, 400), (30, 10, 64), (9, 40, 1)]
 )
-def test_neighbours_hold_no_more_similarities_than_their_bound(queries, database, chunk):
+def test_neighbors_hold_no_more_similarities_than_their_bound(queries, database, chunk):
     generator = torch.Generator().manual_seed(0)
     rows = [torch.randn(n, 4, generator=generator) for n in (queries, database)]
     largest = Largest()
@@ -260,9 +260,9 @@ def test_neighbours_hold_no_more_similarities_than_their_bound(queries, database
     assert largest.numel <= max(chunk, database, 4 * queries, 4 * database) < queries * database
 
 
-def test_the_bound_on_the_memory_of_neighbours():
+def test_the_bound_on_the_memory_of_neighbors():
     n, m, d = SIZES["full"].huge
     assert (n, m, d) == (50_919, 63_026, 2048)
     similarities = 4 * n * m / 2**20
-    assert evaluation.neighbours_mib(n, m, d) < 1800 < similarities / 6
-    assert evaluation.neighbours_mib(n, m, d) > 4 * d * (n + m) / 2**20 + 256
+    assert evaluation.neighbors_mib(n, m, d) < 1800 < similarities / 6
+    assert evaluation.neighbors_mib(n, m, d) > 4 * d * (n + m) / 2**20 + 256

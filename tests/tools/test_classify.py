@@ -20,9 +20,9 @@ from tests.tiny_run import write_run
 from tests.tools.test_full_disk import full_disk
 from tools import classify
 from tools.drawing import timeline
-from tools.evaluation import layers
-from tools.evaluation.classifying import Window, spans
+from tools.evaluation import saved_layers
 from tools.evaluation.features import encode_clip
+from tools.evaluation.new_recordings import Window, spans
 
 RAW = GOLDEN / "skeletons" / "S003C003P015R001A023.skeleton"
 
@@ -83,7 +83,7 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, 
     file = people / "raw" / f"{store.names[row]}.npy"
     done = call(classify.main, people / "run", file, "--csv", out)
     assert done.code == 0 and str(out) in done.out, done.err
-    trained = layers.load(people / "run")
+    trained = saved_layers.load(people / "run")
     feature = encode_clip(trained.loaded.encoder, np.array(store.clip(row)))
     layer = trained.classifier.layers[0]
     expected = torch.softmax(layer.weight @ feature + layer.bias, 0)

@@ -29,7 +29,7 @@ from tests.tiny_store import write_store
 from tools import cli, convert
 from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
-from tools.formats import arrays, checkpoint
+from tools.formats import checkpoint, padded_arrays
 
 PE = "module.backbone.ma_encoder.pe.pe"
 FUSION = "backbone.mm_fusion.t_fusion.0.weight"
@@ -339,7 +339,7 @@ def test_no_pickle_runs_anything(tmp_path, content):
         (tmp_path / "l.pkl").write_bytes(pickle.dumps(labels, 4))
         (tmp_path / "ran").unlink(missing_ok=True)
         with pytest.raises(UserError, match=r"names and labels|list of names") as error:
-            arrays.read_labels(tmp_path / "l.pkl")
+            padded_arrays.read_labels(tmp_path / "l.pkl")
         assert not (tmp_path / "ran").exists() and "\n" not in str(error.value)
 
 
@@ -348,7 +348,7 @@ def test_plain_labels_are_read_whatever_wrote_them(tmp_path, protocol):
     for kind in (tuple, list):
         plain = kind([kind(["a", "b"]), kind([3, 0])])
         (tmp_path / "l.pkl").write_bytes(pickle.dumps(plain, protocol))
-        assert arrays.read_labels(tmp_path / "l.pkl") == (["a", "b"], [3, 0])
+        assert padded_arrays.read_labels(tmp_path / "l.pkl") == (["a", "b"], [3, 0])
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 ):
     tiny = SimpleNamespace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: tiny)
-    monkeypatch.setattr("tools.formats.arrays.tqdm", None)  # which stands around the writing
+    monkeypatch.setattr("tools.formats.padded_arrays.tqdm", None)  # which stands around the writing
     with pytest.raises(OSError, match="MB are needed"):
         converted("to-arrays", data_root / "ntu60", tmp_path / "deep" / "a")
     assert not list(tmp_path.iterdir())

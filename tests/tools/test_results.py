@@ -11,7 +11,7 @@ import action_retrieval
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools import results
-from tools.evaluation import comparison, saved
+from tools.evaluation import comparison, saved_results
 
 OFFICIAL = {"training_clips": 40_091, "test_clips": 16_487}
 COLUMNS = results.HEADER
@@ -165,7 +165,7 @@ def test_random_weights_are_those_of_their_seed_in_every_run(show):
     assert [(row["seeds"], row["settings that differ"]) for row in rows] == [("2 of 2 × 2", "–")]
 
 
-def test_retrieval_has_a_row_for_each_number_of_neighbours(show):
+def test_retrieval_has_a_row_for_each_number_of_neighbors(show):
     many = retrieval({"5": 70.0, "1": 66.0})
     rows = show(many, retrieval({"1": 68.0}, pretraining=SETTINGS | {"seed": 1}))
     found = {row["evaluation"]: (row["top-1"], row["seeds"], row["paper"]) for row in rows}
@@ -227,7 +227,7 @@ def test_a_foreign_file_is_left_out_and_named(tmp_path, foreign):
     (tmp_path / "mine.json").write_text(json.dumps(recognition([80.0])))
     done = call(results.main, tmp_path)
     assert done.code == 0 and "foreign.json" in done.err and "list.json" not in done.err
-    assert len(comparison.compare((tmp_path, r) for r in saved.results(tmp_path)[0])) == 1
+    assert len(comparison.compare((tmp_path, r) for r in saved_results.results(tmp_path)[0])) == 1
 
 
 def test_results_of_the_commands_are_collected(data_root, tmp_path):
@@ -236,7 +236,7 @@ def test_results_of_the_commands_are_collected(data_root, tmp_path):
         where = ("--checkpoint-path", folder)
         assert call(action_classification.main, *where, "--epochs", 2).code == 0
         assert call(action_retrieval.main, *where).code == 0
-    found = [saved.results(tmp_path / f"run{seed}")[0] for seed in (0, 1)]
+    found = [saved_results.results(tmp_path / f"run{seed}")[0] for seed in (0, 1)]
     accuracies = [next(r for r in some if r["task"] == "retrieval")["accuracy"] for some in found]
     done = call(results.main, *(tmp_path / f"run{seed}" for seed in (0, 1)))
     (line,) = (line for line in done.out.splitlines() if line.startswith("| retrieval"))

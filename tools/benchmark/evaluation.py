@@ -1,4 +1,4 @@
-"""Evaluation: linear evaluation beside the literal one, neighbours beside scikit-learn's."""
+"""Evaluation: linear evaluation beside the literal one, neighbors beside scikit-learn's."""
 
 import statistics
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tools.benchmark.preprocess import prepare
 from tools.benchmark.sizes import Size
 from tools.evaluation import encoders
 from tools.evaluation.features import encode, halves_for
-from tools.evaluation.neighbours import CHUNK, nearest
+from tools.evaluation.neighbors import CHUNK, nearest
 from tools.evaluation.recognition import linear_evaluation, summary
 from tools.evaluation.settings import LINEAR, Training
 from tools.formats import checkpoint
@@ -142,7 +142,7 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f} ± {statistics.pstdev(values):.1f} %"
 
 
-def neighbours_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
+def neighbors_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
     """Most that `nearest` (k = 1) holds beside its arguments, in MiB.
 
     Normalized copies of both; the similarities of a chunk; a value and an index a query, twice
@@ -153,8 +153,8 @@ def neighbours_mib(queries: int, database: int, dimensions: int, chunk: int = CH
 
 
 def knn(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Exact neighbours beside scikit-learn's brute force, and the bound on memory."""
-    n, m, dimensions = size.neighbours
+    """Exact neighbors beside scikit-learn's brute force, and the bound on memory."""
+    n, m, dimensions = size.neighbors
     queries, database = (torch.randn(rows, dimensions, device=device) for rows in (n, m))
     arrays = database.cpu().numpy(), queries.cpu().numpy()
 
@@ -168,12 +168,12 @@ def knn(size: Size, device: torch.device, scratch: Path, data_path: Path | None)
         device,
     )
     same = bool((nearest(queries, database, 1)[1].cpu().numpy() == scikit_learn()).all())
-    facts = {"identical": same, "bound_mib": neighbours_mib(n, m, dimensions)}
+    facts = {"identical": same, "bound_mib": neighbors_mib(n, m, dimensions)}
     case = f"{n} x {m} x {dimensions} beside scikit-learn"
     rows = [Row("knn", case, n, times["ours"], times["literal"], facts)]
 
     n, m, dimensions = size.huge
-    bound = neighbours_mib(n, m, dimensions)
+    bound = neighbors_mib(n, m, dimensions)
     if device.type == "cuda":
         queries, database = (torch.randn(k, dimensions, device=device) for k in (n, m))
         timing = take_turns({"ours": lambda: nearest(queries, database, 1)}, 3, device)["ours"]

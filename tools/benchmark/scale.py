@@ -17,7 +17,7 @@ from tools.benchmark.measure import Row, Timing, take_turns
 from tools.benchmark.preprocess import prepare_apart
 from tools.benchmark.sizes import Size
 from tools.benchmark.step import Given, random_views, stepper
-from tools.evaluation.neighbours import nearest
+from tools.evaluation.neighbors import nearest
 from tools.training import distributed
 from tools.training.distributed import Process
 
@@ -86,7 +86,7 @@ def _steps(size: Size, device: torch.device) -> list[Row]:
 
 def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
     hidden, _ = size.models[0]
-    clips, queries, database, dimensions = size.store // 10, *size.neighbours
+    clips, queries, database, dimensions = size.store // 10, *size.neighbors
 
     def recognition(clips: int) -> Callable[[], dict]:
         root = scratch / f"store_{clips}"
@@ -94,7 +94,7 @@ def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
         evaluation.write_checkpoint(root / "run", root, hidden)
         return lambda: evaluation.recognize(root / "run")
 
-    def neighbours(database: int) -> Callable[[], tuple]:
+    def neighbors(database: int) -> Callable[[], tuple]:
         rows, others = (torch.randn(n, dimensions, device=device) for n in (queries, database))
         return lambda: nearest(rows, others, 1)
 
@@ -102,10 +102,10 @@ def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
         numbers = first, 10 * first
         return {n: take_turns({"": call(n)}, min(size.repeats, 3), device)[""] for n in numbers}
 
-    linear, knn = twice(recognition, clips), twice(neighbours, database)
+    linear, knn = twice(recognition, clips), twice(neighbors, database)
     return [
         *_grown(f"linear evaluation, hidden {hidden}, {{}} clips", linear, {n: n for n in linear}),
-        *_grown(f"neighbours of {queries:,} clips among {{}}", knn, dict.fromkeys(knn, queries)),
+        *_grown(f"neighbors of {queries:,} clips among {{}}", knn, dict.fromkeys(knn, queries)),
     ]
 
 

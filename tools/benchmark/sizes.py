@@ -17,7 +17,7 @@ class Size(NamedTuple):
     accuracy_epochs: int  # of linear evaluations whose accuracies are compared
     seeds: int  # of those
     literal_epochs: int  # from which the literal time of 150 is extrapolated
-    neighbours: tuple[int, int, int]  # queries, database, dimensions
+    neighbors: tuple[int, int, int]  # queries, database, dimensions
     huge: tuple[int, int, int]  # the same, where the bound on memory is shown
     store: int  # clips of the store that training is measured on
     batches: tuple[int, ...]  # of that training
@@ -40,7 +40,7 @@ SMALL = Size(
     accuracy_epochs=20,
     seeds=20,
     literal_epochs=2,
-    neighbours=(2048, 8192, 256),
+    neighbors=(2048, 8192, 256),
     huge=(50_919, 63_026, 2048),
     store=2_000,
     batches=(64,),
@@ -72,7 +72,7 @@ TOY = SMALL._replace(
     accuracy_epochs=5,
     seeds=2,
     literal_epochs=1,
-    neighbours=(32, 64, 8),
+    neighbors=(32, 64, 8),
     store=120,
     batches=(8,),
     hidden=8,

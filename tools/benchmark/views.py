@@ -13,7 +13,7 @@ from tools.benchmark.measure import Row, synchronize, take_turns, threads
 from tools.benchmark.sizes import Size
 
 
-def materialise(view: dict[str, Tokens]) -> list[Tensor]:
+def materialize(view: dict[str, Tokens]) -> list[Tensor]:
     """Both token sequences of each modality, contiguous as a linear layer would make them."""
     return [sequence.contiguous() for tokens in view.values() for sequence in tokens]
 
@@ -49,7 +49,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         def call():
             for batch in batches.epoch(0):
                 for view, modalities in zip(batch.views(), single, strict=True):
-                    materialise(derive(view, modalities))
+                    materialize(derive(view, modalities))
 
         return call
 
@@ -61,7 +61,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         collate(clips)
 
     def evaluation_input():
-        materialise(derive(whole_clips(store, rows, device)))
+        materialize(derive(whole_clips(store, rows, device)))
 
     def literal_evaluation_input():
         views = [evaluation[i][0] for i in rows]

@@ -14,7 +14,7 @@ WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: of a picture, of a class, of what
 
 
 class Part(Protocol):
-    """What is known of a window of a recording; see `classifying.Window`."""
+    """What is known of a window of a recording; see `new_recordings.Window`."""
 
     start: int
     frames: int

@@ -21,7 +21,7 @@ from tools.cli import UserError
 from tools.drawing import figures
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves, extract_features
-from tools.evaluation.neighbours import nearest
+from tools.evaluation.neighbors import nearest
 from tools.evaluation.standardize import Scale, scale_of
 from tools.formats import checkpoint
 

@@ -107,7 +107,7 @@ def _pretraining(result: dict[str, Any]) -> dict[str, Any]:
 def _retrievals(
     run: Path, result: dict[str, Any], experiment: dict[str, Any], first: Any
 ) -> list[Single]:
-    # One evaluation for each number of neighbours; the seed matters where it drew the labels.
+    # One evaluation for each number of neighbors; the seed matters where it drew the labels.
     found = []
     drawn = any(result.get(key) for key in ("label_fraction", "labels_per_class"))
     for one in result.get("runs", [result]):
@@ -120,8 +120,8 @@ def _retrievals(
     return found
 
 
-def _of_paper(result: dict[str, Any], neighbours: int) -> float | None:
-    return paper.figure(result | {"neighbours": neighbours, "knn_neighbours": [neighbours]})
+def _of_paper(result: dict[str, Any], neighbors: int) -> float | None:
+    return paper.figure(result | {"neighbours": neighbors, "knn_neighbours": [neighbors]})
 
 
 def _retrieval(result: dict[str, Any], accuracy: float) -> dict[str, float]:

@@ -18,7 +18,7 @@ from feeder.store import Store, open_store
 from net import MODALITIES
 from net.modalities import derive
 from tools import cli
-from tools.evaluation.altered import Alteration, altered_clips
+from tools.evaluation.altered_clips import Alteration, load_altered
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.progress import Progress
 
@@ -135,7 +135,7 @@ def extract_features(
     device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
     with Progress(what, len(rows), "clip") as progress:
         for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
-            clips = altered_clips(store, batch, device, alteration)
+            clips = load_altered(store, batch, device, alteration)
             parts.append(encoder(derive(clips, modalities, skeleton)))
             progress.update(len(batch))
     features = torch.cat(parts)

@@ -16,7 +16,7 @@ from torch import Tensor
 from tools import cli
 from tools.evaluation.features import Features
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
-from tools.evaluation.neighbours import average_precision, nearest, vote
+from tools.evaluation.neighbors import average_precision, nearest, vote
 
 RECALLED = (1, 5)  # recall is among this many nearest clips
 
@@ -26,8 +26,8 @@ class Retrieval(NamedTuple):
 
     seed: that drew the training clips that have a label; labeled: how many have one.
     found: (m, k) rows of the store, the nearest first; similarity: (m, k) cosines; predicted: (m,)
-    the classes, from 0, that the neighbours vote for, as many of them as the first number says.
-    accuracies: {how many neighbours vote: percent}; recalls: {k: percent of test clips with a clip
+    the classes, from 0, that the neighbors vote for, as many of them as the first number says.
+    accuracies: {how many neighbors vote: percent}; recalls: {k: percent of test clips with a clip
     of their class among the k nearest}. mean_precision: mean average precision in percent, over the
     test clips whose class occurs in training; None where there is no such clip. unseen: how many
     test clips have a class that does not occur in training.
@@ -45,10 +45,10 @@ class Retrieval(NamedTuple):
 
     def figures(self) -> dict[str, Any]:
         """The figures of a retrieval result, as its file has them."""
-        neighbours = next(iter(self.accuracies))
+        neighbors = next(iter(self.accuracies))
         return {
-            "neighbours": neighbours,
-            "accuracy": self.accuracies[neighbours],
+            "neighbours": neighbors,
+            "accuracy": self.accuracies[neighbors],
             "accuracies": self.accuracies,
             "map": self.mean_precision,
             **{f"recall_at_{k}": recall for k, recall in self.recalls.items()},
@@ -57,38 +57,38 @@ class Retrieval(NamedTuple):
 
 def retrieve(
     features: Features,
-    neighbours: Sequence[int] = (1,),
+    neighbors: Sequence[int] = (1,),
     labels: Labels = ALL_LABELS,
     seeds: Iterable[int] = (0,),
 ) -> list[Retrieval]:
     """Find the training clips with a label that are nearest to each test clip.
 
-    features: of one stream. neighbours: how many vote, several numbers: each. labels: how many
+    features: of one stream. neighbors: how many vote, several numbers: each. labels: how many
     training clips of each class are there to be found, drawn once for each seed. Raises UserError
     where there are fewer than vote.
     """
     train_labels = features.data.store.label[features.data.train]
     return [
-        _retrieve(features, neighbours, few_labels(train_labels, seed, *labels), seed)
+        _retrieve(features, neighbors, few_labels(train_labels, seed, *labels), seed)
         for seed in seeds
     ]
 
 
-def check(neighbours: Sequence[int], clips: int) -> None:
+def check(neighbors: Sequence[int], clips: int) -> None:
     """Raise UserError where fewer training clips are there than are to vote."""
-    if max(neighbours) > clips:
-        raise cli.UserError(f"--knn-neighbours {max(neighbours)} is more than {clips} clips")
+    if max(neighbors) > clips:
+        raise cli.UserError(f"--knn-neighbours {max(neighbors)} is more than {clips} clips")
 
 
 def _retrieve(
-    features: Features, neighbours: Sequence[int], labeled: np.ndarray, seed: int
+    features: Features, neighbors: Sequence[int], labeled: np.ndarray, seed: int
 ) -> Retrieval:
     kept = torch.from_numpy(labeled).to(features.train.device)
     (queries,), (database,) = features.test, features.train
     database = database if len(kept) == len(database) else database[kept]
-    check(neighbours, len(database))
+    check(neighbors, len(database))
     classes, truth = features.train_classes[kept], features.test_classes
-    shown = min(max(*neighbours, *RECALLED), len(database))
+    shown = min(max(*neighbors, *RECALLED), len(database))
     similarity, indices = nearest(queries, database, shown)
     found = classes[indices]  # (m, k)
     precision = average_precision(queries, database, truth, classes)
@@ -98,8 +98,8 @@ def _retrieve(
         len(labeled),
         features.data.train[labeled][indices.cpu().numpy()],
         similarity.cpu().numpy(),
-        vote(found[:, : neighbours[0]]),
-        {k: percent(vote(found[:, :k]) == truth) for k in neighbours},
+        vote(found[:, : neighbors[0]]),
+        {k: percent(vote(found[:, :k]) == truth) for k in neighbors},
         {k: percent((found[:, :k] == truth[:, None]).any(1)) for k in RECALLED},
         None if unseen == len(truth) else 100 * precision.nanmean().item(),
         unseen,

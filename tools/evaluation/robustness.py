@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from data_gen.preparing.files import whole_file
-from tools.evaluation.altered import KINDS, Alteration, altered_clips
+from tools.evaluation.altered_clips import KINDS, Alteration, load_altered
 from tools.evaluation.classifiers import Recognizer
 from tools.evaluation.features import (
     ENCODING_BATCH,
@@ -25,7 +25,7 @@ from tools.evaluation.features import (
     extract_features,
 )
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
-from tools.evaluation.neighbours import nearest, vote
+from tools.evaluation.neighbors import nearest, vote
 from tools.evaluation.recognition import Run, accuracy, predict
 from tools.evaluation.retrieval import percent
 from tools.evaluation.settings import AMOUNTS, in_words
@@ -77,7 +77,7 @@ def of_retrieval(
     encoder: nn.Module,
     features: Features,
     modalities: tuple[str, ...],
-    neighbours: int,
+    neighbors: int,
     labels: Labels = ALL_LABELS,
     seeds: Sequence[int] = (0,),
     scale: Scale | None = None,
@@ -94,7 +94,7 @@ def of_retrieval(
         found = []
         for seed in seeds:
             kept = torch.from_numpy(few_labels(train_labels, seed, *labels)).to(queries.device)
-            _, indices = nearest(queries, features.train[0][kept], neighbours)
+            _, indices = nearest(queries, features.train[0][kept], neighbors)
             predicted = vote(features.train_classes[kept][indices])
             found.append(percent(predicted == features.test_classes))
         return found
@@ -124,7 +124,7 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     device = device_of(encoder)
     for rows in np.split(data.test, range(ENCODING_BATCH, len(data.test), ENCODING_BATCH)):
-        clips = altered_clips(data.store, rows, device, alteration)
+        clips = load_altered(data.store, rows, device, alteration)
         yield clips, classes_of(data.store, rows, device)
 
 

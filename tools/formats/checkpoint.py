@@ -18,7 +18,7 @@ from data_gen.datasets.skeletons import NTU, DescriptionError, Layout
 from data_gen.preparing.files import whole_file
 from net.methods import DEFAULT_ENCODER
 from tools.cli import UserError
-from tools.formats import archive
+from tools.formats import torch_files
 
 MAX_EPOCH = 10**9 - 1  # that a checkpoint's name has digits for
 VERSION = "1.0.0"  # of this code, as its checkpoints name it
@@ -154,7 +154,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
     try:
-        checkpoint = archive.read(path)
+        checkpoint = torch_files.read(path)
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {error}") from None
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:

@@ -16,8 +16,8 @@ from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
 from feeder.store import Store
 from tools.cli import UserError
-from tools.formats.rows import Rows, open_npz, write_header
-from tools.formats.source import Own, Source, own_frames, own_texts, protocol_of, read_own
+from tools.formats.array_files import Rows, open_npz, write_header
+from tools.formats.foreign_clips import Own, Source, own_frames, own_texts, protocol_of, read_own
 
 HALVES = ("train", "test")
 WIDTH = NTU.frame_size

@@ -16,8 +16,8 @@ from data_gen.preparing.store import StoreError as WriteError
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers.skeleton_file import SkeletonFileError, parse_name
 from tools.cli import UserError
-from tools.formats.names import recover
-from tools.formats.source import Clip, Source, refuse_turned
+from tools.formats.clip_names import recover
+from tools.formats.foreign_clips import Clip, Source, refuse_turned
 
 # Of how many classes the data sets are whose files have no names; of PKU-MMD it is phase II that
 # is handed on so, unless the target's name says otherwise.

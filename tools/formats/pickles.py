@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tools.cli import UserError
-from tools.formats.rows import require_file
+from tools.formats.array_files import require_file
 
 
 class _Dtype:

@@ -17,8 +17,8 @@ from data_gen.preparing.files import require_space
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.cli import UserError
+from tools.formats.foreign_clips import Source, own_texts, read_own
 from tools.formats.pickles import plain, read_pickle
-from tools.formats.source import Source, own_texts, read_own
 
 SPLITS = {"xsub": "cross_subject", "xview": "cross_view", "xset": "cross_setup"}
 _SHORT = {protocol: short for short, protocol in SPLITS.items()}

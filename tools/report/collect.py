@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from data_gen.preparing.commands import ROOT, command, evaluation
 from net import methods
 from tools.cli import UserError
-from tools.evaluation import confusion, saved
+from tools.evaluation import confusion, saved_results
 from tools.evaluation.clusters import palette
 from tools.formats import checkpoint
 from tools.report import words
@@ -38,12 +38,12 @@ def facts(folder: Path) -> dict[str, Any] | None:
 
 
 def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-    """The results beside a run's checkpoints, and files that only look so, as `saved.results` does.
+    """The results beside a run's checkpoints, and the files that only look like results.
 
     Each has with it `name`, that of its file; `input`, what the encoder saw and how it was
     evaluated; and `took`, how long that was, or None.
     """
-    found, others = saved.results(folder)
+    found, others = saved_results.results(folder)
     for result in found:
         seconds = result.get("seconds")
         result["name"] = result["file"].removesuffix(".json")
@@ -94,7 +94,7 @@ def clusters(folder: Path) -> dict[str, Any] | None:
     path = folder / "tsne.json"
     if not path.is_file():
         return None
-    found = saved.read_json(path)
+    found = saved_results.read_json(path)
     if not (isinstance(found, dict) and {"classes", "labels", "panels"} <= found.keys()):
         raise UserError(
             f"{path} is not of tools.tsne; make it again with {commands(folder)['tsne']}"

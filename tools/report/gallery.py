@@ -8,7 +8,7 @@ import numpy as np
 from feeder.store import Store
 from tools.cli import UserError
 from tools.drawing import draw
-from tools.evaluation import retrieved
+from tools.evaluation import retrieved_clips
 
 KEYFRAMES = 32  # of a clip; the page moves between them
 FPS = 30
@@ -25,7 +25,7 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
     many of these have their own class first. Raises UserError where the store lacks a clip.
     """
     rows = {name: row for row, name in enumerate(store.names)}
-    found = retrieved.read(table)
+    found = retrieved_clips.read(table)
     for name in {*found.queries, *(name for names in found.found for name in names)}:
         if name not in rows:
             raise UserError(f"{table} names {name}, which {store.folder} does not hold")

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from feeder.store import StoreError
 from tools.cli import UserError
-from tools.training import reasons
+from tools.training import connection_errors
 
 T = TypeVar("T")
 ONE_PRESS = 1.0  # seconds in which all signals of one Ctrl-C arrive
@@ -58,7 +58,7 @@ def start() -> Process:
         try:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         except RuntimeError as error:
-            reason = reasons.reason_of(error)
+            reason = connection_errors.reason_of(error)
             raise UserError(f"the processes of this run do not find each other: {reason}") from None
     return Process(rank, world_size, device)
 

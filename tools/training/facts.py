@@ -9,7 +9,7 @@ from feeder.mixture import Mixture, by_data_set, clips_an_epoch
 from feeder.store import Store
 from tools import cli
 from tools.training.distributed import Process
-from tools.training.settings import Settings
+from tools.training.settings import Settings, heads_fault
 
 
 def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
@@ -22,11 +22,8 @@ def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
             f"--batch-size {settings.batch_size} is less than a clip for each of "
             f"{process.world_size} ranks"
         )
-    if settings.hidden_size % settings.num_head:
-        raise cli.UserError(
-            f"--hidden-size {settings.hidden_size} cannot be divided by "
-            f"--num-head {settings.num_head}"
-        )
+    if fault := heads_fault(settings.hidden_size, settings.num_head):
+        raise cli.UserError(fault)
     if settings.amp == "fp16" and process.device.type == "cpu":
         raise cli.UserError("--amp fp16 needs a GPU; take auto, bf16 or off")
     if sum(sizes) < 2:

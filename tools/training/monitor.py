@@ -17,16 +17,16 @@ from feeder.strengths import PUBLISHED, Strengths
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 from tools.drawing import draw, scenes, sheets
-from tools.evaluation.neighbours import nearest, vote
+from tools.evaluation.neighbors import nearest, vote
 from tools.evaluation.standardize import scale_of
 from tools.formats.tables import markdown
 from tools.training.settings import LOCAL
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
 QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
-NEIGHBOURS = 5
+NEIGHBORS = 5
 ENCODING_BATCH = 64
-METRICS = ("loss/total", f"monitor/knn_{NEIGHBOURS}")  # beside the settings, in hparams
+METRICS = ("loss/total", f"monitor/knn_{NEIGHBORS}")  # beside the settings, in hparams
 SIMPLE = (bool, int, float, str)  # kinds of values in hparams
 
 
@@ -81,7 +81,7 @@ class Monitor:
         if len(self.queries):
             found = quick_accuracies(encoder, self.store, self.database, self.queries)
             for name, accuracy in zip(("", "_standardized"), found, strict=True):
-                self.writer.add_scalar(f"monitor/knn_{NEIGHBOURS}{name}", accuracy, step)
+                self.writer.add_scalar(f"monitor/knn_{NEIGHBORS}{name}", accuracy, step)
 
 
 def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +124,7 @@ def quick_accuracies(
     classes, truth = (torch.from_numpy(store.label[rows]) for rows in (database, queries))
 
     def accuracy(asked: Tensor, among: Tensor) -> float:
-        _, found = nearest(asked, among, min(NEIGHBOURS, len(among)))
+        _, found = nearest(asked, among, min(NEIGHBORS, len(among)))
         return 100 * (vote(classes[found.cpu()]) == truth).float().mean().item()
 
     scale = scale_of(among)

@@ -7,7 +7,7 @@ metadata says `help` and, where they are wanted, `group` (a heading of --help), 
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -27,17 +27,24 @@ def names(record: Any) -> list[str]:
     return [field.name for field in fields(record) if "help" in field.metadata]
 
 
-def add_flags(parser: argparse.ArgumentParser, *records: type) -> None:
-    """A flag for each setting of some classes of records; one that several have is one flag.
+def add_flags(
+    parser: argparse.ArgumentParser, *records: type, only: Collection[str] | None = None
+) -> None:
+    """Add a flag for each setting of some classes of records.
 
-    A flag that is not given is not in the parsed namespace: the record's default then holds. One
-    that is on or off has a second flag, `--no-...`, unless that is a setting itself.
+    A setting that several classes declare gets one flag. A flag that the user does not give is not
+    in the parsed namespace; the record's default then holds. A setting that is on or off gets a
+    second flag, `--no-...`, unless that is the flag of another setting.
+
+    parser: gets the flags, in the groups that the fields name.
+    records: dataclasses whose fields are declared as this module says.
+    only: names of the settings that get a flag; None: all settings.
     """
     groups: dict[str, Any] = {}
     declared: dict[str, list[Field]] = {}
     for record in records:
         for field in fields(record):
-            if "help" in field.metadata:
+            if "help" in field.metadata and (only is None or field.name in only):
                 declared.setdefault(field.name, []).append(field)
     for name, same in declared.items():
         field, told = same[0], same[0].metadata

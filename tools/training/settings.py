@@ -1,5 +1,6 @@
 """The settings of a pre-training run, declared once: flags, defaults, what a checkpoint keeps."""
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "umurl": {},
     "umurl_plus": {"lr": 2e-3, "cosine": True, "warmup_epochs": 3, "average": 0.99},
 }
+# The settings that give the model its size: its weights, and the work of a step.
+SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
 # Settings that may differ from machine to machine of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run goes on; any other would change its result.
@@ -161,6 +164,19 @@ def from_names(given: Mapping[str, Any]) -> Settings:
     strengths = records.pick(Strengths, given)
     chosen = records.pick(Settings, given)
     return replace(chosen, strengths=strengths, loss=records.pick(loss, given))
+
+
+def add_size_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of SIZES, with the defaults of pre-training, to another command."""
+    records.add_flags(parser, Settings, only=SIZES)
+    parser.set_defaults(**{name: getattr(Settings, name) for name in SIZES})
+
+
+def heads_fault(hidden_size: int, num_head: int) -> str | None:
+    """What is wrong with the number of heads, in one line; None: each gets an equal part."""
+    if hidden_size % num_head:
+        return f"--hidden-size {hidden_size} cannot be divided by --num-head {num_head}"
+    return None
 
 
 def defaults() -> dict[str, Any]:

@@ -11,8 +11,8 @@ from data_gen.preparing import commands
 from data_gen.preparing.commands import ROOT, command, evaluation, pretraining
 
 PROGRAMS = {
-    "tools/setup/test_name.py": ("ntu60_xsubb", "ntu60_xsub", "ntu120_xsub"),
-    "tools.setup.test_name": ("ntu60_xsubb", "ntu60_xsub", "ntu120_xsub"),
+    "tools/setup/check_test_name.py": ("ntu60_xsubb", "ntu60_xsub", "ntu120_xsub"),
+    "tools.setup.check_test_name": ("ntu60_xsubb", "ntu60_xsub", "ntu120_xsub"),
     "script_pretrain.sh": ("",),
 }
 
@@ -38,8 +38,10 @@ def test_each_kind_of_program_is_started_from_anywhere(here, program):
 def test_paths_mean_the_same_after_the_change_of_folder(here, tmp_path):
     (tmp_path / "it's a folder").mkdir()
     path = Path(os.path.relpath(tmp_path / "it's a folder", here.resolve()))
-    line = command("tools/setup/test_name.py", path, path)
-    line = line.replace("tools/setup/test_name.py", "-c 'import os, sys; os.rmdir(sys.argv[1])'")
+    line = command("tools/setup/check_test_name.py", path, path)
+    line = line.replace(
+        "tools/setup/check_test_name.py", "-c 'import os, sys; os.rmdir(sys.argv[1])'"
+    )
     subprocess.run(["bash", "-c", line], cwd=here, check=True)
     assert not (tmp_path / "it's a folder").exists()
 

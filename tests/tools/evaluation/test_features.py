@@ -26,7 +26,7 @@ from tools.evaluation.features import (
     read_recording,
 )
 from tools.formats import checkpoint
-from tools.formats.published import to_published
+from tools.formats.published_checkpoint import to_published
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.runs import call
 from tests.tiny_run import write_run
 from tests.tools.report.pages import LOSSES, embedded
 from tools.cli import UserError
-from tools.evaluation import retrieved
+from tools.evaluation import retrieved_clips
 from tools.evaluation.clusters import palette
 from tools.formats.checkpoint import code_facts
 from tools.report import __main__ as report
@@ -75,7 +75,7 @@ def test_a_run_took_as_long_as_its_event_files_cover(tmp_path):
 
 
 def test_the_gallery_shows_what_was_retrieved(run, data_root):
-    shown, table = embedded(run)["gallery"], retrieved.read(run / "retrieval_neighbours.csv")
+    shown, table = embedded(run)["gallery"], retrieved_clips.read(run / "retrieval_neighbours.csv")
     store = open_store(data_root, "ntu60")
     accuracy = json.loads((run / "retrieval.json").read_text())["accuracy"]
     assert 100 * shown["right"] / shown["total"] == pytest.approx(accuracy)

@@ -112,7 +112,7 @@ def test_the_accuracy_is_that_of_the_nearest_clips(data_root):
     # Among themselves the nearest of one is itself; among clips of other classes none is right.
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setattr(monitor, "NEIGHBOURS", 1)
+        patch.setattr(monitor, "NEIGHBORS", 1)
         assert monitor.quick_accuracies(encoder, store, rows, rows) == (100, 100)
         first, second = rows[store.action == 1], rows[store.action == 2]
         assert monitor.quick_accuracies(encoder, store, first, second) == (0, 0)

@@ -1,6 +1,6 @@
 """New recordings classified: whole, or in windows that slide over them.
 
-trained = layers.load(Path("checkpoints/mine"))
+trained = saved_layers.load(Path("checkpoints/mine"))
 bodies = read("wave.npy", trained.loaded.encoder.layout.skeleton)
 (window,) = classify(trained, bodies, [(0, len(bodies))])
 print(trained.classes[window.best[0]])
@@ -27,8 +27,8 @@ from tools.evaluation.features import (
     extract_features,
     halves_for,
 )
-from tools.evaluation.layers import Trained
-from tools.evaluation.neighbours import nearest
+from tools.evaluation.neighbors import nearest
+from tools.evaluation.saved_layers import Trained
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes of each window

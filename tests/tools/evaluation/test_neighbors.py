@@ -1,4 +1,4 @@
-"""Nearest neighbours and average precision against scikit-learn, ties, memory.
+"""Nearest neighbors and average precision against scikit-learn, ties, memory.
 
 Rows are in float64, in which no two similarities are so near that rounding orders them.
 """
@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tools.evaluation.neighbours import average_precision, nearest, vote
+from tools.evaluation.neighbors import average_precision, nearest, vote
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def rows(rng, n, width=16):
 
 @pytest.mark.parametrize("chunk", [1, 700, 10**6])
 @pytest.mark.parametrize("k", [1, 5, 200])
-def test_neighbours_are_those_of_brute_force(rng, chunk, k):
+def test_neighbors_are_those_of_brute_force(rng, chunk, k):
     database, queries = rows(rng, 200), rows(rng, 60)
     exact = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="cosine").fit(database)
     distances, indices = exact.kneighbors(queries)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from data_gen.readers.skeleton_file import SUFFIX
 from tools.cli import UserError
-from tools.formats.arrays import read_prepared, read_raw
 from tools.formats.ctrgcn import read_npz
+from tools.formats.foreign_clips import Source
+from tools.formats.padded_arrays import read_prepared, read_raw
 from tools.formats.pyskl import read_pkl
-from tools.formats.source import Source
 
 KNOWN = (
     "UmURL's or USDRL's arrays (a folder of train_data_joint.npy ...), ST-GCN's or CrosSCLR's (of "

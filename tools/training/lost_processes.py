@@ -16,7 +16,7 @@ import torch.distributed as dist
 from feeder.store import StoreError
 from tools import cli
 from tools.cli import UserError
-from tools.training import reasons
+from tools.training import connection_errors
 from tools.training.distributed import Process, StopSignal
 
 GRACE = 3.0  # seconds in which a launcher has stopped the others of a process that died beside it
@@ -114,12 +114,12 @@ def _tell_in_turn(error: Exception, lost: bool) -> None:
     lost: whether it was the connection to other processes. A fault that all of them found is told
     by the main process, whose turn is before all others.
     """
-    mend = reasons.mend_of(error) if lost else None
+    mend = connection_errors.mend_of(error) if lost else None
     grace = 0 if mend else GRACE  # without one, another process may tell more
     time.sleep(grace + TURN * int(os.environ.get("LOCAL_RANK", 0)))
     if lost:
         cli.complain(
-            f"another process of this run was lost: {reasons.reason_of(error)}; "
+            f"another process of this run was lost: {connection_errors.reason_of(error)}; "
             f"{mend or 'if it failed, its own line tells why'}; "
             "the same command goes on from the newest checkpoint",
             by_all=True,

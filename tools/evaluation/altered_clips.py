@@ -38,7 +38,7 @@ def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
         raise cli.UserError(f"--drop-joints {most:g} is more than the {joints} joints of a body")
 
 
-def altered_clips(
+def load_altered(
     store: Store, rows: np.ndarray, device: torch.device, alteration: Alteration | None
 ) -> Tensor:
     """Clips in some rows of a store, altered, as the evaluation sees them: (n, T, M, V, C).

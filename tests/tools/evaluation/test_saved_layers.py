@@ -11,7 +11,7 @@ import action_classification
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools.cli import UserError
-from tools.evaluation import encoders, features, layers, recognition, standardize
+from tools.evaluation import encoders, features, recognition, saved_layers, standardize
 from tools.evaluation.results import Evaluation
 from tools.evaluation.settings import FINETUNE, LINEAR, defaults
 
@@ -42,7 +42,7 @@ def change(path: Path, **parts) -> None:
     """Write a file of layers anew with some parts, or facts, changed; None takes one away."""
     saved = torch.load(path, weights_only=True)
     for name, value in parts.items():
-        where = saved if name in (*layers.PARTS, "format") else saved["facts"]
+        where = saved if name in (*saved_layers.PARTS, "format") else saved["facts"]
         where[name] = value
         if value is None:
             del where[name]
@@ -64,9 +64,9 @@ def test_they_take_test_clips_for_what_the_run_did(run, tmp_path, streams, way):
             found, scale = standardize.standardized(found)
         settings = LINEAR.__class__(**{**vars(LINEAR), "epochs": 20, "lr": 0.3})
         (trained,) = recognition.linear_evaluation(found, settings)
-    layers.write(run / "recognition.pt", evaluation, trained, streams, scale)
+    saved_layers.write(run / "recognition.pt", evaluation, trained, streams, scale)
 
-    back = layers.load(run)
+    back = saved_layers.load(run)
     assert back.streams == streams and back.classes == data.store.class_names
     views = [
         features.resize(
@@ -91,7 +91,7 @@ def test_the_file_tells_where_it_belongs_and_needs_no_pickle(file, data_root):
     assert saved["facts"]["data_root"] == str(data_root.resolve())
     assert len(saved["facts"]["classes"]) == 60 and not saved["encoder"]
     moved = file.parent.rename(file.parent.with_name("elsewhere"))  # a run may be moved
-    assert layers.load(moved).facts["dataset"] == "ntu60"
+    assert saved_layers.load(moved).facts["dataset"] == "ntu60"
 
 
 def test_a_random_encoder_leaves_none(run):
@@ -104,7 +104,7 @@ def test_a_checkpoint_from_elsewhere_is_found_again(run, data_root, tmp_path):
     other = write_run(tmp_path / "other", data_root, seed=7)
     flags = ("--checkpoint-path", run, "--pretrained", other / "checkpoint_0003.pt")
     assert call(action_classification.main, *flags, "--epochs", 2).code == 0
-    loaded = layers.load(run).loaded
+    loaded = saved_layers.load(run).loaded
     assert loaded.source == other / "checkpoint_0003.pt" and loaded.folder == run
 
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_from_elsewhere_is_found_again(run, data_root, tmp_path):
 
 def refused(run: Path) -> str:
     with pytest.raises(UserError) as error:
-        layers.load(run)
+        saved_layers.load(run)
     assert "\n" not in str(error.value) and str(run) in str(error.value)
     return str(error.value)
 
@@ -125,12 +125,12 @@ def test_a_run_without_layers_says_which_command_makes_them(run, tmp_path):
 
 def test_of_several_results_one_must_be_named(file):
     two = file.rename(file.with_name("recognition_a.pt"))
-    assert layers.load(file.parent).path == two  # the only one
+    assert saved_layers.load(file.parent).path == two  # the only one
     (file.parent / "recognition_b.pt").write_bytes(two.read_bytes())
     assert "recognition_a.pt" in refused(file.parent) and "recognition_b.pt" in refused(file.parent)
-    assert layers.load(two).path == two
+    assert saved_layers.load(two).path == two
     two.rename(file)
-    assert layers.load(file.parent).path == file  # the usual one
+    assert saved_layers.load(file.parent).path == file  # the usual one
 
 
 def test_layers_of_another_encoder_are_refused(file, data_root):
@@ -185,7 +185,7 @@ def test_damaged_files_are_refused(file):
     for at in range(0, len(content), 97):
         file.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
         try:
-            layers.load(file)  # some bytes mean nothing
+            saved_layers.load(file)  # some bytes mean nothing
         except UserError as error:
             assert "\n" not in str(error)
 
@@ -202,6 +202,6 @@ class Hostile:
 
 def test_a_pickle_runs_nothing(file, tmp_path):
     ran = tmp_path / "ran"
-    torch.save({"format": layers.FORMAT, "facts": Hostile(ran)}, file)
+    torch.save({"format": saved_layers.FORMAT, "facts": Hostile(ran)}, file)
     assert "mkdir" in refused(file) and not ran.exists()
     refused(file.parent / "checkpoint_0003.pt")  # no layers either

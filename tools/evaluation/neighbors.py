@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine similarity, in chunks that bound the memory."""
+"""Exact nearest neighbors by cosine similarity, in chunks that bound the memory."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def vote(classes: Tensor) -> Tensor:
-    """The class that most neighbours have, of equals the nearest one's: (n, k) -> (n,)."""
+    """The class that most neighbors have, of equals the nearest one's: (n, k) -> (n,)."""
     same = classes[:, :, None] == classes[:, None, :]  # (n, k, k)
     # argmax takes the first of equals, which is the nearest.
     return classes.gather(1, same.sum(2).argmax(1, keepdim=True)).squeeze(1)

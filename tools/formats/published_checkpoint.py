@@ -14,8 +14,8 @@ from torch import Tensor
 from net.encoder import MAX_POSITIONS, sinusoid
 from net.modalities import MODALITIES
 from net.umurl import UmURL
-from tools.formats.archive import reason
 from tools.formats.checkpoint import MAX_EPOCH, CheckpointError, check_fits, is_plain, is_weight
+from tools.formats.torch_files import reason
 
 PREFIX = "module."  # published models were saved in their wrapper for several GPUs
 ENTRIES = {"epoch": int, "state_dict": dict, "optimizer": dict}

@@ -19,7 +19,7 @@ from tools.evaluation import encoders
 from tools.evaluation.classifiers import LinearClassifier, Recognizer
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.standardize import Scale
-from tools.formats import archive, checkpoint
+from tools.formats import checkpoint, torch_files
 
 if TYPE_CHECKING:
     from tools.evaluation.recognition import Run
@@ -186,7 +186,7 @@ def _on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Any]:
     """What a file of linear layers holds, of the right types."""
     try:
-        saved = archive.read(path)
+        saved = torch_files.read(path)
     except ValueError as error:
         again = f"make them again: {_command(path.parent)}"
         raise UserError(f"{path} is damaged or holds no linear layers ({error}); {again}") from None

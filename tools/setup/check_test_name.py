@@ -1,6 +1,6 @@
 """Says what a TEST_NAME of script_pretrain.sh picks, unless it is one that picks a protocol.
 
-    python tools/setup/test_name.py TEST_NAME KNOWN...
+    python tools/setup/check_test_name.py TEST_NAME KNOWN...
 
 The last of the known names picks what all unknown ones do. Exit code 1 for an unknown name that is
 nearly a known one. Standard library only, so that it is quick.

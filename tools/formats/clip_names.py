@@ -13,8 +13,8 @@ from data_gen.datasets.description import FIELDS, Description
 from data_gen.datasets.missing import official_missing
 from data_gen.readers.skeleton_file import SUFFIX, SampleName, SkeletonFileError, parse_name
 from tools.cli import UserError
-from tools.formats.rows import require_file
-from tools.formats.source import Source
+from tools.formats.array_files import require_file
+from tools.formats.foreign_clips import Source
 
 
 def read_names(path: Path) -> dict[str, SampleName]:

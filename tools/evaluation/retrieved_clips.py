@@ -8,13 +8,13 @@ import numpy as np
 from tools.cli import UserError
 from tools.formats.tables import read_csv, write_csv
 
-SHOWN = 5  # neighbours of each query that are written
+SHOWN = 5  # neighbors of each query that are written
 
 
 class Retrieved(NamedTuple):
     """Queries and what was found for them, nearest first.
 
-    queries: n names of clips; found: their k neighbours' names each; similarity: (n, k).
+    queries: n names of clips; found: their k neighbors' names each; similarity: (n, k).
     """
 
     queries: list[str]
@@ -25,7 +25,7 @@ class Retrieved(NamedTuple):
 def table(
     names: list[str], queries: np.ndarray, found: np.ndarray, similarity: np.ndarray
 ) -> Retrieved:
-    """The table of what was found, SHOWN neighbours at most.
+    """The table of what was found, SHOWN neighbors at most.
 
     names: of all clips of a store; queries: (n,), found: (n, k), rows of it; similarity: (n, k).
     """
@@ -34,7 +34,7 @@ def table(
 
 
 def write(path: Path, retrieved: Retrieved) -> None:
-    """Write a CSV file, one line a query: its name, then each neighbour and its similarity."""
+    """Write a CSV file, one line a query: its name, then each neighbor and its similarity."""
     ranks = range(1, 1 + retrieved.similarity.shape[1])
     header = ["query", *(f"{what}_{rank}" for rank in ranks for what in ("found", "similarity"))]
     rows = (
@@ -56,5 +56,5 @@ def read(path: Path) -> Retrieved:
             if len(row) != len(header) or not np.isfinite(similarity[line - 2]).all():
                 raise ValueError
         except ValueError:
-            raise UserError(f"{path}, line {line}: not a query and its neighbours") from None
+            raise UserError(f"{path}, line {line}: not a query and its neighbors") from None
     return Retrieved([row[0] for row in rows], [row[1::2] for row in rows], similarity)

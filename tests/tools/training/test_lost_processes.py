@@ -9,7 +9,7 @@ import torch
 from tests.failing_rank import NCCL
 from tests.test_pretrain_ranks import ended, launch
 from tools.cli import UserError
-from tools.training import lost, reasons
+from tools.training import connection_errors, lost_processes
 from tools.training.distributed import Process
 
 LAUNCHER = 30  # seconds until torchrun kills a process that it told to stop
@@ -44,7 +44,7 @@ def test_a_process_that_fails_ends_all_with_one_line(failures, number):
 
 def test_one_process_alone_passes_its_errors_on():
     for error in (RuntimeError("shape mismatch"), ValueError("no"), UserError("typo")):
-        with pytest.raises(type(error)), lost.together(ALONE):
+        with pytest.raises(type(error)), lost_processes.together(ALONE):
             raise error
 
 
@@ -77,7 +77,7 @@ def test_one_process_alone_passes_its_errors_on():
 )
 def test_the_reason_is_told_in_the_words_of_the_backend(message, reason, mend):
     error = torch.distributed.DistBackendError(message)
-    assert reasons.reason_of(error).startswith(reason)
-    assert "\n" not in reasons.reason_of(error) and "frame" not in reasons.reason_of(error)
-    told = reasons.mend_of(error)
+    said = connection_errors.reason_of(error)
+    assert said.startswith(reason) and "\n" not in said and "frame" not in said
+    told = connection_errors.mend_of(error)
     assert mend in told if mend else told is None

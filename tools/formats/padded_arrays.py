@@ -20,9 +20,9 @@ from data_gen.preparing.files import require_space
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.cli import UserError
+from tools.formats.array_files import Rows, open_npy, require_file, write_header
+from tools.formats.foreign_clips import Own, Source, own_frames, own_texts, read_own, refuse_turned
 from tools.formats.pickles import plain, read_pickle
-from tools.formats.rows import Rows, open_npy, require_file, write_header
-from tools.formats.source import Own, Source, own_frames, own_texts, read_own, refuse_turned
 
 PARTS, OWN = ("train", "val"), ("store.json", "samples.csv")
 PADDED_FRAMES = 300  # or more, where a clip is longer
