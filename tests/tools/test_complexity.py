@@ -21,4 +21,4 @@ def test_the_command_prints_a_table(monkeypatch, capsys):
     assert [row[5].strip() for row in rows[-2:]] == ["–", "–"]
     with pytest.raises(SystemExit):
         complexity.main(["--hidden-size", "9", "--num-head", "2"])
-    assert "no multiple of 2 heads" in capsys.readouterr().err
+    assert "--num-head 2" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from data_gen.preparing.files import whole_file
 from net.methods import DEFAULT_ENCODER
 from tools.cli import UserError
 from tools.formats import torch_files
+from tools.training.settings import SIZES
 
 MAX_EPOCH = 10**9 - 1  # that a checkpoint's name has digits for
 VERSION = "1.0.0"  # of this code, as its checkpoints name it
@@ -37,7 +38,6 @@ PARTS = {
 }
 AVERAGE = "average"  # beside PARTS, of runs with --average: the encoder's average over the steps
 PLAIN = ("code", "data", "metrics", "settings", "scaler")
-MODEL_SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
 
 
@@ -186,7 +186,7 @@ def _fault(checkpoint: dict) -> str | None:
             return f"{part!r} holds more than weights"
     # Sizes become memory: each must be one that the weights, which are there, have.
     widths = {width for weight in weights.values() for width in weight.shape}
-    hidden, heads, layers, projector = (settings.get(name) for name in MODEL_SIZES)
+    hidden, heads, layers, projector = (settings.get(name) for name in SIZES)
     if not all(type(size) is int and size > 0 for size in (hidden, heads, layers, projector)):
         return "'settings' lacks a size of the model"
     if not {hidden, projector} <= widths or hidden % heads or layers > len(weights):
