@@ -1,9 +1,9 @@
-"""What pre-training will take on GPUs: time, memory and hours, computed and not measured.
+"""Predict time, memory and hours of pre-training on a kind of GPU. No GPU is needed.
 
     python -m tools.predict --gpu h100
 
-A step is done on an emulated GPU, which counts what it is asked for; what that takes follows from
-the rates of the GPU, as its maker writes them or as they were measured. No GPU is needed.
+The command does a step on an emulated GPU and counts what the step asks for. Times follow from the
+rates of the GPU: its maker's, or rates that you measured. All figures are computed, not measured.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tools.benchmark.gpus import GIB, GIGA, GPUS, TERA, Gpu
 from tools.training import settings
 
 RANKS = (1, 2, 4, 8)
-CARDS = (24, 40, 80)  # GiB of memory for which the largest batch is told
+CARDS = (24, 40, 80)  # GiB of GPU memory; the largest batch for each is printed
 EPOCHS = 451
 
 
@@ -24,9 +24,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("--gpu", choices=GPUS, default="h100", help="kind of GPU")
     parser.add_argument("--matrix-rate", type=cli.positive, metavar="TFLOP/S",
-                        help="of bf16 products, as measured, instead of a share of the maker's")
+                        help="measured rate of bf16 products, instead of a share of the maker's")
     parser.add_argument("--bandwidth", type=cli.positive, metavar="GB/S",
-                        help="of the GPU's memory, as measured, instead of a share of the maker's")
+                        help="measured rate of GPU memory, instead of a share of the maker's")
     parser.add_argument("--batch-size", type=cli.whole_number(8, 2**16),
                         help="clips on all GPUs (default: 512 for ntu60 cross_subject, else 1024)")
     parser.add_argument("--amp", choices=("bf16", "fp16", "off"), default="bf16",
@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    # With these comes torch, for which no --help and no wrong flag should wait.
+    # These import torch, which is slow; --help and wrong flags must answer at once.
     from tools.benchmark import prediction
     from tools.benchmark.prediction import Setting
     from tools.training.step import AMP
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def chosen_gpu(args: argparse.Namespace, matrix_share: float, bandwidth_share: float) -> Gpu:
-    """The kind of GPU; rates that were measured are taken whole."""
+    """The kind of GPU that the flags choose. A measured rate is used in full, not as a share."""
     gpu = GPUS[args.gpu]
     if args.matrix_rate:
         gpu = gpu._replace(half=args.matrix_rate * TERA / matrix_share)
@@ -67,7 +67,11 @@ def chosen_gpu(args: argparse.Namespace, matrix_share: float, bandwidth_share: f
 
 
 def told(setting, gpu: Gpu, batch: int | None) -> Iterator[str]:
-    """The lines of the answer. batch: for all protocols; None for each its own."""
+    """The lines of the answer.
+
+    setting: what is trained, a `prediction.Setting`.
+    batch: clips on all GPUs for every protocol; None: the published batch of each protocol.
+    """
     from tools.benchmark import prediction as p
 
     yield (
@@ -82,7 +86,7 @@ def told(setting, gpu: Gpu, batch: int | None) -> Iterator[str]:
 
 
 def step_table(setting, gpu: Gpu, step) -> Iterator[str]:
-    """What one GPU does in a step, by kind."""
+    """A table of what one GPU does in a step, one row for each kind of operation."""
     from tools.benchmark import prediction as p
 
     yield f"\nA step of {setting.batch} clips on one GPU, without torch.compile and with it:\n"
@@ -99,7 +103,7 @@ def step_table(setting, gpu: Gpu, step) -> Iterator[str]:
 
 
 def memory_table(setting, gpu: Gpu) -> Iterator[str]:
-    """Whether the batch fits cards of some sizes, and the largest one that does."""
+    """A table of GPU memories: does the batch fit, and what is the largest batch that fits?"""
     from tools.benchmark import prediction as p
 
     most = p.peak(setting)
@@ -114,7 +118,7 @@ def memory_table(setting, gpu: Gpu) -> Iterator[str]:
 
 
 def protocol_table(setting, gpu: Gpu, batch: int | None) -> Iterator[str]:
-    """Times and hours of the published protocols on several GPUs of one machine."""
+    """A table of times and hours of the published protocols on 1 to 8 GPUs of one machine."""
     from data_gen.datasets.ntu import DATASETS
     from feeder.batches import batch_bounds
     from tools.benchmark import prediction as p

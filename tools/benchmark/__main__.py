@@ -1,9 +1,10 @@
-"""Measure each stage of this code beside a literal version of the method.
+"""Measure the time and the memory of each stage, beside a literal version of the method.
 
     python -m tools.benchmark [STAGE|all] [--out benchmark.json]
 
-Both versions take turns on the same inputs; times are medians. Run it on a machine that does
-nothing else, and take ratios rather than times from one machine to another.
+This code and the literal version (tests/literal) take turns on the same inputs. Times are medians.
+Run the command on a machine that does nothing else. From one machine to another compare ratios, not
+times.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from data_gen.preparing.files import whole_file
 from tools import cli
 from tools.benchmark.sizes import SIZES
 
-STAGES = {  # where their measurements are, `module:name`, so that --help waits for no torch
+STAGES = {  # the function that measures each stage: text, so that --help does not import torch
     "preprocess": "tools.benchmark.preprocess:measure",
     "input": "tools.benchmark.views:measure",
     "step": "tools.benchmark.step:measure",

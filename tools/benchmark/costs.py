@@ -1,8 +1,8 @@
-"""What the network costs, counted and measured: parameters, operations and time.
+"""The cost of the network: parameters and operations are counted, the time is measured.
 
-Operations are those of matrix products, as torch counts them, two for a multiplication and
-addition. The products of attention itself, queries with keys and weights with values, are 1 % of
-them and stand apart, since not every counter sees them.
+An operation is a multiplication or an addition in a matrix product, as torch counts them. The two
+products inside attention (queries with keys, weights with values) are 1 % of all. They have a
+column of their own, since some counters leave them out.
 """
 
 import statistics
@@ -25,13 +25,19 @@ from net.umurl import UmURL
 
 SETS = [names for size in (1, 2, 3) for names in combinations(MODALITIES, size)]
 VIEWS = 4  # of a clip, in pre-training
-ENOUGH = 4.0  # seconds that a measurement takes; longer only if two runs do
+ENOUGH = 4.0  # seconds after which a measurement stops, if it has two runs
 FORWARD, STEP = "pre-training, forward", "pre-training, step"
 _ATTENTION = {torch.ops.aten.bmm, torch.ops.aten.baddbmm}
 
 
 class Cost(NamedTuple):
-    """Of one clip. parameters: those that take part; attention: the operations of its products."""
+    """The cost of one clip.
+
+    what: the modalities, or the part of pre-training.
+    parameters: how many of the network's parameters take part.
+    operations: additions and multiplications of all matrix products.
+    attention: the part of `operations` inside attention.
+    """
 
     what: str
     parameters: int
@@ -40,11 +46,13 @@ class Cost(NamedTuple):
 
 
 def of_network(hidden_size: int, num_head: int, num_layer: int, projector_width: int) -> list[Cost]:
-    """The cost of inference from each set of modalities, of pre-training's forward, of its step.
+    """Count the cost of inference and of pre-training.
 
-    Of the step the network's share, forth and back, without loss and optimizer. Counted without
-    computing anything, so in no time and the same on all devices; as the method has it, of which
-    training leaves some out (see TransformerLayer.attend_with_one_head).
+    Returns one row for each set of modalities, one for the forward pass of pre-training, and one
+    for its step: forward and backward pass of the network, without loss and optimizer. The count
+    runs on torch's meta device, so nothing is computed and no GPU is needed. It counts the
+    operations of the method as published; training does fewer (see
+    TransformerLayer.attend_with_one_head).
     """
     with torch.device("meta"):
         encoder = Encoder(hidden_size, num_head, num_layer).eval()
@@ -62,9 +70,12 @@ def of_network(hidden_size: int, num_head: int, num_layer: int, projector_width:
 def count(
     what: str, module: nn.Module, run: Callable[[], tuple[Tensor, ...]], *, backward: bool = False
 ) -> Cost:
-    """Operations of a run on two clips, and the parameters that its outputs depend on.
+    """Count the operations of one run on two clips, and the parameters that its outputs depend on.
 
-    backward: count the way back, too.
+    what: the name of the row.
+    module: the network, whose gradients this function overwrites.
+    run: calls the network and returns its outputs.
+    backward: also count the operations of the backward pass.
     """
     with FlopCounterMode(display=False) as forth:
         outputs = run()
@@ -81,7 +92,15 @@ def count(
 def measure(
     sizes: tuple[int, int, int], projector_width: int, size: int, repeats: int, device: torch.device
 ) -> Iterator[tuple[str, tuple[float, float | None]]]:
-    """Of what `of_network` counts, the median seconds a clip in batches of some size and of one."""
+    """Yield, for each row of `of_network`, its name and two times in seconds for one clip.
+
+    The first time is that of a batch, divided by its number of clips. The second is that of a
+    single clip, or None in pre-training. Both are medians.
+
+    sizes: hidden size, attention heads, transformer layers.
+    size: clips in a batch.
+    repeats: how often each run is timed.
+    """
     encoder = Encoder(*sizes).to(device).eval()
     model = UmURL(*sizes, projector_width).to(device)
     optimizer = torch.optim.Adam(model.parameters())
@@ -111,13 +130,16 @@ def measure(
 
 
 def batch(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random clips (size, T, M, V, C) and views of them for pre-training (VIEWS, size, …)."""
+    """Random clips (size, T, M, V, C), and random views of clips (VIEWS, size, T, M, V, C)."""
     views = torch.randn(VIEWS, size, FRAMES, *NTU.frame_shape, device=device)
     return views[0], views
 
 
 def seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Median time of a run, after two to warm up; of slow ones fewer, down to one of each."""
+    """Median time of a run in seconds, without its first two runs, which warm up.
+
+    A slow run is repeated less often: at least once to warm up and once to be timed.
+    """
     times = []
     for _ in range(2 + repeats):
         start = time.perf_counter()

@@ -1,6 +1,7 @@
-"""What a computation asks of the device: operations, bytes and launches by kind, and the memory.
+"""Count what a computation asks of the device: operations, bytes, kernel launches, and memory.
 
-Counted where torch dispatches, so on any device, with values or without (see emulation.py).
+It counts where torch dispatches operations, so it works on any device, with real or with emulated
+tensors (see emulation.py).
 """
 
 import weakref
@@ -14,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-# What an operation of torch is part of, by the beginning of its name.
+# Kinds of operations, and how the names of torch's operations of that kind begin.
 KINDS = {
     "products": ("mm", "addmm", "bmm", "baddbmm", "_scaled_dot_product", "linear"),
     "softmax": ("_softmax",),
@@ -29,15 +30,16 @@ KINDS = {
     "sums": ("sum", "mean", "var", "std", "linalg_vector_norm", "mse_loss"),
 }
 OTHER = "elementwise"
-# Operations that touch no memory of the device, beside views.
+# Operations that, like views, touch no memory of the device.
 _FREE = ("empty", "new_empty", "_unsafe_view", "lift_fresh", "_local_scalar_dense", "set_")
 
 
 class Work(NamedTuple):
-    """What some operations are.
+    """The work of one or more operations.
 
-    launches: how many they are, each of which is one kernel or more; flops: of matrix products, two
-    a multiplication and addition; moved: bytes read and written, an operation's tensors once.
+    launches: number of operations; each launches one kernel or more.
+    flops: additions and multiplications of matrix products.
+    moved: bytes read and written, if each tensor of an operation is read or written once.
     """
 
     launches: int = 0
@@ -49,9 +51,12 @@ class Work(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One of them. kind: of KINDS or OTHER; dtype: of its first tensor; phase: what was going on.
+    """One operation that torch dispatched.
 
-    reads, writes: the bytes of each value, by a number that no other value has.
+    kind: one of KINDS, or OTHER.
+    dtype: the type of its first tensor.
+    phase: what the program was doing, see `Counting.phase`.
+    reads, writes: {number of a value: its bytes}. Each value has a number of its own.
     """
 
     kind: str
@@ -63,10 +68,13 @@ class Operation(NamedTuple):
 
 
 class Counting(TorchDispatchMode):
-    """Notes what is computed inside, and the memory of the tensors that are made.
+    """A context that notes each operation inside it, and the memory of the tensors that it makes.
 
-    device: only tensors there count; held: bytes now; peak: the most that was held; phase: what
-    whoever counts calls the operations that come.
+    device: only tensors on this device count.
+    operations: what was computed, in order.
+    held: bytes that are held now.
+    peak: most bytes that were held at one time.
+    phase: text that the caller sets; the operations that follow carry it.
     """
 
     def __init__(self, device: torch.device):
@@ -76,18 +84,18 @@ class Counting(TorchDispatchMode):
         self.held = self.peak = 0
         self.phase = ""
         self._storages: dict[int, Any] = {}
-        self._values: dict[int, int] = {}  # the number of what lies in a storage now
+        self._values: dict[int, int] = {}  # storage -> number of the value that it holds now
         self._numbers = count()
 
     def by_kind(self) -> dict[str, Work]:
-        """The sum of each kind."""
+        """The summed work of each kind of operation."""
         found: dict[str, Work] = {}
         for operation in self.operations:
             found[operation.kind] = found.get(operation.kind, Work()) + operation.work
         return found
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Count tensors that were made before, such as weights, as long as they are there."""
+        """Count tensors that were made before, such as weights, until they are freed."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
             key = storage._cdata
@@ -138,7 +146,7 @@ def _flops(function, args, kwargs, out) -> int:
 
 
 def _bytes(x: Tensor) -> int:
-    """Of the elements that lie in memory: an expanded dimension is one of size 1."""
+    """Bytes of the elements that lie in memory: an expanded dimension counts as one of size 1."""
     elements = x.element_size()
     for size, stride in zip(x.shape, x.stride(), strict=True):
         elements *= size if stride else min(size, 1)

@@ -1,7 +1,7 @@
-"""A GPU that computes nothing: devices, types, shapes, memory and waiting as on CUDA, anywhere.
+"""An emulated GPU: it computes nothing, but has CUDA's devices, types, shapes, memory and waiting.
 
-Its tensors are torch's FakeTensors; those on the CPU are real. torch's autograd wants a driver for
-the former, so the way back through the graph is done here.
+Tensors on the emulated GPU are torch's FakeTensors; tensors on the CPU are real. torch's autograd
+needs a CUDA driver to go back through a graph of FakeTensors, so this module goes back itself.
 """
 
 from collections import defaultdict
@@ -16,18 +16,19 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-LEAST_TORCH = (2, 6)  # whose autograd tells what a node of its graph expects
+LEAST_TORCH = (2, 6)  # since then a node of autograd's graph tells the shapes that it expects
 _READING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique")
 _PRODUCTS = ("mm", "bmm", "addmm", "baddbmm", "mv", "addmv", "dot")
 _COPIES = ("_to_copy", "copy_", "_copy_from")
 
 
 class EmulatedGpu(TorchDispatchMode):
-    """What stands in for a GPU inside `emulated_gpu`.
+    """The state of the GPU that `emulated_gpu` emulates.
 
-    waits: where the host would have waited for the GPU until its work is done, by operation: a
-    value that is read, a copy of memory that is not pinned or for which one waits. Values that are
-    read are zeros, and conditions are what `truth` says.
+    waits: names of the operations for which the host would have waited until the GPU is done:
+        reading a value, or a copy that is not asynchronous, or one of memory that is not pinned.
+    truth: what each condition is, when the host reads a boolean value. Other values are read as
+        zeros.
     """
 
     device = torch.device("cuda", 0)
@@ -36,7 +37,7 @@ class EmulatedGpu(TorchDispatchMode):
         super().__init__()
         self.waits: list[str] = []
         self.truth = False
-        self._pinned: dict[int, Any] = {}  # storages by address, which stay
+        self._pinned: dict[int, Any] = {}  # address -> storage, held so that no address is reused
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -53,7 +54,7 @@ class EmulatedGpu(TorchDispatchMode):
                     value = self._value(tensors[0].dtype)
                     return torch.full(tensors[0].shape, value, dtype=tensors[0].dtype)
             return function(*args, **kwargs)
-        with unset_fake_temporarily():  # on the CPU alone
+        with unset_fake_temporarily():  # all tensors are on the CPU
             if name == "_pin_memory":
                 return self._pin(args[0].clone())
             if name == "is_pinned":
@@ -71,7 +72,7 @@ class EmulatedGpu(TorchDispatchMode):
         return tensor
 
     def _look(self, name: str, tensors: list[Tensor], args: tuple, kwargs: dict) -> None:
-        """Note an operation for which the host waits."""
+        """Note the operation, if the host waits for it."""
         indices = args[1] if name in ("index", "index_put_") else ()
         waits = name.startswith(_READING) or any(
             index is not None and index.dtype == torch.bool for index in indices
@@ -95,22 +96,22 @@ def _names_gpu(args: tuple, kwargs: dict) -> bool:
 
 @contextmanager
 def emulated_gpu() -> Iterator[EmulatedGpu]:
-    """Inside, `cuda:0` can be used as if it were there, but that its tensors have no values.
+    """Inside this context `cuda:0` can be used as if it were there; its tensors have no values.
 
-    Modules come to it by `on_gpu`. Raises NotImplementedError where torch is too old.
+    Modules move to the GPU by `on_gpu`. Raises NotImplementedError where torch is too old.
     """
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if version < LEAST_TORCH:
         raise NotImplementedError("emulating a GPU takes torch {}.{} or newer".format(*LEAST_TORCH))
     graph, gpu = _Graph(), EmulatedGpu()
     patches = {
-        # Where there is no GPU torch would switch autocast off; this one has bf16.
+        # Without a GPU torch would switch autocast off. The emulated GPU has bf16.
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.cuda.is_bf16_supported": lambda *_, **__: True,
         "torch.Tensor.backward": lambda loss: graph.backward(loss),
-        # Where no gradient can ever be, operations come here before they are taken apart.
+        # In inference mode torch dispatches composite operations whole; no_grad decomposes them.
         "torch._C._InferenceMode": lambda mode: torch.set_grad_enabled(not mode),
-        # By it a checkpoint within the graph knows that it was computed again already.
+        # torch's activation checkpointing asks for this number to recompute only once a pass.
         "torch._C._current_graph_task_id": lambda: graph.passes,
     }
     with ExitStack() as stack:
@@ -123,7 +124,7 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
 
 
 def on_gpu(module: nn.Module) -> nn.Module:
-    """The module with weights and buffers of an emulated GPU in the place of its own."""
+    """Move a module's weights and buffers to the emulated GPU; returns the module."""
     for part in module.modules():
         for key, weight in part._parameters.items():
             if weight is not None:
@@ -139,29 +140,29 @@ def _like(tensor: Tensor) -> Tensor:
 
 
 class _Saved:
-    """A tensor that the graph keeps for the way back, until that was there."""
+    """A tensor that the graph keeps for the backward pass, until its node has run."""
 
     def __init__(self, tensor: Tensor):
         self.tensor: Tensor | None = tensor
 
 
 class _Graph:
-    """Goes back through the graph as torch's autograd does, and frees what it keeps on the way."""
+    """Goes back through the graph as torch's autograd does, and frees what the graph keeps."""
 
     def __init__(self):
         self._unpacked: list[_Saved] = []
-        self.passes = 0  # how often the way back was begun
+        self.passes = 0  # how many backward passes have begun
 
     def unpack(self, saved: _Saved) -> Tensor:
-        """What torch asks for when a node runs."""
+        """Give a node the tensor that it saved; torch calls this when the node runs."""
         self._unpacked.append(saved)
         return saved.tensor
 
     @torch.no_grad()
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a scalar to the leaves that it depends on."""
+        """Add the gradients of a scalar loss to the leaves that it depends on."""
         self.passes += 1
-        # Of each node the gradients of its outputs, by their number.
+        # node -> {number of its output: gradient of that output}
         gradients: dict[Any, dict[int, Tensor]] = defaultdict(dict)
         gradients[loss.grad_fn][0] = torch.ones_like(loss)
         for node in _from_the_end(loss.grad_fn):
@@ -173,27 +174,27 @@ class _Graph:
                 assert (gradient.shape, gradient.device) == (leaf.shape, leaf.device)
                 leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
                 continue
-            run = getattr(node, "apply", node)  # of a node that is written in Python
+            run = getattr(node, "apply", node)  # `apply`: a node that is written in Python
             found = run(*map(given.get, range(len(node._input_metadata))))
             del given
             while self._unpacked:
                 self._unpacked.pop().tensor = None
             found = found if isinstance(found, tuple) else (found,)
-            # A node written in Python tells of all arguments; others stand behind the tensors.
+            # A node written in Python returns a gradient for each argument, tensors first.
             for (source, number), gradient in zip(node.next_functions, found, strict=False):
                 if source is not None and gradient is not None:
                     _add(gradients[source], number, gradient, source._input_metadata[number])
 
 
 def _add(held: dict[int, Tensor], number: int, gradient: Tensor, expected: Any) -> None:
-    if gradient.shape != expected.shape:  # of what was broadcast
+    if gradient.shape != expected.shape:  # the forward pass broadcast this tensor
         gradient = gradient.sum_to_size(expected.shape)
     gradient = gradient.to(expected.dtype)
     held[number] = held[number] + gradient if number in held else gradient
 
 
 def _from_the_end(root: Any) -> list[Any]:
-    """The nodes that a node depends on, each behind all that depend on it."""
+    """The nodes that a node depends on; each comes after all nodes that depend on it."""
     order, seen, stack = [], set(), [(root, False)]
     while stack:
         node, done = stack.pop()

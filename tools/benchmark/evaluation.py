@@ -1,4 +1,4 @@
-"""Evaluation: linear evaluation beside the literal one, neighbors beside scikit-learn's."""
+"""Time of evaluation: linear evaluation beside the literal one, neighbors beside scikit-learn's."""
 
 import statistics
 from collections.abc import Callable
@@ -26,11 +26,11 @@ from tools.evaluation.settings import LINEAR, Training
 from tools.formats import checkpoint
 
 EPOCHS, TESTS, MILESTONES = 150, 30, (120, 140)  # of the published linear evaluation
-ACCURACY_BATCH = 32  # clips: some steps an epoch, of the few clips here
+ACCURACY_BATCH = 32  # clips: small, so that the few clips here give several steps an epoch
 
 
 def write_checkpoint(folder: Path, data_root: Path, hidden: int) -> UmURL:
-    """A checkpoint of an untrained model, as pretrain.py writes it; returns the model."""
+    """Write the checkpoint of an untrained model, as pretrain.py does; returns the model."""
     model = UmURL(hidden, projector_width=16)
     folder.mkdir(parents=True)
     settings = {
@@ -48,9 +48,9 @@ def write_checkpoint(folder: Path, data_root: Path, hidden: int) -> UmURL:
 
 
 def recognize(folder: Path, training: Training = LINEAR, seed: int = 0) -> dict:
-    """Linear evaluation as the command for action recognition does it; its figures.
+    """Do what action_classification.py does, but write no files; returns the figures.
 
-    All but what the literal version does not have: files of results and pictures.
+    The literal version writes no files either.
     """
     loaded = encoders.load(folder, seed=seed, device=encoders.best_device())
     return summary(
@@ -59,9 +59,9 @@ def recognize(folder: Path, training: Training = LINEAR, seed: int = 0) -> dict:
 
 
 def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Linear evaluation of 150 epochs beside the literal version.
+    """Measure linear evaluation of 150 epochs beside the literal version.
 
-    The literal time is that of a few epochs and of one test, extrapolated.
+    The literal time is extrapolated from a few epochs and one test.
     """
     theirs, view, model = (inputs.literal(name) for name in ("evaluation", "input", "model"))
     inputs.synthetic_recordings(scratch / "linear" / "raw", *size.evaluation)
@@ -73,7 +73,8 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
     )
     encoder = encoder.encoder.to(device).eval()
     copy = model.Encoder(size.evaluation_hidden).to(device).eval()
-    copy.load_state_dict(_literal_encoder(encoder), strict=False)  # but for the constant positions
+    # Not strict: the literal version also saves its position encoding, a constant.
+    copy.load_state_dict(_literal_encoder(encoder), strict=False)
     sets = [
         view.EvaluationViews(*inputs.padded(store, rows), store.label[rows])
         for rows in (train, test)
@@ -114,7 +115,7 @@ def linear(size: Size, device: torch.device, scratch: Path, data_path: Path | No
 def _accuracies(
     size: Size, literal: Callable[..., list], run: Path
 ) -> tuple[list[float], list[float]]:
-    """Top-1 in percent of each seed, by this code and by the literal version."""
+    """Top-1 accuracy in percent for each seed: of this code, and of the literal version."""
     ours, literals = [], []
     milestones = [size.accuracy_epochs * milestone // EPOCHS for milestone in MILESTONES]
     training = replace(
@@ -143,17 +144,17 @@ def _spread(values: list[float]) -> str:
 
 
 def neighbors_mib(queries: int, database: int, dimensions: int, chunk: int = CHUNK) -> float:
-    """Most that `nearest` (k = 1) holds beside its arguments, in MiB.
+    """Most memory in MiB that `nearest` (k = 1) holds beside its arguments.
 
-    Normalized copies of both; the similarities of a chunk; a value and an index a query, twice
-    while they are joined.
+    It holds normalized copies of queries and database, the similarities of a chunk, and a value and
+    an index for each query (twice, while the chunks are joined).
     """
     similarities = min(max(chunk, database), queries * database)
     return (4 * dimensions * (queries + database) + 4 * similarities + 24 * queries) / MIB
 
 
 def knn(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Exact neighbors beside scikit-learn's brute force, and the bound on memory."""
+    """Measure exact neighbors beside scikit-learn's brute force, and tell the bound on memory."""
     n, m, dimensions = size.neighbors
     queries, database = (torch.randn(rows, dimensions, device=device) for rows in (n, m))
     arrays = database.cpu().numpy(), queries.cpu().numpy()

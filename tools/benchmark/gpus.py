@@ -1,4 +1,4 @@
-"""What GPUs can do, as their makers write it."""
+"""What kinds of GPUs can do, as their makers write."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,13 @@ TERA, GIGA, GIB = 1e12, 1e9, 2**30
 class Gpu(NamedTuple):
     """A kind of GPU.
 
-    half, single: operations a second of matrix products of bf16 or fp16 (dense, added up in
-    float32, by tensor cores), and of float32 (without them); bandwidth: bytes a second of its
-    memory; memory: bytes; link: bytes a second to the other GPUs of its machine, each way;
-    source: where that is written.
+    half: operations a second in matrix products of bf16 or fp16 (dense, by tensor cores, summed in
+        float32).
+    single: operations a second in float32, without tensor cores.
+    bandwidth: bytes a second that its memory reads and writes.
+    memory: bytes.
+    link: bytes a second to the other GPUs of the machine, each way.
+    source: where the maker writes these figures.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What is measured on: raw recordings, stores, and the literal version of the method."""
+"""Inputs of the measurements: raw recordings, stores, and the literal version of the method."""
 
 import contextlib
 import importlib
@@ -24,7 +24,7 @@ from tools.cli import UserError
 
 
 def literal(name: str) -> ModuleType:
-    """A module of the literal version. Raises UserError where it is not there."""
+    """Import a module of the literal version. Raises UserError where tests/literal is missing."""
     try:
         return importlib.import_module(f"tests.literal.{name}")
     except ModuleNotFoundError as error:
@@ -37,7 +37,10 @@ def literal(name: str) -> ModuleType:
 
 
 def synthetic_recordings(folder: Path, people: int, kinds: int) -> list[Path]:
-    """Synthetic raw files, in a new folder: three cameras see each of some people's actions."""
+    """Write synthetic raw files to a new folder: three cameras see each action of each person.
+
+    people, kinds: how many people, and how many kinds of actions.
+    """
     size = ["--subjects", str(people), "--actions", str(kinds)]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         synthetic.main([*size, "--out_folder", str(folder)])
@@ -45,9 +48,11 @@ def synthetic_recordings(folder: Path, people: int, kinds: int) -> list[Path]:
 
 
 def recordings(folder: Path, people: int, kinds: int, data_path: Path | None) -> list[Path]:
-    """Synthetic raw files or, in a new folder, links to as many of a user's.
+    """Make a new folder of raw files: synthetic ones, or links to as many of the user's.
 
-    Raises UserError where the user's folder holds too few.
+    people, kinds: see `synthetic_recordings`.
+    data_path: the user's folder of raw files, or None for synthetic files.
+    Raises UserError where the user's folder holds too few files.
     """
     if data_path is None:
         return synthetic_recordings(folder, people, kinds)
@@ -63,21 +68,22 @@ def recordings(folder: Path, people: int, kinds: int, data_path: Path | None) ->
 
 
 def names() -> Iterator[SampleName]:
-    """Names of clips of NTU-60, of both halves of each of its protocols from the start on."""
+    """Names of clips of NTU-60. The first few already fall into both halves of each protocol."""
     sizes = (range(1, 18), (1, 2), range(1, 61), range(1, 41), (1, 2, 3))
     for setup, replication, action, subject, camera in itertools.product(*sizes):
         yield SampleName(setup, camera, subject, replication, action)
 
 
 def clip_name(sample: SampleName) -> str:
-    """SsssCcccPpppRrrrAaaa."""
+    """The name of a clip as NTU RGB+D writes it: SsssCcccPpppRrrrAaaa."""
     return "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample)
 
 
 def link_recordings(folder: Path, files: list[Path], number: int) -> None:
-    """Fill a new folder with raw files under different names, all of them links to a few."""
+    """Fill a new folder with `number` links to a few raw files, each link with another name."""
     folder.mkdir(parents=True)
-    (folder / raw_folders.MISSING_LIST).touch()  # all names count, the officially missing ones too
+    # An empty list of missing samples, so that no name is left out as officially missing.
+    (folder / raw_folders.MISSING_LIST).touch()
     for file, sample in zip(
         itertools.cycle(files), itertools.islice(names(), number), strict=False
     ):
@@ -85,11 +91,11 @@ def link_recordings(folder: Path, files: list[Path], number: int) -> None:
 
 
 def shortened(folder: Path, file: Path, frames: int) -> Path:
-    """A copy of a raw file with its first frames only, in a new folder."""
+    """Write a copy of a raw file that has only its first frames to a new folder."""
     lines = file.read_text().splitlines()
     end = 1
     for _ in range(frames):
-        end += 1 + int(lines[end]) * 27  # a body: 27 lines
+        end += 1 + int(lines[end]) * 27  # a body takes 27 lines
     folder.mkdir(parents=True)
     path = folder / file.name
     path.write_text("\n".join([str(frames), *lines[1:end]]) + "\n")
@@ -97,7 +103,10 @@ def shortened(folder: Path, file: Path, frames: int) -> Path:
 
 
 def random_store(root: Path, clips: int, mean_frames: int = 80, seed: int = 0) -> Store:
-    """A store of NTU-60 of random numbers; clips of half to one and a half times the mean."""
+    """Write a store of random numbers that looks like NTU-60.
+
+    Each clip has between half and one and a half times `mean_frames` frames.
+    """
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((4 * mean_frames, *NTU.frame_shape), dtype=np.float32)
     chosen = sorted(itertools.islice(names(), clips), key=clip_name)
@@ -111,7 +120,7 @@ def random_store(root: Path, clips: int, mean_frames: int = 80, seed: int = 0) -
 
 
 def padded(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Clips of a store as the literal version has them: (N, 3, 300, 25, 2), frames (N,)."""
+    """Clips as the literal version takes them: (N, 3, 300, 25, 2) float32, and lengths (N,)."""
     arrays = np.zeros((len(rows), 3, 300, 25, 2), np.float32)
     for array, row in zip(arrays, rows, strict=True):
         array[:, : store.frames[row]] = store.clip(row).transpose(3, 0, 2, 1)
@@ -119,7 +128,7 @@ def padded(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def literal_view(view: Tensor) -> Tensor:
-    """(B, T, M, V, C) -> (B, C, T, V, M), contiguous as the literal input gives it."""
+    """A view (B, T, M, V, C) as (B, C, T, V, M), contiguous as the literal input makes it."""
     return view.permute(0, 4, 1, 3, 2).contiguous()
 
 
@@ -132,7 +141,7 @@ LITERAL_KEYS = (
 
 
 def literal_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of net.umurl.UmURL under the literal version's keys."""
+    """Rename the weights of a state of net.umurl.UmURL as the literal version names them."""
     renamed = {}
     for key, tensor in weights.items():
         for ours, theirs in LITERAL_KEYS:

@@ -1,4 +1,4 @@
-"""The machine that is measured."""
+"""Describe the machine that is measured."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import torch
 
 
 def describe(device: torch.device) -> dict[str, str | int | float]:
-    """The machine and its state."""
+    """Facts by name: processor, cores, threads, version of torch, load before, GPU."""
     facts = {
         "processor": processor(),
         "cores": os.cpu_count(),

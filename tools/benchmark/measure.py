@@ -1,4 +1,4 @@
-"""Times and peaks of memory of calls that take turns, and the table of what they gave."""
+"""Measure time and peak memory of calls that take turns, and print a table of the figures."""
 
 import contextlib
 import statistics
@@ -14,9 +14,11 @@ MIB = 2**20
 
 
 class Timing(NamedTuple):
-    """Median seconds of a call, and the MiB that its first run held beyond what was held before.
+    """The time and memory of a call.
 
-    peak: None where this system does not tell it.
+    seconds: median over the runs.
+    peak: MiB that the first run held beyond what was held before; None where the system does not
+        tell.
     """
 
     seconds: float
@@ -25,9 +27,11 @@ class Timing(NamedTuple):
 
 @dataclass
 class Row:
-    """One measured case.
+    """One measured case: a row of the table.
 
-    clips: how many one call works through; facts: further figures, by names that say their unit.
+    clips: how many clips one call handles.
+    ours, literal: figures of this code, and of the literal version or of what else is compared.
+    facts: further figures; each name ends with its unit.
     """
 
     stage: str
@@ -39,11 +43,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster than the literal version."""
+        """How many times faster this code is than the literal version."""
         return self.literal.seconds / self.ours.seconds if self.literal else None
 
     def as_json(self) -> dict[str, Any]:
-        """All figures, None where there is none."""
+        """All figures by name; a figure that was not measured is None."""
         literal = self.literal or Timing(None, None)
         return {
             "stage": self.stage,
@@ -103,7 +107,7 @@ def _memory(mib: float | None) -> str:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device has done all work that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -111,10 +115,11 @@ def synchronize(device: torch.device) -> None:
 def take_turns(
     calls: dict[str, Callable[[], Any]], repeats: int, device: torch.device
 ) -> dict[str, Timing]:
-    """Run calls in turns, after one run of each to warm up; medians of `repeats` runs.
+    """Time several calls; each runs once to warm up, then `repeats` times in turn with the others.
 
-    Turns, so that whatever else the machine does falls on all of them; there and back, so that
-    none always follows the same one and finds the memory and caches as that one left them.
+    The calls take turns, so that other load on the machine falls on all of them. Every second turn
+    goes backward, so that no call always runs after the same other call, whose data is in the
+    caches.
     """
     peaks = {name: peak_memory(call, device) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -129,9 +134,9 @@ def take_turns(
 
 
 def peak_memory(call: Callable[[], Any], device: torch.device) -> float | None:
-    """MiB that a call holds at most, beyond what is held before: of the GPU, else of the process.
+    """MiB that a call holds at most beyond what is held before: of the GPU, else of the process.
 
-    None where the system cannot tell (Linux can).
+    None where the system does not tell it (Linux does).
     """
     if device.type == "cuda":
         synchronize(device)
@@ -148,7 +153,7 @@ def peak_memory(call: Callable[[], Any], device: torch.device) -> float | None:
 
 
 def process_memory(what: str, process: int | str = "self") -> float | None:
-    """MiB that a process holds (VmRSS) or held at most (VmHWM); None where that is not told."""
+    """MiB that a process holds (VmRSS) or held at most (VmHWM); None where nothing tells it."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
             if line.startswith(what + ":"):
@@ -158,7 +163,7 @@ def process_memory(what: str, process: int | str = "self") -> float | None:
 
 @contextlib.contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let torch use this many threads."""
+    """Inside this context torch uses this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -1,4 +1,4 @@
-"""What a step of pre-training will take on a GPU, from what it asks of an emulated one."""
+"""Predict what a step of pre-training takes on a GPU, from what it asks of an emulated GPU."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ from tools.benchmark.gpus import GIB, Gpu
 from tools.benchmark.step import Given, random_views, stepper
 from tools.training.distributed import Process
 
-# What the predictions assume. Shares of what the maker writes that such a step reaches:
+# Assumptions of the predictions. Three shares of the maker's rates that a step reaches:
 MATRIX_SHARE, BANDWIDTH_SHARE, LINK_SHARE = 0.65, 0.85, 0.75
-LAUNCH = 8e-6  # seconds that the host takes for an operation
-COLLECTIVE = 25e-6  # seconds that a collective takes beside moving its bytes
-RESERVE = 1.0 * GIB  # of the driver, the libraries' workspaces, and gaps between tensors
-PARTS = (1, 2, 4, 8, 16, 32)  # in which a batch may be encoded
-TRIES = 6  # to find the largest batch
+LAUNCH = 8e-6  # seconds that the host takes to launch an operation
+COLLECTIVE = 25e-6  # seconds that a collective takes before it moves its bytes
+RESERVE = 1.0 * GIB  # memory of the driver, of workspaces, and of gaps between tensors
+PARTS = (1, 2, 4, 8, 16, 32)  # numbers of parts in which a batch may be encoded
+TRIES = 6  # steps of the search for the largest batch
 HALF = (torch.bfloat16, torch.float16)
-# What torch.compile puts into one kernel with what comes before and after it, where it is used.
+# Kinds that torch.compile fuses with their neighbors into one kernel, and the phases it compiles.
 FUSIBLE = {OTHER, "casts and copies", "relu", "layer norm"}
 COMPILED = ("forward", "backward")
 
@@ -37,8 +37,12 @@ COMPILED = ("forward", "backward")
 class Setting:
     """What is trained.
 
-    sizes: hidden size, heads, layers; batch: clips of all ranks together; parts: in which each
-    rank encodes its own, see `net.parts`.
+    sizes: hidden size, attention heads, transformer layers.
+    width: outputs of a projector.
+    batch: clips of all ranks together.
+    ranks: number of GPUs.
+    amp: type of the network's arithmetic; None for float32.
+    parts: number of parts in which each rank encodes its clips, see `net.parts`.
     """
 
     sizes: tuple[int, int, int] = (1024, 1, 1)
@@ -50,7 +54,10 @@ class Setting:
 
 
 class Step(NamedTuple):
-    """A step as the first rank does it. peak: bytes; parameters: how many numbers."""
+    """What the first rank does in one step.
+
+    operations: in order. peak: bytes. parameters: how many numbers the model has.
+    """
 
     operations: list[Operation]
     peak: int
@@ -58,10 +65,12 @@ class Step(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Predicted times.
+    """Predicted times in seconds.
 
-    step: of all of it; device: of the GPU's computing; host: of the host's asking for that, at the
-    same time; waiting: for other ranks.
+    step: the whole step.
+    device: the GPU's computing.
+    host: the host's launching, at the same time.
+    waiting: for other ranks.
     """
 
     step: float
@@ -71,7 +80,7 @@ class Seconds(NamedTuple):
 
 
 def counted_step(setting: Setting) -> Step:
-    """What the first rank is asked for in a step, with Adam's state as after the first one."""
+    """Count what one step asks of the first rank's GPU, when Adam has its state."""
     with torch.device("meta"):
         model = UmURL(*setting.sizes, setting.width)
     parameters = sum(p.numel() for p in model.parameters())
@@ -91,18 +100,18 @@ def counted_step(setting: Setting) -> Step:
         model.register_forward_pre_hook(lambda *_: setattr(counting, "phase", "forward"))
         model.register_forward_hook(lambda *_: setattr(counting, "phase", "loss"))
         few = shares(2 * setting.ranks, setting.ranks)
-        step(Given(random_views(few[0], gpu.device), few))  # which makes Adam's state
+        step(Given(random_views(few[0], gpu.device), few))  # makes Adam's state
         with counting, mock.patch("torch.Tensor.backward", go_back):
             counting.hold([*model.parameters(), *model.buffers()])
             step(Given(random_views(mine[0], gpu.device), mine))
-    # DDP keeps the gradients a second time, for its collectives.
+    # DDP keeps a second copy of the gradients for its collectives.
     copies = 4 * parameters if setting.ranks > 1 else 0
     return Step(counting.operations, counting.peak + 2 * 4 * parameters + copies, parameters)
 
 
 @contextmanager
 def _first_of(ranks: int) -> Iterator[None]:
-    """This process as the first of several, whose collectives ask nobody."""
+    """Inside this context this process is the first of several, and collectives need no others."""
     if ranks == 1:
         yield
         return
@@ -116,7 +125,10 @@ def _first_of(ranks: int) -> Iterator[None]:
 
 
 def seconds(step: Step, gpu: Gpu, ranks: int, *, compiled: bool) -> Seconds:
-    """How long a step takes on each of some GPUs of one machine."""
+    """Predict how long a step takes if `ranks` GPUs of one machine share it.
+
+    compiled: whether torch.compile is used.
+    """
     computing = [x for x in step.operations if x.kind != "collectives"]
     talking = [x for x in step.operations if x.kind == "collectives"]
     kernels = fused(computing) if compiled else computing
@@ -126,14 +138,14 @@ def seconds(step: Step, gpu: Gpu, ranks: int, *, compiled: bool) -> Seconds:
     link = LINK_SHARE * gpu.link
     waiting = sum(COLLECTIVE + x.work.moved / link for x in talking)
     if ranks > 1:
-        # The gradients' mean goes around while more of them are computed; its end is waited for.
+        # DDP sends gradients during the backward pass; only the last 25 MB must be waited for.
         mean = 2 * (ranks - 1) / ranks * 4 * step.parameters / link
         waiting += max(mean - back, 0) + COLLECTIVE + 25e6 / link
     return Seconds(max(device, host) + waiting, device, host, waiting)
 
 
 def operation_seconds(operation: Operation, gpu: Gpu) -> float:
-    """What one operation takes, by its arithmetic or by its memory."""
+    """Seconds of one operation: the longer of its arithmetic and its memory traffic."""
     rate = gpu.half if operation.dtype in HALF else gpu.single
     memory = operation.work.moved / (BANDWIDTH_SHARE * gpu.bandwidth)
     return max(operation.work.flops / (MATRIX_SHARE * rate), memory)
@@ -143,7 +155,7 @@ NOTHING = (Work(), 0.0)
 
 
 def by_kind(operations: list[Operation], gpu: Gpu) -> dict[str, tuple[Work, float]]:
-    """What the operations of each kind are together, and the seconds that they take."""
+    """The summed work and the seconds of each kind of operation."""
     found: dict[str, tuple[Work, float]] = {}
     for operation in operations:
         work, time = found.get(operation.kind, NOTHING)
@@ -152,11 +164,12 @@ def by_kind(operations: list[Operation], gpu: Gpu) -> dict[str, tuple[Work, floa
 
 
 def fused(operations: list[Operation]) -> list[Operation]:
-    """The operations, those that torch.compile makes one kernel of put together.
+    """The operations as torch.compile groups them: several become one kernel.
 
-    Fusible operations that read what others wrote in the same phase become one, which reads what
-    comes from elsewhere and writes what goes elsewhere, each once. That is somewhat less than what
-    is reached: the compiler keeps apart what goes along other axes.
+    Fusible operations that read each other's results in the same phase become one operation. It
+    reads what comes from outside the group and writes what is read outside, each once. The
+    prediction is somewhat too low: the compiler does not fuse operations that run along different
+    axes.
     """
     parent = list(range(len(operations)))
 
@@ -167,7 +180,7 @@ def fused(operations: list[Operation]) -> list[Operation]:
         return i
 
     fusible = [x.kind in FUSIBLE and x.phase in COMPILED for x in operations]
-    maker: dict[int, int] = {}  # which operation wrote a value
+    maker: dict[int, int] = {}  # value -> index of the operation that wrote it
     for i, operation in enumerate(operations):
         for value in operation.reads if fusible[i] else ():
             made_by = maker.get(value)
@@ -197,9 +210,11 @@ def _together(group: list[Operation], readers: dict[int, set[int]], place: int) 
 
 
 def largest_batch(setting: Setting, memory: float) -> int:
-    """The most clips of which a step fits memory (bytes a GPU), to eight; 0 where none do.
+    """Most clips whose step fits into memory, a multiple of eight; 0 where none fits.
 
-    Memory grows nearly along a line, so the place is found by lines through the last two tries.
+    memory: bytes of each GPU.
+
+    Memory grows nearly linearly with the batch, so each try lies on the line through the last two.
     """
     room = memory - RESERVE
     before, clips = 16 * setting.ranks, 64 * setting.ranks
@@ -215,7 +230,10 @@ def largest_batch(setting: Setting, memory: float) -> int:
 
 
 def parts_that_fit(setting: Setting, memory: float) -> int | None:
-    """The fewest parts (1, 2, 4, ...) in which the batch fits memory (bytes a GPU), if any do."""
+    """Fewest parts (1, 2, 4, ...) in which the batch fits into memory; None where none fits.
+
+    memory: bytes of each GPU.
+    """
     for parts in PARTS:
         if peak(replace(setting, parts=parts)) + RESERVE <= memory:
             return parts
@@ -224,5 +242,5 @@ def parts_that_fit(setting: Setting, memory: float) -> int | None:
 
 @cache
 def peak(setting: Setting) -> int:
-    """Bytes that a step takes at most."""
+    """Most bytes that a step holds at one time."""
     return counted_step(setting).peak

@@ -1,4 +1,4 @@
-"""Preprocessing: raw files to stores here, to padded arrays of each protocol there."""
+"""Time of preprocessing: raw files to stores, beside the literal version's padded arrays."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 def prepare(raw: Path, out: Path, workers: int) -> None:
-    """The preparing command, silent."""
+    """Run the preparing command in this process, silently. Raises UserError where it fails."""
     arguments = f"--dataset ntu60 --workers {workers} --data_path".split()
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -33,16 +33,16 @@ def prepare(raw: Path, out: Path, workers: int) -> None:
 
 
 def prepare_apart(raw: Path, out: Path, workers: int) -> float | None:
-    """The preparing command as a user starts it; MiB that its process held at most, if told.
+    """Run the preparing command as a user does; returns the MiB that its process held at most.
 
-    Raises UserError where it fails.
+    Returns None where the system does not tell. Raises UserError where the command fails.
     """
     command = [sys.executable, ntu_gendata.__file__, "--dataset", "ntu60"]
     command += ["--workers", str(workers), "--data_path", str(raw), "--out_folder", str(out)]
     peak = None
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            # The system keeps the peak; only growth in the last moment could be missed.
+            # The system keeps the peak, so only growth since the last look can be missed.
             peak = process_memory("VmHWM", process.pid) or peak
             time.sleep(0.02)
     if process.returncode:
@@ -51,7 +51,7 @@ def prepare_apart(raw: Path, out: Path, workers: int) -> float | None:
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Both versions with one worker, then this one with one worker a CPU."""
+    """Measure both versions with one worker, then this code with one worker for each CPU."""
     theirs = inputs.literal("preprocess")
     files = inputs.recordings(scratch / "raw", *size.recordings, data_path)
     protocols = DATASETS["ntu60"].splits

@@ -1,4 +1,4 @@
-"""The matrix products of a training step: how many operations, and what they take alone."""
+"""The matrix products of a training step: their number of operations, and a call that does them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from net.modalities import FRAMES, MODALITIES, SPATIAL_TOKEN
 
 
 class Product(NamedTuple):
-    """`times` times (groups, rows, inner) · (groups, inner, columns).
+    """`times` products (groups, rows, inner) · (groups, inner, columns).
 
-    backward: products of the same size that its gradients take: 2 or, of an input that needs no
-    gradient and of a matrix with its own transposed, 1.
+    backward: how many products of the same size the gradients take. It is 2, or 1 where the input
+        needs no gradient, and for a matrix times its own transpose.
     """
 
     times: int
@@ -34,16 +34,18 @@ class Product(NamedTuple):
 def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) -> list[Product]:
     """All matrix products of a step of UmURL: linear layers, attention, Gram matrices of the loss.
 
-    What goes through the same weights counts as one product of more rows, but for the projectors,
-    whose two calls differ in their batch statistics. These are the products as the method has them;
-    the step does fewer (see TransformerLayer.attend_with_one_head).
+    Inputs of the same weights count as one product of more rows. The projectors are an exception:
+    they are called twice, since batch norm needs separate statistics. The list is that of the
+    published method; this code does fewer (see TransformerLayer.attend_with_one_head).
+
+    hidden, width: hidden size and outputs of a projector. head, layer: attention heads, layers.
     """
     modalities, encodings = len(MODALITIES), len(MODALITIES) + 1
     found = []
     joints = NTU.bodies * NTU.skeleton.num_joints
     for tokens, token_size in ((FRAMES, NTU.frame_size), (joints, SPATIAL_TOKEN)):
         rows = tokens * batch
-        # Each modality's tokens are embedded for itself and for the fused branch.
+        # The tokens of each modality are embedded for its own view and for the fused view.
         found.append(Product(modalities, 1, 2 * rows, token_size, hidden, backward=1))
         found.append(Product(modalities, 1, 2 * rows, hidden, hidden))
         found.append(Product(1, 1, rows, hidden, hidden))  # fusion
@@ -61,12 +63,12 @@ def of_step(hidden: int, batch: int, width: int, head: int = 1, layer: int = 1) 
 
 
 def operations(products: list[Product]) -> int:
-    """Additions and multiplications of all of them."""
+    """Additions and multiplications of all products."""
     return sum(product.operations for product in products)
 
 
 def runner(products: list[Product], device: torch.device, dtype: torch.dtype) -> Callable[[], None]:
-    """A call that computes the products and those of their gradients, and nothing else."""
+    """Make a call that computes the products and their gradients, and nothing else."""
     operands = [(product, _operands(product, device, dtype)) for product in products]
 
     def run():
@@ -81,7 +83,7 @@ def runner(products: list[Product], device: torch.device, dtype: torch.dtype) ->
 
 
 def _operands(product: Product, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
-    # As linear layers have them: inputs by rows, weights by outputs.
+    # As in linear layers: a row for each input; a row of weights for each output.
     shapes = (
         (product.rows, product.inner),
         (product.columns, product.inner),

@@ -1,4 +1,4 @@
-"""How cost grows: with clips, hidden size, batch and ranks."""
+"""How the cost grows: with clips, hidden size, batch and ranks."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ SHORT = 4  # frames of the small clips
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """All of them, each row with how many times the first of its kind it takes."""
+    """Measure all cases; each row tells its time relative to the first row of its case."""
     return [
         *_preprocessing(size, scratch, data_path),
         *_steps(size, device),
@@ -35,7 +35,10 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
 
 
 def _grown(case: str, timings: dict[int, Timing], clips: dict[int, int]) -> list[Row]:
-    """Rows of one case, whose name has a place for what grows."""
+    """The rows of one case.
+
+    case: its name, with a place {} for the amount. timings, clips: {amount: value}.
+    """
     first = next(iter(timings.values()))
     return [
         Row(
@@ -110,14 +113,14 @@ def _evaluation(size: Size, device: torch.device, scratch: Path) -> list[Row]:
 
 
 def _ranks(size: Size, device: torch.device) -> list[Row]:
-    """The same batch on one rank and on several, which share the processors."""
+    """Measure the same batch on one rank and on several ranks, which share the processors."""
     hidden, batch = size.models[0]
     most = torch.cuda.device_count() if device.type == "cuda" else min(usable_cpus(), 4)
     timings = {}
     for ranks in sorted({1, most}):
         seconds = mp.get_context("spawn").SimpleQueue()
         with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]  # free, and so it will be a moment later
+            port = server.getsockname()[1]  # a free port, most likely still free a moment later
         sizes = hidden, batch, size.width, size.repeats
         mp.spawn(_rank, (ranks, port, sizes, seconds), nprocs=ranks)
         timings[ranks] = Timing(seconds.get())
@@ -126,7 +129,7 @@ def _ranks(size: Size, device: torch.device) -> list[Row]:
 
 
 def _rank(rank: int, ranks: int, port: int, sizes: tuple[int, ...], seconds: mp.SimpleQueue):
-    """One rank's process: its share of the steps; the first one reports the median."""
+    """The process of one rank: it does its share of the steps; rank 0 reports the median time."""
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_PORT": port}
     os.environ.update(
         {key: str(value) for key, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}

@@ -1,6 +1,6 @@
-"""What each shortcut of the network gains: a step with it, and with the plain version in its place.
+"""What each shortcut of the network gains: the time of a step with it and with the plain version.
 
-A shortcut that gains nothing is to be taken out.
+A shortcut that gains nothing should be removed.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tools.training.distributed import Process
 
 
 def plain_attention(layer: TransformerLayer, x: Tensor) -> Tensor:
-    """Attention of one head by the four maps of the textbook: (N, L, H) -> (N, L, H)."""
+    """Attention of one head by the textbook's four linear maps: (N, L, H) -> (N, L, H)."""
     weights = layer.self_attn
     packed = F.linear(x, weights.in_proj_weight, weights.in_proj_bias)
     query, key, value = packed.chunk(3, dim=-1)
@@ -31,7 +31,7 @@ def plain_attention(layer: TransformerLayer, x: Tensor) -> Tensor:
 
 
 def plain_terms(z: Tensor) -> tuple[Tensor, Tensor]:
-    """The variance and the covariance term, whose gradients torch derives: (..., n, D) -> (...)."""
+    """The variance and the covariance term with gradients by autograd: (..., n, D) -> (...)."""
     n, width = z.shape[-2:]
     centered = z - z.mean(-2, keepdim=True)
     squares = centered.square().sum(-2)  # (..., D)
@@ -41,7 +41,7 @@ def plain_terms(z: Tensor) -> tuple[Tensor, Tensor]:
     return variance, off_diagonal / ((n - 1) ** 2 * width)
 
 
-# What is put where, instead of a shortcut.
+# Shortcut -> the object that has it, the name of its attribute, the plain version.
 PLAIN: dict[str, tuple[Any, str, Callable]] = {
     "attention by two maps": (TransformerLayer, "attend_with_one_head", plain_attention),
     "gradients in closed form": (losses._VarianceCovariance, "apply", plain_terms),
@@ -49,13 +49,13 @@ PLAIN: dict[str, tuple[Any, str, Callable]] = {
 
 
 def without(shortcut: str):
-    """A context in which the plain version stands in a shortcut's place."""
+    """A context in which the plain version replaces a shortcut."""
     owner, name, plain = PLAIN[shortcut]
     return mock.patch.object(owner, name, plain)
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """A float32 step of the first model, and without each shortcut."""
+    """Measure a float32 step of the first model with all shortcuts, and without each of them."""
     hidden, batch = size.models[0]
     model = UmURL(hidden, projector_width=size.width).to(device)
     step = stepper(model, Process(0, 1, device), None)

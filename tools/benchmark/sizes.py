@@ -4,27 +4,27 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """Sizes of everything that is measured, in clips unless something else is said."""
+    """Sizes of everything that is measured; in clips, unless a comment says otherwise."""
 
     recordings: tuple[int, int]  # raw files that both versions read: people, actions; 3 cameras
-    linked: int  # raw files for several workers, links to those
-    many: int  # raw files of few frames, for the bound on memory
-    models: tuple[tuple[int, int], ...]  # (hidden size, batch) of steps beside the literal one
-    width: int  # of the projectors
-    views: int  # batch of the input
+    linked: int  # links to these raw files, for several workers
+    many: int  # raw files of few frames, to show how memory grows
+    models: tuple[tuple[int, int], ...]  # (hidden size, batch) of the measured steps
+    width: int  # outputs of a projector
+    views: int  # batch of the measured input
     evaluation: tuple[int, int]  # data set of linear evaluation: people, actions; 3 cameras
     evaluation_hidden: int
-    accuracy_epochs: int  # of linear evaluations whose accuracies are compared
-    seeds: int  # of those
-    literal_epochs: int  # from which the literal time of 150 is extrapolated
+    accuracy_epochs: int  # epochs of the linear evaluations whose accuracies are compared
+    seeds: int  # seeds of these evaluations
+    literal_epochs: int  # epochs from which the literal time of 150 epochs is extrapolated
     neighbors: tuple[int, int, int]  # queries, database, dimensions
-    huge: tuple[int, int, int]  # the same, where the bound on memory is shown
-    store: int  # clips of the store that training is measured on
-    batches: tuple[int, ...]  # of that training
-    hidden: int  # size of that training's model
-    steps: int  # of that training, in one measurement
-    compiled: tuple[bool, ...]  # whether torch.compile is used there
-    matrix: int  # rows of the square product that rates are held against
+    huge: tuple[int, int, int]  # the same, for the bound on memory
+    store: int  # clips of the store on which training is measured
+    batches: tuple[int, ...]  # batches of this training
+    hidden: int  # hidden size of this training
+    steps: int  # steps of this training in one measurement
+    compiled: tuple[bool, ...]  # whether this training uses torch.compile
+    matrix: int  # rows of the square product whose rate is the measure
     repeats: int  # of each measurement
 
 
@@ -56,7 +56,7 @@ FULL = SMALL._replace(
     store=40_091,
     batches=(512, 1024),
     hidden=1024,
-    steps=38,  # an epoch of the larger batch, so that reading ahead is not for nothing
+    steps=38,  # an epoch of the larger batch, so that reading ahead takes part
     compiled=(False, True),
     matrix=8192,
 )

@@ -1,4 +1,4 @@
-"""Training steps: beside the literal one, beside their matrix products, and in whole training."""
+"""Time of training steps: beside the literal step and the matrix products, and in training."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -22,11 +22,11 @@ from tools.training.step import Training, training_step
 
 EPOCHS = 451  # of the published protocols
 BATCH = {"ntu60 cross_subject": 512}  # of the published protocols; the others take 1024
-READERS = 4  # threads that read ahead in streamed training, pretrain.py's default
+READERS = 4  # threads that read ahead in streamed training, as pretrain.py does by default
 
 
 class Given(NamedTuple):
-    """A batch whose views are there already."""
+    """A batch whose views were made before; stands in for `feeder.batches.Batch`."""
 
     given: Tensor  # (VIEWS, n, T, M, V, C)
     shares: list[int]
@@ -37,7 +37,7 @@ class Given(NamedTuple):
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Each model's step, then training from a store."""
+    """Measure the step of each model, then training from a store."""
     rows = [beside(hidden, batch, size, device) for hidden, batch in size.models]
     store = inputs.random_store(scratch / "training", size.store)
     for batch in size.batches:
@@ -47,14 +47,18 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
 
 
 def random_views(batch: int, device: torch.device) -> Tensor:
-    """Four views of a batch, of random numbers: (VIEWS, n, T, M, V, C)."""
+    """Four views of a batch of clips, random numbers: (VIEWS, n, T, M, V, C)."""
     return torch.randn(VIEWS, batch, FRAMES, *NTU.frame_shape, device=device)
 
 
 def stepper(
     model: UmURL, process: Process, amp: torch.dtype | None, network: nn.Module | None = None
 ) -> Callable[[Given], None]:
-    """A call that does the step of pretrain.py on a batch. network: the model as it is run."""
+    """Make a call that does one step of pretrain.py on a batch.
+
+    amp: type of the network's arithmetic; None for float32.
+    network: the model as it is run (compiled, or wrapped in DDP), by default the model itself.
+    """
     optimizer = torch.optim.Adam(model.parameters(), 5e-4, weight_decay=1e-5, fused=True)
     scaler = torch.amp.GradScaler(process.device.type, enabled=False)
     network = model if network is None else network
@@ -63,14 +67,14 @@ def stepper(
 
 
 def matrix_rate(rows: int, device: torch.device, dtype: torch.dtype, repeats: int) -> float:
-    """Operations a second of a square matrix product."""
+    """Operations a second of a product of two square matrices with `rows` rows."""
     a, b = (torch.randn(rows, rows, device=device, dtype=dtype) for _ in range(2))
     timing = take_turns({"product": lambda: a @ b}, max(repeats, 3), device)["product"]
     return 2 * rows**3 / timing.seconds
 
 
 def beside(hidden: int, batch: int, size: Size, device: torch.device) -> Row:
-    """A float32 step, the literal one, and the matrix products alone."""
+    """Measure a float32 step, the literal step, and the matrix products alone."""
     theirs = inputs.literal("model")
     views = random_views(batch, device)
     model = UmURL(hidden, projector_width=size.width).to(device)
@@ -98,7 +102,7 @@ def beside(hidden: int, batch: int, size: Size, device: torch.device) -> Row:
 
 
 def training(store, batch: int, compiled: bool, size: Size, device: torch.device) -> Row:
-    """Training from a store: all frames on the device, streamed, and without any input."""
+    """Measure training from a store: frames on the device, frames streamed, and no input at all."""
     amp = torch.bfloat16 if device.type == "cuda" else None
     dtype = amp or torch.float32
     model = UmURL(size.hidden, projector_width=size.width).to(device)
@@ -143,7 +147,7 @@ def training(store, batch: int, compiled: bool, size: Size, device: torch.device
 
 
 def _full_batches(batches: TrainingBatches) -> Iterator:
-    """Batches of epoch after epoch but for the last of each, which may have another size."""
+    """The batches of epoch after epoch, without the last batch of each, which may be smaller."""
     for epoch in count():
         for batch in batches.epoch(epoch):
             if batch.step + 1 < len(batches) or len(batches) == 1:
@@ -151,9 +155,9 @@ def _full_batches(batches: TrainingBatches) -> Iterator:
 
 
 def hours(seconds_a_clip: float, batch: int) -> dict[str, float]:
-    """Projected hours of the published protocols that train with this batch.
+    """Projected hours of the published protocols that use this batch; of all where none uses it.
 
-    Where none does (another size), of all of them.
+    seconds_a_clip: time of a training step, divided by its number of clips.
     """
     protocols = {
         f"{name} {protocol}": clips

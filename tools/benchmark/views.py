@@ -1,4 +1,4 @@
-"""Input: from stored clips to the tokens that the network takes."""
+"""Time of the input: from stored clips to the tokens that the network takes."""
 
 from pathlib import Path
 
@@ -14,25 +14,25 @@ from tools.benchmark.sizes import Size
 
 
 def materialize(view: dict[str, Tokens]) -> list[Tensor]:
-    """Both token sequences of each modality, contiguous as a linear layer would make them."""
+    """Both token sequences of each modality, contiguous, as a linear layer would make them."""
     return [sequence.contiguous() for tokens in view.values() for sequence in tokens]
 
 
 def literal_tokens(model, view: np.ndarray, modality: str) -> tuple[Tensor, Tensor]:
-    """The same for one modality of one view of the literal version."""
+    """Both token sequences of one modality of one view, by the literal version."""
     clip = torch.from_numpy(view)[None]
     derived = {"joint": lambda x: x, "bone": model.bone, "motion": model.motion}[modality](clip)
     return tuple(x.contiguous() for x in model.tokens(derived))
 
 
 def collate(clips: list[list[tuple[Tensor, Tensor]]]) -> list[Tensor]:
-    """The token sequences of single clips, as `literal_tokens` gives them, put into a batch."""
+    """Put the token sequences of single clips, as `literal_tokens` gives them, into a batch."""
     sequences = zip(*(sum(clip, ()) for clip in clips), strict=True)
     return [torch.cat(sequence) for sequence in sequences]
 
 
 def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | None) -> list[Row]:
-    """Training and evaluation input, one thread each where they run on the CPU."""
+    """Measure the input of training and of evaluation; on a CPU with one thread."""
     theirs, model = inputs.literal("input"), inputs.literal("model")
     store = inputs.random_store(scratch / "input", 2 * size.views)
     rows = np.arange(size.views)

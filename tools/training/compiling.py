@@ -1,4 +1,4 @@
-"""torch.compile: where it is used, on one rank or several, once for batches of any size."""
+"""torch.compile: where it is used, with one or several ranks, once for all batch sizes."""
 
 import os
 import shutil
@@ -11,26 +11,26 @@ from tools import cli
 from tools.training.distributed import Process
 from tools.training.settings import Settings
 
-LEAST_CAPABILITY = (7, 0)  # of the GPUs that Triton, the compiler for them, knows
-# From here on torch can cut a graph that holds autograd functions where DDP sends gradients.
+LEAST_CAPABILITY = (7, 0)  # least compute capability of a GPU for which Triton can compile
+# The version of torch since which DDP can split a graph that has our own autograd functions.
 CUTS_GRAPHS = (2, 6)
 
 
 class Compiled(nn.Module):
-    """A model that is compiled at its first call, once for all sizes of a batch."""
+    """A model that is compiled at its first call, once for all batch sizes."""
 
     def __init__(self, model: nn.Module, backend: str = "inductor"):
         super().__init__()
         self.network = torch.compile(model, backend=backend)
 
     def forward(self, views: Tensor) -> tuple[Tensor, ...]:
-        """What the model gives for views of any number of clips: (VIEWS, B, T, M, V, C)."""
+        """The model's outputs for views (VIEWS, B, T, M, V, C), for any B."""
         torch._dynamo.maybe_mark_dynamic(views, 1)
         return self.network(views)
 
 
 def as_asked(model: nn.Module, settings: Settings, process: Process) -> nn.Module:
-    """The model, compiled where that is asked for, or is possible on a GPU."""
+    """Compile the model: where `--compile` asks for it, and on a GPU that can, by default."""
     missing = None if settings.compile else lacking(process.device)
     if settings.no_compile or (missing and process.device.type == "cpu"):
         return model
@@ -41,7 +41,10 @@ def as_asked(model: nn.Module, settings: Settings, process: Process) -> nn.Modul
 
 
 def compiled(model: nn.Module, ranks: int, backend: str = "inductor") -> nn.Module:
-    """The model to be compiled at its first call, to be wrapped in DDP where there are ranks."""
+    """The model, to be compiled at its first call.
+
+    Wrap the result in DDP if there are several ranks.
+    """
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if ranks > 1 and version < CUTS_GRAPHS:
         torch._dynamo.config.optimize_ddp = False
@@ -49,21 +52,24 @@ def compiled(model: nn.Module, ranks: int, backend: str = "inductor") -> nn.Modu
 
 
 def is_compiled(network: nn.Module) -> bool:
-    """Whether a network, wrapped or not, is one that `compiled` made."""
+    """Whether a network, wrapped in DDP or not, was made by `compiled`."""
     return any(isinstance(module, Compiled) for module in network.modules())
 
 
 def cache_folder() -> str:
-    """Where torch keeps what it compiled, for the next run; TORCHINDUCTOR_CACHE_DIR moves it."""
+    """The folder where torch keeps compiled code for the next run.
+
+    TORCHINDUCTOR_CACHE_DIR moves it.
+    """
     from torch._inductor.codecache import cache_dir
 
     return cache_dir()
 
 
 def lacking(device: torch.device) -> str | None:
-    """What a device lacks for torch.compile to be the default there; None for a GPU without fault.
+    """Why torch.compile is not the default on this device, in words; None where it is the default.
 
-    Not on a CPU, where the compilation would take longer than many a run.
+    It is never the default on a CPU, where compiling takes longer than many runs.
     """
     if device.type == "cpu":
         return "it is made for GPUs"

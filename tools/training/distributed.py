@@ -1,4 +1,4 @@
-"""One process or many: where this one stands, what it owns, and how rows are gathered from all."""
+"""The processes of a run: which one this is, its device, and how clips are gathered from all."""
 
 import fcntl
 import inspect
@@ -23,12 +23,16 @@ from tools.cli import UserError
 from tools.training import connection_errors
 
 T = TypeVar("T")
-ONE_PRESS = 1.0  # seconds in which all signals of one Ctrl-C arrive
+ONE_PRESS = 1.0  # seconds within which all signals of one Ctrl-C arrive
 
 
 @dataclass(frozen=True)
 class Process:
-    """This process among those that torchrun started, and its device."""
+    """One process of a run, and its device.
+
+    rank: number of this process, from 0.
+    world_size: number of processes.
+    """
 
     rank: int
     world_size: int
@@ -36,15 +40,15 @@ class Process:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that prints and writes."""
+        """Whether this is the process that prints and writes files."""
         return self.rank == 0
 
 
 def start() -> Process:
-    """Join the processes that torchrun started; alone without it. GPUs by NCCL, CPUs by gloo.
+    """Join the processes that torchrun started; without torchrun this process is alone.
 
-    Raises UserError where there are more processes on this machine than GPUs, and where they do
-    not find each other.
+    GPUs communicate by NCCL, CPUs by gloo. Raises UserError where this machine has more processes
+    than GPUs, and where the processes do not find each other.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device("cpu")
@@ -70,9 +74,11 @@ def stop() -> None:
 
 
 class StopSignal:
-    """Notices Ctrl-C, and SIGTERM, which schedulers send some time before they kill.
+    """Notices Ctrl-C and SIGTERM. Schedulers send SIGTERM some time before they kill a job.
 
-    seen: whether all processes stop; asked: whether this one was told to; number: by which signal.
+    seen: whether all processes have agreed to stop.
+    asked: whether this process got a signal.
+    number: the signal that this process got.
     """
 
     def __init__(self, process: Process):
@@ -84,21 +90,22 @@ class StopSignal:
 
     @property
     def name(self) -> str:
-        """What the user knows the signal by."""
+        """The signal's name as a user knows it."""
         return "Ctrl-C" if self.number == signal.SIGINT else self.number.name
 
     def listen(self) -> None:
-        """From now on notice the signals, in the place of what Python does at them.
+        """From now on notice the signals, instead of what Python does at a signal.
 
-        A second Ctrl-C ends the process at once, whatever it does.
+        A second Ctrl-C ends the process at once.
         """
         signal.signal(signal.SIGTERM, self._ask)
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a job in the background
+        # A job in the background ignores Ctrl-C, and must go on doing so.
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, number: int, _) -> None:
         if number == signal.SIGINT:
-            # One Ctrl-C may reach each of several processes twice, the launcher passes it on.
+            # One Ctrl-C may reach a process twice: from the terminal and from the launcher.
             if self._process.world_size == 1:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
             elif time.monotonic() - self._since > ONE_PRESS:
@@ -108,7 +115,11 @@ class StopSignal:
             self.asked, self.number = True, signal.Signals(number)
 
     def received(self, *, ask_ranks: bool) -> bool:
-        """Whether to stop now: alone at once, with other ranks when they are asked, all alike."""
+        """Whether to stop now; all processes get the same answer.
+
+        ask_ranks: exchange the answer with the other ranks now. A process that is alone needs no
+            exchange.
+        """
         if self._process.world_size == 1:
             self.seen = self.asked
         elif ask_ranks:
@@ -119,9 +130,10 @@ class StopSignal:
 
 
 def on_all_ranks(process: Process, function: Callable[[], T]) -> T:
-    """What `function` returns here; where it fails on any process, UserError on all of them.
+    """Call a function on each process; if one call fails, raise UserError on all processes.
 
-    Machines differ in what lies on their disks, and only the main process speaks.
+    Returns what `function` returned on this process. Machines differ in the files on their disks,
+    and only the main process prints errors.
     """
     if process.world_size == 1:
         return function()
@@ -139,9 +151,9 @@ def on_all_ranks(process: Process, function: Callable[[], T]) -> T:
 
 
 def from_main(process: Process, function: Callable[[], T]) -> T:
-    """What `function` returns, or the UserError it raises, on the main process; on all of them.
+    """Call a function on the main process alone; return its result, or raise its UserError, on all.
 
-    Only the main process calls it, so what it reads need not be there for the others.
+    The files that the function reads need not be on the disks of the other processes.
     """
     if process.world_size == 1:
         return function()
@@ -151,9 +163,10 @@ def from_main(process: Process, function: Callable[[], T]) -> T:
 
 
 def require_alike(process: Process, facts: dict[str, Any]) -> None:
-    """Raise UserError, on all processes, where one of them has other facts than the main process.
+    """Raise UserError, on all processes, where facts of a process differ from the main process's.
 
-    Commands are typed on every machine, and each has its own disk.
+    facts: {name: value}. A user types the command on each machine, and each machine has its own
+        disk.
     """
     if process.world_size == 1:
         return
@@ -169,23 +182,26 @@ def require_alike(process: Process, facts: dict[str, Any]) -> None:
 
 
 def parallel(model: nn.Module, process: Process) -> nn.Module:
-    """The model, its gradients averaged over the ranks where there are several."""
+    """Wrap the model so that gradients are averaged over the ranks.
+
+    With one rank, return it as it is.
+    """
     if process.world_size == 1:
         return model
-    # Batch norm computes the same statistics on every rank; newer versions of torch call the flag
-    # that would send them around by another name.
+    # Batch norm computes the same statistics on every rank, so DDP need not send them. Newer
+    # versions of torch have another name for the flag.
     known = inspect.signature(DistributedDataParallel).parameters
     flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return DistributedDataParallel(model, **{flag: False})
 
 
 class _Gather(torch.autograd.Function):
-    """The clips of all ranks; the gradient goes back to each rank's own."""
+    """Gathers the clips of all ranks; the gradient goes back to the rank that owns the clip."""
 
     @staticmethod
     def forward(ctx, own: Tensor, shares: list[int], rank: int) -> Tensor:
         ctx.shares, ctx.rank = shares, rank
-        # Collectives want equal shapes: the smaller shares are padded and cut again.
+        # Collectives need equal shapes: smaller shares are padded here and cut again below.
         padded = own.new_zeros(*own.shape[:-2], max(shares), own.shape[-1])
         padded[..., : own.shape[-2], :] = own
         gathered = [torch.empty_like(padded) for _ in shares]
@@ -196,26 +212,31 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         # Every rank computes the same loss on the same gathered clips, so `grad` is the same on
-        # all and needs no reduction. DDP will average parameter gradients over the ranks, where
-        # the whole batch's gradient is their sum: hence the factor.
+        # all ranks and needs no reduction. DDP averages the gradients of parameters over the
+        # ranks, but the gradient of the whole batch is their sum: hence the factor.
         first = sum(ctx.shares[: ctx.rank])
         mine = grad[..., first : first + ctx.shares[ctx.rank], :]
         return mine * len(ctx.shares), None, None
 
 
 def gather_clips(own: Tensor, shares: list[int], rank: int) -> Tensor:
-    """The clips of all ranks, in order of rank: (..., shares[rank], D) -> (..., their sum, D).
+    """Put the clips of all ranks together, in order of rank: (..., n_rank, D) -> (..., n, D).
 
-    Differentiable for a loss that every rank computes alike, in a model wrapped in DDP.
+    own: (..., shares[rank], D), the clips of this rank.
+    shares: number of clips of each rank; n is their sum.
+    rank: number of this process.
+
+    The gradient is right for a loss that every rank computes alike, in a model wrapped in DDP.
     """
     return own if len(shares) == 1 else _Gather.apply(own, shares, rank)
 
 
 @contextmanager
 def lock_folder(folder: Path, process: Process) -> Iterator[None]:
-    """Make the folder of a run and keep other runs out of it as long as this one lasts.
+    """Make the folder of a run, and keep other runs out of it inside this context.
 
-    Raises UserError where another run has it. The lock goes with the process, however it ends.
+    Raises UserError where another run writes to the folder. The lock ends with the process, even
+    when the process is killed.
     """
     if not process.is_main:
         yield

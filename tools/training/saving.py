@@ -1,4 +1,4 @@
-"""Checkpoints that are written while the training goes on."""
+"""Write checkpoints in a thread, while the training goes on."""
 
 import contextlib
 import copy
@@ -14,33 +14,38 @@ from tools.formats.checkpoint import CheckpointError
 
 
 class Saver:
-    """Writes the checkpoints of a run in a thread, one after another, each from a copy of its own.
+    """Writes the checkpoints of a run in a thread, one after another, each from its own copy.
 
-    folder: of the run; keep: how many checkpoints stay. Used in a with statement, whose end waits
-    for what is being written. What goes wrong there is raised, as a CheckpointError, by the next
-    call of any method, and by the end of the with statement where nothing else is.
+    folder: the run's folder.
+    keep: how many checkpoints stay.
+
+    Use it in a with statement; the end of the statement waits until the last checkpoint is written.
+    An error in the thread is raised as CheckpointError by the next call of a method, or by the end
+    of the with statement, unless another error ends the statement.
     """
 
     def __init__(self, folder: Path, keep: int):
         self._folder, self._keep = folder, keep
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future | None = None
-        self._held: dict[tuple, Tensor] = {}  # the copy, whose memory serves all checkpoints
+        self._held: dict[tuple, Tensor] = {}  # the copy; all checkpoints use the same memory
 
     def __enter__(self) -> "Saver":
         return self
 
     def __exit__(self, kind, *_) -> None:
-        # Of two errors the first one counts, but what was begun is written to the end.
+        # The error that ended the with statement counts more than one of the thread.
         with contextlib.suppress(*() if kind is None else (CheckpointError,)):
             self.wait()
         self._thread.shutdown()
 
     def save(self, content: dict[str, Any]) -> Path:
-        """Copy a checkpoint and begin to write it; returns where it will lie.
+        """Copy a checkpoint and begin to write it; returns the path that it will have.
 
-        content: as `tools.formats.checkpoint.save` takes it. Waits for the one before. Tensors of a
-        GPU are copied behind the work that it was given so far, for which nobody waits here.
+        content: as `tools.formats.checkpoint.save` takes it.
+
+        Waits until the checkpoint before is written. Tensors of a GPU are copied after the work
+        that the GPU was given so far; this function does not wait for that work.
         """
         self.wait()
         copied, on_gpu = self._copy(content)
@@ -51,7 +56,7 @@ class Saver:
         return checkpoint.path_of(self._folder, content["epoch"], content["step"])
 
     def check(self) -> None:
-        """Raise what went wrong since, without waiting."""
+        """Raise an error of the thread, if there is one, without waiting."""
         if self._writing and self._writing.done():
             self.wait()
 
@@ -67,7 +72,10 @@ class Saver:
         checkpoint.save(self._folder, content, self._keep)
 
     def _copy(self, tree: Any, *place: str | int) -> tuple[Any, bool]:
-        """The tree with copies of its tensors on the CPU, and whether one came from a GPU."""
+        """Copy a tree.
+
+        Returns the tree with its tensors on the CPU, and whether one came from a GPU.
+        """
         if isinstance(tree, Tensor):
             held = self._held.get(place)
             if held is None or (held.shape, held.dtype) != (tree.shape, tree.dtype):
@@ -76,7 +84,7 @@ class Saver:
             return held.copy_(tree.detach(), non_blocking=True), tree.is_cuda
         if not isinstance(tree, dict):
             return tree, False
-        copied, on_gpu = copy.copy(tree), False  # with the attributes that torch gives a state
+        copied, on_gpu = copy.copy(tree), False  # keeps the attributes that torch sets on a state
         for key, value in tree.items():
             copied[key], there = self._copy(value, *place, key)
             on_gpu |= there
