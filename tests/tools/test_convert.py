@@ -418,7 +418,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 ):
     tiny = SimpleNamespace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: tiny)
-    monkeypatch.setattr("tools.formats.padded_arrays.tqdm", None)  # which stands around the writing
+    monkeypatch.setattr("tools.formats.padding.tqdm", None)  # which stands around the writing
     with pytest.raises(OSError, match="MB are needed"):
         converted("to-arrays", data_root / "ntu60", tmp_path / "deep" / "a")
     assert not list(tmp_path.iterdir())

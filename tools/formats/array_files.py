@@ -1,6 +1,5 @@
-"""Arrays in files of other code, read row by row: memory does not grow with the file."""
+"""Read arrays in files of other code row by row, so that memory does not grow with the file."""
 
-import io
 import os
 import tempfile
 import zipfile
@@ -14,24 +13,31 @@ from tqdm import tqdm
 from data_gen.preparing.files import require_space
 from tools.cli import UserError
 
-BLOCK = 2**22  # bytes that are read at once
+BLOCK = 2**22  # bytes that are read at one time
 
 
 class Rows:
-    """An array of numbers on disk, of which rows are read one at a time.
+    """An array of numbers in a file; rows are read when they are asked for.
 
-    shape, dtype: as the file says them. Raises UserError, one line, where the file holds something
-    else than one whole array of numbers. The file must not be closed.
+    shape, dtype: as the file says.
+
+    The file must stay open. Raises UserError where the file holds anything but one whole array of
+    numbers.
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int, where: str):
-        """start, size: the bytes that hold the array, as a .npy file; where: for errors."""
+        """Open the array.
+
+        file: holds the array as a .npy file, perhaps among other bytes.
+        start, size: position and number of the bytes of the .npy file.
+        where: the name of the array, for errors.
+        """
         try:
             file.seek(start)
             version = np.lib.format.read_magic(file)
             read = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}[version]
             self.shape, by_column, self.dtype = getattr(np.lib.format, read)(file)
-        except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
+        except Exception as error:  # a damaged header can make numpy raise nearly any error
             raise _no_array(where, error) from None
         self._file, self._first = file, file.tell()
         if self.dtype.kind not in "fiu":
@@ -48,31 +54,33 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Some rows that follow each other: (n, ...), a copy."""
+        """A copy of consecutive rows: (n, ...)."""
         first, last, _ = rows.indices(len(self))
         count = max(last - first, 0)
         content = os.pread(self._file.fileno(), count * self._row, self._first + first * self._row)
         return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All rows in order, some at once."""
+        """All rows in order, several at a time."""
         step = max(1, BLOCK // max(1, self._row))
         for first in range(0, len(self), step):
             yield self[first : first + step]
 
 
 def open_npy(path: Path) -> Rows:
-    """The array of a .npy file. Raises UserError, one line, where it is none."""
+    """Open the array of a .npy file. Raises UserError where the file holds none."""
     require_file(path)
     file = path.open("rb")
     return Rows(file, 0, path.stat().st_size, str(path))
 
 
 def open_npz(path: Path, names: list[str], scratch: Path) -> list[Rows]:
-    """Arrays of an .npz file, their checksums verified.
+    """Open arrays of an .npz file; their checksums are verified.
 
-    scratch: a folder where a file without a name may hold an array that is compressed. Raises
-    UserError, one line, where the file is no whole .npz or lacks one of them.
+    path: the file.
+    names: of the arrays.
+    scratch: a folder for temporary copies of compressed arrays.
+    Raises UserError where the file is no whole .npz file or lacks an array.
     """
     require_file(path)
     file = path.open("rb")
@@ -86,7 +94,7 @@ def open_npz(path: Path, names: list[str], scratch: Path) -> list[Rows]:
             return [_member(file, archive, there[f"{name}.npy"], scratch) for name in names]
     except (UserError, OSError):
         raise
-    except Exception as error:  # a damaged archive raises nearly anything
+    except Exception as error:  # a damaged archive can raise nearly any error
         raise _no_array(str(path), error) from None
 
 
@@ -106,7 +114,7 @@ def _member(
             total=entry.file_size, desc=entry.filename, unit="B", unit_scale=True, disable=None
         ) as bar,
     ):
-        # To the end, where zipfile compares the checksum.
+        # Read to the end: there zipfile compares the checksum.
         while block := content.read(BLOCK):
             bar.update(len(block))
             if copy:
@@ -114,20 +122,14 @@ def _member(
     if copy:
         copy.flush()
         return Rows(copy, 0, entry.file_size, where)
-    file.seek(entry.header_offset + 26)  # lengths of the name and of more, before the content
+    file.seek(entry.header_offset + 26)  # here stand the lengths of the name and the extra field
     lengths = np.frombuffer(file.read(4), "<u2")
     start = entry.header_offset + 30 + int(lengths.sum())
     return Rows(file, start, entry.file_size, where)
 
 
-def write_header(file: io.BufferedIOBase, shape: tuple[int, ...]) -> None:
-    """Begin a .npy file of float32 whose rows are to follow."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
 def require_file(path: Path) -> None:
-    """Raise UserError unless there is a file, not a folder, nor a pipe, whose end never comes."""
+    """Raise UserError unless there is a file; a folder or a pipe, which may never end, is none."""
     if not path.is_file():
         raise UserError(f"{path} is {'no file' if path.exists() else 'missing'}")
 

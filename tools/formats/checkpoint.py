@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, read without trusting them.
+"""Checkpoints: written whole or not at all, and read without trusting them.
 
-A checkpoint is a dictionary of tensors and plain values, `checkpoint_EEEE.pt` after E epochs and
-`checkpoint_EEEE_SSSSSS.pt` after S further steps, in the folder of its run.
+A checkpoint is a dictionary of tensors and plain values. It lies in the folder of its run. Its name
+is `checkpoint_EEEE.pt` after E epochs, and `checkpoint_EEEE_SSSSSS.pt` S steps later.
 """
 
 import platform
@@ -21,35 +21,35 @@ from tools.cli import UserError
 from tools.formats import torch_files
 from tools.training.settings import SIZES
 
-MAX_EPOCH = 10**9 - 1  # that a checkpoint's name has digits for
-VERSION = "1.0.0"  # of this code, as its checkpoints name it
+MAX_EPOCH = 10**9 - 1  # the greatest that the digits of a checkpoint's name can tell
+VERSION = "1.0.0"  # the version of this code that checkpoints name
 FORMAT = "umurl checkpoint 1"
-# What a checkpoint holds, in the order of its page.
+# The parts of a checkpoint, in the order in which `tools.checkpoint` shows them.
 PARTS = {
-    "epoch": int,  # whole epochs done
-    "step": int,  # steps done in the epoch after those
-    "code": dict,  # what wrote it: see `code_facts`
-    "data": dict,  # fingerprint of the store
-    "metrics": dict,  # the log's latest means
-    "settings": dict,  # flags
-    "model": dict,  # state of UmURL: the encoder and its projectors
-    "optimizer": dict,  # state of Adam
-    "scaler": dict,  # state of the loss scaler, empty without fp16
+    "epoch": int,  # whole epochs that are done
+    "step": int,  # steps that are done in the next epoch
+    "code": dict,  # the code that wrote the checkpoint, see `code_facts`
+    "data": dict,  # facts and fingerprint of the store
+    "metrics": dict,  # the latest means of the log
+    "settings": dict,  # the settings of pre-training
+    "model": dict,  # the state of the model: encoder and projectors
+    "optimizer": dict,  # the state of Adam
+    "scaler": dict,  # the state of the loss scaler; empty without fp16
 }
-AVERAGE = "average"  # beside PARTS, of runs with --average: the encoder's average over the steps
+AVERAGE = "average"  # a further part, in runs with --average: the average of the encoder's weights
 PLAIN = ("code", "data", "metrics", "settings", "scaler")
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged, not of this code, or that cannot be written."""
+    """A checkpoint is missing, damaged, written by other code, or cannot be written."""
 
 
 # ---- names
 
 
 def path_of(folder: Path, epoch: int, step: int = 0) -> Path:
-    """Where the checkpoint after `epoch` whole epochs and `step` steps lies."""
+    """The path of the checkpoint after `epoch` whole epochs and `step` further steps."""
     return folder / (
         f"checkpoint_{epoch:04d}_{step:06d}.pt" if step else f"checkpoint_{epoch:04d}.pt"
     )
@@ -62,13 +62,13 @@ def in_folder(folder: Path) -> list[Path]:
 
 
 def position(path: Path) -> tuple[int, int]:
-    """The (epoch, step) that a checkpoint's name tells."""
+    """The (epoch, step) in a checkpoint's name."""
     name = _NAME.fullmatch(path.name)
     return int(name[1]), int(name[2] or 0)
 
 
 def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run's folder. Raises CheckpointError where there is none."""
+    """The newest checkpoint in a run's folder. Raises CheckpointError where there is none."""
     paths = in_folder(folder)
     if not paths:
         raise CheckpointError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
@@ -79,22 +79,24 @@ def newest(folder: Path) -> Path:
 
 
 def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> Path:
-    """Write a checkpoint so that it is whole or absent, then drop all but the `keep` newest.
+    """Write a checkpoint whole or not at all, then remove all but the `keep` newest.
 
-    checkpoint: all PARTS but `code`. Written under a temporary name, flushed to the disk and
-    renamed. Raises CheckpointError, and leaves nothing behind, where it cannot be written or where
-    a weight or the optimizer's state is not finite.
+    folder: the run's folder.
+    checkpoint: all PARTS but `code`.
+    keep: number of checkpoints; None keeps all.
+    Raises CheckpointError where the file cannot be written, or where a weight or the optimizer's
+    state is not finite; nothing is left behind.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
     if broken := not_finite({name: checkpoint[name] for name in ("model", "optimizer")}):
         raise CheckpointError(f"{path} is not written: {broken} is not finite; take a smaller --lr")
-    for left in folder.glob("checkpoint_*.part"):  # by a run that was killed
+    for left in folder.glob("checkpoint_*.part"):  # a run that was killed left this file
         left.unlink(missing_ok=True)
     try:
         write(path, {"format": FORMAT, "code": code_facts(), **checkpoint})
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}; the ones before are whole: make room and start the same command again"
+            f"{error}; older checkpoints are whole: make room and start the same command again"
         ) from error
     if keep:
         older = [other for other in in_folder(folder) if position(other) < position(path)]
@@ -106,21 +108,21 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values as torch.save does, whole or not at all.
 
-    Raises CheckpointError, and leaves nothing behind, where they cannot be written.
+    Raises CheckpointError where they cannot be written; nothing is left behind.
     """
     try:
         with whole_file(path) as part, part.open("wb") as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch.save makes either of a full disk
+    except (OSError, RuntimeError) as error:  # torch.save raises one or the other on a full disk
         why = getattr(error, "strerror", None) or "is the disk full?"
         raise CheckpointError(f"{path} could not be written ({why})") from error
 
 
 @cache
 def code_facts() -> dict[str, str | None]:
-    """What is running: versions of this code, Python and torch, the git commit if any, the device.
+    """What is running: versions of this code, Python and torch, the git commit, and the device.
 
-    A commit that ends in `-dirty` had changes on top of it.
+    A commit that ends in `-dirty` has uncommitted changes. It is None where git does not tell it.
     """
     root, commit = Path(__file__).resolve().parents[2], None
     if (root / ".git").exists():
@@ -131,7 +133,7 @@ def code_facts() -> dict[str, str | None]:
             )
             commit = told.stdout.strip()
         except (OSError, subprocess.SubprocessError):
-            pass  # no git here, or it does not trust the folder: then the commit is not known
+            pass  # git is missing or does not trust the folder: the commit stays unknown
     return {
         "umurl": VERSION,
         "commit": commit,
@@ -145,11 +147,11 @@ def code_facts() -> dict[str, str | None]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU. Nothing in the file is run, and none of it is believed.
+    """Read a checkpoint onto the CPU. Nothing in the file is run, and nothing in it is trusted.
 
-    Returns all PARTS, with types as PARTS says and model sizes that the weights bear out. The
-    tensors are mapped from the file. Raises CheckpointError where it is missing, damaged (checksums
-    are verified) or of other code.
+    Returns all PARTS, each of the type that PARTS says; the model's sizes fit its weights. The
+    tensors are mapped from the file. Raises CheckpointError where the file is missing, damaged
+    (checksums are verified) or written by other code.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
@@ -168,7 +170,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _fault(checkpoint: dict) -> str | None:
-    """What is wrong with the parts of a checkpoint."""
+    """What is wrong with the parts of a checkpoint; None where nothing is."""
     for name, kind in PARTS.items():
         if name not in checkpoint:
             return f"it lacks {name!r}"
@@ -184,7 +186,7 @@ def _fault(checkpoint: dict) -> str | None:
     for part in ("model", *(AVERAGE,) * (AVERAGE in checkpoint)):
         if not (isinstance(checkpoint[part], dict) and _are_weights(checkpoint[part])):
             return f"{part!r} holds more than weights"
-    # Sizes become memory: each must be one that the weights, which are there, have.
+    # A size decides how much memory is allocated, so it must be a size of the weights in the file.
     widths = {width for weight in weights.values() for width in weight.shape}
     hidden, heads, layers, projector = (settings.get(name) for name in SIZES)
     if not all(type(size) is int and size > 0 for size in (hidden, heads, layers, projector)):
@@ -198,7 +200,7 @@ def _fault(checkpoint: dict) -> str | None:
         layout = layout_of(checkpoint)
     except DescriptionError as error:
         return f"'layout': {error}"
-    # Other encoders than ours may have no weight as wide as a frame; their sizes are still bounded.
+    # Only our own encoder must have a weight as wide as a frame.
     ours = settings.get("encoder", DEFAULT_ENCODER) == DEFAULT_ENCODER
     if ours and "layout" in checkpoint and layout.frame_size not in widths:
         return f"'layout', {layout}, and 'model' disagree on the size of a frame"
@@ -213,7 +215,7 @@ def _are_weights(state: dict) -> bool:
 
 
 def encoder_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The encoder's weights in a checkpoint: their average over the steps, if it has one."""
+    """The encoder's weights in a checkpoint; their average over the steps where there is one."""
     if AVERAGE in checkpoint:
         return checkpoint[AVERAGE]
     weights = checkpoint["model"].items()
@@ -221,24 +223,24 @@ def encoder_of(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def layout_of(checkpoint: dict[str, Any]) -> Layout:
-    """The bodies and the skeleton that a checkpoint's encoder was trained on; NTU's in old ones.
+    """The bodies and the skeleton that the encoder was trained on; NTU's in old checkpoints.
 
-    checkpoint: as `load` gives it, whose layout is a right one.
+    checkpoint: as `load` returns it.
     """
     return Layout.from_plain(checkpoint["layout"]) if "layout" in checkpoint else NTU
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a number, a text, None or a list of such."""
+    """Whether a value is a number, a text, None, or a list of these."""
     if isinstance(value, list):
         return all(item is None or isinstance(item, (int, float, str)) for item in value)
     return value is None or isinstance(value, (int, float, str))
 
 
 def is_weight(value: Any) -> bool:
-    """Whether a value is a plain tensor whose numbers are all there.
+    """Whether a value is a plain tensor on the CPU, with all its numbers in memory.
 
-    Not so are sparse and quantized tensors, empty ones, and those that repeat a few numbers.
+    Sparse, quantized and empty tensors are none, nor are tensors that repeat a few numbers.
     """
     return (
         type(value) in (Tensor, nn.Parameter)
@@ -250,9 +252,12 @@ def is_weight(value: Any) -> bool:
 
 
 def not_finite(tree: Any, name: str = "") -> str | None:
-    """The name, as in `model.encoder.bias`, of a tensor with a number that is not finite, if any.
+    """The name, such as `model.encoder.bias`, of a tensor with a number that is not finite.
+
+    Else None.
 
     tree: tensors in nested dictionaries.
+    name: the name of the tree itself.
     """
     if isinstance(tree, dict):
         found = (not_finite(value, f"{name}.{key}") for key, value in tree.items())
@@ -262,10 +267,11 @@ def not_finite(tree: Any, name: str = "") -> str | None:
 
 
 def check_fits(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:
-    """Raise CheckpointError unless weights are a finite state of a module, by name, shape and type.
+    """Raise CheckpointError unless weights are finite and fit a module: names, shapes and types.
 
-    The module may be an outline, built under `torch.device("meta")` where nothing is allocated.
-    source: what the error names.
+    module: may be on torch's meta device, where nothing is allocated.
+    weights: a state of the module.
+    source: the file that the error names.
     """
     expected = module.state_dict()
     for name in sorted(expected.keys() ^ weights.keys()):

@@ -1,7 +1,7 @@
-"""The names of clips in files that have none, from a list of names and the order of the file.
+"""Find the names of clips in files that hold no names, from a list of names.
 
-CTR-GCN's and MAMP's arrays hold the clips of each half by subject, by camera or by setup, whichever
-splits them, and of each value in the order of a list of names (skes_available_name.txt).
+The arrays of CTR-GCN and MAMP order the clips of each half by the subject, the camera or the setup,
+whichever splits the halves, and then as a list of names does (skes_available_name.txt).
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from tools.formats.foreign_clips import Source
 
 
 def read_names(path: Path) -> dict[str, SampleName]:
-    """The names in a text file, one a line, and what they say.
+    """Read a text file with one name a line; returns {name: its fields}.
 
-    Raises UserError, one line, where a line is none of NTU RGB+D, or a name occurs twice.
+    Raises UserError where a line is no name of NTU RGB+D, or where a name occurs twice.
     """
     require_file(path)
     names: dict[str, SampleName] = {}
@@ -42,11 +42,15 @@ def read_names(path: Path) -> dict[str, SampleName]:
 
 
 def recover(path: Path, source: Source, description: Description, last_setup: int) -> list[str]:
-    """The names of a source's clips, in its order, from a list that may name more clips.
+    """Find the names of a source's clips, in the order of the source.
 
-    description: of the data set; last_setup: the last one of the data set. Names of clips that were
-    left out are skipped: those that are officially missing, or those that the labels tell. Raises
-    UserError, one line, where the names do not follow.
+    path: a list of names, which may name more clips than the source has.
+    source: the clips.
+    description: of the data set.
+    last_setup: the last setup of the data set.
+
+    Names of clips that the file leaves out are skipped: clips that are officially missing, or that
+    the labels show to be missing. Raises UserError where the list does not determine the names.
     """
     listed = {
         name: fields
@@ -77,7 +81,10 @@ def recover(path: Path, source: Source, description: Description, last_setup: in
 
 
 def _embed(listed: Sequence[int], labels: Sequence[int]) -> list[int] | None:
-    """Which of the listed labels are the clips' labels, in order; None unless there is one way."""
+    """Indices at which the clips' labels stand in the listed labels, in order.
+
+    None unless there is exactly one way.
+    """
     first = _leftmost(listed, labels)
     last = _leftmost(listed[::-1], labels[::-1])
     if first is None or last is None:
@@ -86,7 +93,10 @@ def _embed(listed: Sequence[int], labels: Sequence[int]) -> list[int] | None:
 
 
 def _leftmost(listed: Sequence[int], labels: Sequence[int]) -> list[int] | None:
-    """Indices of the first listed labels that are the clips' labels in order; None without such."""
+    """The first indices at which the clips' labels stand in the listed labels, in order.
+
+    None without.
+    """
     found, i = [], 0
     for label in labels:
         while i < len(listed) and listed[i] != label:

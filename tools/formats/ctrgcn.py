@@ -1,35 +1,37 @@
 """The .npz files of CTR-GCN and its successors (InfoGCN, HD-GCN, MAMP, STARS, MacDiff), both ways.
 
-x_train, x_test (N, T, 150) float32 = clips, frames, (body, joint, xyz) in metres, zero past a
-clip's end; y_train, y_test (N, K), one-hot. One file a protocol, no names inside. A file that this
-code wrote holds two more arrays, which others do not look at: `store` and `samples`, the bytes of
-the texts that `source.own_texts` gives.
+    x_train, x_test   (N, T, 150) float32 = clips, frames, (body, joint, xyz) in metres, zero after
+                      the last frame of a clip
+    y_train, y_test   (N, K), one-hot
+There is one file for each protocol, and it holds no names. A file that this code wrote has two more
+arrays, which other codes ignore: `store` and `samples`, see `foreign_clips.own_texts`.
 """
 
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
 from feeder.store import Store
 from tools.cli import UserError
-from tools.formats.array_files import Rows, open_npz, write_header
+from tools.formats.array_files import Rows, open_npz
 from tools.formats.foreign_clips import Own, Source, own_frames, own_texts, protocol_of, read_own
+from tools.formats.padding import padded_size, require_ntu_bodies, write_padded
 
 HALVES = ("train", "test")
 WIDTH = NTU.frame_size
-LEAST_FRAMES = 300  # of the padded arrays that this code writes
-MOST_TEXT = 2**28  # bytes of a text
+MOST_TEXT = 2**28  # bytes that are read of a text
 
 
 def read_npz(path: Path, scratch: Path, protocol: str | None) -> Source:
-    """The clips of a file. Raises UserError, one line, where it is no such file.
+    """Open a file of clips. Raises UserError where it is no such file.
 
-    protocol: of the file's halves, None where its name or its number of clips tells; scratch: a
-    folder for what is compressed.
+    path: the .npz file.
+    scratch: a folder for temporary copies of compressed arrays.
+    protocol: which protocol the halves of the file are; None: the file's name or its number of
+        clips tells.
     """
     arrays = open_npz(path, [f"{x}_{half}" for half in HALVES for x in "xy"], scratch)
     data, onehot = arrays[0::2], arrays[1::2]
@@ -78,29 +80,26 @@ def _own(path: Path, scratch: Path) -> Own | None:
 
 
 def write_npz(store: Store, protocol: str, path: Path) -> None:
-    """Write a store as such a file, coordinates as they are in the store: (path must be free).
+    """Write a store as a .npz file of one protocol; coordinates stay as they are in the store.
 
+    path: must not exist yet.
     Raises StoreError where the store has no such protocol, UserError where its frames are not two
-    bodies of 25 joints, and OSError where the disk is too small, before anything is written.
+    bodies of 25 joints, and OSError where the disk is too small. Nothing is written before.
     """
-    if store.layout.frame_shape != NTU.frame_shape:
-        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
-    longest = max(LEAST_FRAMES, int(store.frames.max()))
-    padded = np.zeros((longest, WIDTH), "<f4")
+    require_ntu_bodies(store)
     halves = dict(zip(HALVES, store.split(protocol), strict=True))
-    require_space(path, padded.nbytes * len(store.names))
+    require_space(path, padded_size(store))
     texts = own_texts(store, np.concatenate(list(halves.values())))
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         for half, rows in halves.items():
             with archive.open(f"x_{half}.npy", "w", force_zip64=True) as file:
-                write_header(file, (len(rows), longest, WIDTH))
-                for row in tqdm(rows, desc=half, unit="clip", disable=None):
-                    clip = store.clip(row)
-                    padded[: len(clip)] = clip.reshape(len(clip), WIDTH)
-                    padded[len(clip) :] = 0
-                    file.write(padded.data)
+                write_padded(file, store, rows, _to_rows, title=half)
             with archive.open(f"y_{half}.npy", "w") as file:
                 np.save(file, np.eye(store.num_classes)[store.label[rows]])
         for name, text in zip(("store", "samples"), texts, strict=True):
             with archive.open(f"{name}.npy", "w") as file:
                 np.save(file, np.frombuffer(text.encode(), np.uint8))
+
+
+def _to_rows(clip: np.ndarray) -> np.ndarray:
+    return clip.reshape(len(clip), WIDTH)  # (T, M, V, C) -> (T, M·V·C)

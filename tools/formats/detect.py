@@ -1,4 +1,4 @@
-"""Which format of other code a file or folder has."""
+"""Find out in which format of other code a file or folder is, and open it."""
 
 from pathlib import Path
 
@@ -21,10 +21,12 @@ RESAMPLED = (
 
 
 def recognize(path: Path, scratch: Path, protocol: str | None = None) -> Source:
-    """The clips of a file or folder, whatever its format.
+    """Open the clips of a file or folder of other code.
 
-    protocol, scratch: see `ctrgcn.read_npz`. Raises UserError, one line, where it is none of KNOWN,
-    where it is damaged, or where it cannot be brought to the method's normalization.
+    path: the file or folder.
+    scratch, protocol: see `ctrgcn.read_npz`.
+    Raises UserError where the format is none of KNOWN, where the file is damaged, or where its
+    clips cannot be brought to the method's normalization.
     """
     names = {entry.name for entry in path.iterdir()} if path.is_dir() else {path.name}
     if resampled := sorted(name for name in names if name.endswith("_position.npy")):

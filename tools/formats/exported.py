@@ -1,7 +1,8 @@
-"""The encoder as a file for other programs, held against the one that it is made of.
+"""Export the encoder as a file for other programs, and compare the file with the encoder.
 
-It takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
-and resized as `features.encode_clip` does, any number of clips, and gives features (B, 2H).
+The exported encoder takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in
+metres, and returns features (B, 2H). It takes any number of clips. The clips must be prepared and
+resized as `features.encode_clip` does.
 """
 
 import io
@@ -18,11 +19,11 @@ from net.encoder import Encoder
 from net.modalities import FRAMES, derive
 from tools.cli import UserError
 
-TOLERANCE = 1e-4  # relative to the greatest feature
+TOLERANCE = 1e-4  # greatest difference, relative to the greatest feature
 
 
 class JointsToFeature(nn.Module):
-    """An encoder with its modalities: joints (B, 64, M, V, C) -> features (B, 2H)."""
+    """The encoder, and before it the modalities: joints (B, 64, M, V, C) -> features (B, 2H)."""
 
     def __init__(self, encoder: Encoder, modalities: tuple[str, ...] = MODALITIES):
         super().__init__()
@@ -34,10 +35,14 @@ class JointsToFeature(nn.Module):
 
 
 def export(encoder: Encoder, modalities: tuple[str, ...], path: Path) -> float:
-    """Write an encoder that sees some modalities as the .pt2 or .onnx that a path names.
+    """Write an encoder as a .pt2 or .onnx file.
 
-    Returns the greatest relative difference of its features from the encoder's. Raises UserError,
-    and writes nothing, where that is more than rounding.
+    Returns the greatest relative difference of features.
+
+    encoder: in eval mode.
+    modalities: what the encoder sees.
+    path: ends in .pt2 or .onnx.
+    Raises UserError, and writes nothing, where the difference is more than rounding.
     """
     model = JointsToFeature(encoder, modalities)
     write, read = {".onnx": (to_onnx, from_onnx), ".pt2": (to_pt2, from_pt2)}[path.suffix]
@@ -49,25 +54,25 @@ def export(encoder: Encoder, modalities: tuple[str, ...], path: Path) -> float:
 
 
 def example(encoder: Encoder, clips: int, seed: int = 0) -> Tensor:
-    """Random joints (clips, 64, M, V, C) of the bodies that an encoder takes."""
+    """Random joints (clips, 64, M, V, C) with the bodies and joints that an encoder takes."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(clips, FRAMES, *encoder.layout.frame_shape, generator=generator)
 
 
 def to_pt2(model: JointsToFeature) -> bytes:
-    """A file for `torch.export.load`."""
-    file = io.BytesIO()  # torch has no OSError for a full disk
+    """The content of a file for `torch.export.load`."""
+    file = io.BytesIO()  # not the disk: torch raises no OSError where the disk is full
     torch.export.save(_program(model), file)
     return file.getvalue()
 
 
 def from_pt2(content: bytes) -> Callable[[Tensor], Tensor]:
-    """A function from joints to features."""
+    """The function from joints to features in the content of a .pt2 file."""
     return torch.export.load(io.BytesIO(content)).module()
 
 
 def to_onnx(model: JointsToFeature) -> bytes:
-    """A file of an ONNX model with input `joints` and output `features`, weights inside."""
+    """The content of an ONNX file with input `joints`, output `features` and the weights."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "encoder.onnx"
         torch.onnx.export(
@@ -82,7 +87,7 @@ def to_onnx(model: JointsToFeature) -> bytes:
 
 
 def from_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
-    """A function from joints to features, by onnxruntime."""
+    """The function from joints to features in the content of an ONNX file, run by onnxruntime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -90,7 +95,7 @@ def from_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
 
 
 def _program(model: JointsToFeature) -> torch.export.ExportedProgram:
-    # Two clips, since a size of one would be taken for a constant.
+    # Two clips, since torch.export takes a size of one for a constant.
     clips = {0: torch.export.Dim("clips", min=1, max=2**16)}
     with torch.no_grad():
         return torch.export.export(model, (example(model.encoder, 2),), dynamic_shapes=(clips,))
@@ -98,7 +103,7 @@ def _program(model: JointsToFeature) -> torch.export.ExportedProgram:
 
 @torch.no_grad()
 def compare(model: JointsToFeature, exported: Callable[[Tensor], Tensor]) -> float:
-    """Greatest relative difference of an exported encoder from the one it was made of.
+    """The greatest difference of an exported encoder's features, relative to the greatest feature.
 
     Raises UserError where it is more than rounding.
     """

@@ -1,4 +1,4 @@
-"""What an import takes: the clips of a file of other code, whatever its format."""
+"""The clips of a file of other code, whatever its format: what an import reads."""
 
 import argparse
 import csv
@@ -17,9 +17,9 @@ from data_gen.preparing.flags import whole_number
 from feeder.store import Store
 from tools.cli import UserError
 
-LOOKED_AT = 200  # clips whose first frame tells how they are turned
+LOOKED_AT = 200  # clips whose first frame is examined
 
-# What the names of files call the protocols.
+# Protocol -> words for it in the names of files.
 _WORDS = {
     "cross_subject": ("cs", "csub", "xsub", "subject"),
     "cross_view": ("cv", "cview", "xv", "xview", "view"),
@@ -28,7 +28,11 @@ _WORDS = {
 
 
 class Clip(NamedTuple):
-    """A row of samples.csv: the values of FIELDS, and of the description's further columns."""
+    """A row of samples.csv.
+
+    fields: values of FIELDS.
+    more: values of the description's further columns.
+    """
 
     name: str
     fields: tuple[int, ...]
@@ -36,21 +40,23 @@ class Clip(NamedTuple):
 
 
 class Own(NamedTuple):
-    """What this code writes into files of other formats, so that a store comes back as it was."""
+    """What this code adds to files of other formats, so that a store can be restored exactly."""
 
     description: Description
     clips: list[Clip]
 
 
 class Source(NamedTuple):
-    """The clips of a file, or of a folder of files: N of them, in the order of the file.
+    """The N clips of a file or of a folder of files, in the order of the file.
 
-    kind: what it is, in words. labels: (N,) int64, classes from 0. read: row -> joints (T, M, V, C)
-    of a clip, in metres, T 0 where there is nobody. names: N names, or None where the file has
-    none. num_classes: of the data set, None where the file does not tell. training: {protocol:
-    which clips train, (N,) bool}, as the file says. prepared: whether the coordinates are
-    normalized as the method has them, instead of a camera's. own: None where the file is of other
-    code.
+    kind: what the file is, in words.
+    labels: (N,) int64, classes from 0.
+    read: number of a clip -> its joints (T, M, V, C) in metres; T is 0 where the clip shows nobody.
+    names: N names, or None where the file has none.
+    num_classes: classes of the data set; None where the file does not tell.
+    training: {protocol: (N,) bool, which clips train}, as the file says.
+    prepared: whether the coordinates have the method's normalization; else they are a camera's.
+    own: what this code added to the file; None where other code wrote it.
     """
 
     path: Path
@@ -65,7 +71,7 @@ class Source(NamedTuple):
 
 
 def own_texts(store: Store, rows: Sequence[int]) -> tuple[str, str]:
-    """What `read_own` reads: the texts of a store.json, and of a table of clips in some order."""
+    """The two texts that `read_own` reads: a store.json, and a table of the clips in some rows."""
     more = store.description.more_columns
     columns = [*(getattr(store, name) for name in FIELDS), *(store.more[name] for name in more)]
     file = io.StringIO()
@@ -76,7 +82,7 @@ def own_texts(store: Store, rows: Sequence[int]) -> tuple[str, str]:
 
 
 def read_own(store: str, samples: str, where: Path) -> Own:
-    """What `own_texts` gave. Raises UserError, one line, where the texts are something else."""
+    """Read the two texts of `own_texts`. Raises UserError where they are something else."""
     try:
         description = Description.from_json(store)
         header, *rows = csv.reader(samples.splitlines(), strict=True)
@@ -95,9 +101,11 @@ def read_own(store: str, samples: str, where: Path) -> Own:
 
 
 def protocol_of(path: Path, counts: tuple[int, int]) -> str:
-    """The protocol that numbers of training and test clips tell, or else the name of a file does.
+    """The protocol of a file: its numbers of clips tell it, or else its name or its folder's name.
 
-    As NTU60_CS.npz, or its folder's. Raises UserError where neither tells.
+    counts: number of training and of test clips.
+
+    An example is NTU60_CS.npz. Raises UserError where neither tells the protocol.
     """
     for description in DATASETS.values():
         for protocol, official in description.official.items():
@@ -111,11 +119,15 @@ def protocol_of(path: Path, counts: tuple[int, int]) -> str:
 
 
 def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> None:
-    """Raise UserError where the spine of the main body lies along z in the first frames of clips.
+    """Raise UserError where the main body's spine lies along z in the first frames of the clips.
 
-    In a camera's coordinates, and so in the method's, where a clip is turned about by the line of
-    its shoulders alone, it lies along y. Other codes turn it onto z, and by how much is lost.
-    count: clips; read: as Source.read. Some clips are looked at, spread over all of them.
+    path: the file, for the error.
+    count: number of clips.
+    read: as in `Source`.
+
+    In a camera's coordinates the spine lies along y. The method turns a clip by the line of the
+    shoulders only, so the spine stays along y. Other codes turn the spine onto z, and the angle is
+    lost. At most LOOKED_AT clips are examined, spread over all clips.
     """
     rows = np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int)) if count else []
     clips = [clip for clip in map(read, rows) if len(clip)]
@@ -130,6 +142,6 @@ def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> 
 
 
 def own_frames(joints: np.ndarray) -> np.ndarray:
-    """A clip (T, M, V, C) without the zero frames that pad it at its end."""
+    """A clip (T, M, V, C) without the zero frames that pad its end."""
     there = np.flatnonzero(joints.reshape(len(joints), -1).any(1))
     return joints[: there[-1] + 1 if len(there) else 0]

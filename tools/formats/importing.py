@@ -1,4 +1,4 @@
-"""Clips of other code become a packed store."""
+"""Write the clips of other codes' files as a store."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +19,21 @@ from tools.cli import UserError
 from tools.formats.clip_names import recover
 from tools.formats.foreign_clips import Clip, Source, refuse_turned
 
-# Of how many classes the data sets are whose files have no names; of PKU-MMD it is phase II that
-# is handed on so, unless the target's name says otherwise.
+# Number of classes -> data set, for files without names. 51 classes are PKU-MMD phase II, the usual
+# one in such files, unless the target's name is that of phase I.
 BY_CLASSES = {60: ("ntu60",), 120: ("ntu120",), 51: ("pkummd2", "pkummd1")}
 UNKNOWN = (1, 1, 1, 1)  # setup, camera, subject and replication of a clip without a name
-MOST_TITLE = 200
+MOST_TITLE = 200  # characters of a title
 
 
 def write_store(source: Source, target: Path, names: Path | None) -> int:
-    """Write the clips of a source as a store; returns how many are left out, as they show nobody.
+    """Write the clips of a source as a store; returns how many clips show nobody and are left out.
 
-    names: a list of the names of its clips, if they are to be had. Raises UserError, one line,
-    where the clips do not fit together or cannot be brought to the method's normalization.
+    source: the clips.
+    target: the folder of the store.
+    names: a file with a list of the clips' names, or None.
+    Raises UserError where the clips do not fit together or cannot be brought to the method's
+    normalization.
     """
     if not len(source.labels):
         raise UserError(f"{source.path}: there is no clip in it")
@@ -66,26 +69,29 @@ def write_store(source: Source, target: Path, names: Path | None) -> int:
 def prepared(source: Source, row: int, name: str) -> np.ndarray | None:
     """A clip (T, 2, 25, 3) float32 as a store holds it; None where it shows nobody."""
     clip = source.read(row)
-    if not (np.abs(clip) <= MAX_METRES).all():  # nor NaN
+    if not (np.abs(clip) <= MAX_METRES).all():  # NaN fails, too
         raise UserError(
             f"{source.path}: {name} holds a coordinate that is no number up to {MAX_METRES:g} m"
         )
     if source.prepared or not len(clip):
         return clip if len(clip) else None
     bodies = clip.astype(np.float64)
-    if np.array_equal(bodies[:, 0], bodies[:, 1]):  # how a single person stands in some files
+    if np.array_equal(bodies[:, 0], bodies[:, 1]):  # some files repeat a single person
         bodies[:, 1] = 0
     return prepare_clip(bodies)
 
 
-# ---- which data set it is
+# ---- which data set
 
 
 def describe(source: Source, target: Path, *, named: bool) -> Description:
-    """What the store says of itself.
+    """The description that the store will have.
 
-    Without names the file's own halves are all that splits it. Raises UserError where the folder's
-    name is that of another data set.
+    source: the clips.
+    target: the folder of the store; its name may be that of a data set.
+    named: whether the clips have names. Without names only the halves of the file can split the
+        store.
+    Raises UserError where the folder's name is that of another data set.
     """
     dataset = find_dataset(source, target)
     for protocol in source.training if dataset else ():
@@ -109,9 +115,9 @@ def describe(source: Source, target: Path, *, named: bool) -> Description:
 
 
 def find_dataset(source: Source, target: Path) -> str | None:
-    """The data set of a source: ntu60, ntu120, pkummd2, or None where it is none of those.
+    """The name of a source's data set (ntu60, ntu120, pkummd2 …); None where it is no known one.
 
-    Raises UserError where the target's name is that of another one.
+    Raises UserError where the target's name is that of another data set.
     """
     wanted = target.resolve().name
     if source.num_classes is not None:
@@ -140,7 +146,10 @@ def find_dataset(source: Source, target: Path) -> str | None:
 def name_clips(
     source: Source, description: Description, listed: Path | None, target: Path
 ) -> list[Clip]:
-    """Of each clip its name, its fields and the further columns of samples.csv."""
+    """The row of samples.csv of each clip: name, fields, and further columns.
+
+    listed: a file with a list of names, or None.
+    """
     names = source.names
     if names is None and listed:
         dataset = find_dataset(source, target)
@@ -161,7 +170,10 @@ def name_clips(
 
 
 def _compare_splits(source: Source, description: Description, clips: list[Clip]) -> None:
-    """Warn where the file has clips in another half than the data set's rule, which is taken."""
+    """Warn where the file splits a protocol otherwise than the data set's rule.
+
+    The rule is taken.
+    """
     columns = dict(zip(FIELDS, np.array([clip.fields for clip in clips]).T, strict=True))
     for protocol, training in source.training.items():
         if description.splits[protocol].column in FIELDS:
@@ -174,7 +186,7 @@ def _compare_splits(source: Source, description: Description, clips: list[Clip])
 
 
 def check_names(source: Source, clips: list[Clip]) -> None:
-    """Raise UserError unless the clips are those of the source, each with a name of its own."""
+    """Raise UserError unless the clips agree with the source, and each has a name of its own."""
     names = [clip.name for clip in clips]
     if source.names not in (None, names) or len(names) != len(source.labels):
         raise UserError(f"{source.path}: the names in it do not agree")

@@ -1,10 +1,13 @@
-"""The padded arrays that other repositories keep a protocol in, to a packed store and back.
+"""Padded arrays of one protocol, as UmURL, USDRL, ST-GCN and CrosSCLR keep them: read and written.
 
-UmURL and USDRL: PART_data_joint.npy (N, C, T, V, M) = clips, xyz, frames, 25 joints, 2 bodies,
-normalized as the method has them; PART_num_frame.npy (N,); PART_label.pkl, the clips' names and
-their classes from 0. PART is train or val. ST-GCN and CrosSCLR: PART_data.npy, of the same shape,
-in a camera's coordinates, zero past a clip's end, and PART_label.pkl. A folder that this code wrote
-holds store.json and samples.csv, too, the texts that `source.own_texts` gives.
+PART is `train` or `val`. UmURL and USDRL, with prepared coordinates:
+    PART_data_joint.npy   (N, C, T, V, M) = clips, xyz, frames, 25 joints, 2 bodies
+    PART_num_frame.npy    (N,), frames of each clip
+    PART_label.pkl        names of the clips, and their classes from 0
+ST-GCN and CrosSCLR, with coordinates of a camera:
+    PART_data.npy         (N, C, T, V, M), zero after the last frame of a clip
+    PART_label.pkl        as above
+A folder that this code wrote also holds store.json and samples.csv, see `foreign_clips.own_texts`.
 """
 
 import pickle
@@ -13,29 +16,27 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.cli import UserError
-from tools.formats.array_files import Rows, open_npy, require_file, write_header
+from tools.formats.array_files import Rows, open_npy, require_file
 from tools.formats.foreign_clips import Own, Source, own_frames, own_texts, read_own, refuse_turned
+from tools.formats.padding import padded_size, require_ntu_bodies, write_padded
 from tools.formats.pickles import plain, read_pickle
 
 PARTS, OWN = ("train", "val"), ("store.json", "samples.csv")
-PADDED_FRAMES = 300  # or more, where a clip is longer
 BODIES, JOINTS, CHANNELS = NTU.frame_shape
 
 
 def read_prepared(folder: Path) -> Source:
-    """UmURL's or USDRL's arrays. Raises UserError, one line, where they do not fit together."""
+    """Open the arrays of UmURL or USDRL. Raises UserError where they do not fit together."""
     data = [_open_data(folder / f"{part}_data_joint.npy") for part in PARTS]
     own = _own(folder)
-    if (
-        own is None
-    ):  # first, since turned arrays have labels and counts of other kinds, or no counts
+    # This check comes first: arrays that are turned have other labels and counts, or no counts.
+    if own is None:
         refuse_turned(folder, sum(map(len, data)), partial(_clip, data))
     counts = [_open_counts(folder, part) for part in PARTS]
     labels = [read_labels(folder / f"{part}_label.pkl") for part in PARTS]
@@ -56,7 +57,7 @@ def read_prepared(folder: Path) -> Source:
 
 
 def read_raw(folder: Path) -> Source:
-    """ST-GCN's or CrosSCLR's arrays. Raises UserError, one line, where they do not fit together."""
+    """Open the arrays of ST-GCN or CrosSCLR. Raises UserError where they do not fit together."""
     data = [_open_data(folder / f"{part}_data.npy") for part in PARTS]
     labels = [read_labels(folder / f"{part}_label.pkl") for part in PARTS]
     for part, x, (names, _) in zip(PARTS, data, labels, strict=True):
@@ -82,7 +83,7 @@ def _source(
 
 
 def _clip(data: list[Rows], row: int) -> np.ndarray:
-    """A clip (T, M, V, C) of both parts' arrays, padding and all."""
+    """A clip (T, M, V, C) of the arrays of both parts, with its padding."""
     part, row = (0, row) if row < len(data[0]) else (1, row - len(data[0]))
     (clip,) = data[part][row : row + 1]  # (C, T, V, M)
     return clip.transpose(1, 3, 2, 0)
@@ -112,9 +113,9 @@ def _own(folder: Path) -> Own | None:
 
 
 def read_labels(path: Path) -> tuple[list[str], list[int]]:
-    """Names and classes in a label file, a pickle that is read without running anything.
+    """Read the names and classes of a label file. It is a pickle; nothing in it is run.
 
-    Raises UserError, one line, where it is missing or holds anything else.
+    Raises UserError where the file is missing or holds anything else.
     """
     content = read_pickle(path, "names and labels")
     pair = content if isinstance(content, (list, tuple)) and len(content) == 2 else ([], None)
@@ -132,29 +133,24 @@ def read_labels(path: Path) -> tuple[list[str], list[int]]:
 
 
 def export_arrays(store: Store, protocol: str, folder: Path) -> None:
-    """Write a store as the padded arrays of one protocol; past a clip's own frames are zeros.
+    """Write a store as the padded arrays of one protocol; frames after a clip's last are zero.
 
     Raises StoreError where the store has no such protocol, UserError where its frames are not two
-    bodies of 25 joints, and OSError where the disk is too small, before anything is written.
+    bodies of 25 joints, and OSError where the disk is too small. Nothing is written before.
     """
-    if store.layout.frame_shape != NTU.frame_shape:
-        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
-    longest = max(PADDED_FRAMES, int(store.frames.max()))
-    padded = np.zeros((CHANNELS, longest, JOINTS, BODIES), np.float32)
+    require_ntu_bodies(store)
     parts = list(zip(PARTS, store.split(protocol), strict=True))
-    require_space(folder, padded.nbytes * len(store.names))
+    require_space(folder, padded_size(store))
     for part, rows in parts:
-        # A stream, since a mapped file ends the process where the disk is full.
         with (folder / f"{part}_data_joint.npy").open("wb") as file:
-            write_header(file, (len(rows), *padded.shape))
-            for row in tqdm(rows, desc=part, unit="clip", disable=None):
-                start, frames = store.start[row], store.frames[row]
-                padded[:, :frames] = store.joints[start : start + frames].transpose(3, 0, 2, 1)
-                padded[:, frames:] = 0
-                file.write(padded.astype("<f4", copy=False).data)
+            write_padded(file, store, rows, _to_ctvm, title=part)
         np.save(folder / f"{part}_num_frame.npy", store.frames[rows])
         with (folder / f"{part}_label.pkl").open("wb") as file:
             pickle.dump(([store.names[row] for row in rows], store.label[rows].tolist()), file)
     texts = own_texts(store, np.concatenate([rows for _, rows in parts]))
     for name, text in zip(OWN, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def _to_ctvm(clip: np.ndarray) -> np.ndarray:
+    return clip.transpose(3, 0, 2, 1)  # (T, M, V, C) -> (C, T, V, M)

@@ -1,4 +1,4 @@
-"""Pickles of other code, read without running anything: plain values and arrays of numbers."""
+"""Read pickles of other code without running anything: only plain values and arrays of numbers."""
 
 import pickle
 from pathlib import Path
@@ -11,7 +11,7 @@ from tools.formats.array_files import require_file
 
 
 class _Dtype:
-    """Stands in for numpy.dtype while a pickle is read; takes numbers alone."""
+    """Stands for numpy.dtype while a pickle is read; allows only types of numbers."""
 
     def __init__(self, code: str, *_):
         self.dtype = np.dtype(str(code))
@@ -23,7 +23,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for numpy.ndarray; `value` is the array, once its state is there."""
+    """Stands for numpy.ndarray while a pickle is read; `value` becomes the array."""
 
     value = None
 
@@ -44,7 +44,7 @@ def _scalar(dtype: _Dtype, content: bytes) -> int | float | bool:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":  # how the bytes of an array stand in a pickle of protocol 2 and below
+    if encoding != "latin1":  # the encoding of an array's bytes in pickles of protocol 2 and below
         raise pickle.UnpicklingError(f"it asks for text in {encoding}")
     return text.encode("latin1")
 
@@ -54,7 +54,7 @@ _ALLOWED = {
     "numpy.dtype": _Dtype,
     "_codecs.encode": _encode,
 }
-for _core in ("numpy.core", "numpy._core"):  # until numpy 2, and since
+for _core in ("numpy.core", "numpy._core"):  # before numpy 2, since numpy 2
     _ALLOWED |= {
         f"{_core}.multiarray._reconstruct": lambda *_: _Array(),
         f"{_core}.multiarray.scalar": _scalar,
@@ -75,10 +75,11 @@ class _Plain(pickle.Unpickler):
 
 
 def read_pickle(path: Path, what: str) -> Any:
-    """What a pickle holds; arrays stand in it as objects that `plain` takes.
+    """Read a pickle. Its arrays must then go through `plain`.
 
-    what: what it should be, for the UserError, one line, that is raised where the file is missing
-    or holds what is not plain.
+    path: the file.
+    what: what the file should hold, for the error.
+    Raises UserError where the file is missing or holds anything that is not plain.
     """
     require_file(path)
     try:
@@ -86,11 +87,11 @@ def read_pickle(path: Path, what: str) -> Any:
             return _Plain(file).load()
     except OSError:
         raise
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle can raise nearly any error
         reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path} does not hold {what} ({reason[0][:150]})") from None
 
 
 def plain(value: Any) -> Any:
-    """A value of a pickle, an array as numpy.ndarray; other values as they are."""
+    """A value of a pickle; an array becomes a numpy.ndarray, other values stay as they are."""
     return value.value if isinstance(value, _Array) else value

@@ -1,7 +1,7 @@
-"""The published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, as ours and back.
+"""Convert the published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, to ours and back.
 
-Nothing is lost either way: a published checkpoint that is converted and converted back has the
-same entries, bit by bit and in the same order.
+Nothing is lost: a published checkpoint that is converted and converted back has the same entries,
+bit by bit and in the same order.
 """
 
 import warnings
@@ -19,10 +19,10 @@ from tools.formats.torch_files import reason
 
 PREFIX = "module."  # published models were saved in their wrapper for several GPUs
 ENTRIES = {"epoch": int, "state_dict": dict, "optimizer": dict}
-_POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H), which we compute and do not save
+_POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H); our code computes it and does not save it
 _TEMPORAL = "backbone.ma_encoder.t_tr."
 _STREAMS = ("temporal", "spatial")
-# What names begin with, there and here, in the order of the published model.
+# How names begin: (published, ours), in the order of the published model.
 _BEGINNINGS = [
     *(
         (f"backbone.{m[0]}_emb.{s[0]}_embedding.", f"encoder.{s}.embeddings.{m}.")
@@ -37,12 +37,14 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[str, Any]:
-    """A published checkpoint as one of ours, to be written by `tools.formats.checkpoint.save`.
+    """Read a published checkpoint as one of ours, for `tools.formats.checkpoint.save`.
 
-    num_head: attention heads, which no weight tells; settings: `data_root`, `pre_dataset` and
-    `protocol`, which the file does not tell. Beside the parts of our checkpoints it holds
-    `published`, what of the file has no place in them. Raises CheckpointError, one line, for what
-    is no published checkpoint.
+    path: the published file.
+    num_head: attention heads, which no weight tells.
+    settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell.
+
+    The result has one part more than our checkpoints, `published`: what only published files hold.
+    Raises CheckpointError where the file is no published checkpoint.
     """
     saved = _load(path)
     names = list(saved["state_dict"])
@@ -89,9 +91,11 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
 
 
 def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
-    """One of our checkpoints, as `tools.formats.checkpoint.load` gives it, in the published format.
+    """Convert one of our checkpoints to the published format.
 
-    path: its file, for the CheckpointError that a run of another method raises.
+    saved: as `tools.formats.checkpoint.load` returns it.
+    path: its file, for the error.
+    Raises CheckpointError where the run is not of UmURL.
     """
     ours = saved["model"]
     sizes = [saved["settings"][name] for name in ("hidden_size", "num_head", "num_layer")]
@@ -122,9 +126,9 @@ def _load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is refused below
+            warnings.simplefilter("ignore")  # torch warns of files that are refused below
             saved = torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged file makes the unpickler raise nearly anything.
+    # A damaged file can make the unpickler raise nearly any error.
     except Exception as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason(error)}") from None
     for name, kind in ENTRIES.items():
@@ -144,7 +148,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _are_positions(positions: Tensor, hidden_size: int) -> bool:
-    # But for the last digits, which depend on the machine.
+    # A tolerance, since the last digits depend on the machine.
     ours = sinusoid(MAX_POSITIONS, hidden_size)[None]
     alike = (positions.shape, positions.dtype) == (ours.shape, ours.dtype)
     return alike and torch.allclose(positions, ours, atol=1e-4)
@@ -158,7 +162,7 @@ def _is_extra(extra: Any, hidden_size: int) -> bool:
 
 
 def our_name(name: str) -> str:
-    """This code's name of a weight, given its published one (KeyError where there is none)."""
+    """Our name of a weight, given its published name. Raises KeyError where there is none."""
     for theirs, ours in _BEGINNINGS:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
@@ -166,13 +170,13 @@ def our_name(name: str) -> str:
 
 
 def _parameter_order(here: list[str], there: list[str]) -> list[int]:
-    """Where each parameter stands there, given the names in a state here and there."""
+    """Where each parameter stands in another order, given the names in both orders."""
     there = [name for name in there if not name.endswith(_BUFFERS)]
     return [there.index(name) for name in here if not name.endswith(_BUFFERS)]
 
 
 def _reorder(optimizer: dict[str, Any], order: list[int], path: Path) -> dict[str, Any]:
-    """The state of an optimizer whose parameters, numbered in order, get other numbers."""
+    """An optimizer's state with its parameters renumbered by `order`."""
     state, groups = optimizer.get("state"), optimizer.get("param_groups")
     try:
         (group,) = groups

@@ -1,9 +1,11 @@
-"""The .pkl files of pyskl and mmaction2 (`ntu60_3danno.pkl`, `ntu120_3danno.pkl`), both ways.
+"""The .pkl files of pyskl and mmaction2 (ntu60_3danno.pkl, ntu120_3danno.pkl), both ways.
 
-A dict: `split` {'xsub_train': names, 'xsub_val': names, ...} and `annotations`, a list of
-{'frame_dir': name, 'label': from 0, 'keypoint': (M, T, 25, 3) metres, 'total_frames': T}, M the
-number of bodies, 1 or 2. A file that this code wrote has two more entries, `store` and `samples`,
-the texts that `source.own_texts` gives.
+A file is a dict:
+    split         {'xsub_train': names, 'xsub_val': names, ...}
+    annotations   a list of {'frame_dir': name, 'label': from 0, 'keypoint': (M, T, 25, 3) in
+                  metres, 'total_frames': T}, with M = 1 or 2 bodies
+A file that this code wrote has two more entries, `store` and `samples`, see
+`foreign_clips.own_texts`.
 """
 
 import pickle
@@ -18,6 +20,7 @@ from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.cli import UserError
 from tools.formats.foreign_clips import Source, own_texts, read_own
+from tools.formats.padding import require_ntu_bodies
 from tools.formats.pickles import plain, read_pickle
 
 SPLITS = {"xsub": "cross_subject", "xview": "cross_view", "xset": "cross_setup"}
@@ -26,7 +29,7 @@ BODIES, JOINTS, CHANNELS = NTU.frame_shape
 
 
 def read_pkl(path: Path) -> Source:
-    """The clips of a file. Raises UserError, one line, where it is no such file."""
+    """Open a file of clips. Raises UserError where it is no such file."""
     content = read_pickle(path, "skeletons of pyskl")
     keys = ("split", "annotations")
     if not (isinstance(content, dict) and all(key in content for key in keys)):
@@ -57,7 +60,7 @@ def read_pkl(path: Path) -> Source:
 
 
 def _fault(clip: Any) -> str | None:
-    """What is wrong with a clip of the file."""
+    """What is wrong with a clip of the file; None where nothing is."""
     for key in ("frame_dir", "label", "keypoint", "total_frames"):
         if not isinstance(clip, dict) or key not in clip:
             return f"it lacks {key!r}"
@@ -76,7 +79,7 @@ def _fault(clip: Any) -> str | None:
 
 
 def _training(path: Path, split: Any, names: list[str]) -> dict[str, np.ndarray]:
-    """Which clips train, (N,) bool, under each protocol whose halves hold all clips."""
+    """For each protocol whose halves hold all clips: which clips train, (N,) bool."""
     if not isinstance(split, dict) or not all(
         isinstance(listed, list) and all(isinstance(name, str) for name in listed)
         for listed in split.values()
@@ -97,14 +100,16 @@ def _training(path: Path, split: Any, names: list[str]) -> dict[str, np.ndarray]
 
 
 def write_pkl(store: Store, path: Path) -> None:
-    """Write a store as such a file, coordinates as they are in the store: (path must be free).
+    """Write a store as a .pkl file; coordinates stay as they are in the store.
 
-    They stay float32, which pyskl takes as well as its own float16, so that nothing is lost. Raises
-    UserError where the frames are not two bodies of 25 joints, and OSError where the disk is too
-    small, before anything is written.
+    path: must not exist yet.
+
+    The coordinates stay float32, so nothing is lost; pyskl reads float32 as well as its own
+    float16.
+    Raises UserError where the frames are not two bodies of 25 joints, and OSError where the disk is
+    too small. Nothing is written before.
     """
-    if store.layout.frame_shape != NTU.frame_shape:
-        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
+    require_ntu_bodies(store)
     require_space(path, store.joints.nbytes)
     names, split = store.names, {}
     for protocol in store.protocols:
@@ -124,11 +129,14 @@ def write_pkl(store: Store, path: Path) -> None:
     content = {"split": split, "annotations": annotations} | own
     with path.open("wb") as file:
         pickler = pickle.Pickler(file, protocol=4)
-        pickler.fast = True  # keeps no memory of what it wrote
+        pickler.fast = True  # pickle no references, which would keep all clips in memory
         pickler.dump(content)
 
 
 def _bodies(clip: np.ndarray) -> np.ndarray:
-    """The bodies (M, T, V, C) of a clip (T, 2, V, C) without a second one that is not there."""
+    """The bodies (M, T, V, C) of a clip (T, 2, V, C).
+
+    A second body that is all zero is left out.
+    """
     bodies = np.asarray(clip).transpose(1, 0, 2, 3)
     return bodies if bodies[1].tobytes().strip(b"\0") else bodies[:1]

@@ -9,17 +9,17 @@ from typing import Any
 from data_gen.preparing.files import whole_file
 from tools.cli import UserError
 
-# A spreadsheet takes a cell that begins so for a formula, unless it is a number.
+# A spreadsheet takes a cell that begins with one of these for a formula, unless it is a number.
 _FORMULA = tuple("=+-@\t\r'")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?", re.ASCII)
 _MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "`": "\\`", "\n": " ", "\r": " "}
 
 
 def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table; nothing is left of it where that fails.
+    """Write a table, whole or not at all.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe before it, which `read_csv`
-    takes away.
+    A text that a spreadsheet would run as a formula gets an apostrophe before it; `read_csv`
+    removes the apostrophe.
     """
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -28,9 +28,9 @@ def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]]) 
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a table; of an empty file, nothing.
+    """The header and the rows of a table; both are empty for an empty file.
 
-    Raises UserError, one line, where it is no CSV file.
+    Raises UserError where the file is no CSV file.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -42,7 +42,7 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """The lines of a Markdown table; nothing in a cell can end it or become HTML."""
+    """The lines of a Markdown table. No text in a cell can end the cell or become HTML."""
     lines = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines]
 

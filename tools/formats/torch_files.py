@@ -1,4 +1,4 @@
-"""Files as torch.save writes them, read without running or believing what they hold."""
+"""Read files that torch.save wrote, without running anything in them and without trusting them."""
 
 import pickletools
 import zipfile
@@ -7,29 +7,29 @@ from typing import Any
 
 import torch
 
-# All that a file's pickle may name; `weights_only` lets through some that allocate at will.
+# All names that a file's pickle may use. `weights_only` allows more, some of which allocate memory.
 _GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")
 }
 
 
 def read(path: Path) -> Any:
-    """The tensors and plain values of a file, on the CPU; nothing in the file is run.
+    """Read the tensors and plain values of a file, on the CPU. Nothing in the file is run.
 
-    The tensors are mapped from the file. Raises ValueError, why, where it is damaged (checksums are
-    verified) or no such file.
+    The tensors are mapped from the file into memory. Raises ValueError with the reason where the
+    file is missing or damaged; checksums are verified.
     """
     try:
         _check(path)
-        # Mapped, a tensor cannot be larger than the file, whatever the file says.
+        # A mapped tensor cannot be larger than the file, whatever size the file claims.
         return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    # A damaged file makes the unpickler raise nearly anything.
+    # A damaged file can make the unpickler raise nearly any error.
     except Exception as error:
         raise ValueError(reason(error)) from None
 
 
 def reason(error: Exception) -> str:
-    """Why torch.load failed, in one line; without its advice to trust the file."""
+    """Why torch.load failed, in one line, without torch's advice to trust the file."""
     text = str(error).rpartition("WeightsUnpickler error: ")[2]
     lines = (line.strip() for line in text.splitlines())
     advice = "Weights only load failed", "Please file an issue", "Check the documentation"
@@ -38,7 +38,7 @@ def reason(error: Exception) -> str:
 
 
 def _check(path: Path) -> None:
-    """Raise ValueError unless it is a zip file as torch writes them, with the right checksums."""
+    """Raise ValueError unless a file is a zip file as torch writes it, with right checksums."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

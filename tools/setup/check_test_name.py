@@ -1,9 +1,10 @@
-"""Says what a TEST_NAME of script_pretrain.sh picks, unless it is one that picks a protocol.
+"""Say which data an unknown TEST_NAME of script_pretrain.sh trains on; refuse a misspelled name.
 
     python tools/setup/check_test_name.py TEST_NAME KNOWN...
 
-The last of the known names picks what all unknown ones do. Exit code 1 for an unknown name that is
-nearly a known one. Standard library only, so that it is quick.
+A name that is in KNOWN prints nothing. Any other name trains as the last one of KNOWN does. The
+exit code is 1 for a name that resembles a known one. Only the standard library is used, since that
+is quick.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from difflib import get_close_matches
 
 
 def meant(name: str, known: list[str]) -> str | None:
-    """The known name that a name is nearly or has in it, where it would not pick the same."""
+    """The known name that a name resembles or contains, if it trains on other data."""
     plain = name.lower().replace("-", "_")
     inside = [other for other in known if other in plain]
     if inside:

@@ -1,8 +1,9 @@
-"""Does this Python have what a file of requirements lists? Exit code 0 if so; else says what not.
+"""Check whether this Python has what a file of requirements lists.
 
     python tools/setup/requirements.py requirements.txt
 
-Standard library only, since it runs before anything is installed.
+The exit code is 0 if all is there; otherwise a line says what is missing. Only the standard library
+is used, since nothing may be installed yet.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def problem(requirement: str) -> str | None:
-    """What is amiss with one requirement, such as `ruff>=0.17,<0.18`."""
+    """What is wrong with one requirement, such as `ruff>=0.17,<0.18`; None where nothing is."""
     name, limits = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
     try:
         if name in ("torch", "torchvision"):
-            import_module(name)  # only importing shows whether the two are a pair
+            import_module(name)  # only an import shows whether torch and torchvision fit together
         elif find_spec(MODULES.get(name, name)) is None:
             return f"{name} is not installed"
         version = numbers(metadata.version(name))
@@ -41,7 +42,7 @@ def problem(requirement: str) -> str | None:
 
 
 def requirements(file: Path) -> list[str]:
-    """The lines of a file of requirements, and those of the files that it names by `-r`."""
+    """The lines of a file of requirements, and of the files that it includes by `-r`."""
     found = []
     for line in file.read_text().splitlines():
         other = line.removeprefix("-r ")
@@ -50,7 +51,7 @@ def requirements(file: Path) -> list[str]:
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):  # noqa: UP036 - it is asked of any Python
+    if sys.version_info < (3, 10):  # noqa: UP036 (any Python may run this file)
         sys.exit(f"Python {sys.version.split()[0]} is older than 3.10")
     for requirement in requirements(Path(sys.argv[1])):
         if trouble := problem(requirement):
