@@ -1,4 +1,4 @@
-"""What is known of a run before it begins, and what the user is told of it."""
+"""Check a run before it begins, collect its facts for checkpoints, and tell the user about it."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from tools.training.settings import Settings, heads_fault
 
 
 def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
-    """Refuse settings that cannot work before anything is written.
+    """Refuse settings that cannot work, before anything is written.
 
-    sizes: how many training clips each data set has.
+    sizes: number of training clips of each data set.
+    Raises UserError.
     """
     if settings.batch_size < process.world_size:
         raise cli.UserError(
@@ -39,7 +40,10 @@ def check(settings: Settings, sizes: tuple[int, ...], process: Process) -> None:
 
 
 def facts_of(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> dict[str, dict]:
-    """Settings and a fingerprint of the data, for the checkpoints."""
+    """The facts of a run that its checkpoints hold: `settings`, and `data` with a fingerprint.
+
+    rows: the training clips, rows of the store.
+    """
     data = {
         "clips": len(store.names),
         "frames": int(store.frames.sum()),
@@ -51,7 +55,7 @@ def facts_of(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> di
 
 
 def what_is_drawn(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> str:
-    """The training clips of a run in words, and how many of each data set an epoch draws."""
+    """Say how many training clips each data set has, and how many of them an epoch takes."""
     if isinstance(store, Store):
         return f"{store.folder} {settings.protocol}: {len(rows)} training clips"
     sizes = store.sizes(rows)
@@ -62,7 +66,7 @@ def what_is_drawn(settings: Settings, store: Store | Mixture, rows: np.ndarray) 
 
 
 def what_next(folder: Path) -> str:
-    """What a user does with a finished run."""
+    """The commands that a user needs after a finished run."""
     tasks = [commands.evaluation(task, folder) for task in ("recognition", "retrieval")]
     curves = commands.command("tensorboard.main", "--logdir", folder.resolve())
     return f"next: {tasks[0]}\n  or: {tasks[1]}\ncurves: {curves}"

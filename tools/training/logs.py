@@ -1,4 +1,4 @@
-"""What a run says while it trains: TensorBoard scalars, a progress bar, and when numbers break."""
+"""The log of a run: TensorBoard scalars, a progress bar, and a check that numbers are finite."""
 
 import math
 import time
@@ -15,20 +15,24 @@ from feeder.mixture import Mixture
 from feeder.store import Store
 from tools.cli import UserError
 
-NAMES_SHOWN = 3  # of a batch's clips; the file beside the checkpoints has them all
-SKIPPED_IN_ROW = 32  # steps that fp16's scaler may skip: its scale is then 2⁻¹⁶ of what it was
+NAMES_SHOWN = 3  # clips of a batch that an error names; a file in the run's folder names all
+SKIPPED_IN_ROW = 32  # steps that fp16's scaler skips in a row before the run ends
 
 
 class NonFinite(UserError):
-    """A loss term or gradient that is no longer a finite number."""
+    """A loss term or a gradient is not a finite number."""
 
 
 class TrainingLog:
-    """Collects the scalars of training steps on the device and writes them out now and then.
+    """Collects the scalars of training steps on the device, and writes them from time to time.
 
-    Reading a number from a GPU stalls it, so the terms of a step stay there until `write`. Only
-    the main process shows and writes; all of them check the numbers. Used in a with statement,
-    whose end flushes everything and takes the bar away.
+    Reading a number from a GPU makes the program wait, so scalars stay on the GPU until `write`.
+    All processes check the numbers; only the main process shows and writes them. Use it in a with
+    statement; the end of the statement writes everything and removes the progress bar.
+
+    step: steps of the whole run that are done.
+    latest: the means that were written last, by name.
+    writer: of the TensorBoard events; None on other processes than the main one.
     """
 
     def __init__(
@@ -40,16 +44,24 @@ class TrainingLog:
         is_main: bool,
         amp: bool = False,
     ):
+        """Open the log.
+
+        folder: the run's folder.
+        total_steps: steps of the whole run.
+        first_step: steps that are already done.
+        is_main: whether this is the main process.
+        amp: whether the network computes in half precision.
+        """
         self.folder = folder
-        self.step = first_step  # steps done in the whole run
+        self.step = first_step
         self.is_main = is_main
-        self._amp = amp  # whether the network computes in half precision
+        self._amp = amp
         self.latest: dict[str, float] = {}
         self._pending: list[tuple[Callable[[], tuple[str, list[str]]], dict[str, Tensor]]] = []
-        self._skipped = 0  # steps in a row
+        self._skipped = 0  # steps in a row that the scaler skipped
         self._clips, self._since = 0, time.perf_counter()
         self.writer = open_events(folder, first_step) if is_main else None
-        # disable=None: no bar where there is no terminal; `epoch_done` prints lines there.
+        # disable=None: without a terminal there is no bar, and `epoch_done` prints lines.
         self._bar = tqdm(
             total=total_steps,
             initial=first_step,
@@ -67,22 +79,28 @@ class TrainingLog:
             if self.writer:
                 self.writer.close()
         except OSError:
-            if kind is None:  # else the run ends with what went wrong first
+            if kind is None:  # else the error that ended the with statement counts more
                 raise
 
     def add(
         self, scalars: dict[str, Tensor], clips: int, where: Callable[[], tuple[str, list[str]]]
     ) -> None:
-        """One step is done. where: as `describe` gives it, asked when the numbers are broken."""
+        """Note the scalars of a step that is done.
+
+        scalars: {name: number on the device}.
+        clips: number of clips of the step.
+        where: gives what `describe` returns; it is called only if a number is not finite.
+        """
         self._pending.append((where, scalars))
         self._clips += clips
         self.step += 1
         self._bar.update()
 
     def write(self, now: dict[str, float]) -> None:
-        """Write the means of the collected scalars, the speed, and values of this moment.
+        """Write the means of the collected scalars, the speed, and the values of `now`.
 
-        Raises NonFinite naming the first step with a term that is not a finite number.
+        now: {name: value}, values of this moment.
+        Raises NonFinite, which names the first step with a number that is not finite.
         """
         if not self._pending:
             return
@@ -121,22 +139,22 @@ class TrainingLog:
         mend = "prepare the data anew" if marked else self._mend(step)
         raise NonFinite(
             f"{broken[-1]} in {place}, clips {shown} (all {len(clips)} in {file}); "
-            f"nothing was saved since, {mend}"
+            f"nothing was saved since; {mend}"
         )
 
     def _mend(self, step: int) -> str:
-        # What can have broken the numbers of finite clips: before step 1 no rate was used yet.
+        # The learning rate has an effect only after the first step.
         ways = ["a smaller --lr"] if step > 1 else []
         ways += ["--amp off"] if self._amp else []
         return f"take {' or '.join(ways or ['smaller weights of the loss or augmentation'])}"
 
     def flush(self) -> None:
-        """Bring all that was written so far to the file."""
+        """Write everything to the file."""
         if self.writer:
             self.writer.flush()
 
     def epoch_done(self, epoch: int, epochs: int) -> None:
-        """Say so where there is no terminal to show a bar."""
+        """Print a line for an epoch that is done, where there is no terminal to show a bar."""
         if self.is_main and self._bar.disable:
             print(f"epoch {epoch}/{epochs}  {self._summary()}", flush=True)
 
@@ -148,18 +166,22 @@ class TrainingLog:
 def open_events(folder: Path, first_step: int) -> SummaryWriter:
     """A TensorBoard writer for the steps after `first_step`.
 
-    A run that was killed may have logged steps that are now done again: TensorBoard forgets those.
+    A run that was killed may have logged steps that are now done again; TensorBoard drops the old
+    ones.
     """
     order_events(folder, int(time.time()))
     return SummaryWriter(folder, purge_step=first_step + 1 if first_step else 0)
 
 
 def order_events(folder: Path, now: int) -> None:
-    """Let a file of events that is opened `now`, in seconds, come after all those of a folder.
+    """Rename event files so that TensorBoard reads a file that is opened `now` last.
 
-    TensorBoard reads them in the order of the second in their names. That of an earlier file may
-    be now's or, where the clock was set back, a later one. Such files get names of earlier
-    seconds, in the order that they have, which holds at each moment in between, too.
+    folder: holds the event files.
+    now: seconds since 1970.
+
+    TensorBoard orders the files by the second in their names. An older file may have the same
+    second, or a later one where the clock was set back. Such files get earlier seconds and keep
+    their order, also at each moment during the renaming.
     """
     names = (path.name.split(".", 4) for path in sorted(folder.glob("events.out.tfevents.*.*")))
     names, latest = [parts for parts in names if parts[3].isdigit()], now
@@ -176,9 +198,12 @@ def order_events(folder: Path, now: int) -> None:
 def describe(
     store: Store | Mixture, rows: np.ndarray, epoch: int, step: int
 ) -> tuple[str, list[str]]:
-    """Where broken numbers came up: the place, and the clips of the batch.
+    """Describe a step for an error: its place in words, and the names of its clips.
 
-    epoch, step: from 0. Clips whose coordinates in the store are not finite are marked.
+    rows: the clips of the batch, rows of the store.
+    epoch, step: from 0.
+
+    The name of a clip with coordinates that are not finite has a note.
     """
     clips = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Processes that fail or are lost: one line says so, and all of them end within seconds."""
+"""A process fails or is lost: one line says so, and all processes end within seconds."""
 
 import atexit
 import os
@@ -19,17 +19,17 @@ from tools.cli import UserError
 from tools.training import connection_errors
 from tools.training.distributed import Process, StopSignal
 
-GRACE = 3.0  # seconds in which a launcher has stopped the others of a process that died beside it
-TURN = 0.5  # seconds from one process's turn to speak to the next one's: a launcher is quicker
+GRACE = 3.0  # seconds; by then a launcher has stopped the other processes of one that died
+TURN = 0.5  # seconds after which the next process may print its line
 
 
 @contextmanager
 def together(process: Process) -> Iterator[StopSignal]:
-    """What the processes do together: where one of them fails or is lost, the others end, too.
+    """A context in which the processes work together: if one fails or is lost, all end.
 
-    One line says so: that of the process that failed; the launcher's, where it was killed; and for
-    a process that was lost on another machine, or a network that does not work, that of the first
-    process here to find out. None of them waits for the others on its way out.
+    Exactly one line says why. It comes from the process that failed; from the launcher, if the
+    process was killed; or, if a process was lost on another machine or the network fails, from the
+    first process here that notices. No process waits for the others when it ends.
     """
     stop = StopSignal(process)
     stop.listen()
@@ -48,12 +48,12 @@ def together(process: Process) -> Iterator[StopSignal]:
                 _tell_in_turn(error, lost)
         if lost:
             _leave()
-        atexit.register(_leave)  # first of all that Python does once the error's line was said
+        atexit.register(_leave)  # Python calls this first after it printed the error
         raise
 
 
 def _leave() -> None:
-    """End this process at once; the usual way out would wait for processes that are lost."""
+    """End this process at once. The usual end would wait for the lost processes."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
@@ -61,11 +61,11 @@ def _leave() -> None:
 
 @contextmanager
 def _leaving_with_the_others(stop: StopSignal) -> Iterator[None]:
-    """End this process where it is told to stop and another one of its launcher is gone already.
+    """End this process when it is told to stop and another process of its launcher is already gone.
 
-    The main thread may then be in a collective that never ends, where Python handles no signal.
-    So a thread hears of it through a socket, to which Python's handler in C writes; it grants the
-    main thread some seconds to end with a line of its own.
+    The main thread may be in a collective that never ends, and Python handles no signal meanwhile.
+    So a thread waits for signals at a socket, to which Python's handler in C writes. The thread
+    gives the main thread some seconds to end with its own line.
     """
     mine = (os.uname().nodename, os.getppid(), os.getpid())
     everyone: list[Any] = [None] * dist.get_world_size()
@@ -90,7 +90,7 @@ def _leaving_with_the_others(stop: StopSignal) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before)
         ended.set()
-        writer.close()  # which ends the thread
+        writer.close()  # this ends the thread
 
 
 def _is_gone(pid: int) -> bool:
@@ -102,20 +102,20 @@ def _is_gone(pid: int) -> bool:
 
 
 def _is_lost_connection(error: Exception) -> bool:
-    # gloo raises bare RuntimeErrors that name its source file.
+    # gloo raises plain RuntimeErrors, whose text names a source file of gloo.
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and "/gloo/" in str(error)
     )
 
 
 def _tell_in_turn(error: Exception, lost: bool) -> None:
-    """Say what went wrong here, unless the launcher stops this process before its turn.
+    """Print what went wrong, unless the launcher stops this process before its turn.
 
-    lost: whether it was the connection to other processes. A fault that all of them found is told
-    by the main process, whose turn is before all others.
+    lost: whether the connection to other processes was lost. A fault that all processes found is
+        printed by the main process, which comes first.
     """
     mend = connection_errors.mend_of(error) if lost else None
-    grace = 0 if mend else GRACE  # without one, another process may tell more
+    grace = 0 if mend else GRACE  # without advice, another process may know more
     time.sleep(grace + TURN * int(os.environ.get("LOCAL_RANK", 0)))
     if lost:
         cli.complain(

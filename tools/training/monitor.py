@@ -1,7 +1,7 @@
-"""What a pre-training run shows in TensorBoard beside its scalars: settings, views, a quick k-NN.
+"""What a run shows in TensorBoard beside its scalars: settings, pictures, and a quick k-NN.
 
-It only looks: it draws from a random generator of its own, leaves the weights alone and runs on
-the main process, while the others wait at the next step.
+The monitor only observes. It has its own random generator, changes no weight, and runs on the main
+process; the other processes wait at the next step.
 """
 
 import numpy as np
@@ -23,19 +23,23 @@ from tools.formats.tables import markdown
 from tools.training.settings import LOCAL
 
 CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
-QUERIES, DATABASE = 512, 2048  # clips at most: seconds on a GPU at any size of data set
+QUERIES, DATABASE = 512, 2048  # most clips; so k-NN is quick for any size of data set
 NEIGHBORS = 5
 ENCODING_BATCH = 64
-METRICS = ("loss/total", f"monitor/knn_{NEIGHBORS}")  # beside the settings, in hparams
-SIMPLE = (bool, int, float, str)  # kinds of values in hparams
+METRICS = ("loss/total", f"monitor/knn_{NEIGHBORS}")  # shown beside the settings in hparams
+SIMPLE = (bool, int, float, str)  # types of values that hparams takes
 
 
 class Monitor:
-    """Looks at a run every so many epochs.
+    """Shows views and k-NN accuracy of a run every few epochs.
 
-    writer: of the run's events, None on processes that do not look; rows: the training clips, rows
-    of the store; seed: the run's; every: epochs between looks, 0 for never; last: the last epoch,
-    after which it looks in any case; strengths: of the views' augmentation.
+    writer: of the run's events; None on processes that show nothing.
+    store: the clips.
+    rows: the training clips, rows of the store.
+    seed: the run's seed.
+    every: epochs between two looks; 0: never.
+    last: the last epoch; the monitor looks after it in any case.
+    strengths: of the augmentation of the views.
     """
 
     def __init__(
@@ -55,21 +59,21 @@ class Monitor:
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
     def settings(self, facts: dict[str, dict], step: int) -> None:
-        """Write what is known of the run, by subject (settings, data, ...), as tables.
+        """Write facts of the run as tables, and its settings as hparams of TensorBoard.
 
-        The settings also as TensorBoard's hparams, beside METRICS, whose curves have these tags.
+        facts: {title of a table: {name: value}}; it has a table `settings`.
         """
         for name, part in facts.items() if self.writer else ():
             self.writer.add_text(name, "\n".join(markdown(("", ""), part.items())), step)
         if self.writer:
             chosen = {k: v for k, v in facts["settings"].items() if k not in LOCAL}
             plain = {k: v if isinstance(v, SIMPLE) else str(v) for k, v in chosen.items()}
-            # `SummaryWriter.add_hparams` would make a run of its own of them.
+            # `SummaryWriter.add_hparams` would write them as another run.
             for summary in hparams(plain, dict.fromkeys(METRICS, 0.0))[:2]:
                 self.writer.file_writer.add_summary(summary)
 
     def write(self, epoch: int, step: int, encoder: Encoder) -> None:
-        """Write the views and the accuracy after so many epochs, if it is time to."""
+        """Write the views and the accuracy after this epoch, if a look is due."""
         due = self.every and (epoch % self.every == 0 or epoch == self.last)
         if not self.writer or not due:
             return
@@ -85,11 +89,11 @@ class Monitor:
 
 
 def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training clips to look among, and training clips to ask about: (m,) and (n,) rows.
+    """Divide some training clips into a database to search and queries to ask: rows (m,) and (n,).
 
-    The latter are clips of a fifth of the training subjects, since another take or camera of the
-    same person would be too easy to find; of every fifth clip where there is one subject only.
-    No test clip is among them. DATABASE and QUERIES at most, drawn by the seed.
+    The queries are clips of a fifth of the training subjects, since another take or camera of the
+    same person is too easy to find. With a single subject they are every fifth clip. No test clip
+    is used. The seed draws at most DATABASE and QUERIES clips.
     """
     rng = np.random.default_rng([seed, 1])
     rows = rng.permutation(rows)
@@ -104,11 +108,12 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
 def quick_accuracies(
     encoder: Encoder, store: Store, database: np.ndarray, queries: np.ndarray
 ) -> tuple[float, float]:
-    """Share, in percent, of clips whose nearest others vote for their class, by fused features.
+    """k-NN accuracy in percent by fused features: of the features as they are, and standardized.
 
-    database, queries: rows of the store. Returns that of the features as they are, and that of
-    features standardized by those of the database. The encoder is in eval mode meanwhile, so that
-    looking leaves no trace in its batch statistics.
+    database, queries: rows of the store.
+
+    The database gives the mean and the deviation for standardizing. The encoder is in eval mode
+    meanwhile, so its batch statistics do not change.
     """
     device = next(encoder.parameters()).device
 
@@ -139,10 +144,14 @@ def views_picture(
     device: torch.device,
     strengths: Strengths = PUBLISHED,
 ) -> Tensor:
-    """Some clips whole and as four augmented views: (3, H, W) uint8, a row a clip.
+    """A picture (3, H, W) uint8; each row shows a whole clip and its four augmented views.
 
-    Made as those of training are, from draws of its own. The whole clip and each view, its name
-    above it, take FRAMES_SHOWN frames; all of a row are drawn to one scale.
+    rows: the clips, rows of the store.
+    seed, epoch: of the random numbers that draw the views.
+    strengths: of the augmentation.
+
+    The views are made as in training. The whole clip and each view show FRAMES_SHOWN frames, with
+    the name above the first one. All pictures of a row have the same scale.
     """
     rng, shape = np.random.default_rng([seed, 2, epoch]), (VIEWS, len(rows))
     uniform = uniform_draws(rng, shape, store.skeleton.num_joints, strengths)

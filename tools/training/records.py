@@ -1,8 +1,8 @@
-"""Records of settings (dataclasses of plain values): as flags, from flags, and checked.
+"""Records of settings: turn a dataclass of plain values into flags, and flags into the dataclass.
 
-A field is declared once: its name is that of its flag, its type is what the flag takes, and its
-metadata says `help` and, where they are wanted, `group` (a heading of --help), `least`, `most`,
-`above`, `choices`, or `joined`: what stands between the words of a text that the flag takes apart.
+Each setting is one field. Its name is the flag's name, and its type is what the flag takes. Its
+metadata has `help`, and may have `group` (a heading of --help), `least`, `most`, `above`, `choices`
+and `joined`. `joined` is for a text that the flag takes in several words: the separator.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def flag(name: str) -> str:
 
 
 def names(record: Any) -> list[str]:
-    """The names of a record's own settings, without those of records in it."""
+    """The names of a record's settings, without the settings of records in it."""
     return [field.name for field in fields(record) if "help" in field.metadata]
 
 
@@ -68,9 +68,11 @@ def add_flags(
 
 
 def pick(record: type[R], given: Mapping[str, Any]) -> R:
-    """The record of those of its settings that are given, the others at their defaults.
+    """Make a record from the settings that are given; the others have their defaults.
 
-    Raises ValueError, one line that names the flag, for a value that a setting cannot have.
+    record: the dataclass.
+    given: {name: value}; names that are no fields are ignored.
+    Raises ValueError, one line that names the flag, for a value that is not allowed.
     """
     chosen = {f.name: _value(f, given[f.name]) for f in fields(record) if f.name in given}
     made = record(**chosen)
@@ -79,14 +81,14 @@ def pick(record: type[R], given: Mapping[str, Any]) -> R:
 
 
 def _value(field: Field, given: Any) -> Any:
-    # What a flag gave as what the field holds.
+    # A flag with several words gives a list; the field holds a text or a tuple.
     if not isinstance(given, list):
         return given
     return field.metadata["joined"].join(given) if "joined" in field.metadata else tuple(given)
 
 
 def check(record: Any) -> None:
-    """Raise ValueError, one line that names the flag, for a value that a setting cannot have."""
+    """Raise ValueError, one line that names the flag, for a value that is not allowed."""
     for field in fields(record):
         value, told = getattr(record, field.name), field.metadata
         if "choices" in told and value not in told["choices"]:
@@ -116,7 +118,7 @@ def plain(record: Any) -> dict[str, Any]:
 
 
 def _shown(default: Any) -> str:
-    # A default that is an absence is told by the help text.
+    # None and False are not shown: the help text says what happens without the flag.
     if default is None or default is False:
         return ""
     return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)

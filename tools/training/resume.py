@@ -1,4 +1,4 @@
-"""Going on with a run: from which checkpoint, whether it is the same run, and its state."""
+"""Continue a run: find its checkpoint, check that it is the same run, and restore its state."""
 
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,15 @@ from tools.formats.checkpoint import (
 
 
 def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
-    """The checkpoint that a run goes on from, or None to begin at the beginning.
+    """The checkpoint from which a run continues; None if the run begins.
 
-    The newest one of the run's folder that is not damaged; damaged ones are said. Where the folder
-    holds none, the one that `resume` names, unless it is `auto`: so the same command goes on
-    however often it is started. Raises CheckpointError where that cannot be read, and for a folder
-    with nothing but damaged ones.
+    resume: `auto`, or the path of a checkpoint.
+    folder: the run's folder.
+
+    If the folder holds checkpoints, the newest one that is whole is taken, with a warning for each
+    damaged one. Otherwise it is the checkpoint that `resume` names. So the same command continues a
+    run however often it is started. Raises CheckpointError where the named checkpoint cannot be
+    read, and where all checkpoints of the folder are damaged.
     """
     there = in_folder(folder)
     if there and resume != "auto":
@@ -36,7 +39,7 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
             if position(path) != (saved["epoch"], saved["step"]):
                 raise CheckpointError(f"{path} is not what its name says")
         except CheckpointError as error:
-            say(f"warning: {error}; taking the one before")
+            say(f"warning: {error}; taking the checkpoint before")
         else:
             return _announced(path, saved)
     if there:
@@ -55,10 +58,12 @@ def _announced(path: Path, saved: dict[str, Any]) -> dict[str, Any]:
 def refuse_other_run(
     saved: dict[str, Any], facts: dict[str, dict], *, free: set[str], anyway: bool
 ) -> None:
-    """Raise CheckpointError unless a run with these facts can go on from a checkpoint.
+    """Raise CheckpointError unless the checkpoint is of this run; it names the first difference.
 
-    facts: `settings` and `data`, as a checkpoint holds them; free: the settings that may differ;
-    anyway: differences are only said. The error names the first difference.
+    saved: the checkpoint.
+    facts: `settings` and `data` of this run.
+    free: names of settings that may differ.
+    anyway: print the differences, and raise no error.
     """
     for part, called in (("settings", "--{}"), ("data", "the data's {}")):
         for key, here in facts[part].items():
@@ -81,10 +86,11 @@ def restore(
     scaler: torch.amp.GradScaler,
     average: nn.Module | None = None,
 ) -> None:
-    """Take over a checkpoint's state; the optimizer keeps its own settings.
+    """Load a checkpoint's state into a model; the optimizer keeps its own settings.
 
-    average: of the encoder over the steps; where the checkpoint has none, it begins as the encoder.
-
+    saved: the checkpoint.
+    average: the average of the encoder's weights over the steps, or None. If the checkpoint has no
+        average, it starts with the encoder's weights.
     Raises CheckpointError, before anything is changed, where the state is not of this model.
     """
     check_fits(model, saved["model"], "the checkpoint")

@@ -1,4 +1,4 @@
-"""Pre-training by values: settings and data in, checkpoints and TensorBoard scalars out.
+"""Pre-train in Python: settings and data in, checkpoints and TensorBoard scalars out.
 
 store = open_store("data", "ntu60")
 pretrain(Settings(hidden_size=64, epochs=3, checkpoint_path=Path("checkpoints/tiny")), store)
@@ -44,10 +44,12 @@ from tools.training.step import (
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained, on what, by whom.
+    """All parts of a pre-training run.
 
-    rows: the training clips, rows of the store or of the mixture of stores; facts: what checkpoints
-    tell of the run, its `settings` and its `data`; average: of the encoder over the steps, or None.
+    rows: the training clips, rows of the store or of the mixture of stores.
+    facts: the `settings` and `data` that checkpoints hold.
+    batches: the training batches.
+    average: a copy of the encoder with the average of its weights over the steps, or None.
     """
 
     settings: Settings
@@ -62,19 +64,19 @@ class Run:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What a checkpoint saves and restores, by part."""
+        """The parts of the run with a state that a checkpoint saves and restores, by name."""
         training = self.training
         state = {"model": self.model, "optimizer": training.optimizer, "scaler": training.scaler}
         return state if self.average is None else state | {checkpoint.AVERAGE: self.average}
 
     @property
     def evaluated(self) -> nn.Module:
-        """The encoder that is looked at: its average over the steps, where there is one."""
+        """The encoder that the monitor evaluates: the average over the steps where there is one."""
         return self.model.encoder if self.average is None else self.average
 
     @property
     def total(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return self.settings.epochs * len(self.batches)
 
 
@@ -84,12 +86,16 @@ def pretrain(
     process: Process | None = None,
     stop: StopSignal | None = None,
 ) -> bool:
-    """Train to the last epoch, or until `stop` is seen (then False is returned); both save.
+    """Train to the last epoch, or until `stop` is seen; save a checkpoint in both cases.
 
-    A run whose folder, `settings.checkpoint_path`, holds checkpoints goes on from the newest one.
-    process: this one among those of the run, by default the one that torchrun's environment tells,
-    or the only one. Raises UserError or StoreError, one line each, before anything is written,
-    where the settings cannot work, or the folder or the checkpoint is of another run.
+    settings: all settings of the run. If the folder `checkpoint_path` holds checkpoints, the run
+        continues from the newest one.
+    store: the data.
+    process: this process among those of the run; by default as torchrun's environment says.
+    stop: notices signals; by default none.
+    Returns whether the last epoch is done. Raises UserError or StoreError, before anything is
+    written, where the settings cannot work, or where the folder or the checkpoint is of another
+    run.
     """
     process = process or distributed.start()
     stop = stop or StopSignal(process)
@@ -101,8 +107,9 @@ def pretrain(
     distributed.require_alike(process, alike)
     find = partial(resume.to_resume, settings.resume, settings.checkpoint_path)
     if saved := distributed.from_main(process, find):
-        saved["settings"] = defaults() | saved["settings"]  # of code that lacked some
-        free = FREE - {"epochs"} if settings.cosine else FREE  # whose rate depends on the end
+        saved["settings"] = defaults() | saved["settings"]  # older code had fewer settings
+        # The rate of a cosine depends on the number of epochs, so that may not change.
+        free = FREE - {"epochs"} if settings.cosine else FREE
         resume.refuse_other_run(saved, facts, free=free, anyway=settings.resume_anyway)
     with distributed.lock_folder(settings.checkpoint_path, process):
         run = build(settings, store, rows, facts, process)
@@ -116,7 +123,11 @@ def build(
     facts: dict[str, dict],
     process: Process,
 ) -> Run:
-    """The batches, the model and what trains it, at the beginning."""
+    """Make the batches, the model and the optimizer of a run, as they are at its beginning.
+
+    rows: the training clips, rows of the store.
+    facts: see `Run`.
+    """
     device, method = process.device, METHODS[settings.method]
     frames = resident_frames(store, device) if is_resident(settings, store, device) else None
     batches = TrainingBatches(
@@ -148,9 +159,10 @@ def build(
 
 
 def _begin(run: Run, saved: dict[str, Any] | None) -> int:
-    """Take over a checkpoint, if there is one; returns how many steps are done.
+    """Restore a checkpoint, if there is one; returns the number of steps that are done.
 
-    Raises CheckpointError where it is of another skeleton, even if the sizes are the same.
+    Raises CheckpointError where the checkpoint is of another skeleton, even if the sizes are the
+    same.
     """
     if not saved:
         return 0
@@ -164,7 +176,7 @@ def _begin(run: Run, saved: dict[str, Any] | None) -> int:
 
 
 def _train(run: Run, done: int, stop: StopSignal) -> bool:
-    """Train from where `done` steps are done; returns whether to the end."""
+    """Train after `done` steps that are done; returns whether the last epoch is done."""
     settings, process, steps = run.settings, run.process, len(run.batches)
     folder = settings.checkpoint_path
     if done >= run.total:
@@ -199,12 +211,12 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
                     log.write({"train/learning_rate": rate, **memory(process.device)})
                 if stop.received(ask_ranks=logging):
                     break
-            if done % steps == 0:  # before it is saved, lest a restart miss it
+            if done % steps == 0:  # before the checkpoint, or a restart would skip the monitor
                 log.epoch_done(epoch + 1, settings.epochs)
                 monitor.write(epoch + 1, done, run.evaluated)
             last = epoch + 1 == settings.epochs
             if stop.seen or last or (epoch + 1) % settings.save_every == 0:
-                log.write({"train/learning_rate": rate})  # finds numbers that broke meanwhile
+                log.write({"train/learning_rate": rate})  # also checks that all numbers are finite
                 path = _save(run, done, log, saver)
             if stop.seen:
                 saver.wait()
@@ -216,18 +228,18 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
 
 
 def _step(run: Run, batch: Batch, rate: float, *, first: bool) -> dict[str, Tensor]:
-    """A step; where the network is compiled in it, say how long that took."""
+    """Do a step; if the network is compiled in it, print how long that took."""
     run.store.require_whole()
     begin = time.perf_counter()
     scalars = training_step(run.training, batch, rate)
     if first and is_compiled(run.training.network):
         seconds = time.perf_counter() - begin
-        cli.say(f"torch.compile took {seconds:.0f} s; what it made is kept in {cache_folder()}")
+        cli.say(f"torch.compile took {seconds:.0f} s; the compiled code is kept in {cache_folder()}")
     return scalars
 
 
 def _save(run: Run, done: int, log: TrainingLog, saver: Saver) -> Path:
-    """Begin to write a checkpoint, on the main process; returns where it will lie."""
+    """Begin to write a checkpoint, on the main process; returns the path that it will have."""
     folder, (epoch, step) = run.settings.checkpoint_path, divmod(done, len(run.batches))
     if run.process.is_main:
         log.flush()
@@ -239,7 +251,10 @@ def _save(run: Run, done: int, log: TrainingLog, saver: Saver) -> Path:
 
 
 def first_data(run: Run) -> tuple[Store, np.ndarray]:
-    """The first store of a run and its training clips, of which the monitor shows some."""
+    """The first store of a run, and the rows of its training clips.
+
+    The monitor shows some of them.
+    """
     if isinstance(run.store, Store):
         return run.store, run.rows
     return run.store.stores[0], run.rows[: run.store.sizes(run.rows)[0]]
@@ -248,7 +263,7 @@ def first_data(run: Run) -> tuple[Store, np.ndarray]:
 def is_resident(settings: Settings, store: Store | Mixture, device: torch.device) -> bool:
     """Whether all frames stay on the device.
 
-    On a CPU those of a single store do: mapped from disk, read as needed.
+    On a CPU this is so for a single store: its file is mapped and read as needed.
     """
     if device.type == "cpu":
         return isinstance(store, Store)

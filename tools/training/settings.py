@@ -16,16 +16,16 @@ COUNT = {"least": 1}
 PAIR = {"least": 2}  # batch statistics are of two clips at least
 METHOD_NAMES = "; ".join(f"{name}: {method.title}" for name, method in METHODS.items())
 FOLDER = Path("checkpoints/default")
-# What a recipe's name stands for: the settings in which it differs from the published method.
+# The name of a recipe -> the settings in which it differs from the published method.
 RECIPES: dict[str, dict[str, Any]] = {
     "umurl": {},
     "umurl_plus": {"lr": 2e-3, "cosine": True, "warmup_epochs": 3, "average": 0.99},
 }
-# The settings that give the model its size: its weights, and the work of a step.
+# The settings that decide how large the model is.
 SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
-# Settings that may differ from machine to machine of a run.
+# Settings that may differ between the machines of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
-# Settings that may change when a run goes on; any other would change its result.
+# Settings that may change when a run is continued; any other setting would change its result.
 FREE = LOCAL | {
     "recipe",
     "epochs",
@@ -57,68 +57,68 @@ RECIPE_NAMES = "; ".join(f"{name}: {_in_flags(recipe)}" for name, recipe in RECI
 # fmt: off
 @dataclass(frozen=True)
 class Settings:
-    """All that pre-training is told.
+    """All settings of pre-training.
 
-    recipe: the name alone; `from_names` fills in what the name stands for;
-    strengths: of the views' augmentation;
-    loss: the settings of the method, a record of the class that `net.methods` declares for it;
-    None for that class's defaults.
+    recipe: the name alone; `from_names` fills in the settings of the recipe.
+    strengths: of the augmentation of the views.
+    loss: the settings of the method, a record of the class that `net.methods` declares for the
+        method. None: the defaults of that class.
     """
 
     data_root: str = _setting("data", "data", "folder that holds the stores")
-    pre_dataset: str = _setting("data", "ntu120", "the stores to train on, by their names; of "
-                                "several, evaluation takes the first if it is told no other",
+    pre_dataset: str = _setting("data", "ntu120", "names of the stores to train on; after several "
+                                "stores, evaluation takes the first one unless told otherwise",
                                 joined="/")
-    protocol: str = _setting("data", "cross_subject", "its split: cross_subject, cross_view, "
-                             "cross_setup or another it has; of several stores one for all or one "
-                             "for each", joined="/")
-    mix: tuple[float, ...] = _setting("data", (), "of several stores, the share of each in a "
-                                      "batch, up to a factor; if it is not given, an epoch takes "
-                                      "each clip once", above=0)
+    protocol: str = _setting("data", "cross_subject", "the split: cross_subject, cross_view, "
+                             "cross_setup, or another one of the store; with several stores one "
+                             "for all, or one for each", joined="/")
+    mix: tuple[float, ...] = _setting("data", (), "with several stores, a weight for each: its "
+                                      "share of a batch; without this flag an epoch takes each "
+                                      "clip once", above=0)
     resident: str = _setting("data", "auto", "keep all frames on the GPU; auto: if they fill at "
-                             "most half of it", choices=("auto", "on", "off"))
+                             "most half of its free memory", choices=("auto", "on", "off"))
     workers: int = _setting("data", 4, "threads that read ahead")
 
-    recipe: str = _setting("model", "umurl", "settings that go together, of which any other flag "
-                           f"given here changes one: {RECIPE_NAMES}", choices=RECIPES)
+    recipe: str = _setting("model", "umurl", "a name for several settings; a flag that you "
+                           f"give changes its own setting: {RECIPE_NAMES}", choices=RECIPES)
     method: str = _setting("model", methods.DEFAULT, METHOD_NAMES, choices=METHODS)
     encoder: str = _setting("model", methods.DEFAULT_ENCODER, "network that makes the features",
                             choices=methods.ENCODERS)
     hidden_size: int = _setting("model", 1024, "width of a token", **SIZE)
     num_head: int = _setting("model", 1, "attention heads", **SIZE)
     num_layer: int = _setting("model", 1, "transformer layers", **SIZE)
-    projector_width: int = _setting("model", 4096, "projectors' outputs", **SIZE)
+    projector_width: int = _setting("model", 4096, "outputs of each projector", **SIZE)
 
-    epochs: int = _setting("training", 451, "times each clip is seen", **COUNT)
-    batch_size: int = _setting("training", 1024, "clips on all GPUs", **PAIR)
+    epochs: int = _setting("training", 451, "how often each clip is seen", **COUNT)
+    batch_size: int = _setting("training", 1024, "clips of a step, on all GPUs together", **PAIR)
     lr: float = _setting("training", 5e-4, "learning rate of Adam", above=0)
     schedule: tuple[int, ...] = _setting("training", (351,), "epochs, from 0, from which the "
                                          "learning rate is a tenth")
     warmup_epochs: int = _setting("training", 0, "epochs in which the learning rate rises from 0")
     cosine: bool = _setting("training", False, "let the learning rate fall to 0 along half a "
-                            "cosine, in the place of --schedule")
+                            "cosine, instead of --schedule")
     wd: float = _setting("training", 1e-5, "L2 weight decay")
-    decoupled_wd: bool = _setting("training", False, "take weight decay off the weights, as AdamW "
-                                  "does, not add it to the gradient")
+    decoupled_wd: bool = _setting("training", False, "subtract weight decay from the weights, as "
+                                  "AdamW does, instead of adding it to the gradient")
     average: float = _setting("training", 0.0, "decay of a moving average of the encoder's weights "
-                              "over the steps, which is then what is evaluated; 0: no average",
+                              "over the steps; evaluations use the average; 0: no average",
                               most=1)
-    seed: int = _setting("training", 0, "of weights, order, augmentation")
+    seed: int = _setting("training", 0, "seed of weights, order and augmentation")
     amp: str = _setting("training", "auto", "mixed precision; auto: bf16 or fp16 on a GPU, off on "
                         "a CPU", choices=("auto", "bf16", "fp16", "off"))
-    compile: bool = _setting("training", False, "use torch.compile on a CPU, too; on a GPU it is "
+    compile: bool = _setting("training", False, "use torch.compile on a CPU, too; on a GPU this is "
                              "the default")
-    no_compile: bool = _setting("training", False, "do without torch.compile")
-    accumulate: int = _setting("training", 1, "encode a batch in so many parts, one after another, "
-                               "where memory is short; the result is that of the whole", **COUNT)
+    no_compile: bool = _setting("training", False, "do not use torch.compile")
+    accumulate: int = _setting("training", 1, "encode a batch in this many parts, one after "
+                               "another, to save memory; the result is the same", **COUNT)
 
     checkpoint_path: Path = _setting(  # noqa: RUF009 (it is as immutable as the rest)
                                      "run", FOLDER, "folder of the run: checkpoints and "
                                      "TensorBoard events")
-    resume: str = _setting("run", "auto", "checkpoint to begin with; auto, and in a folder that "
-                           "holds some: go on from its newest whole one")
-    resume_anyway: bool = _setting("run", False, "go on though settings or data are not those of "
-                                   "the checkpoint")
+    resume: str = _setting("run", "auto", "checkpoint to continue from; auto: the newest whole one "
+                           "in the run's folder, which also wins over a checkpoint named here")
+    resume_anyway: bool = _setting("run", False, "continue although settings or data differ from "
+                                   "the checkpoint's")
     save_every: int = _setting("run", 10, "epochs between checkpoints", **COUNT)
     keep: int = _setting("run", 3, "how many checkpoints to keep", **COUNT)
     print_freq: int = _setting("run", 20, "steps between log entries", **COUNT)
@@ -148,10 +148,11 @@ RECORDS = (Settings, Strengths, *(method.settings for method in METHODS.values()
 
 
 def from_names(given: Mapping[str, Any]) -> Settings:
-    """The settings that are given by their names, as flags give them, the others at their defaults.
+    """Make settings from names and values, as flags give them; the others have their defaults.
 
-    Where `recipe` is among them, its settings take the place of the defaults. Raises ValueError,
-    one line, for a setting of another method and for a value out of its range.
+    given: {name: value}. If it names a `recipe`, the settings of the recipe replace the defaults.
+    Raises ValueError, one line, for a setting of another method, and for a value that is not
+    allowed.
     """
     given = RECIPES.get(given.get("recipe"), {}) | dict(given)
     method = given.get("method", methods.DEFAULT)
@@ -180,6 +181,6 @@ def heads_fault(hidden_size: int, num_head: int) -> str | None:
 
 
 def defaults() -> dict[str, Any]:
-    """The default of every setting, which is what code did that lacked that setting."""
+    """The default of every setting. It is also what older code did, which lacked that setting."""
     every = {k: v for name in METHODS for k, v in Settings(method=name).plain().items()}
     return every | Settings().plain()

@@ -1,4 +1,4 @@
-"""One step of pre-training, and what it needs to be told."""
+"""One step of pre-training: forward pass, loss, backward pass, optimizer."""
 
 import math
 from collections.abc import Callable
@@ -13,27 +13,32 @@ from net.precision import at_least_float32
 from tools.training.distributed import Process, gather_clips
 from tools.training.settings import Settings
 
-AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # the network's arithmetic
+AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # --amp -> network's arithmetic
 
-NATIVE_BF16 = (8, 0)  # the least compute capability of GPUs that multiply bf16
+NATIVE_BF16 = (8, 0)  # least compute capability of a GPU that multiplies bf16
 
 
 class Views(Protocol):
-    """What a step takes of a batch: `feeder.batches.Batch` gives it."""
+    """What a step needs of a batch; `feeder.batches.Batch` has it.
+
+    shares: number of clips of each rank.
+    """
 
     shares: list[int]
 
     def views(self) -> Tensor:
-        """(VIEWS, B, T, M, V, C), this rank's clips."""
+        """The views (VIEWS, B, T, M, V, C) of this rank's clips."""
 
 
 @dataclass(frozen=True)
 class Training:
     """A model in training.
 
-    network: the model as it is run, over all ranks and compiled where that is asked for; loss: of
-    its outputs (see net.methods), `total` and the terms; amp: the network's arithmetic, None for
-    that of the weights.
+    network: the model as it is run, perhaps compiled, perhaps wrapped in DDP.
+    loss: gets the network's outputs (see net.methods); returns the `total` and its terms by name.
+    optimizer, scaler: of the weights, of the loss.
+    amp: type of the network's arithmetic; None for the type of the weights.
+    process: this process among those of the run.
     """
 
     network: nn.Module
@@ -45,11 +50,14 @@ class Training:
 
 
 def training_step(training: Training, batch: Views, rate: float) -> dict[str, Tensor]:
-    """One step of the optimizer at a learning rate; returns its scalars, still on the device."""
+    """Do one step of the optimizer; returns its scalars, by name, still on the device.
+
+    rate: the learning rate of this step.
+    """
     optimizer, scaler, amp = training.optimizer, training.scaler, training.amp
     for group in optimizer.param_groups:
         group["lr"] = rate
-    views = batch.views()  # made in float32: coordinates are too fine for an autocast's precision
+    views = batch.views()  # outside autocast: coordinates need float32
     with torch.autocast(training.process.device.type, amp, enabled=amp is not None):
         outputs = training.network(views)
     gather = partial(gather_clips, shares=batch.shares, rank=training.process.rank)
@@ -60,7 +68,7 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     scaler.scale(terms["total"]).backward()
     scaler.unscale_(optimizer)
     gradients = [p.grad for p in training.network.parameters() if p.grad is not None]
-    # Of all in a few launches, where a GPU would take one each.
+    # One call for all gradients, since a GPU would need a kernel launch for each.
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     scaler.step(optimizer)
     scaler.update()
@@ -82,15 +90,19 @@ def precision(choice: str, device: torch.device) -> str:
         return choice
     if device.type == "cpu":
         return "off"
-    # Older GPUs do bf16, too, but by way of float32: torch's own answer counts them.
+    # Older GPUs compute bf16 by float32, which is slow; torch.cuda.is_bf16_supported counts them.
     return "bf16" if torch.cuda.get_device_capability(device) >= NATIVE_BF16 else "fp16"
 
 
 def learning_rate(settings: Settings, done: int, steps: int) -> float:
-    """The learning rate of the step after `done` steps, of which an epoch has `steps`.
+    """The learning rate of a step.
 
-    A tenth from each epoch of the schedule on; or a cosine from the end of the warm-up to that of
-    the run (Loshchilov & Hutter, ICLR 2017, without restarts).
+    done: steps that are done before this step.
+    steps: steps of an epoch.
+
+    The rate is divided by ten at each epoch of the schedule. With `cosine` it instead follows half
+    a cosine from the end of the warm-up to the end of the run (Loshchilov & Hutter, ICLR 2017,
+    without restarts). In the warm-up it rises linearly.
     """
     warmup, rate = settings.warmup_epochs * steps, settings.lr
     if settings.cosine:
@@ -103,9 +115,11 @@ def learning_rate(settings: Settings, done: int, steps: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, encoder: nn.Module, decay: float, done: int) -> None:
-    """Let the average follow the encoder, after `done` steps.
+    """Update the average of the encoder's weights, in place.
 
-    In the first steps it follows faster, so that it soon forgets the weights drawn at first.
+    decay: of the moving average.
+    done: steps that are done before this step. In the first steps the average follows faster, so
+        that it soon forgets the initial weights.
     """
     decay = min(decay, (1 + done) / (10 + done))
     for ours, theirs in zip(average.parameters(), encoder.parameters(), strict=True):
@@ -115,7 +129,7 @@ def update_average(average: nn.Module, encoder: nn.Module, decay: float, done: i
 
 
 def memory(device: torch.device) -> dict[str, float]:
-    """Peak GPU memory in GiB, where there is a GPU."""
+    """Peak GPU memory in GiB, by its name in the log; empty on a CPU."""
     if device.type == "cpu":
         return {}
     return {"train/gpu_memory_gib": torch.cuda.max_memory_allocated(device) / 2**30}
