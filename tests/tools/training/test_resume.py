@@ -37,7 +37,7 @@ def test_the_newest_whole_one_is_taken_and_others_are_said(tmp_path, capsys):
     out = capsys.readouterr().out
     assert saved["epoch"] == 1
     assert f"warning: {paths[3]} is damaged" in out
-    assert f"warning: {paths[2]} is not what its name says; taking the one before" in out
+    assert f"warning: {paths[2]} is not what its name says; taking the checkpoint before" in out
     assert f"going on from {paths[0]}: epoch 1, step 0" in out
     assert paths[3].exists() and len(in_folder(tmp_path)) == 3  # nothing is thrown away
 
