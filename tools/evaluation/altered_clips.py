@@ -1,4 +1,4 @@
-"""Test clips that are less than whole: their beginning alone, without some joints or frames."""
+"""Test clips that are incomplete: only their beginning, or without some joints or frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,17 +13,19 @@ from tools import cli
 
 
 class Alteration(NamedTuple):
-    """What is taken from each clip.
+    """What is removed from each clip.
 
-    kind: `observe`, only the first `amount` (a share) of the frames is seen; `drop_joints`, so many
-    joints are at the origin; `drop_frames`, a share of the frames is left out.
+    kind: `observe`: only the beginning of the clip is kept. `drop_joints`: some joints are moved to
+        the origin. `drop_frames`: some frames are left out.
+    amount: `observe`: the share of the frames that is kept. `drop_joints`: the number of joints.
+        `drop_frames`: the share of the frames that is left out.
     """
 
     kind: str
     amount: float
 
 
-# kind -> what a curve over its amounts shows
+# kind -> label of the amounts in a picture
 KINDS = {
     "observe": "observed share of each clip",
     "drop_joints": "joints that are missing",
@@ -32,7 +34,10 @@ KINDS = {
 
 
 def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
-    """Raise UserError where bodies have fewer joints than are to be taken away: {kind: amounts}."""
+    """Raise UserError where a curve removes more joints than a body has.
+
+    curves: {kind: amounts}.
+    """
     most, joints = max(curves.get("drop_joints", [0])), store.joints.shape[2]
     if most > joints:
         raise cli.UserError(f"--drop-joints {most:g} is more than the {joints} joints of a body")
@@ -41,10 +46,13 @@ def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
 def load_altered(
     store: Store, rows: np.ndarray, device: torch.device, alteration: Alteration | None
 ) -> Tensor:
-    """Clips in some rows of a store, altered, as the evaluation sees them: (n, T, M, V, C).
+    """Load some clips of a store, altered, as the evaluation sees them: (n, T, M, V, C).
 
-    What is dropped is drawn by the row's number: for each clip alike in every batch, and more of
-    it includes what is dropped with less. None: whole clips.
+    rows: of the store.
+    alteration: what is removed; None: whole clips.
+
+    What is removed is drawn by a generator that the row seeds. So it is the same in every batch,
+    and a larger amount removes what a smaller amount removes, and more.
     """
     if alteration is None:
         return whole_clips(store, rows, device)

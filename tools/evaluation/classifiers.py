@@ -9,7 +9,10 @@ from net.modalities import derive
 
 
 class LinearClassifier(nn.Module):
-    """One linear layer a stream of features; weights of standard deviation 0.01, biases zero."""
+    """One linear layer for each stream of features.
+
+    Weights are drawn with standard deviation 0.01, biases are zero.
+    """
 
     def __init__(self, streams: int, feature_size: int, num_classes: int):
         super().__init__()
@@ -24,10 +27,12 @@ class LinearClassifier(nn.Module):
 
 
 class Recognizer(nn.Module):
-    """Encoder and linear layers, to be trained together.
+    """An encoder and linear layers that are trained together.
 
     encoder: any module with a `feature_size` and a `layout` that takes views as
-    `net.modalities.derive` makes them. streams: the sets of modalities, one a linear layer.
+        `net.modalities.derive` makes them.
+    classifier: one linear layer for each stream.
+    streams: the set of modalities of each stream.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class Recognizer(nn.Module):
         self.streams = streams
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (n, T, M, V, C) -> scores (S, n, classes), a stream for each set of modalities."""
+        """Clips (n, T, M, V, C) -> scores (S, n, classes) of S streams."""
         skeleton = self.encoder.layout.skeleton
         views = (derive(clips, modalities, skeleton) for modalities in self.streams)
         features = self.encoder(*views)  # (S·n, D)

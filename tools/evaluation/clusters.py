@@ -1,4 +1,4 @@
-"""Clusters: t-SNE of the features of some test clips, and how well these tell the classes apart."""
+"""t-SNE of the features of some test clips, and how well the features separate classes."""
 
 import json
 from pathlib import Path
@@ -25,15 +25,17 @@ from tools.evaluation.neighbors import nearest
 from tools.evaluation.standardize import Scale, scale_of
 from tools.formats import checkpoint
 
-PERPLEXITY = 30  # or less where there are few clips
-PANEL = 4.6  # inches
+PERPLEXITY = 30  # less where there are few clips
+PANEL = 4.6  # inches: width and height of a panel
 
 
 class Panel(NamedTuple):
     """The features of one encoder.
 
-    title: which it is; knn: share, in percent, of clips whose nearest other has their class;
-    silhouette: from -1 to 1; points: (n, 2).
+    title: names the encoder.
+    knn: percent of clips whose nearest other clip has the same class.
+    silhouette: from -1 to 1.
+    points: (n, 2), by t-SNE.
     """
 
     title: str
@@ -43,10 +45,13 @@ class Panel(NamedTuple):
 
 
 class Clusters(NamedTuple):
-    """The same clips as some encoders see them.
+    """The same clips as several encoders see them.
 
-    data: their store and protocol; clips: their n rows of it; classes: names of those that they
-    have; labels: (n,), which of these each clip has; panels: of each encoder.
+    data: their store and protocol.
+    clips: (n,) rows of the store.
+    classes: names of the classes of these clips.
+    labels: (n,) the class of each clip, an index into `classes`.
+    panels: one for each encoder.
     """
 
     data: Halves
@@ -64,10 +69,15 @@ def find(
     *,
     standardize: bool = False,
 ) -> Clusters:
-    """Clusters of the test clips of `count` classes, drawn by the seed, for each encoder.
+    """Make the panels of the test clips of some classes, one for each encoder.
 
-    standardize: for each also those of its features standardized by the training clips'. Raises
-    UserError where the test clips have fewer classes, or hardly more than one of each.
+    loaded: the encoders.
+    data: their store and protocol.
+    count: number of classes.
+    seed: draws the classes, and starts t-SNE.
+    standardize: add a panel for each encoder, with features that are standardized by the training
+        clips.
+    Raises UserError where the test clips have fewer classes, or too few clips.
     """
     store = data.store
     rows, classes = draw_clips(store.label, data.test, count, seed)
@@ -84,7 +94,7 @@ def find(
 
 
 def write(found: Clusters, out: Path, seed: int) -> None:
-    """Write OUT.png, OUT.svg and OUT.json; the same clusters, the same bytes."""
+    """Write OUT.png, OUT.svg and OUT.json. The same clusters give the same bytes."""
     figure = picture(found.panels, found.labels, found.classes)
     for suffix in (".png", ".svg"):
         figures.save(figure, Path(f"{out}{suffix}"), dpi=150)
@@ -106,9 +116,12 @@ def write(found: Clusters, out: Path, seed: int) -> None:
 def draw_clips(
     label: np.ndarray, test: np.ndarray, count: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The test clips, rows (n,) of the store, of some random classes, and their classes (n,).
+    """Draw some classes; return the rows (n,) of their test clips, and the clips' classes (n,).
 
-    Raises UserError where the test clips have fewer classes, or hardly more than one of each.
+    label: class of each clip of the store.
+    test: rows of the test clips.
+    count, seed: number of classes, and the seed that draws them.
+    Raises UserError where the test clips have fewer classes, or too few clips.
     """
     there = np.unique(label[test])
     if count > len(there):
@@ -123,9 +136,11 @@ def draw_clips(
 def embed(
     loaded: LoadedEncoder, store: Store, rows: np.ndarray, seed: int, scale: Scale | None = None
 ) -> Panel:
-    """t-SNE of the features of some clips, rows (n,), and how well these tell the classes apart.
+    """Make the panel of one encoder from some clips.
 
-    scale: by which the features are standardized first.
+    rows: (n,) of the store.
+    seed: of t-SNE.
+    scale: standardizes the features; None: features as they are.
     """
     title, classes = describe(loaded), store.label[rows]
     features = extract_features(loaded.encoder, store, rows, what=title)
@@ -140,7 +155,7 @@ def embed(
 
 
 def describe(loaded: LoadedEncoder) -> str:
-    """Which encoder it is: its method, its run, its epochs where the file's name tells them."""
+    """A title for an encoder: its method, its run, and its epochs if the file's name tells them."""
     path = loaded.source
     method = methods.title(loaded.settings.get("method"))
     if path not in checkpoint.in_folder(path.parent):
@@ -150,7 +165,10 @@ def describe(loaded: LoadedEncoder) -> str:
 
 
 def nearest_other(features: Tensor, classes: np.ndarray) -> float:
-    """Share, in percent, of clips whose nearest other clip has their class: (n, D), (n,)."""
+    """Percent of clips whose nearest other clip has the same class.
+
+    features: (n, D). classes: (n,).
+    """
     _, found = nearest(features, features, 2)
     itself = found[:, 0] == torch.arange(len(found))
     other = torch.where(itself, found[:, 1], found[:, 0]).numpy()
@@ -158,12 +176,15 @@ def nearest_other(features: Tensor, classes: np.ndarray) -> float:
 
 
 def caption(panel: Panel) -> str:
-    """A panel's title and figures."""
+    """A panel's title and figures in one line."""
     return f"{panel.title}: 1-NN {panel.knn:.1f} %, silhouette {panel.silhouette:.2f}"
 
 
 def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figure:
-    """The panels side by side; labels: (n,), which of the classes each clip has."""
+    """Draw the panels side by side.
+
+    labels: (n,) the class of each clip, an index into `classes`.
+    """
     columns = 2 if len(panels) == 1 else 4
     figure = Figure((PANEL * len(panels), PANEL + 0.24 * -(-len(classes) // columns) + 0.3))
     figure.set_layout_engine("constrained")
@@ -191,7 +212,7 @@ def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figu
 
 
 def palette(count: int) -> list[str]:
-    """As many colors, as #rrggbb, as there are classes; far apart as long as they are few."""
+    """One color, as #rrggbb, for each class; the colors of few classes differ clearly."""
     if count <= 20:
         found = matplotlib.colormaps["tab10" if count <= 10 else "tab20"].colors[:count]
     else:

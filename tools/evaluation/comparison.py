@@ -1,4 +1,4 @@
-"""Results of many runs side by side: those that differ in nothing but seeds share a row."""
+"""Compare results of many runs: results that differ only in seeds share a row."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.settings import changed, in_words
 from tools.training.settings import FREE, Settings
 
-# Settings of pre-training that say on what machine or how often, not which experiment it is.
+# Settings of pre-training that do not make another experiment: seed, machine, saving.
 ELSEWHERE = {"seed"} | FREE - {"epochs"}
-# Settings of pre-training that shape the encoder; one without pre-training has no others.
+# The only settings of pre-training that matter for a random encoder.
 SHAPE = ("encoder", "hidden_size", "num_head", "num_layer")
 IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)(_\d+)?\.pt")
@@ -25,9 +25,11 @@ _CHECKPOINT = re.compile(r"checkpoint_(\d+)(_\d+)?\.pt")
 class Single(NamedTuple):
     """One evaluation of one encoder with one seed.
 
-    experiment: all that it is but seeds and machine, as plain values; run: folder of the run;
-    seeds: of pre-training (of the weights where there was none) and of the evaluation; figures:
-    {name: percent}; paper: the paper's figure, or None.
+    experiment: everything that defines the experiment but seeds and machine, as plain values.
+    run: folder of the run.
+    seeds: of pre-training (or of the random weights), and of the evaluation.
+    figures: {name: percent}.
+    paper: the paper's figure in percent, or None.
     """
 
     experiment: dict[str, Any]
@@ -38,9 +40,13 @@ class Single(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Evaluations that differ in seeds alone.
+    """Evaluations that differ only in seeds.
 
-    figures: {name: percent of each}; seeds: of each, as in Single; runs: the folders' names.
+    experiment: as in `Single`.
+    figures: {name: percent of each evaluation}.
+    seeds: of each evaluation, as in `Single`.
+    runs: names of the runs' folders.
+    paper: the paper's figure in percent, or None.
     """
 
     experiment: dict[str, Any]
@@ -51,10 +57,12 @@ class Row(NamedTuple):
 
 
 def compare(results: Iterable[tuple[Path, dict[str, Any]]]) -> list[Row]:
-    """Rows for results, each with the folder of its run, as `saved.results` reads them.
+    """Make rows of results.
 
-    The same evaluation with the same seeds in one folder counts once. In several folders it is no
-    other seed: then each folder has a row of its own.
+    results: the run's folder of each result, and the result as `saved_results.results` returns it.
+
+    The same evaluation with the same seeds counts once in a folder. If it stands in several
+    folders, each folder gets a row of its own, since these are no further seeds.
     """
     groups = defaultdict(list)
     for run, result in results:
@@ -64,7 +72,7 @@ def compare(results: Iterable[tuple[Path, dict[str, Any]]]) -> list[Row]:
 
 
 def singles(run: Path, result: dict[str, Any]) -> list[Single]:
-    """The evaluations that one result stands for."""
+    """The evaluations in one result: one for each run and, in retrieval, number of neighbors."""
     pretraining, random = _pretraining(result), result["encoder"] == "random"
     kept = SHAPE if random else [key for key in pretraining if key not in ELSEWHERE]
     experiment = {
@@ -78,7 +86,7 @@ def singles(run: Path, result: dict[str, Any]) -> list[Single]:
         "task": result["task"],
         "settings": changed(result["task"], result),
     }
-    # Of older results without it, the seed of random weights is not known; runs differed in it.
+    # Older results do not tell the seed of random weights; it differed from run to run.
     first = result.get("seed", str(run)) if random else pretraining.get("seed")
     if result["task"] == "retrieval":
         return _retrievals(run, result, experiment, first)
@@ -89,7 +97,7 @@ def singles(run: Path, result: dict[str, Any]) -> list[Single]:
 
 
 def _trained_on(result: dict[str, Any]) -> str:
-    # The name of a store's folder says little of what is in it.
+    # The title of the data is better than the name of its folder.
     data, known = result.get("pretraining_data", {}), result.get(FINGERPRINT)
     same = known is not None and data.get(FINGERPRINT) == known
     named = result["title"] if same else result.get("pretraining", {}).get("pre_dataset", "?")
@@ -97,17 +105,17 @@ def _trained_on(result: dict[str, Any]) -> str:
 
 
 def _pretraining(result: dict[str, Any]) -> dict[str, Any]:
-    """The settings of pre-training; those that came later are as code without them had them."""
+    """The settings of pre-training; a setting that is newer than the result has its default."""
     told = result.get("pretraining", {})
     method = told.get("method") or methods.DEFAULT
-    whole = "lr" in told and method in methods.METHODS  # else a result that has but a few of them
+    whole = "lr" in told and method in methods.METHODS  # older results have only a few settings
     return (Settings(method=method).plain() if whole else {}) | told
 
 
 def _retrievals(
     run: Path, result: dict[str, Any], experiment: dict[str, Any], first: Any
 ) -> list[Single]:
-    # One evaluation for each number of neighbors; the seed matters where it drew the labels.
+    # One evaluation for each number of neighbors. The seed matters only where it drew labels.
     found = []
     drawn = any(result.get(key) for key in ("label_fraction", "labels_per_class"))
     for one in result.get("runs", [result]):
@@ -136,7 +144,7 @@ def _recognition(run: dict[str, Any]) -> dict[str, float]:
 
 
 def _stage(checkpoint: Any, pretraining: dict[str, Any]) -> str | None:
-    """Which of a run's checkpoints it was, if not the one after all of its epochs."""
+    """The checkpoint's name; None for the checkpoint after the last epoch."""
     if checkpoint is None:
         return None
     name = Path(str(checkpoint)).name
@@ -149,7 +157,7 @@ def _rows(group: list[Single]) -> list[Row]:
     by_seeds: dict[tuple, dict[str, Single]] = defaultdict(dict)
     for single in group:
         by_seeds[single.seeds][str(single.run)] = single
-    # Weights that were drawn by the same seed are the same in all runs.
+    # Random weights with the same seed are the same in all runs.
     random = group[0].experiment["encoder"] == "random"
     if random or all(len(runs) == 1 for runs in by_seeds.values()):
         return [_row([next(iter(runs.values())) for runs in by_seeds.values()])]
@@ -168,7 +176,7 @@ def _row(found: list[Single]) -> Row:
 
 
 def _order(row: Row) -> tuple:
-    """Rows of one encoder on one data set stand together, linear evaluation beside retrieval."""
+    """The order of rows: those of one encoder and one data set stand together."""
     one = row.experiment
     others = {key: value for key, value in one["settings"].items() if key != "knn_neighbours"}
     return (
@@ -183,7 +191,7 @@ def _order(row: Row) -> tuple:
 
 
 def evaluation(row: Row) -> str:
-    """What was done: `recognition, joint, late_fusion`, `retrieval, k5`."""
+    """The evaluation in words: `recognition, joint, late_fusion` or `retrieval, k5`."""
     one = row.experiment
     names = tuple(one["modalities"])
     settings = dict(one["settings"])
@@ -193,13 +201,13 @@ def evaluation(row: Row) -> str:
 
 
 def encoder(row: Row) -> str:
-    """Which encoder: `pretrained, width 1024`."""
+    """The encoder in words: `pretrained, width 1024`."""
     width = row.experiment["pretraining"].get("hidden_size", "?")
     return f"{row.experiment['encoder']}, width {width}"
 
 
 def trained(row: Row) -> str:
-    """What it was pre-trained on and for how long; a dash where it was not."""
+    """The data, the method and the epochs of pre-training in words; a dash for a random encoder."""
     if row.experiment["encoder"] == "random":
         return "–"
     told = {key: value for key, value in row.experiment["pretraining"].items() if value is not None}
@@ -214,13 +222,13 @@ def trained(row: Row) -> str:
 
 
 def tested(row: Row) -> str:
-    """What it was tested on: the data set's title and the protocol."""
+    """The title of the data set and the protocol on which it was tested."""
     _, title, protocol = row.experiment["tested"]
     return f"{title} {protocol}"
 
 
 def differences(rows: list[Row]) -> list[str]:
-    """For each row, the settings of pre-training that differ between rows of the same data."""
+    """For each row, the settings of pre-training that differ from other rows of the same data."""
     told = []
     for row in rows:
         alike = [o for o in rows if o.experiment["tested"] == row.experiment["tested"]]
@@ -248,7 +256,7 @@ def _short(value: Any) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation (unbiased)."""
+    """The mean of some values and, for several values, the standard deviation (unbiased)."""
     if not values:
         return "–"
     deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
@@ -256,7 +264,7 @@ def spread(values: list[float]) -> str:
 
 
 def count(row: Row) -> str:
-    """How many evaluations: seeds of pre-training × seeds of evaluation."""
+    """The number of evaluations: seeds of pre-training × seeds of evaluation."""
     first, second = (len(set(seeds)) for seeds in zip(*row.seeds, strict=True))
     n = len(row.seeds)
     return f"{first} × {second}" if n == first * second else f"{n} of {first} × {second}"

@@ -1,7 +1,7 @@
-"""Which classes are taken for which: matrix, accuracy of each class, most confused pairs.
+"""Which classes are confused: the matrix, the accuracy of each class, the most confused pairs.
 
-Written beside a result NAME.json as NAME_confusion.csv and .png, NAME_classes.csv and
-NAME_pairs.csv, and into TensorBoard.
+Beside a result NAME.json lie NAME_confusion.csv and .png, NAME_classes.csv and NAME_pairs.csv; the
+same goes into TensorBoard.
 """
 
 from collections.abc import Sequence
@@ -20,29 +20,33 @@ from tools.drawing.figures import text_color
 from tools.formats.tables import markdown, read_csv, write_csv
 
 PAIRS = 20
-MOST_NUMBERED = 24  # classes of a matrix that has its numbers written in
+MOST_NUMBERED = 24  # most classes for which the picture has numbers in its fields
 
 
 class Confusion(NamedTuple):
-    """How often clips of each class are taken for each.
+    """How many clips of each class were predicted to have each class.
 
-    names: of K classes; matrix: (K, K) int64, row = the class, column = what it was taken for.
+    names: of K classes.
+    matrix: (K, K) int64; rows are true classes, columns are predicted classes.
     """
 
     names: list[str]
     matrix: np.ndarray
 
     def accuracy(self) -> np.ndarray:
-        """Share, in percent, of each class's clips that are right; NaN where there is none: (K,)"""
+        """Percent of the clips of each class that are right, (K,).
+
+        NaN for a class without clips.
+        """
         total = self.matrix.sum(1)
         return 100 * np.divide(
             self.matrix.diagonal(), total, np.full(len(total), np.nan), where=total > 0
         )
 
     def pairs(self, most: int = PAIRS) -> list[tuple[int, int, int, float]]:
-        """The most confused pairs: (class, taken for, clips, their share of the class in percent).
+        """The most confused pairs: (true class, predicted class, clips, percent of the true class).
 
-        By share, then by clips, then in order of the classes.
+        They are sorted by percent, then by clips, then by class.
         """
         rows, columns = np.nonzero(self.matrix - np.diag(self.matrix.diagonal()))
         clips = self.matrix[rows, columns]
@@ -53,9 +57,13 @@ class Confusion(NamedTuple):
 
 
 def confusion(names: Sequence[str], classes: Sequence[int], predicted: Sequence[int]) -> Confusion:
-    """Count what clips of classes (n,), from 0, were taken for; classes without a clip left out.
+    """Count the predictions for each true class.
 
-    names: of all classes. A class that none belongs to but some were taken for is kept.
+    names: of all classes.
+    classes: (n,) true classes, from 0.
+    predicted: (n,) predicted classes, from 0.
+
+    A class that is neither true nor predicted for any clip is left out.
     """
     classes, predicted = np.asarray(classes), np.asarray(predicted)
     count = 1 + max(classes.max(initial=0), predicted.max(initial=0))
@@ -65,7 +73,11 @@ def confusion(names: Sequence[str], classes: Sequence[int], predicted: Sequence[
 
 
 def write(found: Confusion, beside: Path, writer: SummaryWriter) -> None:
-    """Write all of it beside a result (its .json) and into TensorBoard."""
+    """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
+
+    beside: the result, a .json file.
+    writer: of the evaluation's events.
+    """
     stem = str(beside.with_suffix(""))
     heading = ["class", "clips", "accuracy"]
     accuracies = zip(found.names, found.matrix.sum(1), found.accuracy(), strict=True)
@@ -90,7 +102,7 @@ def write(found: Confusion, beside: Path, writer: SummaryWriter) -> None:
 
 
 def read(path: Path) -> Confusion:
-    """Read NAME_confusion.csv. Raises UserError naming the line where it is no such file."""
+    """Read NAME_confusion.csv. Raises UserError, which names the line, where it is no such file."""
     header, rows = read_csv(path)
     names = header[1:]
     for line, row in enumerate(rows, 2):
@@ -110,12 +122,12 @@ def draw(found: Confusion) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     share = 100 * found.matrix / np.maximum(found.matrix.sum(1, keepdims=True), 1)
-    # By the square root, so that rare confusions are seen too.
+    # A square root as color scale, so that rare confusions are visible.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     axes.set_xticks(range(count), found.names, rotation=90, fontsize=font)
     axes.set_yticks(range(count), found.names, fontsize=font)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("class")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     right = 100 * found.matrix.trace() / max(found.matrix.sum(), 1)
     axes.set_title(f"{right:.2f} % right; percent of each class's clips", fontsize=10)
     axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""Encoders to evaluate: from a checkpoint, or of the same sizes without pre-training."""
+"""Load the encoder of a checkpoint, or an encoder of the same sizes with random weights."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +15,13 @@ from tools.training import records
 
 
 class LoadedEncoder(NamedTuple):
-    """An encoder to evaluate, and where it comes from.
+    """An encoder to evaluate, and its origin.
 
-    encoder: in eval mode, its weights frozen. kind: `pretrained` or `random`. folder: of its run,
-    where results go. source: its checkpoint. saved: the checkpoint's `settings`, `data` and `code`.
+    encoder: in eval mode, with frozen weights.
+    kind: `pretrained` or `random`.
+    folder: the run's folder, where results go.
+    source: the checkpoint.
+    saved: the checkpoint's `settings`, `data` and `code`.
     """
 
     encoder: nn.Module
@@ -34,7 +37,10 @@ class LoadedEncoder(NamedTuple):
 
     @property
     def strengths(self) -> Strengths:
-        """The strengths of its pre-training's views. Raises CheckpointError for impossible ones."""
+        """The augmentation of its pre-training.
+
+        Raises CheckpointError where a value is not allowed.
+        """
         try:
             return records.pick(Strengths, self.settings)
         except ValueError as error:
@@ -48,9 +54,10 @@ class LoadedEncoder(NamedTuple):
 
 
 def load_encoder(path: str | Path) -> nn.Module:
-    """The encoder of a checkpoint, or of the newest one in a run's folder; in eval mode, on CPU.
+    """Load the encoder of a checkpoint, in eval mode, onto the CPU.
 
-    Raises CheckpointError, one line, where there is none or it is not of this code.
+    path: a checkpoint, or a run's folder; then its newest checkpoint.
+    Raises CheckpointError where there is none, or where other code wrote it.
     """
     return load(path).encoder
 
@@ -64,9 +71,12 @@ def load(
 ) -> LoadedEncoder:
     """Load an encoder of a run.
 
-    path: the run's folder, or a checkpoint in it. pretrained: `final`, what `path` names; `random`,
-    the same encoder with weights drawn by the seed; or another checkpoint. Raises CheckpointError,
-    one line, where there is none or it is not of this code.
+    path: the run's folder, or a checkpoint in it.
+    pretrained: `final`: the encoder of `path`. `random`: the same encoder with random weights. Else
+        the path of another checkpoint.
+    seed: draws the random weights.
+    device: where the encoder is put.
+    Raises CheckpointError where there is no checkpoint, or where other code wrote it.
     """
     path = Path(path)
     source = path if str(pretrained) in ("final", "random") else Path(pretrained)
@@ -86,7 +96,7 @@ def load(
 
 
 def best_device() -> torch.device:
-    """A GPU where there is one, else the CPU."""
+    """A GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

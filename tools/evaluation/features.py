@@ -1,4 +1,4 @@
-"""The data to evaluate on, and the features of its clips."""
+"""The data of an evaluation, and the features of its clips."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -22,11 +22,15 @@ from tools.evaluation.altered_clips import Alteration, load_altered
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.progress import Progress
 
-ENCODING_BATCH = 256  # clips; a fixed size, so that features do not depend on other flags
+ENCODING_BATCH = 256  # clips; fixed, so that features do not depend on flags
 
 
 class Halves(NamedTuple):
-    """The training and the test clips of a store under a protocol: rows (n,) and (m,) of it."""
+    """The training and the test clips of a store under a protocol.
+
+    train: (n,) rows of the store.
+    test: (m,) rows of the store.
+    """
 
     store: Store
     protocol: str
@@ -35,9 +39,9 @@ class Halves(NamedTuple):
 
 
 class Features(NamedTuple):
-    """The features of all clips, each encoded once.
+    """The features of all clips; each clip is encoded once for each stream.
 
-    train: (S, n, D), test: (S, m, D), float32, of S streams; a stream is a set of modalities.
+    train: (S, n, D) float32. test: (S, m, D) float32. A stream is a set of modalities; there are S.
     """
 
     data: Halves
@@ -56,14 +60,18 @@ class Features(NamedTuple):
 
 
 def open_halves(store: Store, protocol: str) -> Halves:
-    """The two halves of a store. Raises StoreError where it has no such protocol."""
+    """The training and the test clips of a store.
+
+    Raises StoreError where it has no such protocol.
+    """
     return Halves(store, protocol, *store.split(protocol))
 
 
 def of_classes(data: Halves, classes: Collection[int]) -> Halves:
-    """The clips of some classes alone, counted from 1 as in samples.csv.
+    """Keep only the clips of some classes.
 
-    Raises UserError where one half has none of them.
+    classes: counted from 1, as in samples.csv.
+    Raises UserError where no training clip or no test clip is left.
     """
     kept = [
         rows[np.isin(data.store.action[rows], list(classes))] for rows in (data.train, data.test)
@@ -80,11 +88,13 @@ def halves_for(
     dataset: str | None = None,
     protocol: str | None = None,
 ) -> Halves:
-    """The data to evaluate an encoder on; what is None is as in its pre-training.
+    """The data on which an encoder is evaluated; an argument that is None is as in pre-training.
 
-    After pre-training on several data sets: the first of them, and the protocol of the chosen one.
-    Raises StoreError, one line, where the data is not there, and UserError where its clips have
-    other bodies or joints than those that the encoder was trained on.
+    data_root: the folder of the stores.
+    dataset: the name of the store; after pre-training on several stores, by default the first one.
+    protocol: by default the protocol of the chosen store in pre-training.
+    Raises StoreError where the data is missing, and UserError where its clips have other bodies or
+    joints than the encoder needs.
     """
     settings = loaded.settings
     trained = by_data_set(settings["pre_dataset"], settings["protocol"])
@@ -102,9 +112,10 @@ def halves_for(
 def encode(
     encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
-    """The features of all clips of both halves, for each set of modalities in `streams`.
+    """Encode all training and test clips, for each set of modalities in `streams`.
 
-    Raises UserError, naming a clip, where a feature is not finite.
+    encoder: in eval mode.
+    Raises UserError, which names a clip, where a feature is not finite.
     """
     halves = []
     for rows, half in ((data.train, "training"), (data.test, "test")):
@@ -126,11 +137,14 @@ def extract_features(
     what: str = "encoding clips",
     alteration: Alteration | None = None,
 ) -> Tensor:
-    """Encode each of some clips once, without augmentation: (n, D) float32.
+    """Encode some clips once, without augmentation: (n, D) float32, on the encoder's device.
 
-    encoder: in eval mode; on its device the features stay. rows: (n,) of the store. what: the
-    title of the progress bar. alteration: what the clips lack, else they are whole. Raises
-    UserError, naming a clip, where a feature is not finite.
+    encoder: in eval mode.
+    rows: (n,) of the store.
+    modalities: what the encoder sees.
+    what: title of the progress bar.
+    alteration: what is removed from the clips; None: whole clips.
+    Raises UserError, which names a clip, where a feature is not finite.
     """
     device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
     with Progress(what, len(rows), "clip") as progress:
@@ -152,9 +166,10 @@ def extract_features(
 def encode_clip(
     encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
 ) -> Tensor:
-    """The feature (D,) of one clip (T, M, V, C), float32, prepared as a store's are.
+    """The feature (D,) of one clip (T, M, V, C) float32, which is prepared as clips of a store are.
 
-    Raises UserError where the clip has other bodies or joints than the encoder was trained on.
+    modalities: what the encoder sees.
+    Raises UserError where the clip has other bodies or joints than the encoder needs.
     """
     if clip.shape[1:] != encoder.layout.frame_shape:
         there = "{} bodies of {} joints".format(*clip.shape[1:])
@@ -166,9 +181,9 @@ def encode_clip(
 
 
 def read_recording(path: str | Path) -> np.ndarray:
-    """The clip (T, M, V, C), float32, of a raw `.skeleton` file, prepared as those of a store.
+    """Read a raw `.skeleton` file as a clip (T, M, V, C) float32, prepared as clips of a store are.
 
-    Raises UserError, one line, where the file is malformed or shows nobody.
+    Raises UserError where the file is malformed or shows nobody.
     """
     try:
         clip = prepare_clip(read_skeleton_file(path))
@@ -180,7 +195,7 @@ def read_recording(path: str | Path) -> np.ndarray:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """The device that the weights of a module are on."""
+    """The device of a module's weights."""
     return next(module.parameters()).device
 
 
@@ -190,10 +205,10 @@ def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
 
 
 def save_features(path: Path, features: Features) -> None:
-    """Write the features of training and test clips as arrays that need no pickle.
+    """Write the features of training and test clips as an .npz file that needs no pickle.
 
-    The file holds features (N, S·D) float32, labels (N,) from 0, names (N,) and training (N,), true
-    for the training clips, which come first.
+    The file holds features (N, S·D) float32, labels (N,) from 0, names (N,), and training (N,)
+    bool. The training clips come first.
     """
     store, rows = features.data.store, np.concatenate([features.data.train, features.data.test])
     halves = (part.transpose(0, 1).flatten(1) for part in (features.train, features.test))

@@ -1,4 +1,4 @@
-"""The flags that the evaluations share: which encoder, on which data."""
+"""The flags that all evaluations share: which encoder, which data, how many labels."""
 
 import argparse
 import re
@@ -10,7 +10,7 @@ from tools.evaluation.settings import AMOUNTS
 
 
 def modalities(text: str) -> tuple[str, ...]:
-    """An argparse type: names of modalities with commas between, each at most once."""
+    """An argparse type: names of modalities, separated by commas, each at most once."""
     names = text.split(",")
     if not set(names) <= set(MODALITIES) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(
@@ -20,21 +20,21 @@ def modalities(text: str) -> tuple[str, ...]:
 
 
 def fraction(text: str) -> float:
-    """An argparse type: numbers above 0, 1 at most."""
+    """An argparse type: a number above 0, at most 1."""
     if (value := cli.positive(text)) > 1:
         raise argparse.ArgumentTypeError(f"{text!r} is more than 1")
     return value
 
 
 def class_list(text: str) -> str:
-    """An argparse type: classes as in `61-120` or `1,5,8-10`, counted from 1; returned as given."""
+    """An argparse type: classes as in `61-120` or `1,5,8-10`, from 1; returns the text as it is."""
     if not classes_in(text):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not classes as in 61-120 or 1,5,8-10")
     return text
 
 
 def classes_in(text: str) -> set[int]:
-    """The classes that `class_list` takes; none where the text is not of that form."""
+    """The classes in a text that `class_list` allows; an empty set for any other text."""
     if not re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*", text):
         return set()
     ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
@@ -44,7 +44,7 @@ def classes_in(text: str) -> set[int]:
 
 
 def share(text: str) -> float:
-    """An argparse type: numbers from 0, less than 1."""
+    """An argparse type: a number from 0, less than 1."""
     if (value := cli.not_negative(text)) >= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not less than 1")
     return value
@@ -52,10 +52,10 @@ def share(text: str) -> float:
 
 # fmt: off
 def add_encoder_and_data(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name the encoder and the data; a checkpoint knows most of them."""
+    """Add the flags that name the encoder and the data. Most defaults come from the checkpoint."""
     group = parser.add_argument_group("encoder and data")
     group.add_argument("--checkpoint-path", type=Path, required=True,
-                       help="folder of the run, or a checkpoint in it; results go to the folder")
+                       help="folder of the run, or a checkpoint in it; results go into the folder")
     group.add_argument("--pretrained", default="final",
                        help="final: the run's newest checkpoint; random: the same encoder without "
                        "pre-training; or the path of a checkpoint")
@@ -64,27 +64,30 @@ def add_encoder_and_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
     group.add_argument("--finetune-dataset", metavar="STORE",
                        help="name of the store to evaluate on (the checkpoint's)")
-    group.add_argument("--protocol", help="its split (the checkpoint's)")
-    group.add_argument("--seed", type=cli.whole_number(0), default=0, help="of everything random")
+    group.add_argument("--protocol", help="split of the store (the checkpoint's)")
+    group.add_argument("--seed", type=cli.whole_number(0), default=0,
+                       help="seed of everything random")
     group.add_argument("--save-features", type=Path, metavar="FILE.npz",
-                       help="also write all clips' features, labels and names")
+                       help="also write the features, labels and names of all clips")
     group.add_argument("--classes", type=class_list, metavar="61-120",
                        help="only clips of these classes, counted from 1")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that both evaluations have: how features are read, with how many labels."""
-    group = parser.add_argument_group("labels, and how features are read")
+    """Add the flags for labels, for standardizing, and for curves over incomplete test clips."""
+    group = parser.add_argument_group("labels and features")
     few = group.add_mutually_exclusive_group()
-    few.add_argument("--label-fraction", type=fraction, help="share of each class's labels")
+    few.add_argument("--label-fraction", type=fraction,
+                     help="share of the training clips of each class that keep their label")
     few.add_argument("--labels-per-class", type=cli.whole_number(1),
-                     help="how many labels of each class")
+                     help="number of training clips of each class that keep their label")
     group.add_argument("--runs", type=cli.whole_number(1), default=1,
-                       help="runs with seeds from --seed on; results are mean and deviation")
+                       help="number of runs, with seeds from --seed on; the result is the mean and "
+                       "the standard deviation")
     group.add_argument("--standardize", action="store_true",
-                       help="besides, with each dimension of the features standardized by the "
-                       "training clips' mean and deviation; a result of its own")
-    altered = parser.add_argument_group("test clips that are less than whole: further curves")
+                       help="evaluate a second time, with each dimension of the features "
+                       "standardized by the training clips' mean and standard deviation")
+    altered = parser.add_argument_group("curves over incomplete test clips")
     for kind, kept, meaning in (
         ("observe", fraction, "shares of each clip that are seen, from its beginning"),
         ("drop_joints", cli.whole_number(0), "numbers of joints that are missing"),
@@ -96,6 +99,6 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def curves(args: argparse.Namespace) -> dict[str, list[float]]:
-    """The curves that were asked for: {kind: amounts}."""
+    """The curves that the flags ask for: {kind: amounts}."""
     return {kind: getattr(args, kind) or usual for kind, usual in AMOUNTS.items() if kind in args}
 # fmt: on

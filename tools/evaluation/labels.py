@@ -1,4 +1,4 @@
-"""Few labels: which of the training clips keep their label."""
+"""Few labels: choose the training clips that keep their label."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,20 @@ import numpy as np
 
 
 class Labels(NamedTuple):
-    """How many training clips of each class keep their label: a share, or a count; else all."""
+    """How many training clips of each class keep their label.
+
+    fraction: the share of the clips, or None.
+    per_class: the number of clips, or None.
+
+    If both are None, all clips keep their label.
+    """
 
     fraction: float | None = None
     per_class: int | None = None
 
     @property
     def are_few(self) -> bool:
-        """Whether they are drawn at all."""
+        """Whether only some clips keep their label."""
         return self != ALL_LABELS
 
 
@@ -23,11 +29,14 @@ ALL_LABELS = Labels()
 def few_labels(
     classes: np.ndarray, seed: int, fraction: float | None = None, count: int | None = None
 ) -> np.ndarray:
-    """Which of some clips keep their label: as many of each class, drawn by a seed.
+    """Choose the clips that keep their label: indices (m,), ascending.
 
-    classes: (n,) integers; fraction: share of each class, rounded, at least one clip; count: clips
-    of each class, or all it has; neither: all clips. Returns indices (m,), ascending. With one
-    seed, fewer labels are a subset of more.
+    classes: (n,) integers, the class of each clip.
+    seed: draws the clips.
+    fraction: share of the clips of each class, rounded, at least one clip.
+    count: number of clips of each class; all where the class has fewer.
+
+    If both are None, all clips are chosen. With one seed, a smaller choice is part of a larger one.
     """
     if fraction is None and count is None:
         return np.arange(len(classes))

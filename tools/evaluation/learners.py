@@ -1,4 +1,4 @@
-"""The two learners of recognition: linear layers on features, and the encoder with them."""
+"""The two learners of recognition: linear layers alone, and linear layers with the encoder."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -15,14 +15,16 @@ from tools.evaluation.classifiers import LinearClassifier, Recognizer
 from tools.evaluation.features import ENCODING_BATCH, Features, Halves, classes_of, device_of
 from tools.evaluation.settings import Training
 
-LEAST_STEPS = 8  # of an epoch of fine-tuning
+LEAST_STEPS = 8  # steps that an epoch of fine-tuning has at least
 
 
 class Learner(NamedTuple):
-    """What a run trains and on what.
+    """What a run trains, and its data.
 
-    model: inputs -> scores (S, n, classes) of S streams; train: the batches (inputs, classes) of
-    an epoch, counted from 0; test: those of the test clips.
+    model: inputs -> scores (S, n, classes) of S streams.
+    optimizer: of the model's weights.
+    train: number of an epoch, from 0 -> its batches (inputs, classes).
+    test: gives the batches (inputs, classes) of the test clips.
     """
 
     model: nn.Module
@@ -34,7 +36,7 @@ class Learner(NamedTuple):
 def linear_learner(features: Features, settings: Training, labeled: np.ndarray) -> Learner:
     """Linear layers on the features of a frozen encoder.
 
-    labeled: (k,) which of the training clips have a label.
+    labeled: (k,) indices of the training clips that have a label.
     """
     streams, _, size = features.train.shape
     classifier = LinearClassifier(streams, size, features.data.store.num_classes)
@@ -63,10 +65,13 @@ def finetuning_learner(
     seed: int,
     strengths: Strengths = PUBLISHED,
 ) -> Learner:
-    """A copy of the encoder and linear layers together, on views of the clips.
+    """A copy of the encoder and linear layers, trained together on views of the clips.
 
-    labeled: (k,) which of the training clips have a label; seed: of their order and of the views;
-    strengths: of the views' augmentation.
+    encoder: stays unchanged.
+    streams: the set of modalities of each linear layer.
+    labeled: (k,) indices of the training clips that have a label.
+    seed: of the order of the clips, and of the views.
+    strengths: of the augmentation of the views.
     """
     store, device = data.store, device_of(encoder)
     classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
@@ -79,7 +84,7 @@ def finetuning_learner(
         weight_decay=settings.wd,
     )
     rows = data.train[labeled]
-    # Of few clips a smaller batch, or their epochs would be too few steps to learn anything.
+    # With few clips the batch is smaller, so that an epoch has enough steps to learn.
     size = min(settings.batch_size, max(1, len(rows) // LEAST_STEPS))
     batches = TrainingBatches(store, rows, size, seed, device, workers=4, strengths=strengths)
 
@@ -97,7 +102,7 @@ def finetuning_learner(
 def views(batch: Batch, kind: str) -> Tensor:
     """One view of each clip of a training batch: (n, T, M, V, C).
 
-    kind: `none`, whole clips; `crop`, random crops; `full`, the augmentation of pre-training.
+    kind: `none`: whole clips. `crop`: random crops. `full`: the augmentation of pre-training.
     """
     clips = batch.clips
     if kind == "none":

@@ -1,4 +1,4 @@
-"""Exact nearest neighbors by cosine similarity, in chunks that bound the memory."""
+"""Exact nearest neighbors by cosine similarity, computed in chunks that bound the memory."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-CHUNK = 2**26  # similarities held at once: 256 MiB of float32
+CHUNK = 2**26  # similarities that are held at one time: 256 MiB of float32
 
 
 def _similarities(queries: Tensor, database: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
-    """Cosine similarities (rows, m) of some queries after another, at most `chunk` at a time.
+    """Yield the similarities (rows, m) of some queries at a time, and which queries these are.
 
-    All in the same memory: what is yielded lasts until the next.
+    chunk: most similarities at a time. Each yielded tensor is overwritten by the next one.
     """
     queries, database = F.normalize(queries), F.normalize(database)
     rows = max(1, chunk // len(database))
     chunks = range(0, len(queries), rows)
     found = queries.new_empty(min(rows, len(queries)), len(database))
-    # A bar for what takes longer than a moment, where there is a terminal.
+    # The bar appears on a terminal after two seconds.
     for first in tqdm(chunks, desc="comparing", unit="chunk", leave=False, disable=None, delay=2):
         part = slice(first, min(first + rows, len(queries)))
         yield part, torch.mm(queries[part], database.T, out=found[: part.stop - first])
@@ -27,20 +27,27 @@ def _similarities(queries: Tensor, database: Tensor, chunk: int) -> Iterator[tup
 
 @torch.inference_mode()
 def nearest(queries: Tensor, database: Tensor, k: int, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
-    """The k nearest rows of a database to each query, by cosine similarity, nearest first.
+    """Find the k rows of a database that are nearest to each query by cosine similarity.
 
-    queries: (n, D), database: (m, D), float32, on one device; 1 <= k <= m. Returns similarities
-    (n, k) and indices (n, k); of equally near rows the first one comes first. Beside its arguments
-    and result it holds normalized copies of both and at most `chunk` similarities at a time.
+    queries: (n, D) float32.
+    database: (m, D) float32, on the same device.
+    k: from 1 to m.
+    chunk: most similarities that are held at one time.
+    Returns similarities (n, k) and indices (n, k), nearest first; of equally near rows the one with
+    the smaller index comes first. Memory: normalized copies of queries and database, and the chunk.
     """
     best = [_largest(found, k) for _, found in _similarities(queries, database, chunk)]
     return torch.cat([values for values, _ in best]), torch.cat([indices for _, indices in best])
 
 
 def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row of (n, m), and where; of equals the first one, first."""
+    """The k largest values of each row of (n, m), and their indices.
+
+    Equal values stay in their order.
+    """
     largest, indices = values.topk(min(k + 1, values.shape[1]))
-    # topk takes any of equals: which are kept matters where one is left out, their order always.
+    # topk chooses freely among equal values. If it leaves one out, sort the row exactly; in any
+    # case put equal values in order.
     cut = (largest[:, k:] == largest[:, k - 1 : k]).any(1)
     largest, indices = largest[:, :k].clone(), indices[:, :k].clone()
     if cut.any():
@@ -52,9 +59,12 @@ def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def vote(classes: Tensor) -> Tensor:
-    """The class that most neighbors have, of equals the nearest one's: (n, k) -> (n,)."""
+    """The class of most neighbors: (n, k) -> (n,).
+
+    If several classes have as many neighbors, the class of the nearest of these is taken.
+    """
     same = classes[:, :, None] == classes[:, None, :]  # (n, k, k)
-    # argmax takes the first of equals, which is the nearest.
+    # argmax takes the first of equal counts, which is the nearest neighbor's.
     return classes.gather(1, same.sum(2).argmax(1, keepdim=True)).squeeze(1)
 
 
@@ -66,13 +76,17 @@ def average_precision(
     classes: Tensor,
     chunk: int = CHUNK // 8,
 ) -> Tensor:
-    """Average precision of ranking a whole database by cosine similarity to each query: (n,).
+    """Average precision of each query, if cosine similarity ranks the whole database: (n,).
 
-    queries: (n, D), database: (m, D), float32; query_classes: (n,), classes: (m,). A row of the
-    query's class is relevant; average precision is the mean, over the relevant rows, of the share
-    of relevant ones among those ranked as high or higher (Manning et al., Introduction to
-    Information Retrieval, section 8.4). NaN for a query without a relevant row. At most `chunk`
-    similarities, and a few arrays as large, are held at a time.
+    queries: (n, D) float32.
+    database: (m, D) float32, on the same device.
+    query_classes, classes: (n,) and (m,), the classes of queries and database.
+    chunk: most similarities that are held at one time; a few more arrays of this size are held,
+        too.
+
+    A row of the query's class is relevant. Average precision is the mean of the precision at the
+    rank of each relevant row (Manning et al., Introduction to Information Retrieval, section 8.4).
+    It is NaN for a query without relevant rows.
     """
     rank = torch.arange(1, len(database) + 1, device=database.device)
     result = torch.empty(len(queries), device=queries.device)

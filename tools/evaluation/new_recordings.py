@@ -1,4 +1,4 @@
-"""New recordings classified: whole, or in windows that slide over them.
+"""Classify new recordings: whole, or in windows that slide over them.
 
 trained = saved_layers.load(Path("checkpoints/mine"))
 bodies = read("wave.npy", trained.loaded.encoder.layout.skeleton)
@@ -31,23 +31,27 @@ from tools.evaluation.neighbors import nearest
 from tools.evaluation.saved_layers import Trained
 from tools.formats.tables import write_csv
 
-SHOWN = 5  # classes of each window
+SHOWN = 5  # classes that are shown for each window
 
 
 class Database(NamedTuple):
-    """The training clips among which the nearest ones are sought: features (n, S·D), unit length
-    in each of the S streams, of the clips data.train."""
+    """The training clips that are searched for the nearest ones.
+
+    data: the clips are `data.train`.
+    features: (n, S·D) of S streams; the features of each stream have unit length.
+    """
 
     data: Halves
     features: Tensor
 
 
 class Window(NamedTuple):
-    """A part of a recording, and what it was taken for.
+    """A part of a recording, and its classes.
 
-    start, frames: where it is, in frames from 0. probabilities: (K,) float32 of the classes; None
-    where it shows nobody. near: (k,) rows of the store, its nearest training clips, the nearest
-    first; similarity: (k,) their cosines.
+    start, frames: its first frame, from 0, and its number of frames.
+    probabilities: (K,) float32 of the classes; None where the window shows nobody.
+    near: (k,) rows of the store: the nearest training clips, nearest first.
+    similarity: (k,) their cosine similarities.
     """
 
     start: int
@@ -58,16 +62,16 @@ class Window(NamedTuple):
 
     @property
     def best(self) -> list[int]:
-        """The classes, from 0, of greatest probability, SHOWN at most; none of nobody."""
+        """The most probable classes, from 0, at most SHOWN; empty where the window shows nobody."""
         if self.probabilities is None:
             return []
         return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
 
 
 def recordings(paths: Iterable[Path]) -> list[Path]:
-    """The files that some paths mean: themselves, and those with a known suffix in a folder.
+    """List the files of some paths: a path itself, or all recordings in a folder.
 
-    Raises UserError where a folder holds no such file.
+    Raises UserError where a folder holds no recording.
     """
     found = []
     for path in paths:
@@ -81,9 +85,10 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray:
-    """The bodies of a recording (T, M, V, 3) float64, in metres; see `array_file.read_bodies`.
+    """Read the bodies of a recording: (T, M, V, 3) float64, in metres.
 
-    Raises UserError, one line, where they cannot be used.
+    path, skeleton, unit: see `array_file.read_bodies`.
+    Raises UserError where the file cannot be used.
     """
     try:
         return read_bodies(path, skeleton, unit)
@@ -92,10 +97,14 @@ def read(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray:
 
 
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
-    """Where windows lie that slide over a recording: (start, frames) each.
+    """Where windows lie that slide over a recording: a list of (start, frames).
 
-    window, stride: in frames; stride: half a window where it is None. The last window ends with
-    the recording. A recording that is no longer than a window, or without one, is a single span.
+    frames: of the recording.
+    window: frames of a window; None: the whole recording.
+    stride: frames from one window to the next; None: half a window.
+
+    The last window ends with the recording. A recording that is not longer than a window is one
+    span.
     """
     if window is None or frames <= window:
         return [(0, frames)]
@@ -106,10 +115,10 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
 
 
 def database(trained: Trained, data_root: str | Path | None = None) -> Database:
-    """The features of the training clips that the linear layers learned from.
+    """Encode the training clips from which the linear layers learned.
 
-    data_root: the folder of the stores, if it is another one than then. Raises StoreError or
-    UserError, one line, where the store is not there, or is not the one of that time.
+    data_root: the folder of the stores; None: the folder at the time of the training.
+    Raises StoreError or UserError where the store is missing or is not the store of the training.
     """
     facts, encoder = trained.facts, trained.loaded.encoder
     where = data_root or facts["data_root"]
@@ -135,10 +144,12 @@ def classify(
     among: Database | None = None,
     neighbors: int = 5,
 ) -> list[Window]:
-    """Classify parts of a recording, each prepared on its own as a clip of a store is.
+    """Classify parts of a recording; each part is prepared as a clip of a store is.
 
-    bodies: (T, M, V, 3) float64. pieces: (start, frames) each. among: where so many neighbors are
-    sought, if any.
+    bodies: (T, M, V, 3) float64, in metres.
+    pieces: (start, frames) of each part.
+    among: the training clips to search, or None.
+    neighbors: how many training clips are searched for each part.
     """
     device, windows = device_of(trained.loaded.encoder), []
     for first in range(0, len(pieces), ENCODING_BATCH):
@@ -156,7 +167,10 @@ def classify(
 
 
 def _view(bodies: np.ndarray, layout: Layout) -> Tensor | None:
-    """A part of a recording as the encoder sees it, (1, 64, M, V, C); None if it shows nobody."""
+    """A part of a recording as the encoder sees it: (1, 64, M, V, C).
+
+    None where it shows nobody.
+    """
     clip = prepare_clip(bodies, layout)
     if clip is None:
         return None
@@ -164,7 +178,7 @@ def _view(bodies: np.ndarray, layout: Layout) -> Tensor | None:
 
 
 def _nearest(features: Tensor, among: Database | None, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, k) of the store and similarities (n, k) of the clips nearest to features."""
+    """Rows (n, k) of the training clips nearest to features (S, n, D), and similarities (n, k)."""
     if among is None:
         return np.empty((features.shape[1], 0), int), np.empty((features.shape[1], 0))
     k = min(count, len(among.features))
@@ -173,11 +187,14 @@ def _nearest(features: Tensor, among: Database | None, count: int) -> tuple[np.n
 
 
 def _joined(features: Tensor) -> Tensor:
-    """Features (S, n, D) of S streams as one of each clip, in which streams weigh the same."""
+    """Features (S, n, D) of S streams as one feature (n, S·D) of each clip.
+
+    Streams have equal weight.
+    """
     return F.normalize(features, dim=2).transpose(0, 1).flatten(1)  # (n, S·D)
 
 
-# ---- what is said of it
+# ---- tables
 
 
 def write(
@@ -187,9 +204,14 @@ def write(
     among: Database | None,
     fps: float,
 ) -> None:
-    """Write a CSV file, one line a window: where it is, its classes and its nearest clips.
+    """Write a CSV file with one line a window: its place, its classes, its nearest training clips.
 
-    found: (name, windows) of each recording. Frames count from 0; `end` is the first one behind.
+    found: the name and the windows of each recording.
+    classes: names of the classes.
+    among: the training clips that were searched, or None.
+    fps: frames of a second.
+
+    Frames count from 0. `end` is the first frame after the window.
     """
     shown = min(SHOWN, len(classes))
     near = max(len(window.near) for _, windows in found for window in windows)
@@ -211,7 +233,7 @@ def write(
 
 
 def neighbors_of(window: Window, among: Database | None) -> list[tuple[str, str, float]]:
-    """The name, the class and the similarity of each training clip near a window."""
+    """The name, the class and the similarity of each training clip that is near a window."""
     if among is None:
         return []
     store = among.data.store

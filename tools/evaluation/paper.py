@@ -6,7 +6,7 @@ from net import methods
 from tools.evaluation.settings import changed
 
 SOURCE = "Sun et al., ACM MM 2023"
-FINGERPRINT = "samples.csv sha256"  # of a store, as results and checkpoints name it
+FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in results and checkpoints
 
 _NTU = (
     ("ntu60", "cross_subject"),
@@ -16,8 +16,8 @@ _NTU = (
 )
 _PKU2 = (("pkummd2", "cross_subject"),)
 
-# What was evaluated -> {(data set, protocol): percent}. The repository's README prints 74.3 for
-# recognition of one stream on NTU-120 cross_setup, where the paper has 76.3.
+# Evaluation -> {(data set, protocol): percent}. For recognition of one stream on NTU-120
+# cross_setup the paper has 76.3; the README of its repository has 74.3.
 FIGURES = {
     "recognition": dict(zip(_NTU + _PKU2, (84.2, 90.9, 75.2, 76.3, 52.6), strict=True)),
     "recognition, joint only": dict(zip(_NTU + _PKU2, (82.3, 89.8, 73.5, 74.3, 52.1), strict=True)),
@@ -28,15 +28,17 @@ FIGURES = {
 }
 
 
-# Settings of an evaluation with which it is still the paper's.
+# Settings of an evaluation that may differ from the defaults; it is still the paper's evaluation.
 _ALIKE = {"late_fusion", "epochs", "batch_size", "lr", "schedule", "wd", "test_every"}
 
 
 def kind(result: dict[str, Any]) -> str | None:
-    """Which of FIGURES a result, as read from its JSON, can be held against; None if none.
+    """The name in FIGURES of a result's evaluation; None where the paper has no such evaluation.
 
-    They are of UmURL, pre-trained on the data that it was tested on, with all labels, linear or
-    1-NN.
+    result: as read from its JSON file.
+
+    The paper's figures are of UmURL, pre-trained on the data on which it is tested, with all
+    labels, by a linear layer or the nearest neighbor.
     """
     modalities = result.get("modalities", ["joint", "bone", "motion"])
     if result.get("encoder") != "pretrained" or changed(result["task"], result).keys() - _ALIKE:
@@ -60,9 +62,13 @@ def kind(result: dict[str, Any]) -> str | None:
 
 
 def figure(result: dict[str, Any]) -> float | None:
-    """The paper's figure for the same evaluation on the same data, in percent; None if none.
+    """The paper's figure in percent for the same evaluation on the same data.
 
-    The data is the same where the clips of both halves are as many as the official ones.
+    None if there is none.
+
+    result: as read from its JSON file.
+
+    The data is the same if both halves have as many clips as the official ones.
     """
     if [result.get("training_clips"), result.get("test_clips")] != result.get("official_clips"):
         return None

@@ -1,4 +1,4 @@
-"""Progress of what takes long: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal; elsewhere a plain line from time to time."""
 
 import time
 
@@ -10,12 +10,15 @@ EVERY = 30.0  # seconds between plain lines
 
 
 class Progress:
-    """Shows how much of something is done. Used in a with statement, whose end takes the bar away.
-
-    what: its title; unit: what `total` counts.
-    """
+    """Shows how much work is done. Use it in a with statement, whose end removes the bar."""
 
     def __init__(self, what: str, total: int, unit: str):
+        """Begin at zero.
+
+        what: title of the work.
+        total: amount of work.
+        unit: what `total` counts.
+        """
         self._what, self._total, self._unit = what, total, unit
         self._bar = tqdm(total=total, desc=what, unit=unit, disable=None)
         self._done, self._said = 0, time.monotonic()
@@ -27,7 +30,10 @@ class Progress:
         self._bar.close()
 
     def update(self, done: int, note: str = "") -> None:
-        """So much more is done; note: what to show beside it."""
+        """Tell that `done` more units are done.
+
+        note: text to show beside the bar.
+        """
         self._done += done
         self._bar.update(done)
         if note:

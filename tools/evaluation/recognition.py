@@ -1,4 +1,4 @@
-"""Recognition: linear evaluation of a frozen encoder, and fine-tuning.
+"""Recognition: linear evaluation of a frozen encoder, or fine-tuning.
 
 features = encode(encoder, open_halves(store, "cross_subject"))
 runs = linear_evaluation(features)
@@ -26,9 +26,11 @@ from tools.evaluation.settings import FINETUNE, LINEAR, Training
 class Run(NamedTuple):
     """One training.
 
-    seed: of all that is random. labeled: how many training clips had a label. tests: each
-    {epoch, loss, top1, top5}, accuracies in percent. predicted: (m,) the classes, from 0, that the
-    last test took the test clips for. model: as it is after the last epoch.
+    seed: of everything random.
+    labeled: number of training clips that had a label.
+    tests: one {epoch, loss, top1, top5} for each test; accuracies in percent.
+    predicted: (m,) classes, from 0, that the last test predicted for the test clips.
+    model: the trained model.
     """
 
     seed: int
@@ -46,7 +48,11 @@ def linear_evaluation(
 ) -> list[Run]:
     """Train linear layers on the features of a frozen encoder, once for each seed.
 
-    Raises UserError, one line, where the training diverges.
+    features: of all clips.
+    settings: of the training.
+    labels: how many training clips keep their label.
+    seeds: one for each run.
+    Raises UserError where the training diverges.
     """
 
     def learner(labeled: np.ndarray, seed: int) -> Learner:
@@ -66,9 +72,12 @@ def finetune(
 ) -> list[Run]:
     """Train a copy of the encoder together with linear layers, once for each seed.
 
-    encoder: any module with a `feature_size`; it stays as it is. streams: sets of modalities, each
-    with a linear layer; their scores are added. strengths: of the views, where they are random;
-    best those of pre-training. Raises UserError where the training diverges.
+    encoder: any module with a `feature_size` and a `layout`; it stays unchanged.
+    data: the training and the test clips.
+    streams: sets of modalities; each has a linear layer, and the scores of all are added.
+    settings, labels, seeds: as in `linear_evaluation`.
+    strengths: of the augmentation of random views; best those of pre-training.
+    Raises UserError where the training diverges.
     """
 
     def learner(labeled: np.ndarray, seed: int) -> Learner:
@@ -93,7 +102,11 @@ def _runs(
 
 
 def train_and_test(learner: Learner, settings: Training, seed: int, labeled: int) -> Run:
-    """Train to the last epoch, with a test every so many epochs."""
+    """Train a model to the last epoch, and test it every few epochs.
+
+    seed, labeled: what the result says of the run.
+    Raises UserError where the training diverges.
+    """
     check_decay(settings)
     schedule = torch.optim.lr_scheduler.MultiStepLR(learner.optimizer, list(settings.schedule))
     tests = []
@@ -117,7 +130,7 @@ def train_and_test(learner: Learner, settings: Training, seed: int, labeled: int
 
 
 def check_decay(settings: Training) -> None:
-    """Raise UserError where the weight decay alone makes the weights grow without bound."""
+    """Raise UserError where weight decay alone makes the weights grow without bound."""
     for flag, rate in (("--lr", settings.lr), ("--encoder-lr", settings.encoder_lr)):
         if rate and rate * settings.wd > 1:
             raise cli.UserError(
@@ -133,7 +146,10 @@ def _diverged(settings: Training, loss: float, epoch: int) -> str:
 
 @torch.inference_mode()
 def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Scores (n, classes) of clips, added over the streams, and their classes (n,)."""
+    """Scores (n, classes) of the clips in some batches, added over the streams.
+
+    And classes (n,).
+    """
     model.eval()
     parts = [(model(inputs).sum(0), classes) for inputs, classes in batches]
     scores, classes = zip(*parts, strict=True)
@@ -141,7 +157,10 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple
 
 
 def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, in percent, of scores (n, K) for clips of classes (n,)."""
+    """Top-1 and top-5 accuracy in percent.
+
+    scores: (n, K). classes: (n,), from 0.
+    """
     best = scores.topk(min(5, scores.shape[1])).indices  # (n, 5)
     right = best == classes[:, None]
     return {
@@ -151,11 +170,11 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """The figures of a recognition result, from runs that were tested at the same epochs.
+    """The figures of a result, as means over runs that were tested at the same epochs.
 
-    All are means over the runs: `top1` and `top5` after the last epoch, `best_top1` at the
-    `best_epoch`, the one with the greatest mean. The standard deviations (unbiased, None of a
-    single run) are over the runs.
+    `top1` and `top5` are those after the last epoch. `best_top1` is that of `best_epoch`, the epoch
+    with the greatest mean. Standard deviations over the runs are unbiased, and None for a single
+    run.
     """
     table = np.array([[(t["top1"], t["top5"]) for t in run.tests] for run in runs])
     mean = table.mean(0)  # (tests, 2)

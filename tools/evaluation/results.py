@@ -1,4 +1,4 @@
-"""Results of evaluations: what their files are called, what is in them, how they are written."""
+"""Results of evaluations: the names of their files, their content, and how they are written."""
 
 import hashlib
 import json
@@ -25,10 +25,16 @@ LONGEST_NAME = 120  # characters
 
 
 class Evaluation(NamedTuple):
-    """What was evaluated, and how.
+    """What is evaluated, and how.
 
-    task: `recognition` or `retrieval`. settings: as `settings.defaults` lists them. seed: the first
-    one; runs: how many follow one another. start: when it began, by `time.perf_counter`.
+    task: `recognition` or `retrieval`.
+    loaded: the encoder.
+    data: the training and the test clips.
+    modalities: what the encoder sees.
+    settings: the names and values that `settings.defaults` lists.
+    seed: of the first run.
+    runs: number of runs; each has the next seed.
+    start: time at which the evaluation began, by `time.perf_counter`.
     """
 
     task: str
@@ -42,7 +48,7 @@ class Evaluation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its files are called: the task, then all that is not as it is by default."""
+        """The name of its files: the task, and everything that differs from the defaults."""
         parts = [self.task]
         if self.modalities != MODALITIES:
             parts.append("-".join(self.modalities))
@@ -71,7 +77,7 @@ class Evaluation(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where its result is written."""
+        """The path of its result."""
         return self.loaded.folder / f"{self.name}.json"
 
     @property
@@ -80,7 +86,7 @@ class Evaluation(NamedTuple):
         return self.loaded.folder / self.name
 
     def facts(self) -> dict[str, Any]:
-        """All that a result says beside its figures."""
+        """Everything that a result tells beside its figures."""
         store = self.data.store
         return {
             "task": self.task,
@@ -105,9 +111,9 @@ class Evaluation(NamedTuple):
 
 
 def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
-    """Write a result beside the checkpoint, whole or not at all; returns its path.
+    """Write a result into the run's folder, whole or not at all; returns its path.
 
-    figures: plain values, numbers finite.
+    figures: plain values; numbers must be finite.
     """
     path = evaluation.path
     text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
@@ -117,14 +123,17 @@ def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
 
 
 def new_events(folder: Path) -> SummaryWriter:
-    """A TensorBoard writer for a folder, in place of the events that are there."""
+    """A TensorBoard writer for a folder; older events in the folder are removed."""
     for file in folder.glob("events.out.tfevents.*"):
         file.unlink()
     return SummaryWriter(folder)
 
 
 def write_curves(folder: Path, runs: Sequence[Run]) -> None:
-    """Write loss and accuracy of each run's tests as TensorBoard curves, in place of older ones."""
+    """Write loss and accuracy of each run's tests as TensorBoard curves.
+
+    Older curves are removed.
+    """
     for run in runs:
         with new_events(folder / f"seed{run.seed}") as writer:
             for test in run.tests:
@@ -133,5 +142,5 @@ def write_curves(folder: Path, runs: Sequence[Run]) -> None:
 
 
 def predicted(runs: Sequence[Run | Retrieval]) -> torch.Tensor:
-    """The classes that all runs took the test clips for: (runs · m,)."""
+    """The classes that all runs predicted for the test clips: (runs · m,)."""
     return torch.cat([run.predicted for run in runs])

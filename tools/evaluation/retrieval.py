@@ -1,4 +1,4 @@
-"""Retrieval: the nearest training clips of each test clip, by cosine similarity of features.
+"""Retrieval: find the training clips nearest to each test clip, by cosine similarity of features.
 
 features = encode(encoder, open_halves(store, "cross_subject"))
 (found,) = retrieve(features)
@@ -18,19 +18,22 @@ from tools.evaluation.features import Features
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.neighbors import average_precision, nearest, vote
 
-RECALLED = (1, 5)  # recall is among this many nearest clips
+RECALLED = (1, 5)  # the numbers of nearest clips for which recall is computed
 
 
 class Retrieval(NamedTuple):
     """What was found for each of m test clips.
 
-    seed: that drew the training clips that have a label; labeled: how many have one.
-    found: (m, k) rows of the store, the nearest first; similarity: (m, k) cosines; predicted: (m,)
-    the classes, from 0, that the neighbors vote for, as many of them as the first number says.
-    accuracies: {how many neighbors vote: percent}; recalls: {k: percent of test clips with a clip
-    of their class among the k nearest}. mean_precision: mean average precision in percent, over the
-    test clips whose class occurs in training; None where there is no such clip. unseen: how many
-    test clips have a class that does not occur in training.
+    seed: drew the training clips that have a label.
+    labeled: number of training clips that have a label.
+    found: (m, k) rows of the store, nearest first.
+    similarity: (m, k) cosine similarities.
+    predicted: (m,) classes, from 0, by a vote of the first number of neighbors.
+    accuracies: {number of neighbors that vote: percent}.
+    recalls: {k: percent of test clips with a clip of their class among the k nearest}.
+    mean_precision: mean average precision in percent, over the test clips whose class occurs in
+        training; None where there is no such clip.
+    unseen: number of test clips whose class does not occur in training.
     """
 
     seed: int
@@ -44,7 +47,7 @@ class Retrieval(NamedTuple):
     unseen: int
 
     def figures(self) -> dict[str, Any]:
-        """The figures of a retrieval result, as its file has them."""
+        """The figures of the result, by the names that its file has."""
         neighbors = next(iter(self.accuracies))
         return {
             "neighbours": neighbors,
@@ -61,11 +64,13 @@ def retrieve(
     labels: Labels = ALL_LABELS,
     seeds: Iterable[int] = (0,),
 ) -> list[Retrieval]:
-    """Find the training clips with a label that are nearest to each test clip.
+    """Find the training clips nearest to each test clip, once for each seed.
 
-    features: of one stream. neighbors: how many vote, several numbers: each. labels: how many
-    training clips of each class are there to be found, drawn once for each seed. Raises UserError
-    where there are fewer than vote.
+    features: of one stream.
+    neighbors: how many neighbors vote; several numbers give several accuracies.
+    labels: how many training clips of each class can be found.
+    seeds: draw these training clips.
+    Raises UserError where there are fewer training clips than neighbors.
     """
     train_labels = features.data.store.label[features.data.train]
     return [
@@ -75,7 +80,7 @@ def retrieve(
 
 
 def check(neighbors: Sequence[int], clips: int) -> None:
-    """Raise UserError where fewer training clips are there than are to vote."""
+    """Raise UserError where there are fewer training clips than neighbors that vote."""
     if max(neighbors) > clips:
         raise cli.UserError(f"--knn-neighbours {max(neighbors)} is more than {clips} clips")
 
@@ -107,9 +112,10 @@ def _retrieve(
 
 
 def summary(runs: Sequence[Retrieval]) -> dict[str, Any]:
-    """The figures of a retrieval result: means over the runs, and each run's own.
+    """The figures of a result: means over the runs, and the figures of each run.
 
-    `accuracy_std` is the standard deviation (unbiased) of the first accuracy, None of a single run.
+    `accuracy_std` is the standard deviation (unbiased) of the first accuracy; None for a single
+    run.
     """
     each = [run.figures() for run in runs]
     first = each[0]
@@ -133,5 +139,5 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def percent(right: Tensor) -> float:
-    """Share of true values in percent: (n,) bool."""
+    """Percent of true values in (n,) bool."""
     return 100 * right.sum().item() / len(right)

@@ -1,4 +1,4 @@
-"""Which training clips retrieval found for each test clip, as a table beside its result."""
+"""The table beside a result of retrieval: which training clips were found for each test clip."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,13 +8,15 @@ import numpy as np
 from tools.cli import UserError
 from tools.formats.tables import read_csv, write_csv
 
-SHOWN = 5  # neighbors of each query that are written
+SHOWN = 5  # neighbors of each query that the table has
 
 
 class Retrieved(NamedTuple):
-    """Queries and what was found for them, nearest first.
+    """Queries, and the clips that were found for them, nearest first.
 
-    queries: n names of clips; found: their k neighbors' names each; similarity: (n, k).
+    queries: n names of clips.
+    found: k names of clips for each query.
+    similarity: (n, k) cosine similarities.
     """
 
     queries: list[str]
@@ -25,16 +27,19 @@ class Retrieved(NamedTuple):
 def table(
     names: list[str], queries: np.ndarray, found: np.ndarray, similarity: np.ndarray
 ) -> Retrieved:
-    """The table of what was found, SHOWN neighbors at most.
+    """Make the table, with SHOWN neighbors at most.
 
-    names: of all clips of a store; queries: (n,), found: (n, k), rows of it; similarity: (n, k).
+    names: of all clips of a store.
+    queries: (n,) rows of the store.
+    found: (n, k) rows of the store.
+    similarity: (n, k) cosine similarities.
     """
     shown = [[names[row] for row in rows[:SHOWN]] for rows in found.tolist()]
     return Retrieved([names[row] for row in queries.tolist()], shown, similarity[:, :SHOWN])
 
 
 def write(path: Path, retrieved: Retrieved) -> None:
-    """Write a CSV file, one line a query: its name, then each neighbor and its similarity."""
+    """Write a CSV file; a line has the query, then the name and similarity of each neighbor."""
     ranks = range(1, 1 + retrieved.similarity.shape[1])
     header = ["query", *(f"{what}_{rank}" for rank in ranks for what in ("found", "similarity"))]
     rows = (
@@ -45,7 +50,10 @@ def write(path: Path, retrieved: Retrieved) -> None:
 
 
 def read(path: Path) -> Retrieved:
-    """Read what `write` wrote. Raises UserError naming the line where it is no such file."""
+    """Read the file that `write` wrote.
+
+    Raises UserError, which names the line, for any other file.
+    """
     header, rows = read_csv(path)
     if header[:1] != ["query"] or len(header) < 3 or len(header) % 2 == 0:
         raise UserError(f"{path}, line 1: not a table of retrieved clips")

@@ -1,7 +1,7 @@
-"""Accuracy over how much of each test clip is there: tables and pictures beside a result.
+"""Accuracy on incomplete test clips: tables and pictures beside a result.
 
-Early recognition shows the beginning of each clip; robustness takes joints or frames away. What is
-evaluated has learned from whole clips.
+Early recognition shows only the beginning of each clip; robustness removes joints or frames. The
+models learned from whole clips.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,11 @@ from tools.formats.tables import write_csv
 
 
 class Curve(NamedTuple):
-    """Accuracy in percent, (amounts, runs), of test clips that were altered by each amount."""
+    """Accuracies on test clips from which more and more is removed.
+
+    kind, amounts: see `Alteration`.
+    accuracy: (amounts, runs), in percent.
+    """
 
     kind: str
     amounts: list[float]
@@ -44,7 +48,11 @@ class Curve(NamedTuple):
 def curve(
     kind: str, amounts: Sequence[float], accuracies: Callable[[Alteration], list[float]]
 ) -> Curve:
-    """The curve of what `accuracies` returns, one number a run, for each amount."""
+    """Compute a curve.
+
+    kind, amounts: see `Alteration`.
+    accuracies: an alteration -> the accuracy of each run in percent.
+    """
     values = [accuracies(Alteration(kind, amount)) for amount in amounts]
     return Curve(kind, list(amounts), np.array(values))
 
@@ -56,9 +64,10 @@ def of_recognition(
     runs: Sequence[Run],
     scale: Scale | None = None,
 ) -> Callable[[Alteration], list[float]]:
-    """The top-1 accuracies of trained models on altered test clips, as `curve` takes them.
+    """The function that gives `curve` the top-1 accuracies of trained models.
 
-    scale: by which the features were standardized that the models learned from.
+    runs: of recognition.
+    scale: standardized the features that the models learned from, or None.
     """
 
     def accuracies(alteration: Alteration) -> list[float]:
@@ -82,9 +91,11 @@ def of_retrieval(
     seeds: Sequence[int] = (0,),
     scale: Scale | None = None,
 ) -> Callable[[Alteration], list[float]]:
-    """The accuracies of retrieval with altered test clips, as `curve` takes them.
+    """The function that gives `curve` the accuracies of retrieval.
 
-    features: of whole clips, by `scale` where it is given.
+    features: of whole clips; standardized if `scale` is given.
+    neighbors: how many neighbors vote.
+    labels, seeds: as in `retrieval.retrieve`.
     """
     data = features.data
     train_labels = data.store.label[data.train]
@@ -129,9 +140,9 @@ def _batches(
 
 
 def write(found: Curve, beside: Path) -> Path:
-    """Write NAME_KIND.csv and .png beside a result NAME.json; returns the picture's path.
+    """Write NAME_KIND.csv and NAME_KIND.png beside a result NAME.json; returns the picture's path.
 
-    Amounts other than the usual ones are in the files' names.
+    The names of the files contain the amounts if these are not the defaults.
     """
     usual = found.amounts == AMOUNTS[found.kind]
     stem = (
@@ -147,7 +158,7 @@ def write(found: Curve, beside: Path) -> Path:
 
 
 def picture(found: Curve) -> Figure:
-    """The mean over the runs as a line, their range as a band."""
+    """Draw the mean over the runs as a line, and their range as a band."""
     figure = Figure((5.5, 3.8), layout="constrained")
     axes = figure.add_subplot()
     mean = found.accuracy.mean(1)

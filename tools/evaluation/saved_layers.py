@@ -1,7 +1,7 @@
-"""The linear layers that a recognition trained, in a file beside its result.
+"""The linear layers that recognition trained, saved beside its result.
 
-They are written whole or not at all, and read without trust. With them lies all that it takes to
-use them: which encoder, which streams, the classes, the data.
+The file is written whole or not at all, and read without trust. It also holds what one needs to use
+the layers: which encoder, which streams, the classes, the data.
 """
 
 import hashlib
@@ -26,19 +26,23 @@ if TYPE_CHECKING:
     from tools.evaluation.results import Evaluation
 
 FORMAT = "umurl linear layers 1"
-NAME = "recognition"  # of the result whose layers are taken where a run has several
-# What the file holds beside `format`, and what its `facts` are.
+NAME = "recognition"  # the result whose layers are taken if a run has several results
+# The parts of the file beside `format`, and the names of its `facts`.
 PARTS = ("code", "facts", "layers", "scale", "encoder")
 TEXTS = ("checkpoint", "encoder", "dataset", "protocol", "data_root", "fingerprint")
 LISTS = ("classes", "streams")
 
 
 class Trained(NamedTuple):
-    """An encoder and the linear layers that were trained on its features.
+    """An encoder, and the linear layers that were trained on its features.
 
-    path: the file of the layers. loaded: the encoder, fine-tuned where it was. streams: the sets of
-    modalities, one a linear layer. scale: by which the features are standardized, or None. classes:
-    names of the K classes. facts: what the file says of the data, as TEXTS lists it.
+    path: the file of the layers.
+    loaded: the encoder, with the fine-tuned weights if it was fine-tuned.
+    classifier: the linear layers.
+    streams: the set of modalities of each linear layer.
+    scale: standardizes the features; None: features as they are.
+    classes: names of the K classes.
+    facts: what the file says of the data, by the names in TEXTS.
     """
 
     path: Path
@@ -50,17 +54,20 @@ class Trained(NamedTuple):
     facts: dict[str, Any]
 
     def features(self, clips: Tensor) -> Tensor:
-        """What the layers read of clips (n, 64, M, V, C): features (S, n, D) of S streams."""
+        """The features (S, n, D) of clips (n, 64, M, V, C), as the S linear layers read them."""
         encoder = self.loaded.encoder
         views = (derive(clips, names, encoder.layout.skeleton) for names in self.streams)
         return self.scaled(encoder(*views).unflatten(0, (len(self.streams), -1)))
 
     def scaled(self, features: Tensor) -> Tensor:
-        """An encoder's features (S, n, D) as the layers read them."""
+        """Features (S, n, D) of the encoder, standardized if the layers learned from such ones."""
         return self.scale.apply(features) if self.scale else features
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """Probabilities (n, K) of the classes: softmax of the scores' mean over the streams."""
+        """Probabilities (n, K) of the classes for features (S, n, D).
+
+        They are the softmax of the scores' mean over the streams.
+        """
         return self.classifier(features).mean(0).softmax(1)
 
 
@@ -71,9 +78,14 @@ def write(
     streams: list[tuple[str, ...]],
     scale: Scale | None = None,
 ) -> None:
-    """Write the linear layers of a run of recognition, and the encoder where it was fine-tuned.
+    """Write the linear layers of a run of recognition; also the encoder if it was fine-tuned.
 
-    Raises CheckpointError, and leaves nothing behind, where they cannot be written.
+    path: the file.
+    evaluation: the evaluation that the run belongs to.
+    run: the run.
+    streams: the set of modalities of each linear layer.
+    scale: standardized the features, or None.
+    Raises CheckpointError where the file cannot be written; nothing is left behind.
     """
     loaded, store = evaluation.loaded, evaluation.data.store
     tuned = isinstance(run.model, Recognizer)
@@ -109,11 +121,11 @@ def digest(module: nn.Module) -> str:
 
 
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
-    """The linear layers of a run and their encoder, ready to be used on a device.
+    """Load the linear layers of a run and their encoder onto a device.
 
-    run: the run's folder, or the file of one of its results' layers. Raises UserError, one line
-    that says how they are made, where there are none, they are damaged, or their encoder is another
-    one than the checkpoint's.
+    run: the run's folder, or the file of the layers.
+    Raises UserError, which names the command that makes the layers, where there are none, where
+    they are damaged, or where the encoder is not the one that they were trained on.
     """
     path = find(run)
     saved, again = _read(path), f"make them again: {_command(path.parent)}"
@@ -129,7 +141,7 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         checkpoint.check_fits(encoder, saved["encoder"], path)
         encoder.load_state_dict(saved["encoder"])
     size = encoder.feature_size
-    with torch.device("meta"):  # nothing is allocated for what does not fit
+    with torch.device("meta"):  # allocates nothing until the sizes are checked
         classifier = LinearClassifier(len(streams), size, len(facts["classes"]))
         frame = _ScaleFrame(len(streams), size) if saved["scale"] else nn.Module()
     checkpoint.check_fits(classifier, layers, path)
@@ -149,7 +161,7 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
 
 
 class _ScaleFrame(nn.Module):
-    """A scale's names and shapes, to hold a file's against."""
+    """The names and shapes of a `Scale`, to check a file."""
 
     def __init__(self, streams: int, size: int):
         super().__init__()
@@ -158,9 +170,10 @@ class _ScaleFrame(nn.Module):
 
 
 def find(run: Path) -> Path:
-    """The file of linear layers that is meant by a run's folder, or by its own path.
+    """The file of linear layers of a run.
 
-    Raises UserError where there is none, or several and none is that of the usual evaluation.
+    run: the run's folder, or the file itself.
+    Raises UserError where there is none, or several and none of them is of the usual evaluation.
     """
     if run.is_file():
         return run
@@ -184,7 +197,7 @@ def _on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a file of linear layers holds, of the right types."""
+    """Read a file of linear layers, and check the types of its parts."""
     try:
         saved = torch_files.read(path)
     except ValueError as error:
@@ -200,7 +213,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _fault(saved: dict[str, Any]) -> str | None:
-    """What is wrong with the parts of a file."""
+    """What is wrong with the parts of a file; None where nothing is."""
     if lacking := [name for name in PARTS if not isinstance(saved.get(name), dict)]:
         return f"it lacks {lacking[0]!r}"
     for name in ("layers", "scale", "encoder"):
@@ -215,7 +228,7 @@ def _fault(saved: dict[str, Any]) -> str | None:
         if not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)):
             return f"{name!r} is no list of texts"
     if not all(name.isprintable() for name in facts["classes"]):
-        return "'classes' has characters without a shape"
+        return "'classes' has characters that cannot be printed"
     for names in (text.split(",") for text in facts["streams"]):
         if not set(names) <= set(MODALITIES) or len(set(names)) < len(names):
             return f"'streams' are not some of {', '.join(MODALITIES)}"

@@ -1,4 +1,4 @@
-"""Results that lie beside a run's checkpoints, read without trusting them."""
+"""Read the results in a run's folder, without trusting them."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,14 @@ TEXTS = ("encoder", "dataset", "protocol")
 
 
 def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-    """The results in a run's folder, and the files that only look like one.
+    """Read the results in a run's folder; also list the files that only look like results.
 
-    Each result is what its JSON file holds and with it `file`, its name; `title`, of its data set;
-    `official_clips`, published numbers of (training, test) clips, or None; and `paper`, the paper's
-    figure, or None. Those of the pre-trained encoder come first. Raises UserError for a file that
-    is no JSON.
+    folder: the run's folder.
+
+    A result is the content of its JSON file with four further entries: `file`, its name; `title` of
+    the data set; `official_clips`, the published numbers of training and test clips, or None; and
+    `paper`, the paper's figure, or None. Results of the pre-trained encoder come first. Raises
+    UserError for a file that is no JSON.
     """
     found, others = [], []
     for path in sorted(folder.glob("*.json")):
@@ -34,22 +36,22 @@ def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises UserError, one line, where it is none."""
+    """The content of a JSON file. Raises UserError where it is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of decoding, too
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise UserError(f"{path} is not JSON ({error}); make it again") from None
 
 
 def _official(result: dict[str, Any]) -> list[int] | None:
-    # Results of older code do not say it.
+    # Results of older code lack the official numbers.
     known = KNOWN.get(result["dataset"])
     counts = known and known.official.get(result["protocol"])
     return list(counts) if counts else None
 
 
 def _is_result(value: dict[str, Any]) -> bool:
-    """Whether a file's content has what this code reads of a result, of the right types."""
+    """Whether a content has all entries that this code reads of a result, of the right types."""
     if not all(isinstance(value.get(key), str) for key in TEXTS):
         return False
     if not all(isinstance(value.get(k, {}), dict) for k in ("pretraining", "pretraining_data")):

@@ -1,4 +1,4 @@
-"""The settings of the evaluations, and their defaults. Needs no torch, so that --help is quick."""
+"""The settings of the evaluations and their defaults. Imports no torch, so that --help is quick."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,10 +9,14 @@ from typing import Any
 class Training:
     """How recognition trains.
 
-    epochs: times each clip is seen. batch_size: clips a step. lr: learning rate of the linear
-    layer. schedule: epochs, from 0, from which the rates are a tenth. wd: weight decay. test_every:
-    epochs between tests. encoder_lr, augment: of fine-tuning alone, the encoder's learning rate and
-    its views: `none` (whole clips), `crop` or `full` (as in pre-training).
+    epochs: how often each clip is seen.
+    batch_size: clips of a step.
+    lr: learning rate of the linear layers.
+    schedule: epochs, from 0, at which the learning rates are divided by ten.
+    wd: weight decay.
+    test_every: epochs between tests.
+    encoder_lr: learning rate of the encoder, in fine-tuning only.
+    augment: views in fine-tuning: `none` (whole clips), `crop`, or `full` (as in pre-training).
     """
 
     epochs: int
@@ -25,9 +29,9 @@ class Training:
     augment: str | None = None
 
 
-# The published linear evaluation. Fine-tuning has the usual optimizer of transformers that were
-# pre-trained (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023): AdamW with weight decay 0.05
-# and a smaller rate for what was pre-trained; its rates fall in steps, as in linear evaluation.
+# LINEAR is the published linear evaluation. FINETUNE follows the usual fine-tuning of transformers
+# (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023): AdamW with weight decay 0.05, and a
+# smaller learning rate for the encoder. The rates fall in steps, as in linear evaluation.
 LINEAR = Training(epochs=150, batch_size=512, lr=0.03, schedule=(120, 140), wd=0.0)
 FINETUNE = Training(
     epochs=60,
@@ -40,7 +44,7 @@ FINETUNE = Training(
 )
 
 
-# Of the curves over altered test clips, where none are named.
+# The default amounts of the curves over incomplete test clips.
 AMOUNTS = {
     "observe": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
     "drop_joints": [0, 1, 2, 5, 10, 15],
@@ -49,9 +53,12 @@ AMOUNTS = {
 
 
 def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
-    """The settings of a task (`recognition` or `retrieval`) that make a result another one.
+    """The settings of a task that make another result, with their defaults.
 
-    The encoder, the data and the seeds are not among them. In the order of a result's name.
+    task: `recognition` or `retrieval`.
+    finetune: whether the encoder is trained, too.
+
+    Encoder, data and seeds are not among them. The order is that of a result's name.
     """
     few = {"label_fraction": None, "labels_per_class": None, "classes": None}
     if task == "retrieval":
@@ -63,16 +70,16 @@ def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
 
 
 def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some settings that differ from the defaults of their task.
+    """The settings that differ from the defaults of their task.
 
-    A setting that is not there, as in results of older code, is taken to be the default.
+    settings: {name: value}. A setting that is missing, as in older results, has its default.
     """
     usual = defaults(task, finetune=bool(settings.get("finetune")))
     return {key: settings[key] for key in usual if settings.get(key, usual[key]) != usual[key]}
 
 
 def in_words(key: str, value: Any) -> str:
-    """A setting as it stands in the name of a result: `lr0.1`, `k5`, `10pct`, `finetune`."""
+    """A setting as the name of a result has it: `lr0.1`, `k5`, `10pct`, `finetune`."""
     if value is True:
         return {"standardize": "standardized", "tune": "tuned"}.get(key, key)
     if key == "label_fraction":

@@ -1,8 +1,8 @@
-"""Features standardized: each dimension minus its mean, over its standard deviation.
+"""Standardize features: subtract the mean of each dimension, and divide by its standard deviation.
 
-Both are of the training clips. The encoder ends in a maximum over tokens, so its features have
-large means and unequal spreads; MAE puts a batch norm before its linear layer for the same reason
-(He et al., CVPR 2022, appendix A.1).
+Both are taken from the training clips. The encoder ends in a maximum over tokens, so its features
+have large means and unequal deviations. MAE puts a batch norm before its linear layer for the same
+reason (He et al., CVPR 2022, appendix A.1).
 """
 
 from pathlib import Path
@@ -16,32 +16,35 @@ from tools.evaluation.features import Features
 
 
 class Scale(NamedTuple):
-    """Mean and standard deviation of each dimension of some features: (..., 1, D) float32."""
+    """Mean and standard deviation of each dimension of features: (..., 1, D) float32 both."""
 
     mean: Tensor
     deviation: Tensor
 
     def apply(self, features: Tensor) -> Tensor:
-        """Features (..., n, D), standardized: the same shape."""
+        """Standardize features (..., n, D); the shape stays."""
         return (features - self.mean) / self.deviation
 
 
 def scale_of(features: Tensor) -> Scale:
-    """The scale of features (..., n, D); the deviation of a constant dimension is taken as 1."""
+    """The scale of features (..., n, D). A dimension that is constant gets the deviation 1."""
     mean = features.mean(-2, keepdim=True)
     deviation = features.std(-2, correction=0, keepdim=True)
     return Scale(mean, deviation.where(deviation > 0, 1.0))
 
 
 def standardized(features: Features) -> tuple[Features, Scale]:
-    """The features of both halves by the scale of the training clips, and this scale."""
+    """Standardize the features of both halves by the training clips; returns them and the scale."""
     scale = scale_of(features.train)
     halves = (scale.apply(part) for part in (features.train, features.test))
     return Features(features.data, *halves), scale
 
 
 def write(path: Path, scale: Scale) -> None:
-    """Write a scale as arrays `mean` and `deviation`, (S, D) float32, that need no pickle."""
+    """Write a scale as arrays `mean` and `deviation`, (S, D) float32.
+
+    No pickle is needed to read them.
+    """
     with whole_file(path) as part, part.open("wb") as file:
         arrays = {name: part.squeeze(-2).cpu().numpy() for name, part in scale._asdict().items()}
         np.savez(file, **arrays)

@@ -1,6 +1,6 @@
-"""The learning rate of linear evaluation, chosen on training subjects that are held out.
+"""Choose the learning rate of linear evaluation on held-out training subjects.
 
-Published figures tune it for each protocol; no test clip takes part here.
+Published figures tune it for each protocol. No test clip takes part here.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,15 @@ from tools.evaluation.recognition import linear_evaluation
 from tools.evaluation.settings import LINEAR, Training
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-HELD_OUT = 5  # one of so many subjects
+HELD_OUT = 5  # one of this many subjects is held out
 
 
 class Tuned(NamedTuple):
-    """lr: the chosen learning rate; tried: [{lr, top1}], percent of the held-out clips."""
+    """The chosen learning rate.
+
+    lr: the learning rate.
+    tried: one {lr, top1} for each rate; percent of the held-out clips.
+    """
 
     lr: float
     tried: list[dict[str, float]]
@@ -34,11 +38,14 @@ def tune(
     seed: int = 0,
     rates: Sequence[float] = RATES,
 ) -> Tuned:
-    """Choose the learning rate with the best accuracy, after the last epoch, on held-out subjects.
+    """Choose the learning rate with the best accuracy on held-out subjects, after the last epoch.
 
-    A fifth of the training subjects, drawn by the seed, is held out; of equally good rates the one
-    nearest to that of `settings` is taken. labels: only clips with a label take part. Raises
-    UserError where the training clips show one person alone.
+    features: of all clips; only training clips are used.
+    settings: of the training. Of equally good rates the one nearest to `settings.lr` is chosen.
+    labels: only clips that keep their label are used.
+    seed: draws the held-out subjects, a fifth of all.
+    rates: the learning rates to try.
+    Raises UserError where the training clips show only one person.
     """
     data = features.data
     labeled = few_labels(data.store.label[data.train], seed, *labels)

@@ -234,7 +234,9 @@ def _step(run: Run, batch: Batch, rate: float, *, first: bool) -> dict[str, Tens
     scalars = training_step(run.training, batch, rate)
     if first and is_compiled(run.training.network):
         seconds = time.perf_counter() - begin
-        cli.say(f"torch.compile took {seconds:.0f} s; the compiled code is kept in {cache_folder()}")
+        cli.say(
+            f"torch.compile took {seconds:.0f} s; the compiled code is kept in {cache_folder()}"
+        )
     return scalars
 
 
