@@ -1,7 +1,8 @@
-"""Views of clips: temporal crop and resize, shear, joint corruption, rotation; on any device.
+"""Augmented views of clips: crop and resize in time, shear, joint corruption, rotation.
 
-Clips lie packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a clip
-is (start, length). A whole data set and a single batch are the same to these functions.
+The clips are packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a
+clip is given by (start, length) in frames. So the same functions serve a whole data set and a
+single batch, on CPU and GPU.
 """
 
 import math
@@ -16,17 +17,18 @@ from feeder.strengths import PUBLISHED, Strengths
 
 VIEW_FRAMES = 64
 
-# Uniform draws of one view of one clip: crop scale and start, which kind of augmentation, whether
-# corruption zeroes, a 3×3 matrix, and as many as there are joints, whose order is a permutation.
+# The uniform draws for one view of one clip: scale and start of the crop, kind of augmentation,
+# whether corruption sets to zero, a 3×3 matrix, and one draw for each joint. To sort the joints by
+# their draws gives a random permutation.
 _SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), 13
-_ANGLES = 3  # a rotation's own draws, which come last and only where views are rotated
+_ANGLES = 3  # further draws of a rotation, at the end and only if views are rotated
 
 
 class Augmentation(NamedTuple):
-    """What is done to each of N views of clips.
+    """What is done to each of N views.
 
-    start, length: (N,) int64, the crop in frames, `start` counted in the packed frames;
-    matrix: (N, V, C, C), by which each joint's position (a row) is multiplied.
+    start, length: (N,) int64, the crop; `start` counts the packed frames
+    matrix: (N, V, C, C) float32; each joint's position, a row of xyz, is multiplied by its matrix
     """
 
     start: Tensor
@@ -37,10 +39,15 @@ class Augmentation(NamedTuple):
 def uniform_draws(
     rng: np.random.Generator, views: tuple[int, ...], joints: int, strengths: Strengths = PUBLISHED
 ) -> np.ndarray:
-    """The uniform draws of views of clips whose bodies have so many joints.
+    """Draw the uniform numbers that `augmentation` takes.
 
-    views: their shape, such as (4, N) -> (4, N, draws) float32 in [0, 1). Rotation draws after all
-    others, so that they are the same with and without it.
+    rng: a numpy generator
+    views: the shape of the views, such as (4, N)
+    joints: V, the number of joints of a body
+    strengths: say whether views are rotated
+    Returns (*views, draws) float32 in [0, 1).
+
+    The numbers for a rotation are drawn last, so the other numbers do not depend on the rotation.
     """
     uniform = rng.random((*views, _ORDER + joints), dtype=np.float32)
     if not strengths.rotates:
@@ -49,10 +56,12 @@ def uniform_draws(
 
 
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
-    """Crops of packed clips, resized in time by linear interpolation (align_corners False).
+    """Crop packed clips and resize each crop to `size` frames.
 
-    frames: (F, M, V, C); start, length: (N,) int64 -> (N, size, M, V, C). The same values as
-    `torch.nn.functional.interpolate(mode="linear")` over each crop, without padding.
+    frames: (F, M, V, C), the packed frames
+    start, length: (N,) int64, the crops in frames
+    Returns (N, size, M, V, C): for each crop the values of
+    `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
     """
     step = torch.arange(size, device=frames.device, dtype=frames.dtype) + 0.5  # (size,)
     scale = length[:, None].to(frames.dtype) / size
@@ -60,7 +69,7 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
     before = position.long()
     after = torch.minimum(before + 1, length[:, None] - 1)
     weight = position - before
-    # Each frame is the weighted sum of two rows: a "bag", which takes one pass over the memory.
+    # Each new frame is the weighted sum of two rows. `embedding_bag` needs one pass over memory.
     rows = torch.stack([before, after], -1) + start[:, None, None]  # (N, size, 2)
     weights = torch.stack([1 - weight, weight], -1)
     resized = F.embedding_bag(
@@ -70,14 +79,16 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
 
 
 def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
-    """Multiply each joint's position, a row, by its matrix.
+    """Multiply the position of each joint, a row of xyz, by the joint's matrix.
 
-    views: (N, T, M, V, C); matrix: (N, V, C, C), or (N, 1, C, C) for all joints -> (N, T, M, V, C),
-    written to `out` if it is given (contiguous).
+    views: (N, T, M, V, C)
+    matrix: (N, V, C, C), or (N, 1, C, C) with one matrix for all joints
+    out: a contiguous tensor (N, T, M, V, C) for the result, or None for a new tensor
+    Returns (N, T, M, V, C).
     """
     n, _, _, joints, channels = views.shape
-    # One product a view, by a matrix with those of the joints along its diagonal, is far faster
-    # than many of 3×3.
+    # One large product for each view is far faster than many 3×3 products. Its matrix has the
+    # matrices of the joints along the diagonal.
     block = views.new_zeros(n, joints, channels, joints, channels)
     block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
     moved = torch.bmm(*map(_rows, (views, block)), out=None if out is None else _rows(out))
@@ -90,9 +101,11 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def shear(values: Tensor) -> Tensor:
-    """Shear of all joints: values (N, C, C) in [-1, 1] -> (N, 1, C, C).
+    """The matrices that shear all joints.
 
-    The shear maps a point p, a column, to matrix · p, with ones on the diagonal.
+    values: (N, C, C), the entries of each shear beside its diagonal
+    Returns (N, 1, C, C) with ones on the diagonal, transposed: a shear S maps a column p to S · p,
+    but positions are rows.
     """
     matrix = values.mT.clone()
     matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
@@ -100,19 +113,22 @@ def shear(values: Tensor) -> Tensor:
 
 
 def corruption(joints: Tensor, values: Tensor) -> Tensor:
-    """Corruption of some joints: joints (N, V) bool, values (N, C, C) -> (N, V, C, C).
+    """The matrices that corrupt some joints and leave the other joints as they are.
 
-    A corrupted joint's position p, a row, becomes p · values; the others stay.
+    joints: (N, V) bool, which joints are corrupted
+    values: (N, C, C); the position p of a corrupted joint, a row, becomes p · values
+    Returns (N, V, C, C), the identity for the other joints.
     """
     identity = torch.eye(3, device=values.device)
     return torch.where(joints[..., None, None], values[:, None], identity)
 
 
 def rotation(angles: Tensor) -> Tensor:
-    """Rotation of all joints: angles (N, 3) in radians, about x, y and z -> (N, 1, C, C).
+    """The matrices that rotate all joints.
 
-    A joint's position p, a row, becomes p · matrix: about y (the vertical axis) first, then about
-    x, then about z.
+    angles: (N, 3), radians, about x, y and z
+    Returns (N, 1, C, C); the position p of a joint, a row, becomes p · matrix. This rotates about y
+    (the vertical axis) first, then about x, then about z.
     """
     cos, sin = angles.cos(), angles.sin()
     about = []
@@ -129,10 +145,14 @@ def rotation(angles: Tensor) -> Tensor:
 def augmentation(
     uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
 ) -> Augmentation:
-    """The augmentation of N views that N rows of uniform draws stand for.
+    """Turn uniform draws into the augmentation of N views.
 
-    uniform: (N, draws) float32 in [0, 1), draws of V joints; start, length: (N,) int64, whole
-    clips. At most one of shear and corruption; corruption multiplies or zeroes.
+    uniform: (N, draws) float32 in [0, 1), as `uniform_draws` returns them
+    start, length: (N,) int64, the whole clips in packed frames
+    strengths: how strong the augmentation is
+
+    A view is sheared, or some of its joints are corrupted, or neither. Corruption multiplies the
+    joints by one matrix, or sets them to zero. A rotation, if any, follows.
     """
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
     cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
@@ -140,7 +160,8 @@ def augmentation(
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
     values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
-    # One draw is for all three kinds: shear below a threshold, nothing above another one.
+    # One draw decides between three kinds: shear below the lower threshold, corruption below the
+    # upper threshold, nothing above.
     kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
     changed = kind < strengths.spatial_probability
     sheared = kind < strengths.spatial_probability * strengths.shear_probability
@@ -155,13 +176,19 @@ def augmentation(
     )
     if strengths.rotates:
         drawn = (uniform[:, last:] * 2 - 1).unbind(1)
-        greatest = map(math.radians, strengths.angles)  # numbers, for which a GPU does not wait
+        greatest = map(math.radians, strengths.angles)  # Python numbers: the host waits for no copy
         pairs = zip(drawn, greatest, strict=True)
         matrix = matrix @ rotation(torch.stack([part * most for part, most in pairs], 1))
     return Augmentation(start + offset, cropped, matrix)
 
 
 def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
-    """N augmented views (N, T, M, V, C) of packed clips (F, M, V, C); out: where to write them."""
+    """Make N augmented views.
+
+    frames: (F, M, V, C), the packed frames
+    augmentation: what is done to each view
+    out: a contiguous tensor (N, T, M, V, C) for the views, or None for a new tensor
+    Returns (N, T, M, V, C).
+    """
     cropped = resize(frames, augmentation.start, augmentation.length)
     return transform(cropped, augmentation.matrix, out)

@@ -1,8 +1,8 @@
-"""Batches of clips: which ones, from where, with which random draws.
+"""Batches of clips: which clips a step takes, from where, and with which random draws.
 
-Everything random comes from numpy generators seeded by (seed, epoch) and (seed, epoch, step), for
-the batch of all ranks at once. So neither the number of ranks or workers nor the device changes
-what a step sees, and a run can go on from any step.
+All random numbers come from numpy generators that are seeded by (seed, epoch) or (seed, epoch,
+step) and draw for the batch of all ranks. So a step sees the same data with any number of ranks and
+workers and on any device, and a run can continue from any step.
 """
 
 from collections import deque
@@ -25,9 +25,10 @@ VIEWS = 4  # joint, bone, motion, fused
 
 
 class Clips(NamedTuple):
-    """Some clips of a store as packed frames.
+    """n clips as packed frames.
 
-    frames: (F, M, V, C) float32, theirs alone or the whole store; start, length: (n,) int64.
+    frames: (F, M, V, C) float32, metres: the frames of these clips, or of the whole store
+    start, length: (n,) int64, where each clip lies in `frames`
     """
 
     frames: Tensor
@@ -35,16 +36,19 @@ class Clips(NamedTuple):
     length: Tensor
 
     def resized(self) -> Tensor:
-        """Whole clips as the evaluation sees them: (n, T, M, V, C)."""
+        """The whole clips, resized as the evaluation takes them: (n, T, M, V, C)."""
         return resize(self.frames, self.start, self.length)
 
 
 class Batch(NamedTuple):
-    """One rank's share of a training batch.
+    """The part of a training batch that one rank takes.
 
-    clips: n packed clips; uniform: (VIEWS, n, draws) float32 in [0, 1); step: which of its epoch;
-    rows: all ranks' clips, rows of the store; shares: how many of them each rank has; strengths:
-    of the views' augmentation.
+    clips: the n clips of this rank
+    uniform: (VIEWS, n, draws) float32 in [0, 1), the random draws for the views
+    step: the step in the epoch, from 0
+    rows: the rows, in the store, of the clips of all ranks
+    shares: how many of these clips each rank takes
+    strengths: how strong the augmentation is
     """
 
     clips: Clips
@@ -55,7 +59,10 @@ class Batch(NamedTuple):
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views, each with draws of its own or all alike: (VIEWS, n, T, M, V, C)."""
+        """The augmented views (VIEWS, n, T, M, V, C).
+
+        Each view has its own draws, or all views are the same if `strengths.shared_view` is set.
+        """
         frames, start, length = self.clips
         clips = start.repeat(VIEWS), length.repeat(VIEWS)
         uniform = self.uniform
@@ -63,7 +70,7 @@ class Batch(NamedTuple):
             uniform = uniform[:1].expand_as(uniform)
         chosen = augmentation(uniform.flatten(0, 1), *clips, self.strengths)
         views = frames.new_empty(VIEWS, len(start), VIEW_FRAMES, *frames.shape[1:])
-        # One after another, which a CPU's caches like better.
+        # View by view, which fits the caches of a CPU better than all views at once.
         parts = zip(*(x.chunk(VIEWS) for x in chosen), strict=True)
         for view, part in zip(views, parts, strict=True):
             augment(frames, Augmentation(*part), out=view)
@@ -71,28 +78,31 @@ class Batch(NamedTuple):
 
 
 def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
-    """All frames of one or several stores as a tensor on a device: (F, M, V, C).
+    """All frames of one or several stores as a tensor on a device: (F, M, V, C) float32.
 
-    On the CPU those of a single store stay mapped from disk; those of several would be copied.
+    On the CPU the frames of a single store stay mapped from disk. The frames of several stores are
+    copied into memory.
     """
     if isinstance(store, Store):
         return torch.from_numpy(store.joints).to(device)
     pieces = [torch.from_numpy(part.joints) for part in store.stores]
     frames = torch.empty((sum(map(len, pieces)), *store.layout.frame_shape), device=device)
     for part, piece in zip(frames.split([len(p) for p in pieces]), pieces, strict=True):
-        part.copy_(piece)  # one by one: twice the memory of all may not be there
+        part.copy_(piece)  # store by store, since memory may be too small for a second copy
     return frames
 
 
 def load_clips(
     store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
 ) -> Clips:
-    """The clips in some rows of a store or of several, on a device.
+    """Load clips to a device.
 
-    frames: what `resident_frames` gave, if it did; otherwise the clips' own frames are copied.
+    rows: (n,) integers, which clips
+    frames: what `resident_frames` returned; None to copy the frames of these clips only
+    Raises StoreError if a file of the store was cut short.
     """
     store.require_whole()
-    start, length = store.start[rows], store.frames[rows]
+    start, length = store.start[rows], store.length[rows]
     if frames is None:
         shape = store.layout.frame_shape
         packed = torch.empty((int(length.sum()), *shape), pin_memory=device.type == "cuda")
@@ -103,24 +113,24 @@ def load_clips(
 
 
 def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Whole clips in some rows of a store, as the evaluation sees them: (n, T, M, V, C)."""
-    # A CPU reads the frames where they lie.
+    """Load whole clips as the evaluation takes them: rows (n,) -> (n, T, M, V, C) float32."""
+    # A CPU can read the mapped frames without a copy.
     frames = resident_frames(store, device) if device.type == "cpu" else None
     return load_clips(store, rows, device, frames).resized()
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array as a tensor on a device; a GPU takes it while the host goes on."""
+    """Copy an array to a tensor on a device. The host does not wait for a GPU's copy."""
     tensor = torch.from_numpy(array)
     tensor = tensor.pin_memory() if device.type == "cuda" else tensor
     return tensor.to(device, non_blocking=True)
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
-    """Where the batches of an epoch begin and end: every clip once, the rest in a last batch.
+    """Where the batches of an epoch begin and end: [0, ..., clips].
 
-    A rest too small for batch statistics (a single clip, or under an eighth of a batch) joins the
-    batch before it.
+    The last batch takes the clips that remain. If these are too few for batch statistics (one clip,
+    or less than an eighth of a batch), they join the previous batch.
     """
     bounds = [*range(0, clips, batch_size), clips]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < max(2, batch_size // 8):
@@ -129,7 +139,7 @@ def batch_bounds(clips: int, batch_size: int) -> list[int]:
 
 
 def shares(batch: int, world_size: int) -> list[int]:
-    """How many clips of a batch each rank takes: equal, or one more on the first ranks."""
+    """How many clips of a batch each rank takes. The first ranks may take one clip more."""
     return [len(part) for part in np.array_split(np.arange(batch), world_size)]
 
 
@@ -137,11 +147,16 @@ def shares(batch: int, world_size: int) -> list[int]:
 class TrainingBatches:
     """The training batches of one rank.
 
-    rows: the training clips, rows of the store; batch_size: clips of all ranks together; frames:
-    what `resident_frames` gave, or None to read each batch from disk, `workers` batches ahead in
-    as many threads (0: when it is asked for). weights: of several data sets, the share of each in
-    every batch, as `epoch_order` takes them. strengths: of the views'
-    augmentation.
+    store: one store, or several as one
+    rows: (N,) int64, the training clips
+    batch_size: the number of clips of all ranks in a step
+    seed: decides all random draws
+    device: where the clips are loaded to
+    frames: what `resident_frames` returned; None to read each batch from disk
+    workers: how many threads read ahead, one batch each; 0 reads a batch when it is needed
+    rank, world_size: number of this rank, and of all ranks
+    weights: the share of each data set in every batch, as `epoch_order` takes them
+    strengths: how strong the augmentation is
     """
 
     store: Store | Mixture
@@ -157,11 +172,11 @@ class TrainingBatches:
     strengths: Strengths = PUBLISHED
 
     def __len__(self) -> int:
-        """Steps in an epoch."""
+        """The number of steps in an epoch."""
         return len(batch_bounds(len(self.rows), self.batch_size)) - 1
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch in order, from a step on."""
+        """The batches of an epoch in order, beginning with a step (from 0)."""
         sizes = self.store.sizes(self.rows)
         order = self.rows[epoch_order(sizes, self.weights, self.seed, epoch)]
         bounds = batch_bounds(len(self.rows), self.batch_size)
@@ -172,7 +187,7 @@ class TrainingBatches:
         return _ahead(jobs, self.workers)
 
     def _load(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
-        # The draws of all ranks, of which this rank keeps its own: 150 floats a clip.
+        # Every rank draws for all ranks (152 floats a clip in NTU RGB+D) and keeps its own part.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (VIEWS, len(rows)), joints, self.strengths)
@@ -186,7 +201,7 @@ class TrainingBatches:
 
 
 def _ahead(jobs: Iterator[partial], workers: int) -> Iterator[Batch]:
-    """Run jobs in order, up to `workers` of them ahead of the one that is asked for."""
+    """Yield the results of jobs in order. Up to `workers` threads run the next jobs meanwhile."""
     if workers == 0:
         yield from (job() for job in jobs)
         return

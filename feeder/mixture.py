@@ -1,8 +1,8 @@
-"""Several stores of one skeleton as one to draw training batches from, each with a share of these.
+"""A mixture: several stores with the same skeleton, used as one store for training.
 
-Clips are numbered through all stores, in their order: the rows of the first one, then those of the
-second one, and so on. Where one name of a data set or of a protocol is a setting of a run, several
-are its parts between slashes: "ntu120/pkummd1", "cross_setup/cross_subject".
+Each store has a share of every training batch. Clips are numbered through all stores: first the
+rows of the first store, then the rows of the second store, and so on. A setting of a run names
+several data sets, or their protocols, with slashes: "ntu120/pkummd1", "cross_setup/cross_subject".
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,11 @@ from feeder.store import Store, StoreError, open_store
 
 
 def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
-    """{data set: protocol} of settings that name one or several of them, in their order.
+    """{data set: its protocol}, in order.
 
-    Raises StoreError where there are neither as many protocols as data sets nor a single one.
+    datasets: one name, or several with slashes
+    protocols: one protocol for all data sets, or one for each, with slashes
+    Raises StoreError if the numbers of names do not fit.
     """
     names, each = datasets.split("/"), protocols.split("/")
     each = each * len(names) if len(each) == 1 else each
@@ -30,51 +32,57 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
 
 
 def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
-    """Open DATA_ROOT/DATASET, or several data sets as one. Raises StoreError as `open_store`."""
+    """Open one store, or several as a mixture.
+
+    datasets: the name of a folder in `data_root`, or several with slashes
+    Raises StoreError as `open_store` and `mix` do.
+    """
     stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
     return stores[0] if len(stores) == 1 else mix(stores)
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several stores as one; nothing is copied.
+    """Several stores with N clips in all; no frame is copied.
 
-    names: N strings, "STORE/CLIP". start: (N,) int64, where a clip begins if the frames of all
-    stores lay one after another; frames: (N,) int64, its number of frames. first: the number of
-    each store's first clip.
+    stores: the stores, in order
+    names: N strings, "STORE/CLIP"
+    start: (N,) int64, the first frame of each clip, counted through the frames of all stores
+    length: (N,) int64, the number of frames of each clip
+    first: (stores,) int64, the number of each store's first clip
     """
 
     stores: tuple[Store, ...]
     names: list[str]
     start: np.ndarray
-    frames: np.ndarray
+    length: np.ndarray
     first: np.ndarray
 
     @property
     def layout(self) -> Layout:
-        """What a frame holds: so many bodies of one skeleton."""
+        """The bodies and the skeleton in a frame."""
         return self.stores[0].layout
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of each samples.csv."""
+        """The SHA-256 of each samples.csv, with slashes between them."""
         return "/".join(store.fingerprint for store in self.stores)
 
     def require_whole(self) -> None:
-        """As `Store.require_whole`, of each store."""
+        """Call `Store.require_whole` of each store."""
         for store in self.stores:
             store.require_whole()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all frames."""
+        """The size of all frames in bytes."""
         return sum(store.nbytes for store in self.stores)
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the training and of the test clips, those of the first store first.
+        """The numbers of the training clips and of the test clips, each (n,) int64.
 
-        protocol: one for all stores, or one for each between slashes. Raises StoreError as
-        `Store.split` and `by_data_set` do.
+        protocol: one protocol for all stores, or one for each, with slashes
+        Raises StoreError as `Store.split` and `by_data_set` do.
         """
         protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
         halves = [store.split(protocols[store.dataset]) for store in self.stores]
@@ -82,7 +90,7 @@ class Mixture:
         return tuple(np.concatenate([n + halves[i] for n, halves in pairs]) for i in (0, 1))
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
-        """How many of some clips (n,), given in order, belong to each store."""
+        """How many of the clips `rows` (n,), sorted, belong to each store."""
         bounds = np.searchsorted(rows, [*self.first, len(self.names)])
         return tuple(np.diff(bounds).tolist())
 
@@ -93,7 +101,10 @@ class Mixture:
 
 
 def mix(stores: Sequence[Store]) -> Mixture:
-    """Stores as one. Raises StoreError where one is there twice, or skeletons or bodies differ."""
+    """Combine stores.
+
+    Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
+    """
     first = stores[0]
     for i, store in enumerate(stores):
         if store.folder in [other.folder for other in stores[:i]]:
@@ -109,16 +120,17 @@ def mix(stores: Sequence[Store]) -> Mixture:
         tuple(stores),
         [f"{store.dataset}/{name}" for store in stores for name in store.names],
         np.concatenate([s.start + before for s, before in zip(stores, frames, strict=False)]),
-        np.concatenate([store.frames for store in stores]),
+        np.concatenate([store.length for store in stores]),
         clips[:-1],
     )
 
 
 def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[int]:
-    """How many clips of each data set an epoch draws; in all as many as there are.
+    """How many clips of each data set an epoch draws. The sum is the number of all clips.
 
-    sizes: numbers of training clips; weights: shares of the draws, up to a common factor, none for
-    each clip once. Raises ValueError where a data set would give no clip.
+    sizes: for each data set the number of its training clips
+    weights: for each data set its share, up to a common factor; empty to draw each clip once
+    Raises ValueError if an epoch would draw no clip of a data set.
     """
     weights = weights or sizes
     bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * sum(sizes)).astype(int)
@@ -131,11 +143,14 @@ def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[
 def epoch_order(
     sizes: Sequence[int], weights: Sequence[float], seed: int, epoch: int
 ) -> np.ndarray:
-    """The clips of an epoch in their order: (N,) numbers from 0, through all data sets.
+    """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
-    sizes, weights: as `clips_an_epoch` takes them. Each stretch of the order holds its share of
-    each data set, to within one clip. A data set's clips come in random order, each of them once
-    before any comes again, over the bounds of epochs; of a single data set, once an epoch.
+    sizes, weights: as `clips_an_epoch` takes them
+    seed, epoch: decide the order
+
+    Each part of the order holds each data set's share, to within one clip. The clips of a data set
+    come in random order. All of them come once before any comes again, even across epochs; with a
+    single data set each clip comes once in an epoch.
     """
     counts = clips_an_epoch(sizes, weights)
     first = np.cumsum([0, *sizes])
@@ -148,11 +163,11 @@ def epoch_order(
 
 
 def _draw(size: int, count: int, which: tuple[int, int, int]) -> np.ndarray:
-    # An epoch's stretch of an endless row of permutations.
+    # Permutations of the data set follow each other without end; an epoch takes the next `count`.
     seed, epoch, number = which
     begin, end = epoch * count, (epoch + 1) * count
     rounds = range(begin // size, -(-end // size))
-    # Zeros at the end of a seed make no difference: the first data set draws as if it were alone.
+    # A zero at the end of a seed changes nothing, so the first data set draws as a single one does.
     rngs = (np.random.default_rng([seed, round_, 0, number]) for round_ in rounds)
     row = np.concatenate([rng.permutation(size) for rng in rngs])
     return row[begin - rounds.start * size :][:count]

@@ -15,9 +15,9 @@ import torch
 
 import action_classification
 import action_retrieval
-import feeder.store
 import pretrain
 from data_gen import ntu_gendata
+from feeder import store_files
 from feeder.store import open_store
 from tests.runs import ROOT, SMALL, Outcome, call, pretraining, server
 from tests.tiny_run import write_run
@@ -250,7 +250,7 @@ def spoil(root: Path, *rows: int, value: float = np.nan) -> list[str]:
     for row in rows:
         # In all frames, so that every crop has one; the joint is then multiplied, or zeroed: that
         # is still not a number.
-        joints[store.start[row] : store.start[row] + store.frames[row], 0, 3] = value
+        joints[store.start[row] : store.start[row] + store.length[row], 0, 3] = value
     np.save(root / "ntu60" / "joints.npy", joints)
     return [store.names[row] for row in rows]
 
@@ -268,7 +268,7 @@ def test_a_store_with_a_clip_that_is_not_finite_trains_and_judges_nothing(here, 
 @pytest.fixture
 def damaged_later(monkeypatch):
     """Stores are damaged after they were opened and found whole."""
-    monkeypatch.setattr(feeder.store, "_check_coordinates", lambda store: None)
+    monkeypatch.setattr(store_files, "check_coordinates", lambda *_: None)
 
 
 @pytest.mark.usefixtures("damaged_later")

@@ -49,7 +49,7 @@ def results(folder, name):
 def features_of(folder, data_root, names=("joint", "bone", "motion")):
     """Features of the training and test clips of ntu60 cross_subject, one clip at a time."""
     encoder, store = encoders.load_encoder(folder), open_store(data_root, "ntu60")
-    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.frames, strict=True)]
+    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.length, strict=True)]
     features = torch.stack([encode_clip(encoder, clip, names) for clip in clips])
     train, test = store.split("cross_subject")
     return features[train], features[test], store.label[train], store.label[test]
@@ -391,7 +391,7 @@ def test_summary_takes_the_best_of_the_mean_curve():
 
 def test_one_modality_skips_the_fusion(data_root, run):
     encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
-    clip = store.joints[: store.frames[0]]
+    clip = store.joints[: store.length[0]]
     before = encode_clip(encoder, clip, ("bone",))
     fused = encode_clip(encoder, clip, ("joint", "bone"))
     for stream in (encoder.temporal, encoder.spatial):

@@ -52,7 +52,7 @@ def test_results_are_those_of_scikit_learn(run, data_root):
     found = json.loads(path.read_text())
 
     encoder, store = load_encoder(run), open_store(data_root, "ntu60")
-    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.frames, strict=True)]
+    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.length, strict=True)]
     names = ("joint", "motion")
     x = torch.stack([encode_clip(encoder, clip, names) for clip in clips]).numpy()
     train, test = store.split("cross_subject")

@@ -52,7 +52,7 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
         rows = [i for i, clip in enumerate(store.names) if clip.startswith(name)]
         assert [store.action[row] for row in rows] == [action for action, *_ in actions]
         for row, (_, first, last, _) in zip(rows, actions, strict=True):
-            clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+            clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
             # Where the main body has the greater energy, a clip of NTU is prepared alike.
             alone = bodies[first : last + 1].copy()
             alone[:, 1] = 0
@@ -151,7 +151,7 @@ def test_an_action_past_the_end_of_its_video_is_cut_and_counted(own, tmp_path, c
     assert f"cut where the video ends: 1\n  {name}\n" in capsys.readouterr().out
     store = open_store(tmp_path, "pkummd1")
     assert len(store.names) == 36
-    assert store.frames[store.names.index(name)] == last - first + 1 - 5
+    assert store.length[store.names.index(name)] == last - first + 1 - 5
 
 
 # ---------------------------------------------------------------- what is left out

@@ -171,10 +171,10 @@ def test_clips_are_those_of_the_store(store):
     for frames in (None, resident_frames(store, CPU)):
         clips = load_clips(store, rows, CPU, frames)
         for row, start, length in zip(rows, clips.start, clips.length, strict=True):
-            expected = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+            expected = store.joints[store.start[row] : store.start[row] + store.length[row]]
             np.testing.assert_array_equal(clips.frames[start : start + length], expected)
     packed = load_clips(store, rows, CPU)
-    assert len(packed.frames) == store.frames[rows].sum()
+    assert len(packed.frames) == store.length[rows].sum()
     assert load_clips(store, rows[:0], CPU).resized().shape == (0, 64, 2, 25, 3)
 
 
@@ -182,7 +182,7 @@ def test_evaluation_sees_whole_clips_as_the_plain_reading_does(store):
     rows = np.arange(0, 48, 5)
     resized = load_clips(store, rows, CPU).resized()
     for view, row in zip(resized, rows, strict=True):
-        clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+        clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
         plain = literal.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
         np.testing.assert_allclose(view, plain.transpose(1, 3, 2, 0), rtol=1e-5, atol=1e-6)
 

@@ -31,7 +31,7 @@ def test_several_stores_are_as_one(stores):
         store = stores[dataset == "ntu120"]
         expected = store.clip(store.names.index(name))
         np.testing.assert_array_equal(mixture.clip(row), expected)
-        there = frames[mixture.start[row] :][: mixture.frames[row]]
+        there = frames[mixture.start[row] :][: mixture.length[row]]
         np.testing.assert_array_equal(there, expected)
     assert len(mixture.names) == len(mixture.start) == 84
     assert len(frames) == sum(len(store.joints) for store in stores)

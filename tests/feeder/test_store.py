@@ -26,9 +26,9 @@ def root(tmp_path, data_root):
 
 def test_a_store_gives_the_clips_that_were_written(data_root):
     store = open_store(data_root, "ntu60")
-    assert len(store.names) == len(store.frames) == 48
+    assert len(store.names) == len(store.length) == 48
     assert store.names == sorted(store.names)
-    assert store.joints.shape == (store.frames.sum(), 2, 25, 3)
+    assert store.joints.shape == (store.length.sum(), 2, 25, 3)
     assert store.joints.dtype == np.float32
     assert isinstance(store.joints, np.memmap)
     for column, letter in (("setup", "S"), ("camera", "C"), ("subject", "P"), ("action", "A")):
@@ -50,7 +50,7 @@ def test_each_clip_lies_where_its_row_says(tmp_path):
         "a,1,2,3,1,1,0,5\nb,1,2,3,1,2,5,1\nc,1,2,3,1,3,6,70\n"
     )
     store = open_store(tmp_path, "ntu60")
-    for clip, start, frames in zip(clips, store.start, store.frames, strict=True):
+    for clip, start, frames in zip(clips, store.start, store.length, strict=True):
         np.testing.assert_array_equal(store.joints[start : start + frames], clip)
 
 
@@ -221,7 +221,7 @@ def test_a_coordinate_that_is_none_is_refused_by_clip(root, value):
     store = open_store(root, "ntu60")
     row, path = 17, root / "ntu60/joints.npy"
     joints = np.load(path, mmap_mode="r+")
-    joints[store.start[row] + store.frames[row] - 1, 1, 24, 2] = value
+    joints[store.start[row] + store.length[row] - 1, 1, 24, 2] = value
     joints.flush()
     with pytest.raises(StoreError, match=f"clip {store.names[row]} holds a coordinate"):
         open_store(root, "ntu60")
@@ -287,7 +287,7 @@ def outcome(root: Path) -> str | None:
             train, test = store.split(protocol)
             assert len(train) + len(test) == len(store.names)
     assert len(store.class_names) == store.num_classes >= store.action.max()
-    for start, frames in zip(store.start, store.frames, strict=True):
+    for start, frames in zip(store.start, store.length, strict=True):
         assert frames >= 1
         assert np.asarray(store.joints[start : start + frames]).shape == (frames, 2, 25, 3)
     return None

@@ -89,8 +89,8 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, 
     expected = torch.softmax(layer.weight @ feature + layer.bias, 0)
     (said,) = table(out)
     assert said["recording"] == str(file)
-    assert (said["start_frame"], int(said["end_frame"])) == ("0", store.frames[row])
-    assert float(said["end_seconds"]) == pytest.approx(store.frames[row] / 30, abs=1e-3)
+    assert (said["start_frame"], int(said["end_frame"])) == ("0", store.length[row])
+    assert float(said["end_seconds"]) == pytest.approx(store.length[row] / 30, abs=1e-3)
     order = expected.argsort(descending=True).tolist()
     assert len(order) == 3 and "class_4" not in said
     shown = [float(percent) for percent in re.findall(r"([\d.]+) %", done.out)]

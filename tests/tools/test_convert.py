@@ -282,7 +282,7 @@ def test_stores_come_back_byte_by_byte(converted, tmp_path):
     )
     data = np.load(tmp_path / "padded" / "train_data_joint.npy", allow_pickle=False)
     assert data.shape == (len(train), 3, 300, 25, 2) and data.dtype == np.float32
-    start, n = store.start[train[3]], store.frames[train[3]]
+    start, n = store.start[train[3]], store.length[train[3]]
     np.testing.assert_array_equal(data[3, :, :n].transpose(1, 3, 2, 0), store.joints[start:][:n])
     assert not data[3, :, n:].any()
 
@@ -303,7 +303,7 @@ def test_the_published_arrays_become_the_store_that_raw_files_become(converted, 
     converted("from-arrays", tmp_path / "padded", tmp_path / "data" / "ntu60")
     store = open_store(tmp_path / "data", "ntu60")
     assert store.names == sorted(path.stem for path in raw.glob("*.skeleton"))
-    for name, start, frames in zip(store.names, store.start, store.frames, strict=True):
+    for name, start, frames in zip(store.names, store.start, store.length, strict=True):
         clip = prepare_clip(read_skeleton_file(raw / f"{name}.skeleton"))
         np.testing.assert_allclose(store.joints[start : start + frames], clip, atol=1e-5)
 

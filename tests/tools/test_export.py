@@ -25,7 +25,7 @@ def call(*flags):
 def clips(data_root, count):
     """Some clips of a store as the exported encoder takes them, and unresized."""
     store = open_store(data_root, "ntu60")
-    start, length = (torch.from_numpy(x[:count]) for x in (store.start, store.frames))
+    start, length = (torch.from_numpy(x[:count]) for x in (store.start, store.length))
     whole = [store.joints[a : a + n] for a, n in zip(start, length, strict=True)]
     return resize(torch.from_numpy(store.joints), start, length), whole
 

@@ -43,7 +43,7 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     for panel, run in zip(found["panels"], runs, strict=True):
         assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)
         encoder = load_encoder(run)
-        starts = zip(store.start[rows], store.frames[rows], strict=True)
+        starts = zip(store.start[rows], store.length[rows], strict=True)
         clips = [store.joints[start : start + frames] for start, frames in starts]
         features = torch.stack([encode_clip(encoder, np.array(c)) for c in clips])
         score = silhouette_score(features.numpy(), classes, metric="cosine")

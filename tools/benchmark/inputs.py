@@ -123,8 +123,8 @@ def padded(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Clips as the literal version takes them: (N, 3, 300, 25, 2) float32, and lengths (N,)."""
     arrays = np.zeros((len(rows), 3, 300, 25, 2), np.float32)
     for array, row in zip(arrays, rows, strict=True):
-        array[:, : store.frames[row]] = store.clip(row).transpose(3, 0, 2, 1)
-    return arrays, store.frames[rows]
+        array[:, : store.length[row]] = store.clip(row).transpose(3, 0, 2, 1)
+    return arrays, store.length[rows]
 
 
 def literal_view(view: Tensor) -> Tensor:

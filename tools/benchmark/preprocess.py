@@ -66,7 +66,7 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
         CPU,
     )
     store = inputs.open_store(scratch, "ntu60")
-    frames = {"frames_a_clip": float(np.mean(store.frames)), "protocols": len(protocols)}
+    frames = {"frames_a_clip": float(np.mean(store.length)), "protocols": len(protocols)}
     one = Row("preprocess", "1 worker", len(files), times["ours"], times["literal"], dict(frames))
 
     inputs.link_recordings(scratch / "linked", files, size.linked)

@@ -71,7 +71,7 @@ def load_altered(
 def _fewer_frames(store: Store, rows: np.ndarray, share: float, device: torch.device) -> Clips:
     kept = []
     for row in rows:
-        count = int(store.frames[row])
+        count = int(store.length[row])
         order = _rng(row).permutation(count)[: max(1, round(count * (1 - share)))]
         kept.append(store.start[row] + np.sort(order))
     length = np.array([len(frames) for frames in kept])

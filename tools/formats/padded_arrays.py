@@ -144,7 +144,7 @@ def export_arrays(store: Store, protocol: str, folder: Path) -> None:
     for part, rows in parts:
         with (folder / f"{part}_data_joint.npy").open("wb") as file:
             write_padded(file, store, rows, _to_ctvm, title=part)
-        np.save(folder / f"{part}_num_frame.npy", store.frames[rows])
+        np.save(folder / f"{part}_num_frame.npy", store.length[rows])
         with (folder / f"{part}_label.pkl").open("wb") as file:
             pickle.dump(([store.names[row] for row in rows], store.label[rows].tolist()), file)
     texts = own_texts(store, np.concatenate([rows for _, rows in parts]))

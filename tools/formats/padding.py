@@ -21,7 +21,7 @@ def require_ntu_bodies(store: Store) -> None:
 
 def padded_shape(store: Store) -> tuple[int, ...]:
     """The shape (T, M, V, C) of every padded clip of a store."""
-    return max(LEAST_FRAMES, int(store.frames.max())), *store.layout.frame_shape
+    return max(LEAST_FRAMES, int(store.length.max())), *store.layout.frame_shape
 
 
 def padded_size(store: Store) -> int:

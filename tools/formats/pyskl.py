@@ -121,7 +121,7 @@ def write_pkl(store: Store, path: Path) -> None:
             "frame_dir": name,
             "label": int(store.label[row]),
             "keypoint": _bodies(store.clip(row)),
-            "total_frames": int(store.frames[row]),
+            "total_frames": int(store.length[row]),
         }
         for row, name in enumerate(names)
     ]

@@ -70,7 +70,7 @@ def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list
 
 def pack(store: Store, row: int) -> dict:
     """A clip for the page: evenly spread frames, without the bodies after the last one in it."""
-    frames = int(store.frames[row])
+    frames = int(store.length[row])
     kept = np.linspace(0, frames - 1, min(frames, KEYFRAMES)).round().astype(int)
     clip = store.clip(row)[kept]  # (K, M, V, C)
     there = np.flatnonzero(clip.any((0, 2, 3)))

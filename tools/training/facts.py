@@ -46,7 +46,7 @@ def facts_of(settings: Settings, store: Store | Mixture, rows: np.ndarray) -> di
     """
     data = {
         "clips": len(store.names),
-        "frames": int(store.frames.sum()),
+        "frames": int(store.length.sum()),
         "protocol": settings.protocol,
         "training clips": len(rows),
         "samples.csv sha256": store.fingerprint,

@@ -72,7 +72,7 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
     )
     encode = literal.fused if names == MODALITIES else getattr(literal, names[0])
     for row, feature in zip(rows, found, strict=True):
-        clip = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+        clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
         view = literal_views.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
         with torch.no_grad():
             expected = encode(torch.from_numpy(view)[None])[0]

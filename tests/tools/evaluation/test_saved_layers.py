@@ -72,7 +72,7 @@ def test_they_take_test_clips_for_what_the_run_did(run, tmp_path, streams, way):
         features.resize(
             torch.from_numpy(np.array(data.store.clip(row))),
             torch.tensor([0]),
-            torch.tensor([data.store.frames[row]]),
+            torch.tensor([data.store.length[row]]),
         )
         for row in data.test
     ]

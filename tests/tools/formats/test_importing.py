@@ -317,7 +317,7 @@ def test_others_find_what_they_look_for(raw, tmp_path):
     assert set(content["split"]) == {"xsub_train", "xsub_val", "xview_train", "xview_val"}
     for row, clip in enumerate(content["annotations"]):
         assert (clip["frame_dir"], clip["label"]) == (store.names[row], store.label[row])
-        assert clip["total_frames"] == store.frames[row] == clip["keypoint"].shape[1]
+        assert clip["total_frames"] == store.length[row] == clip["keypoint"].shape[1]
         bodies = store.clip(row).transpose(1, 0, 2, 3)
         assert len(clip["keypoint"]) == (2 if bodies[1].any() else 1)
         np.testing.assert_array_equal(clip["keypoint"], bodies[: len(clip["keypoint"])])

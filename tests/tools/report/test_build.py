@@ -88,7 +88,7 @@ def test_the_gallery_shows_what_was_retrieved(run, data_root):
         )
     for name, clip in shown["clips"].items():
         row = store.names.index(name)
-        frames = store.joints[store.start[row] : store.start[row] + store.frames[row]]
+        frames = store.joints[store.start[row] : store.start[row] + store.length[row]]
         assert clip["class"] == store.label[row]
         assert clip["seconds"] == pytest.approx(len(frames) / 30, abs=0.01)
         packed = np.frombuffer(base64.b64decode(clip["data"]), "<i2")
