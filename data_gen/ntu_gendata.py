@@ -1,6 +1,8 @@
-"""Prepares NTU RGB+D 60 and 120: raw `.skeleton` files -> one packed store a data set.
+"""Prepare NTU RGB+D 60 and 120: from raw `.skeleton` files to one store for each data set.
 
-Run from anywhere, `python data_gen/ntu_gendata.py`: the default folders are the repository's.
+    python data_gen/ntu_gendata.py
+
+The default folders are those of the repository, in whatever folder the command is started.
 """
 
 import argparse
@@ -72,8 +74,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def prepare(args: argparse.Namespace):
-    """Writes the stores and prints what is in them and what is not."""
+def prepare(args: argparse.Namespace) -> None:
+    """Write the stores; print what they hold and what was left out."""
     left_out = LeftOut(args.strict)
     folders, paths = find_raw(args.data_path or RAW_FOLDERS)
     samples = parse_names(paths, left_out)
@@ -105,7 +107,11 @@ def prepare(args: argparse.Namespace):
 
 
 def find_raw(looked: Iterable[Path]) -> tuple[list[Path], dict[str, Path]]:
-    """The folders of raw files, and the files by name."""
+    """The folders of raw files, and {name of a clip: its file}.
+
+    looked: the folders to search
+    Raises RawDataError if there is no raw file.
+    """
     folders = [folder for folder in skeleton_folders(looked) if folder.is_dir()]
     paths = find_files(folders)
     if not paths:
@@ -118,7 +124,7 @@ def find_raw(looked: Iterable[Path]) -> tuple[list[Path], dict[str, Path]]:
 
 
 def parse_names(names: Iterable[str], left_out: LeftOut) -> dict[str, SampleName]:
-    """What the names say; those that are no clip's are left out."""
+    """{name of a clip: its fields}. A name that is not that of a clip goes to `left_out`."""
     samples = {}
     for name in names:
         try:
@@ -129,7 +135,11 @@ def parse_names(names: Iterable[str], left_out: LeftOut) -> dict[str, SampleName
 
 
 def choose_datasets(wanted: str, samples: dict[str, SampleName]) -> list[str]:
-    """The data set wanted, or of all those that have recordings of setups of their own."""
+    """The data sets to write.
+
+    wanted: a data set, or "all" for each data set that has a recording of its own setups
+    samples: {name of a clip: its fields}
+    """
     if wanted != "all":
         return [wanted]
     setups = {sample.setup for sample in samples.values()}
@@ -139,9 +149,12 @@ def choose_datasets(wanted: str, samples: dict[str, SampleName]) -> list[str]:
 
 
 def missing_names(path: Path | None, folders: list[Path], datasets: list[str]) -> set[str]:
-    """The names to leave out: the user's list, or lists beside the raw files, or the official one.
+    """The names of the clips to leave out.
 
-    Raises RawDataError where a list cannot be read.
+    path: the user's list; None for the lists beside the raw files, or else the official list
+    folders: the folders of raw files
+    datasets: the data sets to write
+    Raises RawDataError if a list cannot be read.
     """
     lists = [path] if path else find_missing_lists(folders)
     if not lists:
@@ -158,7 +171,12 @@ def missing_names(path: Path | None, folders: list[Path], datasets: list[str]) -
 def choose_clips(
     samples: dict[str, SampleName], missing: set[str], datasets: list[str], left_out: LeftOut
 ) -> list[str]:
-    """Names of the clips to read, sorted."""
+    """The names of the clips to read, sorted. All other names go to `left_out`.
+
+    samples: {name of a clip: its fields}
+    missing: names to leave out
+    datasets: the data sets to write
+    """
     last_setup = max((LAST_SETUP[dataset] for dataset in datasets), default=0)
     names = []
     for name in sorted(samples):
@@ -172,7 +190,7 @@ def choose_clips(
 
 
 def read_clip(path: Path) -> np.ndarray | str | None:
-    """A clip (T, 2, 25, 3) float32; None if it shows nobody; what is wrong with its file."""
+    """The clip (T, 2, 25, 3) float32; None if it has no body; a message for a malformed file."""
     try:
         return prepare_clip(read_skeleton_file(path))
     except SkeletonFileError as error:
@@ -186,9 +204,13 @@ def fill(
     clips: Iterable[np.ndarray | str | None],
     left_out: LeftOut,
 ) -> dict[str, Counter]:
-    """Writes each clip into the stores that take its setup.
+    """Write each clip to the stores of the data sets that have its setup.
 
-    Returns for each store the number of clips of each (setup, camera, subject).
+    stores: {data set: its store}
+    names, clips: the names of the clips, and what `read_clip` returned for them
+    samples: {name of a clip: its fields}
+    left_out: takes the clips that cannot be written
+    Returns {data set: {(setup, camera, subject): number of clips}}.
     """
     counts = {dataset: Counter() for dataset in stores}
     for name, clip in zip(names, clips, strict=True):
@@ -205,7 +227,7 @@ def fill(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of the command."""
+    """Run the command and return its exit code."""
     return gendata.run(prepare, parse_args(argv))
 
 

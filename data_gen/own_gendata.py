@@ -1,9 +1,9 @@
-"""Prepares recordings of one's own: `.skeleton` files or plain arrays -> one packed store.
+"""Prepare your own recordings: from `.skeleton` files or arrays to one store.
 
     python data_gen/own_gendata.py --name gestures --clips clips.csv
 
-clips.csv has a line a recording: file,label,subject,split. See data_gen/readers/clip_table.py for
-its columns and data_gen/readers/array_file.py for the files that it may name.
+clips.csv has one line for each recording: file,label,subject,split. All its columns are described
+in data_gen/readers/clip_table.py, and the files in data_gen/readers/array_file.py.
 """
 
 import argparse
@@ -44,11 +44,11 @@ from data_gen.readers.array_file import (  # noqa: E402
 from data_gen.readers.clip_table import Clip, ClipTable, read_clip_table  # noqa: E402
 from data_gen.readers.raw_folders import SYNTHETIC_MARK, RawDataError  # noqa: E402
 
-LEAST_STEPS = 8  # of an epoch, with the batch that is proposed
+LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
 
 
 def store_name(value: str) -> str:
-    """An argparse type: the name of a store that is no known data set's."""
+    """An argparse type: the name of a store, which is not that of a known data set."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is not 1 to 64 letters, digits, _ and -")
     if value in KNOWN:
@@ -57,7 +57,7 @@ def store_name(value: str) -> str:
 
 
 def skeleton(value: str) -> Skeleton:
-    """An argparse type: a skeleton that is built in, by its name, or described by a JSON file."""
+    """An argparse type: the name of a built-in skeleton, or a JSON file that describes one."""
     if value in BUILT_IN:
         return BUILT_IN[value]
     if not value.endswith(".json"):
@@ -67,12 +67,12 @@ def skeleton(value: str) -> Skeleton:
         return Skeleton.from_plain(json.loads(Path(value).read_text(encoding="utf-8")))
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{value}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of the description
+    except (ValueError, RecursionError) as error:  # wrong JSON, encoding or description
         raise argparse.ArgumentTypeError(f"{value}: {str(error)[:200]}") from None
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser("Recordings of one's own -> a packed store for training.")
+    parser = Parser("From your own recordings to a store for training.")
     add = parser.add_argument
     add("--name", type=store_name, required=True, help="name of the store and of its folder")
     add("--clips", type=Path, required=True, metavar="FILE.csv",
@@ -80,19 +80,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--data_path", type=Path, metavar="DIR",
         help="folder in which the table's files are (default: the table's own)")  # fmt: skip
     add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
-        help=f"of arrays: {', '.join(BUILT_IN)}, or a .json file that describes one")  # fmt: skip
+        help=f"skeleton of arrays: {', '.join(BUILT_IN)}, or a .json file")  # fmt: skip
     add("--bodies", type=whole_number(1, MAX_BODIES), default=2,
-        help="how many bodies of a clip are kept, those that move most")  # fmt: skip
-    add("--unit", choices=UNITS, default="m", help="of the coordinates in arrays")
+        help="number of bodies kept in a clip; those that move most are kept")  # fmt: skip
+    add("--unit", choices=UNITS, default="m", help="unit of the coordinates in arrays")
     add("--splits", nargs="+", type=text, default=[], metavar="COLUMN",
         help="columns that hold train or test (split, cross_subject, ...)")  # fmt: skip
-    add("--title", type=text, help="what people call the data set (the name)")
+    add("--title", type=text, help="the data set's title for readers (default: the name)")
     gendata.add_flags(parser, "DIR/NAME")
     return parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace):
-    """Writes the store and prints what is in it and what is not."""
+def prepare(args: argparse.Namespace) -> None:
+    """Write the store; print what it holds and what was left out."""
     folder = args.data_path or args.clips.parent
     table = read_clip_table(args.clips, folder, args.splits)
     layout = Layout(args.skeleton, args.bodies)
@@ -124,7 +124,14 @@ def prepare(args: argparse.Namespace):
 def describe(
     name: str, title: str | None, table: ClipTable, layout: Layout, folder: Path
 ) -> Description:
-    """What the store is. Raises RawDataError where a split is no name of a column."""
+    """The description of the store.
+
+    name, title: the store's name, and its title or None
+    table: the table of the recordings
+    layout: how many bodies are kept, and their skeleton
+    folder: the folder of the files; synthetic recordings are marked there
+    Raises RawDataError if the name of a split cannot be that of a column.
+    """
     kinds = sorted({clip.path.suffix for clip in table.clips})
     made_up = (folder / SYNTHETIC_MARK).is_file()
     try:
@@ -141,7 +148,11 @@ def describe(
 
 
 def read_clip(path: Path, layout: Layout, unit: float) -> np.ndarray | str | None:
-    """A clip (T, M, V, 3) float32; None if it shows nobody; what is wrong with its file."""
+    """The clip (T, M, V, 3) float32; None if it has no body; a message for a malformed file.
+
+    layout: how many bodies are kept, and their skeleton
+    unit: the unit of the coordinates in an array, in metres
+    """
     try:
         return prepare_clip(read_bodies(path, layout.skeleton, unit), layout)
     except ArrayFileError as error:
@@ -154,7 +165,12 @@ def fill(
     arrays: Iterable[np.ndarray | str | None],
     left_out: LeftOut,
 ) -> np.ndarray:
-    """Writes each clip; returns how many train under each split."""
+    """Write the clips to the store.
+
+    clips, arrays: the clips, and what `read_clip` returned for them
+    left_out: takes the clips that cannot be written
+    Returns the number of training clips of each split.
+    """
     total = np.zeros(len(clips[0].training), int)
     for clip, array in zip(clips, arrays, strict=True):
         if isinstance(array, str):
@@ -168,12 +184,15 @@ def fill(
 
 
 def batch_size(training: int) -> int:
-    """A power of two, 1024 at most, of which an epoch of so many clips has some steps."""
+    """A batch size with which an epoch has LEAST_STEPS steps: a power of two, at most 1024.
+
+    training: the number of training clips
+    """
     return min(1024, 2 ** max(1, (training // LEAST_STEPS).bit_length() - 1))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of the command."""
+    """Run the command and return its exit code."""
     return gendata.run(prepare, parse_args(argv))
 
 

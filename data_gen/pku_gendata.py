@@ -1,12 +1,13 @@
-"""Prepares PKU-MMD I or II: its long recordings -> one packed store of the actions in them.
+"""Prepare PKU-MMD I or II: from long recordings to one store of the actions in them.
 
     python data_gen/pku_gendata.py --dataset pkummd2 --data_path DIR
 
-DIR holds the unpacked archives as they were released: a folder of videos whose name contains
-"skeleton" (PKU_Skeleton_Renew, skeleton), a folder of labels whose name contains "label"
-(Train_Label_PKU_final, label), and the lists of training videos, cross-subject.txt and
-cross-view.txt of phase I, cross_subject_v2.txt and cross_view_v2.txt of phase II, written with a
-hyphen or an underscore. Each lies in DIR or up to two folders deeper (Data, Label, Split).
+DIR holds the unpacked archives as they were released:
+- a folder of videos, whose name contains "skeleton" (PKU_Skeleton_Renew, skeleton)
+- a folder of labels, whose name contains "label" (Train_Label_PKU_final, label)
+- the lists of training videos: cross-subject.txt and cross-view.txt of phase I,
+  cross_subject_v2.txt and cross_view_v2.txt of phase II, with a hyphen or an underscore
+Each may lie in DIR or up to two folders deeper (Data, Label, Split).
 """
 
 import argparse
@@ -48,7 +49,7 @@ MALFORMED = "left out, malformed"
 
 
 class Video(NamedTuple):
-    """The raw files of a video."""
+    """The raw files of a video: its skeletons and its labels."""
 
     name: str
     skeleton: Path
@@ -56,18 +57,18 @@ class Video(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """An action of a video. fields: setup, camera, subject, replication, action."""
+    """An action in a video, as a clip."""
 
     name: str
-    fields: tuple[int, int, int, int, int]
-    joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it shows nobody
+    fields: tuple[int, int, int, int, int]  # setup, camera, subject, replication, action
+    joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it has no body
     cut: bool  # whether the label ends after the video
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(
-        description="Raw PKU-MMD recordings -> a packed store for training. An action is taken to "
-        "be the frames from the label's first to its last one, both included, counted from 0."
+        description="From raw recordings of PKU-MMD to a store for training. An action is the "
+        "frames from the label's first to the label's last frame, both included, counted from 0."
     )
     parser.add_argument("--dataset", choices=DATASETS, required=True, help="phase I or II")
     parser.add_argument(
@@ -83,8 +84,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def prepare(args: argparse.Namespace):
-    """Writes the store and prints what is in it and what is not."""
+def prepare(args: argparse.Namespace) -> None:
+    """Write the store; print what it holds and what was left out."""
     description = DATASETS[args.dataset]
     splits = {p: find_split(args.data_path, args.dataset, p) for p in description.splits}
     notes = defaultdict(list)
@@ -114,9 +115,12 @@ def fill(
     results: Iterable[tuple[Video, list[Clip | str]]],
     notes: dict[str, list[str]],
 ) -> np.ndarray:
-    """Writes the clips of all videos; returns how many of them train under each protocol.
+    """Write the clips of all videos to the store.
 
-    notes: what is to be said about which clips; this function adds to it.
+    splits: {protocol: {name of a video: 1 for training, else 0}}
+    results: videos, and what `read_clips` returned for them
+    notes: {what is to be printed: names of clips}; this function adds to it
+    Returns the number of training clips of each protocol.
     """
     total = np.zeros(len(splits), int)
     for video, clips in results:
@@ -135,9 +139,11 @@ def fill(
 
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
-    """Which videos train under a protocol (1) and which do not (0).
+    """Find and read the list of a protocol: {name of a video: 1 for training, else 0}.
 
-    Raises RawDataError where the folder holds no list of the protocol.
+    folder: the folder of the unpacked archives
+    dataset: "pkummd1" or "pkummd2"
+    Raises RawDataError if the folder holds no list of the protocol.
     """
     name = protocol + ("_v2" if dataset == "pkummd2" else "") + SUFFIX
     found = find(folder, name.replace("_", "[-_]"))
@@ -152,7 +158,12 @@ def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
 def find_videos(
     folder: Path, splits: dict[str, dict[str, int]], notes: dict[str, list[str]]
 ) -> list[Video]:
-    """The videos that have labels and a place in every split, in order of their names."""
+    """The videos that have labels and are in every split, sorted by name.
+
+    folder: the folder of the unpacked archives
+    splits: {protocol: {name of a video: 1 for training, else 0}}
+    notes: {what is to be printed: names}; this function adds the videos that are left out
+    """
     skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
     videos = []
     for path in sorted(skeletons.glob(f"*{SUFFIX}"), key=lambda path: path.stem):
@@ -169,9 +180,11 @@ def find_videos(
 
 
 def find_folder(folder: Path, kind: str) -> Path:
-    """The folder of the files of one kind: its name contains the kind, and videos' files lie in it.
+    """Find a folder whose name contains `kind` and that holds files with names of videos.
 
-    Raises RawDataError where there is none or more than one.
+    folder: where to search, up to two folders deeper
+    kind: "skeleton" or "label"
+    Raises RawDataError unless there is exactly one.
     """
     found = [
         place
@@ -190,12 +203,12 @@ def find_folder(folder: Path, kind: str) -> Path:
 
 
 def find(folder: Path, pattern: str) -> list[Path]:
-    """What fits a pattern in a folder, up to two folders deeper."""
+    """The paths that match a pattern in a folder or up to two folders deeper, sorted."""
     return sorted(path for place in PLACES for path in folder.glob(place + pattern))
 
 
 def read_clips(video: Video) -> list[Clip | str]:
-    """The clips of a video in the order of their names, or what is wrong instead."""
+    """The clips of a video, sorted by name; a message in the place of each malformed one."""
     try:
         actions, bodies = read_actions(video.label), read_video(video.skeleton)
     except PkuFileError as error:
@@ -204,7 +217,10 @@ def read_clips(video: Video) -> list[Clip | str]:
 
 
 def read_clip(video: Video, bodies: np.ndarray, action: Action) -> Clip | str:
-    """The clip of an action, or what is wrong with it; bodies: (T, 2, 25, 3), of the video."""
+    """The clip of an action, or a message if its label is malformed.
+
+    bodies: (T, 2, 25, 3), metres, the whole video
+    """
     try:
         joints = cut_clip(bodies, action)
     except PkuFileError as error:
@@ -214,7 +230,7 @@ def read_clip(video: Video, bodies: np.ndarray, action: Action) -> Clip | str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of the command."""
+    """Run the command and return its exit code."""
     return gendata.run(prepare, parse_args(argv))
 
 

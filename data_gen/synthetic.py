@@ -1,13 +1,13 @@
-"""Synthetic recordings: raw NTU `.skeleton` files of people who do not exist.
+"""Write synthetic recordings: raw `.skeleton` files of people who do not exist.
 
     python data_gen/synthetic.py --out_folder DIR
 
-With --skeleton coco_17, the same people as arrays of COCO's joints and a table of clips, as
-data_gen/own_gendata.py takes recordings of one's own.
+With --skeleton coco_17 the same people are written as arrays with the joints of COCO, and a table
+of clips for data_gen/own_gendata.py.
 
-Articulated bodies (body.py) perform (performing.py) actions (actions.py) before a modeled Kinect.
-A file depends on the seed and its own name alone, so any selection of names, written by any number
-of workers, has the same bytes.
+Articulated bodies (people/body.py) perform (people/performing.py) actions (people/actions.py) in
+front of a modeled Kinect (people/kinect.py). The bytes of a file depend only on the seed and on the
+name of the file, not on the other files and not on the number of workers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-if not __package__:  # started as a script, from wherever
+if not __package__:  # started as a script, in any folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
@@ -35,16 +35,16 @@ from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
 
 ACTIONS = tuple(actions.ACTIONS)
+Body = tuple[np.ndarray, np.ndarray]  # positions (T, 25, 3), metres; orientations (T, 25, 4)
 
 
 def sample_names(
     subjects: int = 12, num_actions: int = len(ACTIONS), setups: int = 2, replications: int = 1
 ) -> list[SampleName]:
-    """The clips of a data set: each subject does each action before each camera, sorted by name.
+    """The names of a data set's clips: each subject performs each action for each camera. Sorted.
 
-    Subject, camera and replication take turns with the setups, so that all of them are in each.
-    From 3 subjects and 2 setups on, every protocol of NTU RGB+D 60 and 120 has each action in both
-    of its halves.
+    Each setup has clips of all subjects, cameras and replications. With 3 or more subjects and 2 or
+    more setups, both halves of every protocol of NTU RGB+D 60 and 120 have each action.
     """
     return sorted(
         SampleName(1 + (subject + camera + replication) % setups, camera, subject, replication, a)
@@ -59,10 +59,10 @@ def sample_names(
 
 
 def perform(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """What the people of a clip do, without any camera.
+    """The movements of the people in a clip, before a camera records them.
 
-    Returns joints (T, M, 25, 3) in metres, the floor at y = 0, the first person facing -z, and
-    orientations (T, M, 25, 4) as quaternions.
+    Returns positions (T, M, 25, 3) in metres, where the floor is y = 0 and the first person faces
+    -z, and orientations (T, M, 25, 4) as quaternions.
     """
     action = actions.ACTIONS[sample.action]
     person = body.draw_person(np.random.default_rng((seed, sample.subject)))
@@ -87,16 +87,33 @@ def perform(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(joints, axis=1), np.stack(turned, axis=1)
 
 
-def place(joints, turned, frame, yaw, x, z):
-    """A body (T, 25, 3), (T, 25, 4) turned by yaw degrees and put over x, z as of a frame."""
+def place(
+    joints: np.ndarray, turned: np.ndarray, frame: int, yaw: float, x: float, z: float
+) -> Body:
+    """Turn and move a body.
+
+    joints, turned: positions and orientations, as in Body
+    frame: the frame in which the body shall be above the place x, z (metres)
+    yaw: degrees about the vertical axis
+    """
     start = joints[frame, 0] * (1, 0, 1)
     turn = body.rotation(y=yaw)
     there = np.array([x, 0, z])
     return body.rotate(turn, joints - start) + there, body.multiply(turn, turned)
 
 
-def face_each_other(first, second, action, meet, rng):
-    """Two bodies opposite each other, in the frame `meet` as far apart as their action wants."""
+def face_each_other(
+    first: Body,
+    second: Body,
+    action: actions.Action,
+    meet: int,
+    rng: np.random.Generator,
+) -> list[Body]:
+    """Put two bodies opposite each other.
+
+    action: says how far apart they are when they meet
+    meet: the frame in which they meet
+    """
     gap = action.gap
     for (joints, _), touches in zip((first, second), action.reach, strict=True):
         gap += touches * (joints[meet, 0, 2] - joints[meet, [7, 11], 2].min())
@@ -108,8 +125,8 @@ def face_each_other(first, second, action, meet, rng):
     ]
 
 
-def bystander(t, rng):
-    """A body that stands about beside the scene."""
+def bystander(t: np.ndarray, rng: np.random.Generator) -> Body:
+    """An idle body beside the scene; t: (T,), seconds."""
     person = body.draw_person(rng)
     pose = person.posture + person.habit + performing.idle(person, t, rng)
     x, z = rng.choice([-1, 1]) * rng.uniform(0.8, 1.3), rng.uniform(0, 0.8)
@@ -117,7 +134,7 @@ def bystander(t, rng):
 
 
 def record(sample: SampleName, seed: int = 0) -> Recording:
-    """What the Kinect of a clip sees of what its people do."""
+    """The recording of a clip: its people perform, and a Kinect records them."""
     return watch(sample, *perform(sample, seed), np.random.default_rng((seed, *sample, 1)))
 
 
@@ -128,7 +145,7 @@ BODY = "{} 0 1 1 1 1 0 %.4f %.4f 2\n25\n" + 25 * ROW
 
 
 def to_text(recording: Recording) -> str:
-    """A recording as the text of a raw file, lines ending in LF."""
+    """A recording as the text of a raw file, with lines that end in LF."""
     rows = recording.rows
     trunk = rows[:, :, 20, :3] - rows[:, :, 0, :3]
     lean = trunk[..., [0, 2]] / np.linalg.norm(trunk, axis=-1, keepdims=True)
@@ -143,7 +160,7 @@ def to_text(recording: Recording) -> str:
 
 
 def write_recording(sample: SampleName, folder: Path, seed: int = 0) -> str:
-    """Write one raw file, some with lines ending in CRLF as in NTU, and return its name."""
+    """Write one raw file and return its name. As in NTU RGB+D, lines end in CRLF in some files."""
     text = to_text(record(sample, seed))
     if np.random.default_rng((seed, *sample, 2)).random() < 0.3:
         text = text.replace("\n", "\r\n")
@@ -153,7 +170,7 @@ def write_recording(sample: SampleName, folder: Path, seed: int = 0) -> str:
 
 
 def write_array(sample: SampleName, folder: Path, seed: int = 0) -> str:
-    """Write one recording as an array (T, M, 17, 3) of COCO's joints, and return its name."""
+    """Write one recording as an array (T, M, 17, 3) with the joints of COCO; return its name."""
     recording = record(sample, seed)
     bodies = as_coco(recording.rows[..., :3]) * recording.present[..., None, None]
     name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample) + ".npy"
@@ -162,7 +179,10 @@ def write_array(sample: SampleName, folder: Path, seed: int = 0) -> str:
 
 
 def write_table(folder: Path, names: list[str], samples: list[SampleName]) -> None:
-    """Write clips.csv, the table of arrays with both splits of NTU RGB+D 60."""
+    """Write clips.csv, the table of the arrays, with both splits of NTU RGB+D 60.
+
+    names, samples: the names of the files and the fields of the clips
+    """
     description = DATASETS["ntu60"]
     columns = dict(zip(SampleName._fields, np.array(samples).T, strict=True))
     halves = [description.train_mask(split, columns) for split in description.splits]
@@ -183,12 +203,15 @@ def write_recordings(
     workers: int = 1,
     skeleton: str = "kinect_v2",
 ) -> list[Path]:
-    """Write the files of some clips as a folder, all or none, and return their paths.
+    """Write a folder with the files of some clips, all or none; return their paths.
 
-    skeleton: kinect_v2, raw files; coco_17, arrays and the table clips.csv.
-
-    What was written to the folder before is replaced. Raises FileExistsError where it holds
-    anything else: real recordings have the same names.
+    folder: the folder; older synthetic recordings in it are replaced
+    samples: which clips
+    seed: decides all random draws
+    workers: how many processes write
+    skeleton: "kinect_v2" for raw files, "coco_17" for arrays and the table clips.csv
+    Raises FileExistsError if the folder holds anything else, since real recordings have the same
+    names.
     """
     folder = Path(folder).resolve()
     ours = not folder.exists() or (folder / SYNTHETIC_MARK).is_file()
@@ -205,8 +228,8 @@ def write_recordings(
         if skeleton == "coco_17":
             write_table(unfinished, names, samples)
         else:
-            (unfinished / MISSING_LIST).touch()  # none: the official list means real recordings
-        remove(folder)  # of synthetic ones, or empty
+            (unfinished / MISSING_LIST).touch()  # no clip: the official list is about real clips
+        remove(folder)  # it holds synthetic recordings or nothing
     return [folder / name for name in names]
 
 
@@ -214,18 +237,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Write synthetic recordings as raw NTU .skeleton files.")
     add, up_to = partial(parser.add_argument, metavar="N"), partial(whole_number, 1)
     add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")
-    add("--subjects", type=up_to(40), default=12, help="people, up to 40")
-    add("--actions", type=up_to(16), default=16, help="kinds of action, up to 16")
-    add("--setups", type=up_to(17), default=2, help="places of a camera, up to 17")
-    add("--replications", type=up_to(2), default=1, help="times each, 1 or 2")
+    add("--subjects", type=up_to(40), default=12, help="number of people, up to 40")
+    add("--actions", type=up_to(16), default=16, help="number of actions, up to 16")
+    add("--setups", type=up_to(17), default=2, help="number of setups (camera positions), up to 17")
+    add("--replications", type=up_to(2), default=1, help="how often each is repeated, 1 or 2")
     parser.add_argument("--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2",
-                        help="raw files of Kinect v2, or arrays of COCO's joints")  # fmt: skip
-    add("--seed", type=whole_number(0), default=0, help="same seed, same files")
-    add("--workers", type=up_to(256), default=usable_cpus(), help="processes")
+                        help="raw files of Kinect v2, or arrays with COCO's joints")  # fmt: skip
+    add("--seed", type=whole_number(0), default=0, help="the same seed gives the same files")
+    add("--workers", type=up_to(256), default=usable_cpus(), help="number of processes")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     open_streams()
     samples = sample_names(args.subjects, args.actions, args.setups, args.replications)
@@ -237,7 +260,7 @@ def main(argv: list[str] | None = None):
         sys.exit("synthetic.py: interrupted, nothing was written")
     size = sum(path.stat().st_size for path in paths) / 1e6
     print(f"{len(paths)} recordings, {size:.0f} MB, are in {args.out_folder}")
-    # A store of its own, lest it take the place of a real one.
+    # The store gets a folder of its own, so that it does not replace a store of real recordings.
     store = args.out_folder.with_name(f"{args.out_folder.name}_store")
     if args.skeleton == "coco_17":
         table = "--clips", args.out_folder / "clips.csv", "--skeleton", args.skeleton

@@ -1,10 +1,10 @@
-"""Prepares NW-UCLA: its JSON files -> one packed store.
+"""Prepare NW-UCLA: from JSON files to one store.
 
     python data_gen/ucla_gendata.py --data_path DIR
 
-DIR, or the folder all_sqe in it, holds the files aAA_sSS_eEE_vVV.json that CTR-GCN and its
-successors use. By default the 20 joints of Kinect v1 are written as the 25 of Kinect v2, so that
-models of NTU RGB+D fit and figures compare with those of published code, which knows 25 only.
+DIR, or the folder all_sqe in DIR, holds the files aAA_sSS_eEE_vVV.json that CTR-GCN and later codes
+use. By default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that
+were trained on NTU RGB+D fit, and results compare with published code, which has 25 joints only.
 """
 
 import argparse
@@ -35,7 +35,7 @@ RAW_FOLDER = gendata.DATA / "nwucla_raw"
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(description="NW-UCLA's JSON files -> a packed store for training.")
+    parser = Parser(description="From the JSON files of NW-UCLA to a store for training.")
     parser.add_argument(
         "--data_path",
         type=Path,
@@ -48,15 +48,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         type=int,
         choices=DATASETS,
         default=25,
-        help="25: two bodies of Kinect v2's joints, as NTU RGB+D (default); 20: one body of "
-        "Kinect v1's joints as recorded",
+        help="25: two bodies with the joints of Kinect v2, as in NTU RGB+D (default); 20: one body "
+        "with the joints of Kinect v1, as recorded",
     )
-    gendata.add_flags(parser, "DIR/nwucla, of 20 joints DIR/nwucla20")
+    gendata.add_flags(parser, "DIR/nwucla, or DIR/nwucla20 with 20 joints")
     return parser.parse_args(argv)
 
 
-def prepare(args: argparse.Namespace):
-    """Writes the store and prints what is in it and what is not."""
+def prepare(args: argparse.Namespace) -> None:
+    """Write the store; print what it holds and what was left out."""
     left_out = LeftOut(args.strict)
     paths = find_files(args.data_path)
     name, description = DATASETS[args.joints]
@@ -65,7 +65,7 @@ def prepare(args: argparse.Namespace):
         StoreWriter(args.out_folder / name, description) as store,
         closing(ordered_map(read, paths, args.workers)) as clips,
     ):
-        counts = Counter()  # of each (setup, camera, subject)
+        counts = Counter()  # {(setup, camera, subject): number of clips}
         for path, clip in zip(paths, progress(clips, len(paths)), strict=True):
             if isinstance(clip, str):
                 left_out.add_malformed(clip)
@@ -80,14 +80,14 @@ def prepare(args: argparse.Namespace):
             raise RawDataError(f"no clip in {args.data_path}, so no store was written")
         store.commit()
     print_store(store, counts)
-    # Of 1,020 training clips the default batch of 1,024 makes a single step.
+    # With 1,020 training clips the default batch size of 1,024 would give one step in an epoch.
     print(f"next: {commands.pretraining(store.folder, 'cross_view', '--batch-size', '128')}")
 
 
 def find_files(folder: Path) -> list[Path]:
-    """The JSON files of a folder, of all_sqe in it or of all_sqe one folder deeper, by name.
+    """The JSON files in a folder, in its folder all_sqe, or in all_sqe one folder deeper; sorted.
 
-    Raises RawDataError where there is none.
+    Raises RawDataError if there is none.
     """
     for place in ("", "all_sqe/", "*/all_sqe/"):
         if paths := sorted(folder.glob(f"{place}a*_s*_e*_v*{SUFFIX}")):
@@ -100,9 +100,9 @@ def find_files(folder: Path) -> list[Path]:
 
 
 def read_clip(path: Path, joints: int) -> np.ndarray | str | None:
-    """A clip (T, M, V, 3) float32; None if it shows nobody; what is wrong with its file.
+    """The clip (T, M, V, 3) float32; None if it has no body; a message for a malformed file.
 
-    joints: 25 gives two bodies of 25 joints, 20 one body of 20.
+    joints: 25 for two bodies of 25 joints, 20 for one body of 20 joints
     """
     try:
         bodies = read_ucla_file(path)  # (T, 1, 20, 3)
@@ -115,7 +115,7 @@ def read_clip(path: Path, joints: int) -> np.ndarray | str | None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of the command."""
+    """Run the command and return its exit code."""
     return gendata.run(prepare, parse_args(argv))
 
 

@@ -1,4 +1,4 @@
-"""What a data set is, as its store.json says it: skeleton, classes, splits, where it comes from."""
+"""The description of a data set in its store.json: skeleton, classes, splits, origin."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 from data_gen.datasets.skeletons import DescriptionError, Layout, check, check_keys
 
 FORMAT = "umurl store 1"
-FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns that each store has
+FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv
 PARITIES = {"even": 0, "odd": 1}
 MOST_CLASSES = 100_000
 _RESERVED = ("name", "start", "frames", *FIELDS)
@@ -18,11 +18,12 @@ _RESERVED = ("name", "start", "frames", *FIELDS)
 
 @dataclass(frozen=True)
 class Split:
-    """Which clips train; the others test.
+    """Which clips are training clips; all others are test clips.
 
-    column: of samples.csv. train: the values of the clips that train, or `even` or `odd`. A column
-    that is none of FIELDS is a further column of samples.csv and holds 1 where a clip trains, else
-    0.
+    column: a column of samples.csv: one of FIELDS, or a further column that holds 1 for a training
+        clip and 0 for a test clip
+    train: the values of the training clips in this column, or "even" or "odd"
+    Raises DescriptionError for a wrong value.
     """
 
     column: str
@@ -39,19 +40,19 @@ class Split:
         check(not listed or self.train == (1,), "train", f"of the column {self.column} is not [1]")
 
     def mask(self, values: np.ndarray) -> np.ndarray:
-        """Which clips train, given their values (N,) of the column: (N,) bool."""
+        """Which clips are training clips: values (N,) of the column -> (N,) bool."""
         if isinstance(self.train, str):
             return np.asarray(values) % 2 == PARITIES[self.train]
         return np.isin(values, self.train)
 
     def to_plain(self) -> dict[str, Any]:
-        """The split as plain values."""
+        """The split as values for JSON."""
         train = self.train if isinstance(self.train, str) else list(self.train)
         return {"column": self.column, "train": train}
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Split":
-        """A split from what `to_plain` gave. Raises DescriptionError, naming the field."""
+        """The split that `to_plain` described. Raises DescriptionError with the wrong field."""
         check_keys(plain, ["column", "train"], "split")
         column, train = plain["column"], plain["train"]
         check(isinstance(column, str), "column", "is no text")
@@ -62,13 +63,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Description:
-    """A data set, described.
+    """What a data set is.
 
-    title: what people call it. layout: skeleton and bodies of a frame. classes: names of the
-    actions 1, 2, ... of samples.csv. splits: {protocol: which clips train}. origin: where the
-    recordings come from. command: what writes the store, for those who must write it anew.
-    official: {protocol: published numbers of (training, test) clips}, where there are such numbers
-    and these are the published recordings.
+    title: the name that readers see
+    layout: the bodies and the skeleton in a frame
+    classes: the names of actions 1, 2, ... in samples.csv
+    splits: {protocol: its split}
+    origin: where the recordings come from
+    command: the command that writes the store, for messages
+    official: {protocol: the published numbers of (training, test) clips}; empty if there are no
+        such numbers, or if the recordings are others
+    Raises DescriptionError for a wrong value.
     """
 
     title: str
@@ -95,25 +100,25 @@ class Description:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the data set has."""
+        """The number of classes."""
         return len(self.classes)
 
     @property
     def more_columns(self) -> tuple[str, ...]:
-        """The columns of samples.csv, beside those of each store, that tell which clips train."""
+        """The columns of samples.csv beyond FIELDS that say which clips are training clips."""
         columns = (split.column for split in self.splits.values())
         return tuple(dict.fromkeys(column for column in columns if column not in FIELDS))
 
     @property
     def num_clips(self) -> int | None:
-        """Official number of clips; None where there is none."""
+        """The published number of clips, or None."""
         return sum(next(iter(self.official.values()))) if self.official else None
 
     def train_mask(self, protocol: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Which clips train under a protocol; the others test.
+        """Which clips are training clips under a protocol: (N,) bool.
 
-        columns: {column of samples.csv: (N,) integers}. Returns (N,) bool. Raises ValueError for a
-        protocol that the data set does not have, naming those that it has.
+        columns: {column of samples.csv: (N,) integers}
+        Raises ValueError for a protocol that the data set does not have.
         """
         if protocol not in self.splits:
             has = " and ".join(self.splits)
@@ -138,7 +143,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
-        """A description from what `to_json` gave. Raises DescriptionError, naming the field."""
+        """The description that `to_json` wrote. Raises DescriptionError with the wrong field."""
         try:
             plain = json.loads(text)
         except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The data sets whose stores may lack a store.json: older ones are told by their folder's name."""
+"""The data sets whose older stores have no store.json: the name of the folder identifies them."""
 
 from data_gen.datasets import ntu, pku
 

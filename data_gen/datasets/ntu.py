@@ -1,4 +1,4 @@
-"""Facts of NTU RGB+D 60 and 120: protocols, training splits, action names.
+"""NTU RGB+D 60 and 120: splits, action names, official numbers of clips.
 
 Sources: Shahroudy et al., CVPR 2016 (NTU RGB+D 60); Liu et al., TPAMI 2019 (NTU RGB+D 120);
 https://github.com/shahroudy/NTURGB-D.
@@ -9,9 +9,9 @@ from dataclasses import replace
 from data_gen.datasets.description import Description, Split
 from data_gen.datasets.skeletons import NTU
 
-LAST_SETUP = {"ntu60": 17, "ntu120": 32}  # a data set holds the clips of setups 1 to this
+LAST_SETUP = {"ntu60": 17, "ntu120": 32}  # a data set has setups 1 to its last setup
 
-# NTU-60 trains on the first 20, those up to 40, who took part in its recordings.
+# NTU-60 has subjects 1 to 40; its training subjects are the first 20 in this list.
 TRAIN_SUBJECTS = (
     *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38),
     *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83),
@@ -19,7 +19,7 @@ TRAIN_SUBJECTS = (
 )
 
 
-ACTION_NAMES = (  # ACTION_NAMES[action - 1], the action as in the file name
+ACTION_NAMES = (  # the name of action A001, A002, ...
     "drink water",
     "eat meal/snack",
     "brushing teeth",
@@ -171,6 +171,9 @@ DATASETS = {
 
 
 def synthetic(dataset: str) -> Description:
-    """What a store of synthetic recordings is, which have names and actions as in NTU RGB+D."""
+    """The description of synthetic recordings, whose file names and actions are those of `dataset`.
+
+    dataset: "ntu60" or "ntu120"
+    """
     made = "data_gen/synthetic.py"
     return replace(DATASETS[dataset], title="synthetic recordings", origin=made, official={})

@@ -1,4 +1,4 @@
-"""Facts of NW-UCLA: the names of its actions, its splits, its joints as those of NTU RGB+D.
+"""NW-UCLA: action names, splits, and how its 20 joints become the 25 joints of NTU RGB+D.
 
 Source: Wang et al., Cross-view Action Modeling, Learning and Recognition, CVPR 2014
 (Northwestern-UCLA Multiview Action 3D).
@@ -7,7 +7,7 @@ Source: Wang et al., Cross-view Action Modeling, Learning and Recognition, CVPR 
 from data_gen.datasets.description import Description, Split
 from data_gen.datasets.skeletons import KINECT_V1, NTU, Layout
 
-ACTIONS = {  # number in a file's name: the name of the action; labels count them from 1
+ACTIONS = {  # {number in the file name: name of the action}; labels count the actions from 1
     1: "pick up with one hand",
     2: "pick up with two hands",
     3: "drop trash",
@@ -19,9 +19,10 @@ ACTIONS = {  # number in a file's name: the name of the action; labels count the
     11: "throw",
     12: "carry",
 }
-# The 20 joints of Kinect v1 are the first 20 of Kinect v2, but that v2's neck is v1's center of the
-# shoulders. The five that are missing: the spine at the shoulders is that center, too, and tip and
-# thumb of a hand are where the hand is.
+# For each joint of Kinect v2 the joint of Kinect v1 that takes its place. The first 20 joints are
+# the same, except that v1 has the center of the shoulders where v2 has the neck. Of the other five,
+# the spine at the shoulders is the center of the shoulders too, and the tip and the thumb of a hand
+# are where the hand is.
 CENTER_OF_SHOULDERS, LEFT_HAND, RIGHT_HAND = 2, 7, 11
 KINECT_V1_AS_V2 = (
     *range(20),
@@ -30,8 +31,8 @@ KINECT_V1_AS_V2 = (
     *(RIGHT_HAND, RIGHT_HAND),
 )
 _SPLITS = {
-    "cross_view": Split("camera", (1, 2)),  # the field's protocol
-    "cross_subject": Split("subject", "odd"),  # ours: 724 and 760 clips, five subjects in each
+    "cross_view": Split("camera", (1, 2)),  # the published protocol
+    "cross_subject": Split("subject", "odd"),  # our own: 724 and 760 clips of five subjects each
 }
 
 
@@ -47,7 +48,7 @@ def _dataset(title: str, layout: Layout, flags: str) -> Description:
     )
 
 
-# By the number of joints that are kept: the store's name and what it is.
+# {number of joints in the store: (name of the store, its description)}
 DATASETS = {
     25: ("nwucla", _dataset("NW-UCLA", NTU, "")),
     20: ("nwucla20", _dataset("NW-UCLA (20 joints)", Layout(KINECT_V1, 1), " --joints 20")),

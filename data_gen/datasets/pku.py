@@ -1,13 +1,13 @@
-"""Facts of PKU-MMD, phases I and II: the names of its actions, and how its clips are split.
+"""PKU-MMD, phases I and II: action names and splits.
 
-Source of the names: Actions.xlsx of the data set (Liu et al., 2017, arXiv 1703.07475), as three
-public readers repeat it, all in the same order. Phase II uses 41 of the 51 numbers.
+Source of the names: Actions.xlsx of the data set (Liu et al., 2017, arXiv 1703.07475), taken from
+three public readers, which agree on names and order. Phase II uses 41 of the 51 numbers.
 """
 
 from data_gen.datasets.description import Description, Split
 from data_gen.datasets.skeletons import NTU
 
-ACTION_NAMES = (  # ACTION_NAMES[class - 1], the class as in the label files
+ACTION_NAMES = (  # the name of class 1, 2, ... in the label files
     "bow",
     "brushing hair",
     "brushing teeth",
@@ -60,7 +60,8 @@ ACTION_NAMES = (  # ACTION_NAMES[class - 1], the class as in the label files
     "wipe face",
     "writing",
 )
-# Which clips train is no rule but a list of videos, so each protocol is a column of samples.csv.
+# A list of videos, not a rule, says which clips are training clips. So each protocol is a column of
+# samples.csv.
 _SPLITS = {protocol: Split(protocol) for protocol in ("cross_subject", "cross_view")}
 
 

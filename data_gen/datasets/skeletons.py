@@ -1,28 +1,30 @@
-"""Skeletons: which joints a body has, how bones connect them, which of them place and turn it.
+"""Skeletons: the joints of a body, its bones, and the joints by which a clip is moved and turned.
 
-A skeleton is written down once, here or in the store.json of a data set; all other code asks it.
+Each skeleton is defined once, here or in the store.json of a data set. All other code reads it.
 """
 
 from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
 
-MOST_JOINTS = 256  # of a skeleton that a file describes
-MAX_METRES = 1000.0  # a coordinate beyond is no position of a person before a camera
+MOST_JOINTS = 256  # joints in a skeleton that a file describes
+MAX_METRES = 1000.0  # a greater coordinate is no position of a person in front of a camera
 
 
 class DescriptionError(ValueError):
-    """A skeleton or a data set that is described wrongly; one line that names the field."""
+    """The description of a skeleton or a data set is wrong; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The joints of one body; joints are counted from 0 in the order of `joints`.
+    """The V joints of one body. Numbers of joints count from 0 in the order of `joints`.
 
-    joints: V names. parents: (V,) the neighbor of each joint towards the center; the center, and
-    no other joint, is its own parent. origin: the joints whose mean is moved to zero in each frame;
-    a single one, the middle of the spine, where the skeleton has it. shoulders: left and right one,
-    whose line is turned onto the x axis. Raises DescriptionError where these do not fit together.
+    joints: the names of the V joints
+    parents: for each joint its neighbor towards the body's center; the center is its own parent
+    origin: the joints whose mean is moved to zero in each frame; usually the middle of the spine
+    shoulders: the left and the right shoulder, whose line is turned onto the x axis
+    center: the number of the center joint, found from `parents`
+    Raises DescriptionError if the values do not fit together.
     """
 
     name: str
@@ -53,22 +55,22 @@ class Skeleton:
         check(len(roots) == 1, "parents", f"have {len(roots)} centers (a joint that is its own)")
         object.__setattr__(self, "center", roots[0])
         reached = set(range(count))
-        for _ in range(count):  # after as many steps as there are joints all are at the center
+        for _ in range(count):  # after `count` steps to the parent every joint is at the center
             reached = {self.parents[joint] for joint in reached}
         check(reached == set(roots), "parents", "go round in a circle")
 
     @property
     def num_joints(self) -> int:
-        """How many joints a body has, V."""
+        """V, the number of joints of a body."""
         return len(self.joints)
 
     @property
     def bones(self) -> list[tuple[int, int]]:
-        """Pairs (joint, its parent), all but the center's own."""
+        """The pairs (joint, its parent) of all joints except the center."""
         return [(j, parent) for j, parent in enumerate(self.parents) if j != parent]
 
     def to_plain(self) -> dict[str, Any]:
-        """The skeleton as strings and lists of joints' names, for JSON and checkpoints."""
+        """The skeleton as values for JSON and checkpoints; joints are given by their names."""
 
         def named(joints: tuple[int, ...]) -> list[str]:
             return [self.joints[joint] for joint in joints]
@@ -83,7 +85,7 @@ class Skeleton:
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Skeleton":
-        """A skeleton from what `to_plain` gave. Raises DescriptionError, naming the field."""
+        """The skeleton that `to_plain` described. Raises DescriptionError with the wrong field."""
         keys = [f.name for f in fields(cls) if f.init]
         check_keys(plain, keys, "skeleton")
         check(isinstance(plain["name"], str), "name", "is no text")
@@ -100,7 +102,7 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class Layout:
-    """What one frame of a clip holds: so many bodies of one skeleton, (M, V, C)."""
+    """What a frame holds: 1 to 16 bodies with the same skeleton. Else raises DescriptionError."""
 
     skeleton: Skeleton
     bodies: int
@@ -116,16 +118,16 @@ class Layout:
 
     @property
     def frame_size(self) -> int:
-        """Numbers of a frame."""
+        """How many numbers a frame holds, M·V·C."""
         return prod(self.frame_shape)
 
     def to_plain(self) -> dict[str, Any]:
-        """The layout as plain values, for JSON and checkpoints."""
+        """The layout as values for JSON and checkpoints."""
         return {"skeleton": self.skeleton.to_plain(), "bodies": self.bodies}
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Layout":
-        """A layout from what `to_plain` gave. Raises DescriptionError, naming the field."""
+        """The layout that `to_plain` described. Raises DescriptionError with the wrong field."""
         check_keys(plain, ["skeleton", "bodies"], "layout")
         return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
 
@@ -136,26 +138,33 @@ class Layout:
 
 
 def check(condition: bool, name: str, fault: str) -> None:
-    """Raise DescriptionError naming a field unless a condition holds."""
+    """Raise DescriptionError unless a condition holds.
+
+    name: the field
+    fault: what is wrong with the field, to follow its name in the message
+    """
     if not condition:
         raise DescriptionError(f"{name} {fault}")
 
 
 def check_keys(plain: Any, keys: list[str], name: str) -> None:
-    """Raise DescriptionError unless a plain value is a dictionary with just these keys."""
+    """Raise DescriptionError unless `plain` is a dictionary with exactly these keys.
+
+    name: what the message calls the dictionary
+    """
     check(isinstance(plain, dict), name, "is no object with names and values")
     for key in sorted(set(keys) ^ set(plain), key=str):
         check(key not in keys, name, f"lacks {key!r}")
         check(key in keys, name, f"has {str(key)[:40]!r}, which is unknown here")
 
 
-# ---- the skeletons that are built in
+# ---- built-in skeletons
 
 
 def _skeleton(
     name: str, bones: dict[str, str], origin: tuple[str, ...], shoulders: tuple[str, str]
 ) -> Skeleton:
-    """A skeleton from {joint: its parent}, in the order of the joints."""
+    # bones: {joint: its parent}, in the order of the joints.
     return Skeleton.from_plain(
         {
             "name": name,
@@ -168,10 +177,8 @@ def _skeleton(
 
 
 def _limbs(*limbs: tuple[str, ...]) -> dict[str, str]:
-    """{joint: its parent} of limbs on the left side and then on the right.
-
-    A limb is (the trunk's joint where it begins, its first joint, its second, ...).
-    """
+    # {joint: its parent} of limbs on the left side, then on the right side. A limb is
+    # (the joint of the trunk where it begins, its first joint, its second joint, ...).
     bones = {}
     for side in ("left", "right"):
         for trunk, *joints in limbs:
@@ -288,4 +295,4 @@ BUILT_IN = {
     "coco_17": COCO_17,
     "human36m_17": HUMAN36M_17,
 }
-NTU = Layout(KINECT_V2, 2)  # of NTU RGB+D and PKU-MMD, and of checkpoints that name none
+NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout

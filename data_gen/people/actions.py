@@ -1,8 +1,8 @@
-"""What synthetic people do: actions as key poses.
+"""The actions of synthetic people, as key poses.
 
-An action is a list of keys (seconds since the last key, pose, pose of the partner where it is not
-the same one); poses name degrees of freedom of body.py and leave the others at rest. Actions have
-the numbers of the NTU RGB+D actions that they imitate.
+An action is a list of keys (seconds since the last key, pose, pose of the partner if it differs). A
+pose names some degrees of freedom of body.py; the others stay at rest. Each action has the number
+of the action of NTU RGB+D that it imitates.
 """
 
 from typing import NamedTuple
@@ -13,23 +13,23 @@ from data_gen.people.body import INDEX, vector
 class Action(NamedTuple):
     """Key poses of one person, or of two."""
 
-    keys: list  # of (seconds, pose) or (seconds, pose, partner's pose)
+    keys: list  # (seconds, pose) or (seconds, pose, partner's pose)
     cycle: tuple = (0, 0)  # keys[i:j] are repeated
-    times: tuple = (1, 1)  # fewest and most repetitions
-    loose: float = 1.0  # how much the size of the movement is free
-    gap: float | None = None  # two people: metres between them when they meet,
-    reach: tuple = (0, 0)  # on top of how far his hand reaches, and hers,
-    meet: int = 0  # which is at this key
+    times: tuple = (1, 1)  # smallest and greatest number of repetitions
+    loose: float = 1.0  # how much people differ in the size of the movement, 0 to 1
+    gap: float | None = None  # metres between two people at the key `meet`; None for one person
+    reach: tuple = (0, 0)  # 1 if the reach of the first, the second person's hand adds to the gap
+    meet: int = 0  # the key at which two people meet
 
     @property
-    def left_arm_idle(self):
-        """Whether the left arm has nothing to do, from the first pose to the last."""
+    def left_arm_idle(self) -> bool:
+        """Whether no pose of the action moves the left arm."""
         arm = [INDEX[d] for d in ("l_fwd", "l_out", "l_turn", "l_elbow")]
         return not any(pose[arm].any() for _, *poses in self.keys for pose in poses)
 
     @property
-    def people(self):
-        """1 or 2."""
+    def people(self) -> int:
+        """The number of people, 1 or 2."""
         return 1 if self.gap is None else 2
 
 
@@ -54,12 +54,12 @@ STEP = [
     (0.24, P(l_hip=24, l_knee=4, r_hip=-22, r_knee=12, r_fwd=22, l_fwd=-20, elbow=12)),
 ]
 
-# Degrees by which people stand about in one way or another before and after what they do.
+# Standard deviations, in degrees, of how people stand before and after the action.
 STANCE = P(
     twist=20, shake=16, bend=5, side=5, nod=10, tilt=5, fwd=10, out=6, turn=15, elbow=15, apart=4
 )
 
-# In an order in which the first few already differ in kind (`--actions N` takes the first N).
+# The first actions differ much from each other, since `--actions N` takes the first N.
 ACTIONS = {
     23: Action(  # hand waving
         [

@@ -1,8 +1,8 @@
-"""An articulated 25-joint Kinect v2 body: skeleton, forward kinematics, people of random build.
+"""An articulated body with the 25 joints of Kinect v2: forward kinematics, people of random build.
 
-Axes of a body: x to its own right, y up, z to its back, in metres; so a body that is not turned
-faces a Kinect, which looks along +z and whose x grows towards the right hand of who faces it.
-A pose is a vector of the degrees of freedom DOF, in degrees (flight: centimetres).
+The axes of a body, in metres: x to its own right, y up, z to its back. A camera looks along +z, and
+its x axis points to the right hand of a person who faces it. So a body that is not turned faces the
+camera. A pose is a vector (D,) of the degrees of freedom DOF, in degrees (`flight` in centimetres).
 """
 
 from typing import NamedTuple
@@ -11,10 +11,10 @@ import numpy as np
 
 SIDES = {"l": -1, "r": 1}
 
-# Rest offsets from parent to joint for a stature of 1 (x is mirrored for the left side).
-# Joints are numbered as in NTU RGB+D, from 0: spine base, spine mid, neck, head, left arm 4-7,
-# right arm 8-11, left leg 12-15, right leg 16-19, spine shoulder 20, left tip and thumb 21 22,
-# right tip and thumb 23 24.
+# Offsets from a joint's parent to the joint, at rest, for a stature of 1 (x is mirrored on the left
+# side). Joints have the numbers of NTU RGB+D, from 0: base of spine, middle of spine, neck, head,
+# left arm 4-7, right arm 8-11, left leg 12-15, right leg 16-19, spine at shoulders 20, left tip and
+# thumb 21 22, right tip and thumb 23 24.
 PARENT = (-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 7, 11, 11)
 TRUNK = {1: (0, 0.171, 0), 20: (0, 0.126, 0), 2: (0, 0.042, 0), 3: (0, 0.082, -0.012)}
 ARM = {
@@ -41,13 +41,17 @@ _LIMB = ("fwd", "out", "turn", "elbow", "wrist", "hip", "apart", "toes", "knee",
 _CENTRAL = ("bend", "side", "twist", "nod", "shake", "tilt", "flight")
 DOF = (*_CENTRAL, *(f"{s}_{name}" for s in SIDES for name in _LIMB))
 INDEX = {name: i for i, name in enumerate(DOF)}
-# What changes its sign, and where what changes sides comes from, when a pose is mirrored.
+# A pose is mirrored by MIRROR_SIGN * pose[MIRROR_FROM]: some degrees of freedom change their sign,
+# and left and right are exchanged.
 MIRROR_SIGN = np.array([-1.0 if d in ("side", "twist", "shake", "tilt") else 1 for d in DOF])
 MIRROR_FROM = [INDEX[{"l_": "r_", "r_": "l_"}.get(d[:2], d[:2]) + d[2:]] for d in DOF]
 
 
-def vector(**degrees):
-    """Pose vector (D,) from names; `fwd=…` alone sets both sides, others stay 0."""
+def vector(**degrees: float) -> np.ndarray:
+    """A pose (D,) from {degree of freedom: degrees}; all others are 0.
+
+    A name without a side, such as `fwd`, sets the left and the right side.
+    """
     pose = np.zeros(len(DOF))
     for name, value in degrees.items():
         for key in (name,) if name in INDEX else (f"l_{name}", f"r_{name}"):
@@ -58,22 +62,24 @@ def vector(**degrees):
 # ---------------------------------------------------------------- rotations
 
 
-def rotation(x=0.0, y=0.0, z=0.0):
-    """Unit quaternions (…, 4), w first, of rotation vectors with components in degrees."""
+def rotation(
+    x: float | np.ndarray = 0.0, y: float | np.ndarray = 0.0, z: float | np.ndarray = 0.0
+) -> np.ndarray:
+    """Unit quaternions (..., 4), w first, of rotation vectors; x, y, z: (...), degrees."""
     half = np.deg2rad(np.stack(np.broadcast_arrays(x, y, z), axis=-1)) / 2
     angle = np.linalg.norm(half, axis=-1, keepdims=True)
     return np.concatenate([np.cos(angle), half * np.sinc(angle / np.pi)], axis=-1)
 
 
-def multiply(p, q):
-    """Hamilton product of quaternions (…, 4): first q, then p."""
+def multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The Hamilton product of quaternions (..., 4), which rotates first by q, then by p."""
     pw, pv, qw, qv = p[..., :1], p[..., 1:], q[..., :1], q[..., 1:]
     scalar = pw * qw - (pv * qv).sum(-1, keepdims=True)
     return np.concatenate([scalar, pw * qv + qw * pv + np.cross(pv, qv)], axis=-1)
 
 
-def rotate(q, v):
-    """Vectors (…, 3) rotated by unit quaternions (…, 4)."""
+def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Rotate vectors v (..., 3) by unit quaternions q (..., 4)."""
     t = 2 * np.cross(q[..., 1:], v)
     return v + q[..., :1] * t + np.cross(q[..., 1:], t)
 
@@ -81,14 +87,15 @@ def rotate(q, v):
 # ---------------------------------------------------------------- forward kinematics
 
 
-def forward_kinematics(person, pose):
-    """Joints of a body that moves through poses and stands on the floor.
+def forward_kinematics(person: "Person", pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The joints of a body that moves through poses and stands on the floor.
 
-    The foot on the floor stays where it is and carries the body, so that steps make it walk;
-    `flight` lifts it off. The floor is y = 0, the body starts at the origin.
+    person: the Person, whose offsets are used
+    pose: (T, D), in the units of DOF
+    Returns positions (T, 25, 3) in metres, and orientations (T, 25, 4) as quaternions.
 
-    pose: (T, D), its unit as of DOF.
-    Returns joints (T, 25, 3) in metres and orientations (T, 25, 4), quaternions.
+    The foot on the floor does not move and carries the body, so steps make the body walk. `flight`
+    lifts the body off the floor. The floor is y = 0; the body starts at the origin.
     """
     d = {name: pose[:, i] for name, i in INDEX.items()}
     turned = np.empty((len(pose), 25, 4))
@@ -108,7 +115,8 @@ def forward_kinematics(person, pose):
         turned[:, arm[2]] = multiply(turned[:, arm[1]], rotation(x=a["elbow"]))
         hand = multiply(turned[:, arm[2]], rotation(x=a["wrist"]))
         turned[:, arm[3:]] = hand[:, None]
-        # Legs and feet turn against the upright body, not the pelvis: who bows keeps standing.
+        # Legs and feet turn relative to the upright body, not to the pelvis, so that a person who
+        # bows keeps standing.
         turned[:, leg[0]] = turned[:, 0]
         turned[:, leg[1]] = rotation(a["hip"], 0, sign * a["apart"])
         turned[:, leg[2]] = multiply(turned[:, leg[1]], rotation(x=-a["knee"]))
@@ -119,14 +127,14 @@ def forward_kinematics(person, pose):
     return joints + _carried(joints, person.stature, d["flight"] / 100)[:, None], turned
 
 
-def _carried(joints, stature, flight):
-    """Where the spine base (T, 3) has to be for the lower foot to rest on the floor."""
+def _carried(joints: np.ndarray, stature: float, flight: np.ndarray) -> np.ndarray:
+    # The position (T, 3) of the base of the spine for which the lower foot rests on the floor.
     ankles, feet = joints[:, [14, 18]], joints[:, [15, 19]]
     sole = np.minimum(
         ankles[..., 1] - ANKLE_HEIGHT * stature, feet[..., 1] - FOOT_HEIGHT * stature
     )  # (T, 2)
     lowest = sole.min(axis=1, keepdims=True)
-    load = np.exp((lowest - sole) / 0.015)  # the higher a foot, the less it carries
+    load = np.exp((lowest - sole) / 0.015)  # a higher foot carries less
     load /= load.sum(axis=1, keepdims=True)
     ground = (ankles + feet) / 2
     slide = (np.diff(ground, axis=0) * ((load[1:] + load[:-1]) / 2)[..., None]).sum(axis=1)
@@ -138,7 +146,8 @@ def _carried(joints, stature, flight):
 
 # ---------------------------------------------------------------- people
 
-# What an arm does that has nothing to do: hang, rest on the hip, before the belly, behind the back.
+# Poses of an idle arm: it hangs (twice as likely), is on the hip, before the belly, or behind the
+# back.
 HABITS = (
     vector(),
     vector(),
@@ -149,20 +158,20 @@ HABITS = (
 
 
 class Person(NamedTuple):
-    """A body and the way it moves."""
+    """The body of a person and the way the person moves."""
 
     stature: float  # metres
-    offsets: np.ndarray  # (25, 3) metres from parent to joint, standing straight, arms hanging
-    posture: np.ndarray  # (D,) added to every pose
-    sway: np.ndarray  # (D,) degrees of idle movement
-    habit: np.ndarray  # (D,) what the left arm does when it has nothing to do
-    vigor: float  # size of movements against the usual
-    tempo: float  # their duration against the usual
+    offsets: np.ndarray  # (25, 3) metres from parent to joint, upright with hanging arms
+    posture: np.ndarray  # (D,) degrees added to every pose
+    sway: np.ndarray  # (D,) degrees, the amplitude of idle movements
+    habit: np.ndarray  # (D,) degrees, the pose of the left arm when it is idle
+    vigor: float  # factor on the size of movements
+    tempo: float  # factor on the duration of movements
     left_handed: bool
 
 
-def draw_person(rng):
-    """A person of random size, proportions and style."""
+def draw_person(rng: np.random.Generator) -> Person:
+    """Draw a Person with random size, proportions and style; rng: a numpy generator."""
     stature = rng.uniform(1.54, 1.90)
     arms, legs, width, trunk = 1 + 0.06 * rng.standard_normal(4).clip(-2, 2)
     offsets = np.zeros((25, 3))

@@ -1,10 +1,10 @@
-"""The same people as a pose estimator gives them: 17 joints of COCO in place of Kinect's 25."""
+"""Synthetic people with the 17 joints of COCO, as pose estimators give, not the 25 of Kinect."""
 
 import numpy as np
 
 from data_gen.datasets.skeletons import COCO_17, KINECT_V2
 
-# From the middle of the head, in metres: (forward, up, to the person's left).
+# Offsets from the middle of the head, in metres: (forward, up, to the person's left).
 FACE = {
     "nose": (0.11, 0.0, 0.0),
     "left eye": (0.09, 0.04, 0.03),
@@ -15,9 +15,10 @@ FACE = {
 
 
 def as_coco(joints: np.ndarray) -> np.ndarray:
-    """Bodies of Kinect v2's joints (..., 25, 3) as bodies of COCO's joints (..., 17, 3), metres.
+    """Convert bodies of Kinect v2 (..., 25, 3) to bodies of COCO (..., 17, 3), both in metres.
 
-    Limbs are the same; nose, eyes and ears stand around the head, which looks where the chest does.
+    The limbs stay the same. Nose, eyes and ears are put around the head, which faces as the chest
+    does.
     """
     of = {name: joints[..., number, :] for number, name in enumerate(KINECT_V2.joints)}
     up = _unit(of["spine at shoulders"] - of["middle of spine"])

@@ -1,6 +1,6 @@
-"""From the bodies of a raw file to a clip: as many as are kept, repaired, centered, aligned.
+"""From the bodies in a raw file to a clip: choose bodies, repair, center and align them.
 
-Coordinates are in metres, arrays (T, M, V, C) = frames, bodies, joints, xyz.
+Coordinates are in metres. The axes of arrays are (T, M, V, C) = (frames, bodies, joints, xyz).
 """
 
 import numpy as np
@@ -9,11 +9,12 @@ from data_gen.datasets.skeletons import KINECT_V2, NTU, Layout, Skeleton
 
 
 def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:
-    """The clip as it is stored.
+    """Make the clip that a store holds.
 
-    bodies: (T, M, V, 3) float64 with finite values, body slots as in the file, M from 0 up.
-    layout: how many bodies are kept, and their skeleton. Returns (T, bodies, V, 3) float32, the
-    main body first, zeros where there is no body; None where there is none in the whole clip.
+    bodies: (T, M, V, 3) float64, metres, finite; the M >= 0 bodies as they stand in the file
+    layout: how many bodies to keep, and their skeleton
+    Returns (T, layout.bodies, V, 3) float32 with the main body first and zeros where there is no
+    body; None if the whole clip has no body.
     """
     present = ~is_empty(bodies, (2, 3))  # (T, M)
     if not present.any():
@@ -26,16 +27,21 @@ def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:
 
 
 def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
-    """Where there is nothing along the axes: the coordinates there sum to zero."""
+    """Where the coordinates sum to zero along the axes, which means that there is nothing."""
     return coordinates.sum(axis=axes) == 0
 
 
 def choose_slots(bodies: np.ndarray, present: np.ndarray, most: int = NTU.bodies) -> list[int]:
-    """The slots of greatest energy, as many as `most` or as there are, the greatest first.
+    """The bodies with the greatest energy, the greatest first.
 
-    bodies: (T, M, V, 3). present: (T, M) bool, where a frame is not empty. Energy = std of x +
-    std of y + std of z over the frames that are not empty. Of equal energies the higher slot comes
-    first, as in an ascending stable sort, reversed; slots without a body come last.
+    bodies: (T, M, V, 3), metres
+    present: (T, M) bool, which bodies are in which frames
+    most: how many bodies to choose at most
+    Returns indices along M.
+
+    The energy of a body is std of x + std of y + std of z over its joints and the frames in which
+    it is present. Of two equal energies the greater index comes first, as if an ascending stable
+    sort were reversed. Bodies that are never present come last.
     """
     slots = range(bodies.shape[1])
     if len(slots) == 1:
@@ -48,10 +54,15 @@ def choose_slots(bodies: np.ndarray, present: np.ndarray, most: int = NTU.bodies
 
 
 def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Fills up a body (T, V, 3) that comes late or leaves early; present: (T,) bool.
+    """Fill up a body that comes late or leaves early.
 
-    If its first frame is empty, its other frames move to the front. Then the frames up to its last
-    one are repeated until the clip is full. Frames that are empty in the middle stay empty.
+    body: (T, V, 3), metres
+    present: (T,) bool, in which frames the body is
+    Returns (T, V, 3).
+
+    If the first frame is empty, the frames that are not empty move to the front. Then the frames up
+    to the last one that is not empty are repeated until the clip is full. Empty frames in the
+    middle stay empty unless frames moved.
     """
     if not present.any():
         return body
@@ -61,10 +72,11 @@ def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def center(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Moves the main body's origin, as the skeleton names it, to zero in each frame of a clip.
+    """Move the main body's origin to zero in each frame.
 
-    clip: (T, M, V, 3). An origin of several joints is the mean of those that have a position.
-    Joints without a position stay as they are.
+    clip: (T, M, V, 3), metres
+    skeleton: names the joints of the origin; the origin is the mean of those with a position
+    Returns (T, M, V, 3). Joints without a position stay zero.
     """
     joints = clip[:, :1, list(skeleton.origin)]  # (T, 1, K, 3)
     number = (~is_empty(joints, -1)).sum(-1)  # (T, 1)
@@ -73,17 +85,21 @@ def center(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
 
 
 def align(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Turns a clip (T, M, V, 3) so that the main body's first shoulder line lies on the x axis."""
+    """Rotate a clip: the main body's shoulder line in the first frame comes onto the x axis.
+
+    clip: (T, M, V, 3), metres -> (T, M, V, 3)
+    skeleton: names the shoulders
+    """
     left, right = skeleton.shoulders
     shoulders = clip[0, 0, right] - clip[0, 0, left]
     return (clip.reshape(-1, 3) @ rotation_to_x(shoulders).T).reshape(clip.shape)
 
 
 def rotation_to_x(line: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) by the smallest angle that takes a direction (3,) to that of the x axis.
+    """The rotation matrix (3, 3) that turns `line` (3,) to the x axis by the smallest angle.
 
-    The identity where line, angle or axis are too small to tell one (a line along -x included).
-    By Rodrigues' formula.
+    Rodrigues' formula. The identity if the line or the angle is almost zero, or if the line points
+    along -x, where the axis of the rotation is not defined.
     """
     axis = np.array([0.0, line[2], -line[1]])  # line × x
     length, sine = np.linalg.norm(line), np.linalg.norm(axis)

@@ -1,4 +1,4 @@
-"""What to do next, as commands that work when they are pasted where the user stands."""
+"""Command lines to show to the user, which work when pasted into the user's shell."""
 
 import os
 import shlex
@@ -8,15 +8,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = {"cross_subject": "xsub", "cross_view": "xview", "cross_setup": "xsetup"}
-RULED = ("ntu60", "ntu120")  # data sets of which script_pretrain.sh knows the runs by their name
+RULED = ("ntu60", "ntu120")  # for these data sets script_pretrain.sh knows the names of runs
 
 
 def command(program: str, *words: str | Path) -> str:
-    """A command line for the current folder and the Python that runs this.
+    """A command line that works in the current folder, with the Python that runs now.
 
-    program: a script (`script_pretrain.sh`), an entry script (`data_gen/ntu_gendata.py`), each by
-    its path in the repository, or a module (`tools.report`); words: its arguments, those that are
-    paths as Path, since a script or a module is to be started from the repository.
+    program: the path, in the repository, of a shell script or of a Python file
+        (`script_pretrain.sh`, `data_gen/ntu_gendata.py`), or a module (`tools.report`)
+    words: the arguments; give a path as Path, since the command starts in the repository
     """
     start = f"./{program}" if program.endswith(".sh") else _python()
     if program.endswith(".sh") and not _found_by_scripts():
@@ -31,7 +31,11 @@ def command(program: str, *words: str | Path) -> str:
 
 
 def evaluation(task: str, run: Path) -> str:
-    """The command that evaluates a run, given its folder; task: recognition or retrieval."""
+    """The command that evaluates a run.
+
+    task: "recognition" or "retrieval"
+    run: the folder of the run
+    """
     run = run.resolve()
     if run.parent == ROOT / "checkpoints" and not run.name.startswith("-"):
         return command(f"script_action_{task}.sh", run.name)
@@ -40,7 +44,12 @@ def evaluation(task: str, run: Path) -> str:
 
 
 def pretraining(store: Path, protocol: str, *flags: str) -> str:
-    """The command that pre-trains on a store, given its folder, under a protocol, with flags."""
+    """The command that pre-trains on a store.
+
+    store: the folder of the store
+    protocol: one of the store's protocols
+    flags: further flags of pretrain.py, with their values
+    """
     dataset, data_root = store.resolve().name, store.resolve().parent
     words: list[str | Path] = [f"{dataset}_{SHORT.get(protocol, protocol)}"]
     if dataset not in RULED:
@@ -63,6 +72,6 @@ def _python() -> str:
 
 
 def _found_by_scripts() -> bool:
-    # They look where tools/setup/python.sh says.
+    # The shell scripts look for Python as tools/setup/python.sh does.
     found = shutil.which("python") or shutil.which("python3") or ""
     return sys.executable in (os.path.abspath(found), str(ROOT / ".venv" / "bin" / "python"))

@@ -10,15 +10,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A place to write a file; the file takes its name when it is whole and on the disk.
+    """A temporary path to write a file to. The file gets its name when it is whole and on the disk.
 
     with whole_file("a.json") as part:
         part.write_text(...)
 
-    The place is beside the file and its name ends in `.part`, so name the format where a library
-    would take it from the suffix. What was there under the name stays until then. Where the block
-    fails, or is interrupted, nothing new is left, no folder either; what a killed process left
-    stands in nobody's way. Raises OSError, with the file's own name, where it cannot be written.
+    The temporary path is in the same folder and ends in `.part`; a library that takes the format
+    from the suffix must be told the format. An older file stays until the new file is whole. If the
+    block fails or is interrupted, no new file and no new folder remains. A `.part` that a killed
+    process left does no harm. Raises OSError with the name of the file if it cannot be written.
     """
     path = _followed(path)
     if path.exists() and not path.is_file():
@@ -32,9 +32,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes its name when the block ends, as `whole_file` does.
+    """An empty folder to fill. It gets its name when the block ends, as in `whole_file`.
 
-    Under that name nothing may be there, or an empty folder.
+    path: the name; nothing may be there, or an empty folder
     """
     path = _followed(path)
     with _made(path) as part:
@@ -52,7 +52,7 @@ def _followed(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def _made(path: Path) -> Iterator[Path]:
-    # The process's number keeps two writers of one file apart.
+    # With its process number in the name, each of two writers of one file has its own path.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     new = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def _made(path: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(part)
         for folder in new:
-            with contextlib.suppress(OSError):  # somebody else put something there
+            with contextlib.suppress(OSError):  # another process put something there
                 folder.rmdir()
         if isinstance(error, OSError) and error.filename in (None, str(part)):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
@@ -70,7 +70,7 @@ def _made(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with everything in it, if there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -78,7 +78,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -87,7 +87,10 @@ def sync(path: Path) -> None:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raise OSError unless the disk of a folder, or of where it will be, has `size` bytes free."""
+    """Raise OSError unless the disk has `size` bytes free.
+
+    folder: a folder on this disk, which may not exist yet
+    """
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if size > free:

@@ -1,17 +1,18 @@
-"""The parser of all commands' flags, and the values that it takes."""
+"""The parser of flags that all commands use, and types for the values of flags."""
 
 import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-GREATEST = 1e30  # of numbers that are not whole: ten times it is still a float32
+GREATEST = 1e30  # greatest value of a flag that takes fractions; ten times as much is a float32
 _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
 class Help(argparse.HelpFormatter):
-    """Help that tells a flag's default, unless it is empty or the flag's own words tell it."""
+    """Help that adds the default to a flag, unless there is none or the help names it already."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         told, default = action.help or "", action.default
@@ -24,9 +25,9 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that takes no abbreviations and complains in one line.
+    """An argument parser that takes no abbreviated flags and reports an error in one line.
 
-    Flags without a type, and those with the type Path, take no empty text.
+    A flag without a type, or with the type Path, refuses an empty text.
     """
 
     def __init__(self, description: str):
@@ -36,20 +37,20 @@ class Parser(argparse.ArgumentParser):
         self.register("type", Path, path)
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):
-        """As argparse does it, but for `--flag=--`, on which some of its versions stumble."""
+        """Parse as argparse does, but refuse `--flag=--`, which some versions of it crash on."""
         args = sys.argv[1:] if args is None else list(args)
         for word in args:
             if word.startswith("-") and word.endswith("=--"):
                 self.error(f"argument {word.removesuffix('=--')}: '--' is not a value")
         return super().parse_known_args(args, namespace)
 
-    def error(self, message: str):
-        """Print one line and exit with 2."""
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with code 2."""
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
 def program() -> str:
-    """The name of the program as one types it: `python -m tools.report`, or the script's file."""
+    """The program as the user started it: `python -m tools.report`, or the name of the file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.origin == sys.argv[0]:
         return f"python -m {spec.name.removesuffix('.__main__')}"
@@ -57,22 +58,22 @@ def program() -> str:
 
 
 def text(value: str) -> str:
-    """An argparse type: any text but an empty one."""
+    """An argparse type: a text that is not empty."""
     if not value.strip():
         raise argparse.ArgumentTypeError("the value is empty")
     return value
 
 
 def path(value: str) -> Path:
-    """An argparse type: the path of a file or folder, not empty."""
+    """An argparse type: the path of a file or folder, which is not empty."""
     return Path(text(value))
 
 
 def whole_number(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
-    """An argparse type: integers from `least` to `most`, in the digits 0 to 9 alone."""
+    """An argparse type: integers from `least` to `most`, written with the digits 0 to 9 only."""
 
     def parse(value: str) -> int:
-        # Few digits: Python refuses to convert thousands of them.
+        # Python refuses to convert thousands of digits.
         digits = value.isascii() and value.isdigit() and len(value) < 20
         if not (digits and least <= int(value) <= most):
             raise argparse.ArgumentTypeError(
@@ -84,14 +85,14 @@ def whole_number(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
 
 
 def not_negative(value: str) -> float:
-    """An argparse type: numbers from 0 to 1e30, in the digits 0 to 9, as 0.5 or 5e-1."""
+    """An argparse type: numbers from 0 to 1e30, such as 0.5 or 5e-1."""
     if not (_NUMBER.fullmatch(value) and float(value) <= GREATEST):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is not a number from 0 to {GREATEST:g}")
     return float(value)
 
 
 def positive(value: str) -> float:
-    """An argparse type: numbers above 0, as `not_negative` takes them."""
+    """An argparse type: numbers above 0, up to 1e30."""
     if not (number := not_negative(value)):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is not a number above 0")
     return number

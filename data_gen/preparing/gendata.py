@@ -1,4 +1,4 @@
-"""What the *_gendata.py commands share: the flags that all of them have, and how they end."""
+"""What the *_gendata.py commands share: common flags, and exit codes with messages."""
 
 import argparse
 import sys
@@ -15,7 +15,10 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
-    """--out_folder, --workers and --strict; stores: the folders that --out_folder DIR leads to."""
+    """Add --out_folder, --workers and --strict to a parser.
+
+    stores: the folders that --out_folder DIR leads to, for the help
+    """
     parser.add_argument(
         "--out_folder",
         type=Path,
@@ -35,7 +38,10 @@ def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
 
 
 def run(prepare: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Exit code of a command; what a user can cause is one line."""
+    """Run a command and return its exit code. An error that a user can cause is one line.
+
+    prepare: the command, which takes `args`
+    """
     open_streams()
     try:
         prepare(args)

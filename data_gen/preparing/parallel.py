@@ -1,4 +1,4 @@
-"""A map over worker processes that keeps the order and a bound on memory."""
+"""A map over worker processes that keeps the order of the items and limits the memory."""
 
 import math
 import os
@@ -16,26 +16,29 @@ from typing import NamedTuple, TypeVar
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 CHUNK = 16  # items that a worker takes at once
-AHEAD = 3  # chunks per worker that may be under way
-QUEUED = 2  # chunks per other process that this one gives away before it takes one itself
+AHEAD = 3  # chunks for each worker that may be in work or waiting
+QUEUED = 2  # chunks for each other process that wait before this process takes a chunk itself
 
 
 class WorkerDied(Exception):
-    """A worker process was killed from outside."""
+    """Another program killed a worker process."""
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may use."""
+    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    """function(item) for each item, in order, computed by this process and others.
+    """Yield function(item) for each item, in order.
 
-    One worker, or a system without the semaphores that a pool needs, means this process alone.
-    Raises WorkerDied if a worker is killed, and whatever function raises.
+    function, items: must be possible to pickle
+    workers: how many processes compute, this process included
+
+    This process computes alone with one worker, or if the system has no semaphores for a pool.
+    Raises WorkerDied if a worker is killed, and what `function` raises.
     """
     workers = min(workers, math.ceil(len(items) / CHUNK))
     pool = _pool(workers - 1) if workers > 1 else None
@@ -47,12 +50,12 @@ def ordered_map(
     with tempfile.TemporaryDirectory() as folder:
         try:
             while True:
-                # Others get something to do first; then what is due goes out; only then this
-                # process takes a chunk itself.
+                # First give work to the other processes, then yield what is finished. If there is
+                # neither to do, this process takes a chunk itself.
                 room = len(pending) < AHEAD * workers
                 given = sum(not future.done() for future in pending)
                 if room and given < QUEUED * (workers - 1) and (chunk := next(chunks, None)):
-                    with _ctrl_c_later():  # which workers inherit: they start here
+                    with _ctrl_c_later():  # workers start here and inherit the blocked signal
                         pending.append(pool.submit(_apply_and_pack, function, chunk, folder))
                 elif pending and pending[0].done():
                     yield from _results(pending.popleft())
@@ -85,13 +88,13 @@ def _ctrl_c_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start():
-    """In a worker: leave Ctrl-C to the parent, and end if the parent is killed."""
+def _start() -> None:
+    # In a worker: leave Ctrl-C to the parent, and end if the parent is killed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent():
+def _end_with_parent() -> None:
     parent_process().join()
     os._exit(1)
 
@@ -108,8 +111,10 @@ class _Packed(NamedTuple):
     sizes: list[int]
 
 
-def _apply_and_pack(function: Callable[[Item], Result], items: Sequence[Item], folder: str):
-    """In a worker: the results, with arrays by way of a file, which is faster than a pipe."""
+def _apply_and_pack(
+    function: Callable[[Item], Result], items: Sequence[Item], folder: str
+) -> _Packed:
+    # In a worker: arrays go to the parent through a file, which is faster than a pipe.
     results, arrays = _apply(function, items), []
     pickled = pickle.dumps(results, protocol=5, buffer_callback=lambda a: arrays.append(a.raw()))
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
@@ -118,7 +123,7 @@ def _apply_and_pack(function: Callable[[Item], Result], items: Sequence[Item], f
 
 
 def _results(future: Future) -> list:
-    """What `_apply` gave, in this process or another."""
+    # What `_apply` returned, in this process or in another.
     results = future.result()
     if not isinstance(results, _Packed):
         return results

@@ -1,4 +1,4 @@
-"""What the preparing command says: progress, the files left out, the stores written."""
+"""What a *_gendata.py command prints: progress, files left out, stores written."""
 
 import sys
 import time
@@ -15,22 +15,27 @@ from data_gen.readers.raw_folders import RawDataError
 
 @dataclass
 class LeftOut:
-    """Raw files that are in no store, and why; when strict, a malformed one is an error."""
+    """The raw files that are in no store, by the reason.
+
+    strict: whether a malformed file is an error
+    missing, other_setup, bodiless: names of clips
+    malformed: for each file one line with its name and the fault
+    """
 
     strict: bool
     missing: list[str] = field(default_factory=list)
     other_setup: list[str] = field(default_factory=list)
     bodiless: list[str] = field(default_factory=list)
-    malformed: list[str] = field(default_factory=list)  # name, line and reason
+    malformed: list[str] = field(default_factory=list)
 
-    def add_malformed(self, reason: str):
-        """Raises RawDataError when strict."""
+    def add_malformed(self, reason: str) -> None:
+        """Note a malformed file. Raises RawDataError if `strict`."""
         if self.strict:
             raise RawDataError(f"{reason}; no store was written (--strict)")
         self.malformed.append(reason)
 
-    def print(self):
-        """One line a group, then its files; of whole setups that belong elsewhere the number."""
+    def print(self) -> None:
+        """Print one line for each reason, then its files; of other setups only their number."""
         for what, names, a_line in (
             ("of setups that the data set does not have", self.other_setup, 0),
             ("in the list of missing samples", self.missing, 4),
@@ -43,13 +48,18 @@ class LeftOut:
                 print("  " + " ".join(names[i : i + a_line]))
 
 
-def warn(text: str):
-    """One line to standard error."""
+def warn(text: str) -> None:
+    """Print one line to standard error."""
     print(f"warning: {text}", file=sys.stderr)
 
 
 def progress(results: Iterable, total: int, seconds: float = 10, unit: str = "clip") -> Iterator:
-    """Passes results on, with a bar on a terminal, else with a line every so many seconds."""
+    """Yield results and show how many are done: a bar on a terminal, else lines.
+
+    total: how many results there will be
+    seconds: time between two lines
+    unit: what a result is, for the lines
+    """
     if sys.stderr.isatty():
         yield from tqdm(results, total=total, unit=unit)
         return
@@ -61,10 +71,10 @@ def progress(results: Iterable, total: int, seconds: float = 10, unit: str = "cl
             print(f"{done} of {total} {unit}s", file=sys.stderr, flush=True)
 
 
-def print_store(store: StoreWriter, clips: Counter):
-    """What a store of NTU's form holds, and whether its splits are the official ones.
+def print_store(store: StoreWriter, clips: Counter) -> None:
+    """Print what a store holds, and whether its splits have the official numbers of clips.
 
-    clips: the number of clips of each (setup, camera, subject).
+    clips: {(setup, camera, subject): number of clips}
     """
     description = store.description
     size = sum(path.stat().st_size for path in store.folder.iterdir())
@@ -82,7 +92,7 @@ def print_store(store: StoreWriter, clips: Counter):
 
 
 def split_line(protocol: str, counts: tuple[int, int], official: tuple[int, int] | None) -> str:
-    """How many clips train and test under a protocol, beside the official numbers, if any."""
+    """One line: the numbers of (training, test) clips, beside the official numbers if any."""
     line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
     if not official:
         return line

@@ -1,4 +1,4 @@
-"""The packed store of a data set: joints.npy, samples.csv and store.json, written clip by clip."""
+"""Write a store, clip by clip: joints.npy, samples.csv and store.json."""
 
 import contextlib
 import csv
@@ -18,28 +18,30 @@ FILES = ("joints.npy", "samples.csv", "store.json")
 
 
 class StoreError(Exception):
-    """The store cannot be written here; the text says why and what to do."""
+    """The store cannot be written; the message says why and what to do."""
 
 
 def npy_header(frames: int, frame_shape: tuple[int, int, int]) -> bytes:
-    """Header of a float32 array (frames, M, V, C), 128 bytes for any number of frames.
+    """The header of an .npy file with a float32 array (frames, M, V, C): always 128 bytes.
 
-    Format 1.0 of numpy.lib.format.
+    frame_shape: (M, V, C)
+    The format is version 1.0 of numpy.lib.format.
     """
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(frames, *frame_shape)}, }}"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.ljust(117).encode() + b"\n"
 
 
 class StoreWriter:
-    """Writes a store as a stream: memory does not depend on the number of clips.
+    """Write a store; the memory does not grow with the number of clips. Use it in a `with` block.
 
-    All goes into a hidden folder beside the store; commit() puts it in the place of the store, so
-    that a store which can be seen is whole, and the one before stays until then, for those who have
-    it open also thereafter. Used in a with statement, whose end without a commit leaves nothing.
-    Raises StoreError if another process writes the same store, or if there is something in its
-    place that is no store.
+    folder: the folder of the store
+    description: what the data set is; it becomes store.json
 
-    description: what the data set is, which becomes store.json.
+    The files are written to a hidden folder beside the store; `commit` moves this folder to the
+    store's place. So a store is always whole. An older store stays until then, and a process that
+    has opened it can go on reading. A `with` block that ends without `commit` leaves nothing.
+    Entering the block raises StoreError if another process writes the same store, or if the folder
+    holds something else than a store.
     """
 
     def __init__(self, folder: str | Path, description: Description):
@@ -51,7 +53,7 @@ class StoreWriter:
         self.clips = self.frames = 0
         self.last_name = ""
 
-    def __enter__(self):
+    def __enter__(self) -> "StoreWriter":
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.lock_path)
         try:
@@ -70,7 +72,7 @@ class StoreWriter:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         for name in ("joints", "samples"):
             with contextlib.suppress(AttributeError, OSError):  # a full disk fails here once more
                 getattr(self, name).close()
@@ -78,15 +80,15 @@ class StoreWriter:
         self.lock_path.unlink(missing_ok=True)
         os.close(self.lock)
 
-    def _clear(self):
-        """Removes what this or a killed run did not finish."""
-        if self.old.exists() and not self.folder.exists():  # stopped amid the exchange
+    def _clear(self) -> None:
+        """Remove what this run or a killed run did not finish."""
+        if self.old.exists() and not self.folder.exists():  # killed between the two renames
             self.old.rename(self.folder)
         for left in (self.old, self.new):
             shutil.rmtree(left, ignore_errors=True)
 
-    def _check_place(self):
-        """Refuses to take the place of something that is no store."""
+    def _check_place(self) -> None:
+        """Raise StoreError if something else than a store is in the store's place."""
         if self.folder.exists():
             if not self.folder.is_dir():
                 raise StoreError(
@@ -105,12 +107,14 @@ class StoreWriter:
         fields: tuple[int, int, int, int, int],
         joints: np.ndarray,
         more: tuple[int, ...] = (),
-    ):
-        """Appends a clip.
+    ) -> None:
+        """Append a clip.
 
-        name: printable, after those before in alphabetical order (ValueError if not). fields:
-        setup, camera, subject, replication, action. joints: (T, M, V, C), metres. more: values of
-        the description's further columns, 0 or 1 (ValueError if there are not as many).
+        name: printable; the names must come in alphabetical order
+        fields: setup, camera, subject, replication, action, each from 1
+        joints: (T, M, V, C), metres
+        more: 0 or 1 for each further column that the description names
+        Raises ValueError if one of these is wrong.
         """
         if not name.isprintable():  # a line break would end its line of samples.csv
             raise ValueError(f"{name!r} is not printable")
@@ -127,8 +131,8 @@ class StoreWriter:
         self.clips += 1
         self.frames += len(joints)
 
-    def commit(self):
-        """Makes what was added the store."""
+    def commit(self) -> None:
+        """Put the clips that were added in the place of the store."""
         self.joints.seek(0)
         self.joints.write(npy_header(self.frames, self.description.layout.frame_shape))
         for file in (self.joints, self.samples):
@@ -137,7 +141,7 @@ class StoreWriter:
             file.close()
         sync(self.new / "store.json")
         sync(self.new)
-        if self.folder.exists():  # a folder cannot be replaced in one step
+        if self.folder.exists():  # no system can replace a folder in one step
             self.folder.rename(self.old)
         self.new.rename(self.folder)
         sync(self.folder.parent)
@@ -145,7 +149,7 @@ class StoreWriter:
 
 
 def _lock(path: Path) -> int:
-    """A descriptor that holds the lock; the system takes it back from a process that dies."""
+    """Lock a file: a descriptor that holds the lock. The lock of a dead process ends by itself."""
     while True:
         lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         try:
@@ -163,4 +167,4 @@ def _lock(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             if os.stat(path).st_ino == os.fstat(lock).st_ino:
                 return lock
-        os.close(lock)  # the holder before removed the file between the two steps
+        os.close(lock)  # the previous holder removed the file between the open and the lock

@@ -1,14 +1,14 @@
-"""Standard streams that are closed, full or read by nobody."""
+"""Standard streams that are closed, or whose output cannot be written."""
 
 import os
 import sys
 
 
-def open_streams():
-    """Opens those of the standard streams that are closed, to nowhere.
+def open_streams() -> None:
+    """Open each closed standard stream to /dev/null.
 
-    Otherwise what is printed to one raises, and the next file opened has the number to which
-    libraries print.
+    Otherwise `print` raises, and the next file that is opened gets the stream's number, to which
+    libraries write.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -20,9 +20,9 @@ def open_streams():
             setattr(sys, name, os.fdopen(nowhere, "w" if number else "r"))
 
 
-def drop_output():
-    """Forgets output that cannot be written, on which Python would stumble once more at its end."""
+def drop_output() -> None:
+    """Drop output that cannot be written. Python would try again, and fail, when it exits."""
     try:
         sys.stdout.flush()
-    except OSError:  # a full disk, or nobody reads it any more
+    except OSError:  # the disk is full, or the reader has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

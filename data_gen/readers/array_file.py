@@ -1,8 +1,8 @@
-"""Recordings of one's own: raw `.skeleton` files with any name, and plain arrays of coordinates.
+"""Read the user's own recordings: raw `.skeleton` files with any name, and arrays of coordinates.
 
-An array is (T, M, V, 3) = frames, bodies, joints, xyz, or (T, V, 3) of one body, in `.npy`; in
-`.csv` it is a line a frame with M·V·3 numbers in the same order, under a heading line or none. An
-absent body, and a joint without a position, are zeros.
+A `.npy` file holds an array (T, M, V, 3) = (frames, bodies, joints, xyz), or (T, V, 3) for one
+body. A `.csv` file has one line for each frame, with M·V·3 numbers in the same order; it may begin
+with a line of headings. An absent body and a joint without a position are zeros.
 """
 
 import csv
@@ -22,21 +22,23 @@ from data_gen.readers.skeleton_file import (
 )
 
 SUFFIXES = (SUFFIX, ".npy", ".csv")
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # in metres
-MAX_BODIES = 16  # of a frame
-MAX_SIZE = 10.0  # metres: no body is as long
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # {unit: metres}
+MAX_BODIES = 16  # bodies in a frame
+MAX_SIZE = 10.0  # metres; no body is so long
 
 
 class ArrayFileError(RawDataError):
-    """A recording that cannot be used; the text names the file and the fault."""
+    """A recording cannot be used; the message names the file and the fault."""
 
 
 def read_bodies(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray:
-    """The bodies of a recording, frame by frame: (T, M, V, 3) float64 in metres.
+    """Read the bodies of a recording: (T, M, V, 3) float64, metres.
 
-    path: a `.skeleton`, `.npy` or `.csv` file. skeleton: of its V joints. unit: of an array's
-    coordinates, in metres. Raises ArrayFileError for everything else than frames of bodies of the
-    skeleton with plausible coordinates.
+    path: a `.skeleton`, `.npy` or `.csv` file
+    skeleton: the skeleton of the bodies, with V joints
+    unit: the unit of the coordinates in an array, in metres
+    Raises ArrayFileError if the file cannot be read, has other numbers of values than bodies of
+    this skeleton, or holds coordinates that no recording of people has.
     """
     readers = dict(zip(SUFFIXES, (_read_raw, _read_npy, _read_csv), strict=True))
     if path.suffix not in readers:
@@ -72,10 +74,10 @@ def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         raise
-    except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
+    except Exception as error:  # a damaged header makes numpy raise errors of any type
         reason = str(error).splitlines() or [type(error).__name__]
         raise ArrayFileError(f"{path.name}: not a whole .npy file ({reason[0][:80]})") from None
-    # A zip file under this name gives no array.
+    # From a zip file numpy loads something that is no array.
     shape, kind = getattr(array, "shape", ()), getattr(array, "dtype", np.dtype("O")).kind
     joints = skeleton.num_joints
     if not (len(shape) in (3, 4) and shape[-2:] == (joints, 3) and kind in "fiu"):
@@ -122,7 +124,7 @@ def _is_number(text: str) -> bool:
 
 
 def _check(name: str, bodies: np.ndarray) -> None:
-    """Raise ArrayFileError for frames, bodies or coordinates that no recording of people has."""
+    # Raise ArrayFileError for numbers of frames or bodies, or coordinates, that people do not have.
     if not 1 <= len(bodies) <= MAX_FRAMES:
         raise ArrayFileError(f"{name}: {len(bodies)} frames are not 1 to {MAX_FRAMES}")
     if bodies.shape[1] > MAX_BODIES:

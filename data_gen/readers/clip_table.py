@@ -1,8 +1,8 @@
-"""A table of recordings of one's own: which file shows what, of whom, and who trains.
+"""Read the table of the user's own recordings: the label of each file, its subject, its split.
 
-A CSV file with the columns `file` and `label`; further ones are `subject`, `camera`, `setup`,
-`replication` (whole numbers from 1, or words), and a column for each split, which holds `train` or
-`test`. Other columns are not read.
+The table is a CSV file. It must have the columns `file` and `label`, and one column for each split,
+which holds `train` or `test`. It may have `subject`, `camera`, `setup` and `replication`: whole
+numbers from 1, or words. Other columns are not read.
 """
 
 import csv
@@ -13,17 +13,19 @@ from typing import NamedTuple
 from data_gen.readers.raw_folders import RawDataError
 
 FIELDS = ("setup", "camera", "subject", "replication")
-SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns that are taken for some
+SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns read as splits
 TRAINS = {"train": 1, "test": 0, "1": 1, "0": 0}
 MAX_BYTES = 256 * 2**20
-MAX_TEXT = 200  # characters of a label or name
+MAX_TEXT = 200  # characters in a label or a name
 
 
 class Clip(NamedTuple):
     """A line of the table.
 
-    name: of the clip, its file without suffix. fields: setup, camera, subject, replication and
-    action, from 1. training: for each split 1 where the clip trains, else 0.
+    name: the name of the clip, which is its file without suffix
+    path: the path of the file
+    fields: setup, camera, subject, replication, action, each from 1
+    training: for each split 1 for a training clip, 0 for a test clip
     """
 
     name: str
@@ -33,9 +35,12 @@ class Clip(NamedTuple):
 
 
 class ClipTable(NamedTuple):
-    """The clips in order of their names; the names of actions 1, 2, ...; the splits' names.
+    """What a table says.
 
-    numbered: columns that hold words, which are numbered in alphabetical order.
+    clips: the clips, sorted by name
+    classes: the names of actions 1, 2, ...
+    splits: the names of the splits
+    numbered: the columns that hold words; the words were numbered in alphabetical order
     """
 
     clips: list[Clip]
@@ -45,11 +50,14 @@ class ClipTable(NamedTuple):
 
 
 def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> ClipTable:
-    """Read a table. Raises RawDataError, naming the line and the column, for what is none.
+    """Read a table.
 
-    folder: where the files are looked for, whose names must lead into it. splits: the columns that
-    split; by default those of SPLITS that are there. Labels that are all whole numbers are in their
-    order, others in alphabetical order.
+    path: the CSV file
+    folder: the folder that the column `file` refers to; a file must lie in it
+    splits: the columns of splits; empty for all columns in SPLITS that the table has
+    Raises RawDataError with the line and the column if the table is wrong.
+
+    Classes are sorted as numbers if all labels are whole numbers, else in alphabetical order.
     """
     header, rows = _read(path)
     splits = tuple(splits) or tuple(column for column in SPLITS if column in header)
@@ -81,7 +89,7 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    # The header and the lines, all texts without blanks around.
+    # The header and the lines. All values are texts without spaces at their ends.
     try:
         if not path.is_file():
             raise RawDataError(f"{path} is not there, or is no file")
@@ -137,7 +145,7 @@ def _training(path: Path, column: str, values: list[str]) -> list[int]:
 
 
 def _numbers(path: Path, column: str, values: list[str]) -> tuple[list[int], bool]:
-    """The values as whole numbers from 1, and whether they are words, numbered in their order."""
+    # The values as whole numbers from 1; whether they are words, numbered in alphabetical order.
     if all(_is_whole(value) and int(value) > 0 for value in values):
         return [int(value) for value in values], False
     _check_texts(path, column, values)
@@ -145,7 +153,7 @@ def _numbers(path: Path, column: str, values: list[str]) -> tuple[list[int], boo
     return [number[value] for value in values], True
 
 
-def _in_order(labels: list[str]):
+def _in_order(labels: list[str]) -> type[int] | None:
     return int if all(map(_is_whole, labels)) else None
 
 

@@ -1,13 +1,14 @@
-"""The raw files of PKU-MMD: videos, the actions in them, and the lists of training videos.
+"""Read the raw files of PKU-MMD: videos, labels, and lists of training videos.
 
-A video NAME is NAME-L, NAME-M or NAME-R after its view, of phase I like 0002-L and of phase II like
-A01N01-L (scene, subject). A video file has a line a frame, 150 numbers: body 1 and body 2, 25
-joints, x y z in metres, zeros for an absent body. A label file has a line an action: class, first
-frame, last frame, confidence; classes count from 1.
+The name of a video ends in -L, -M or -R, its view. A name of phase I looks like 0002-L, a name of
+phase II like A01N01-L (scene and subject). A video file has one line for each frame, with 150
+numbers: body 1, then body 2, each 25 joints with x y z in metres; an absent body is zeros. A label
+file has one line for each action: class, first frame, last frame, confidence. Classes count from 1.
 
-Written from descriptions of the format and from public readers of it, without a raw file at hand.
-Frames are taken to count from 0, and the last frame to belong to the action; readers that count
-from 1, or leave the last frame away, differ by one frame. Clips are cut at the end of the video.
+This reader was written from descriptions of the format and from public readers, without a raw file.
+It assumes that frames count from 0 and that the last frame belongs to the action. A reader that
+counts from 1, or leaves the last frame out, differs by one frame. An action that ends after the
+video is cut at the end of the video.
 """
 
 import re
@@ -22,20 +23,25 @@ from data_gen.preparing.clip import align, center, is_empty, repair
 from data_gen.readers.raw_folders import RawDataError
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
-# The released lists spell it "Validataion videos:".
+# The released lists contain the misspelling "Validataion videos:".
 HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
-VALUES = NTU.frame_size  # of a line
-MAX_LINES = 999  # of a label file: their numbers stand in clips' names
+VALUES = NTU.frame_size  # numbers in a line
+MAX_LINES = 999  # lines in a label file; the name of a clip has three digits for the line
 MAX_BYTES = 512 * 2**20  # a video has a few thousand lines of about 2,000 characters
 
 
 class PkuFileError(RawDataError):
-    """A malformed raw file; the text names the file, the line where there is one, and the fault."""
+    """A raw file is malformed; the message names the file, the line if there is one, the fault."""
 
 
 class Action(NamedTuple):
-    """A line of a label file: its number from 1, class from 1, first and last frame from 0."""
+    """An action in a label file.
+
+    line: the number of the line, from 1
+    action: the class, from 1
+    start, end: the first and the last frame, from 0, both included
+    """
 
     line: int
     action: int
@@ -44,10 +50,11 @@ class Action(NamedTuple):
 
 
 def sample_fields(video: str, action: Action) -> tuple[int, int, int, int, int]:
-    """Setup, camera, subject, replication and class of a clip, as columns of a store.
+    """The setup, camera, subject, replication and class of a clip, as a store has them.
 
-    Of phase II, setup is the scene; of phase I it is 1 and subject the number of the video, since
-    names do not tell who is in it. Replication is the line of the label file.
+    In phase II the setup is the scene. In phase I the setup is 1 and the subject is the number of
+    the video, since the names of phase I do not give the person. The replication is the line in the
+    label file.
     """
     scene, subject, number, view = NAME.fullmatch(video).groups()
     # A store counts from 1.
@@ -62,9 +69,10 @@ def clip_name(video: str, action: Action) -> str:
 
 
 def read_video(path: Path) -> np.ndarray:
-    """The bodies of a video, frame by frame: (T, 2, 25, 3) float64 in metres.
+    """Read the bodies of a video: (T, 2, 25, 3) float64, metres.
 
-    Raises PkuFileError for everything else than whole lines of finite, plausible numbers.
+    Raises PkuFileError if the file cannot be read, a line has not 150 numbers, or a number is not a
+    coordinate within MAX_METRES.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -90,9 +98,10 @@ def read_video(path: Path) -> np.ndarray:
 
 
 def read_actions(path: Path) -> list[Action | str]:
-    """The actions of a video in the order of the file; in the place of a malformed line its fault.
+    """Read the actions of a video, in the order of the label file.
 
-    Raises PkuFileError where the file cannot be read or is too long.
+    Returns an Action for each line, or a message for a malformed line.
+    Raises PkuFileError if the file cannot be read or is too long.
     """
     lines = {number: line for number, line in enumerate(_lines(path), 1) if line.strip()}
     if max(lines, default=0) > MAX_LINES:
@@ -101,7 +110,7 @@ def read_actions(path: Path) -> list[Action | str]:
 
 
 def _action(line: str, number: int, name: str) -> Action | str:
-    """What a line of a label file says: class, first frame, last frame, confidence."""
+    # A line is: class, first frame, last frame, confidence.
     values = [value.strip() for value in line.split(",")]
     if len(values) != 4 or not all(v.isascii() and v.isdigit() for v in values[:3]):
         return f"{name}, line {number}: {line[:40]!r} is no action"
@@ -114,9 +123,10 @@ def _action(line: str, number: int, name: str) -> Action | str:
 
 
 def read_split(path: Path) -> dict[str, int]:
-    """Which videos train (1) and which do not (0), from a list of both halves.
+    """Read a list of training and validation videos: {name of a video: 1 for training, else 0}.
 
-    Raises PkuFileError where a name is none, a half is empty, or a video is in both.
+    Raises PkuFileError if a name is not that of a video, if a half is empty, or if a video is in
+    both halves.
     """
     halves = {"train": [], "valid": []}  # by the beginning of a heading
     half = None
@@ -150,11 +160,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
-    """The clip of an action as it is stored, or None if nobody is in it.
+    """Make the clip of an action.
 
-    video: (T, 2, 25, 3). Returns (frames, 2, 25, 3) float32, repaired, centered and aligned as the
-    clips of NTU RGB+D, the two bodies as they stand. An action that ends after the video is cut at
-    the video's last frame. Raises PkuFileError where the action begins after the video.
+    video: (T, 2, 25, 3), metres
+    action: which frames; an action that ends after the video is cut at the video's last frame
+    Returns (frames, 2, 25, 3) float32, repaired, centered and aligned as the clips of NTU RGB+D,
+    with the two bodies in their order; None if no body is in the clip.
+    Raises PkuFileError if the action begins after the video.
     """
     if action.start >= len(video):
         raise PkuFileError(

@@ -1,4 +1,4 @@
-"""Which raw files there are, and which of them the official lists say to leave out."""
+"""Find raw files of NTU RGB+D, and read the lists of files to leave out."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,15 +7,15 @@ from data_gen.readers.skeleton_file import NAME, SUFFIX
 
 SKELETON_FOLDERS = "nturgb+d_skeletons*"
 MISSING_LIST = "samples_with_missing_skeletons.txt"
-SYNTHETIC_MARK = "SYNTHETIC.txt"  # in a folder that data_gen/synthetic.py has written
+SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that data_gen/synthetic.py puts into its folders
 
 
 class RawDataError(Exception):
-    """The raw data or a list of missing samples cannot be used; the text says what to do."""
+    """Raw data or a list of missing samples cannot be used; the message says what to do."""
 
 
 def skeleton_folders(paths: Iterable[Path]) -> list[Path]:
-    """The folders `nturgb+d_skeletons` in each of the paths, or the path itself without one."""
+    """The folders `nturgb+d_skeletons*` in each path; the path itself if it has no such folder."""
     return [
         folder
         for path in paths
@@ -24,7 +24,7 @@ def skeleton_folders(paths: Iterable[Path]) -> list[Path]:
 
 
 def find_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """The raw files of all folders by clip name, in order; of equal names the first one counts."""
+    """{name of a clip: its raw file} in all folders, sorted. The first of equal names is taken."""
     files: dict[str, Path] = {}
     for folder in folders:
         for path in folder.iterdir():
@@ -34,15 +34,17 @@ def find_files(folders: Iterable[Path]) -> dict[str, Path]:
 
 
 def find_missing_lists(folders: Iterable[Path]) -> list[Path]:
-    """The lists of missing samples in the skeleton folders or beside them."""
+    """The lists of missing samples in the folders of raw files or in their parents."""
     places = dict.fromkeys(place for folder in folders for place in (folder.parent, folder))
     return [path for place in places for path in sorted(place.glob(f"*{MISSING_LIST}"))]
 
 
 def read_missing_list(path: Path) -> set[str]:
-    """The clip names of a list: one a line, with or without suffix, after any lines of prose.
+    """Read the names of clips in a list: one name in a line, after any lines of text.
 
-    Raises RawDataError where the file cannot be read, has no names, or a line among them is none.
+    path: the list; a name may have the suffix `.skeleton`
+    Raises RawDataError if the file cannot be read, if it holds text but no name, or if a line after
+    the first name is no name.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -1,8 +1,8 @@
-"""Raw NTU `.skeleton` files and their names.
+"""Read raw `.skeleton` files of NTU RGB+D, and their names.
 
-A file: the number of frames; then for each frame the number of bodies; then for each body a line of
-10 values, the number of joints (25), and a line of 12 values for each joint, which begin with x y z
-in metres. Lines end in LF or CRLF.
+A file begins with the number of frames. Each frame begins with the number of bodies. Each body is a
+line of 10 values, a line with the number of joints (25), and a line of 12 values for each joint.
+The first three of the 12 values are x y z in metres. Lines end in LF or CRLF.
 """
 
 import os
@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,20 +24,20 @@ BODY_VALUES = 10
 JOINT_VALUES = 12
 MAX_SLOTS = 4  # bodies of a frame that are kept
 
-# Beyond these a file is no clip, whatever it holds, and must not cost memory to find out.
+# A file beyond these limits is no clip; it is refused before it is read into memory.
 MAX_FRAMES = 20_000  # eleven minutes at 30 frames a second
 MAX_BYTES = 128 * 2**20
-BLOCK_ROWS = 500  # lines of joints held as text at once: few enough for the cache
+BLOCK_ROWS = 500  # lines of joints that are kept as text at once; they fit the processor's cache
 
 NAME = re.compile(r"S([0-9]{3})C([0-9]{3})P([0-9]{3})R([0-9]{3})A([0-9]{3})")
 
 
 class SkeletonFileError(ValueError):
-    """A malformed raw file; the text names the file, the line where there is one, and the fault."""
+    """A raw file is malformed; the message names the file, the line if there is one, the fault."""
 
 
 class SampleName(NamedTuple):
-    """What the name of a clip says, e.g. S001C002P003R002A013; all fields are 1-based."""
+    """The fields of a clip's name, such as S001C002P003R002A013; all fields count from 1."""
 
     setup: int
     camera: int
@@ -47,9 +47,9 @@ class SampleName(NamedTuple):
 
 
 def parse_name(name: str) -> SampleName:
-    """The fields of a clip's name, given without its suffix.
+    """The fields of a clip's name, which is given without suffix.
 
-    Raises SkeletonFileError where it is no name of NTU RGB+D.
+    Raises SkeletonFileError if the name is not that of a clip of NTU RGB+D.
     """
     match = NAME.fullmatch(name)
     if not match:
@@ -65,15 +65,15 @@ def parse_name(name: str) -> SampleName:
 
 
 def read_skeleton_file(path: str | Path) -> np.ndarray:
-    """The bodies of a raw file, frame by frame.
+    """Read the bodies of a raw file: (T, M, 25, 3) float64, metres.
 
-    Returns (T, M, 25, 3) float64 in metres: T frames, of which body k stands in slot k; M is the
-    greatest number of bodies in a frame, 4 at most (those beyond are skipped). Slots without a body
-    are zero. Raises SkeletonFileError for everything else than a whole, plausible file.
+    Body k of a frame is in slot k along M. M is the greatest number of bodies in a frame, but at
+    most 4; further bodies are skipped. A slot without a body is zero.
+    Raises SkeletonFileError if the file is not whole, or holds values that no recording has.
     """
     name = Path(path).name
     try:
-        status = os.stat(path)  # before opening: a pipe would wait for its writer
+        status = os.stat(path)  # before opening, since to open a pipe waits for its writer
         if not stat.S_ISREG(status.st_mode):
             raise SkeletonFileError(f"{name}: not a regular file")
         if status.st_size > MAX_BYTES:
@@ -88,28 +88,30 @@ def read_skeleton_file(path: str | Path) -> np.ndarray:
 
 
 class _Reader:
-    """Walks through the lines of one file and knows where it is."""
+    """Reads the lines of one file and counts them for messages."""
 
     def __init__(self, name: str, lines: Iterator[bytes]):
         self.name = name
         self.lines = lines
-        self.line = 0  # lines read so far, which is the number of the last one
+        self.line = 0  # the number of the last line that was read
         self.place = ""  # the frame, in words
         self.rows: list[bytes] = []  # lines of joints that are still text, 25 for each body
-        self.bodies: list[tuple[int, int, int]] = []  # their frame, slot and first line
-        self.done: list[tuple[np.ndarray, np.ndarray]] = []  # (frame, slot), (n, 25, 3) of others
+        self.bodies: list[tuple[int, int, int]] = []  # frame, slot and first line of these bodies
+        # Bodies that were converted: (2, n) frames and slots, (n, 25, 3) coordinates.
+        self.done: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def fail(self, reason: str, line: int | None = None):
+    def fail(self, reason: str, line: int | None = None) -> NoReturn:
+        """Raise SkeletonFileError with a line, by default the last that was read."""
         raise SkeletonFileError(
             f"{self.name}, line {line or max(self.line, 1)}: {reason}"
         ) from None
 
     def clip(self) -> np.ndarray:
-        """(T, M, 25, 3) float64, see read_skeleton_file."""
+        """The whole file as `read_skeleton_file` returns it."""
         try:
             frames = self.walk()
         except SkeletonFileError:
-            self.check_rows()  # a fault before the place where the walk failed comes first
+            self.check_rows()  # the message shall name the first fault in the file
             raise
         self.convert()
         slots = max((at[1].max(initial=-1) for at, _ in self.done), default=-1) + 1
@@ -119,7 +121,7 @@ class _Reader:
         return clip
 
     def walk(self) -> int:
-        """Goes through the whole file, collecting its bodies; returns the number of frames."""
+        """Read all lines and collect the bodies. Returns the number of frames."""
         frames = self.count("frames")
         if frames > MAX_FRAMES:
             self.fail(f"announces {frames} frames, over the {MAX_FRAMES} of a clip")
@@ -133,7 +135,8 @@ class _Reader:
                 self.fail(f"the file goes on after the {frames} frames that it announces")
         return frames
 
-    def body(self, frame: int, slot: int):
+    def body(self, frame: int, slot: int) -> None:
+        """Read the lines of one body."""
         values = len(self.next().split(None, BODY_VALUES))
         if values != BODY_VALUES:
             self.fail(f"{_number(values, BODY_VALUES)} where a body begins with {BODY_VALUES}")
@@ -150,6 +153,7 @@ class _Reader:
             self.fail(f"the file ends in {self.place}")
 
     def next(self) -> bytes:
+        """Read one line."""
         line = next(self.lines, None)
         if line is None:
             self.fail(f"the file ends in {self.place}" if self.line else "the file is empty")
@@ -157,15 +161,16 @@ class _Reader:
         return line
 
     def count(self, what: str) -> int:
+        """Read a line that holds a number of frames, bodies or joints."""
         text = self.next().strip()
-        if not text.isdigit():  # of bytes: 0 to 9 only
+        if not text.isdigit():  # for bytes this means the digits 0 to 9 only
             self.fail(f"{_quote(text)} is not a number of {what}")
-        if len(text) > 12:  # int() has its limits
+        if len(text) > 12:  # int() refuses very long texts
             self.fail(f"announces {_quote(text)} {what}")
         return int(text)
 
-    def convert(self):
-        """Turns the collected lines of joints from text to numbers."""
+    def convert(self) -> None:
+        """Convert the collected lines of joints from text to numbers."""
         if not self.rows:
             return
         text = b"".join([b"\n", *self.rows])
@@ -187,8 +192,8 @@ class _Reader:
         self.done.append((at[:, kept], joints[kept]))
         self.rows, self.bodies = [], []
 
-    def check_rows(self):
-        """Finds the first fault in the collected lines of joints, one by one."""
+    def check_rows(self) -> None:
+        """Raise SkeletonFileError for the first fault in the collected lines of joints."""
         for number, row in enumerate(self.rows):
             if fault := _row_fault(row):
                 body, joint = divmod(number, JOINTS)
@@ -196,17 +201,17 @@ class _Reader:
 
 
 def _all_lines_have(values: int, text: bytes) -> bool:
-    """Whether each line has this many values, given a newline before each line."""
+    # Whether each line has so many values. The text has a newline before each line.
     characters = np.frombuffer(text, np.uint8)
-    blank = (characters == 32) | (characters - np.uint8(9) < 5)  # what bytes.split() splits at
+    blank = (characters == 32) | (characters - np.uint8(9) < 5)  # where bytes.split() splits
     begins = (blank[:-1] > blank[1:]).view(np.uint8)
     lines = np.flatnonzero(characters[:-1] == 10)
-    per_line = np.add.reduceat(begins, lines, dtype=np.uint8)  # modulo 256, so the sum counts too
+    per_line = np.add.reduceat(begins, lines, dtype=np.uint8)  # modulo 256: the sum is checked too
     return bool((per_line == values).all()) and np.count_nonzero(begins) == values * len(lines)
 
 
 def _row_fault(row: bytes) -> str | None:
-    """What is wrong with the line of a joint, None if nothing is."""
+    # What is wrong with the line of a joint, or None.
     tokens = row.split(None, JOINT_VALUES)
     if len(tokens) != JOINT_VALUES:
         return f"{_number(len(tokens), JOINT_VALUES)} where a joint has {JOINT_VALUES}"
@@ -225,5 +230,5 @@ def _number(values: int, most: int) -> str:
 
 
 def _quote(text: bytes) -> str:
-    """Printable whatever it holds, and short."""
+    # A text that can be printed, whatever the file holds.
     return ascii(text[:20].decode("latin-1")) + ("..." if len(text) > 20 else "")

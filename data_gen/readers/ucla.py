@@ -1,7 +1,8 @@
-"""The raw files of NW-UCLA, in the JSON form that CTR-GCN and its successors use.
+"""Read raw files of NW-UCLA, in the JSON form that CTR-GCN and later codes use.
 
 A file aAA_sSS_eEE_vVV.json (action, subject, repetition, view) is {"file_name": "aAA_sSS_eEE_vVV",
-"skeletons": T frames of 20 joints of x y z in metres, "label": 1 to 10}. Kinect v1, one body.
+"skeletons": T frames of 20 joints of x y z in metres, "label": 1 to 10}. The recordings show one
+body and were made with Kinect v1.
 """
 
 import json
@@ -22,13 +23,13 @@ MAX_BYTES = 64 * 2**20  # a clip has a few hundred frames of about 700 character
 
 
 class UclaFileError(RawDataError):
-    """A malformed raw file; the text names the file and the fault."""
+    """A raw file is malformed; the message names the file and the fault."""
 
 
 class UclaName(NamedTuple):
-    """What the name of a clip says, as columns of a store: all count from 1.
+    """The fields of a clip's name, as a store has them; all count from 1.
 
-    setup is 1, as all clips were recorded in the same way; action is the label, 1 to 10.
+    setup is always 1, since there is only one. action is the label, 1 to 10.
     """
 
     setup: int
@@ -39,9 +40,9 @@ class UclaName(NamedTuple):
 
 
 def parse_name(name: str) -> UclaName:
-    """The fields of a clip's name, given without its suffix, e.g. a01_s01_e00_v01.
+    """The fields of a clip's name, which is given without suffix, such as a01_s01_e00_v01.
 
-    Raises UclaFileError where it is no name of NW-UCLA.
+    Raises UclaFileError if the name is not that of a clip of NW-UCLA.
     """
     match = NAME.fullmatch(name)
     action, subject, repetition, view = map(int, match.groups()) if match else (0, 0, 0, 0)
@@ -51,10 +52,10 @@ def parse_name(name: str) -> UclaName:
 
 
 def read_ucla_file(path: Path) -> np.ndarray:
-    """The body of a raw file, frame by frame: (T, 1, 20, 3) float64 in metres.
+    """Read the body in a raw file: (T, 1, 20, 3) float64, metres.
 
-    Raises UclaFileError for everything else than whole frames of plausible numbers, and where the
-    label is not that of the name.
+    Raises UclaFileError if the file does not hold whole frames of coordinates within MAX_METRES, or
+    if its label does not fit its name.
     """
     content = _read_json(path)
     if not isinstance(content, dict) or not {"skeletons", "label"} <= content.keys():
@@ -77,7 +78,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _bodies(name: str, skeletons: Any) -> np.ndarray:
-    """The field `skeletons` as an array (T, 1, 20, 3) float64."""
+    # The field `skeletons` as an array (T, 1, 20, 3) float64.
     try:
         values = np.array(skeletons)
     except ValueError:  # lists of different lengths
