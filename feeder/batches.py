@@ -59,19 +59,19 @@ class Batch(NamedTuple):
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views (VIEWS, n, T, M, V, C).
+        """The augmented views (views, n, T, M, V, C).
 
         Each view has its own draws, or all views are the same if `strengths.shared_view` is set.
         """
         frames, start, length = self.clips
-        clips = start.repeat(VIEWS), length.repeat(VIEWS)
-        uniform = self.uniform
+        uniform, count = self.uniform, len(self.uniform)
+        clips = start.repeat(count), length.repeat(count)
         if self.strengths.shared_view:
             uniform = uniform[:1].expand_as(uniform)
         chosen = augmentation(uniform.flatten(0, 1), *clips, self.strengths)
-        views = frames.new_empty(VIEWS, len(start), VIEW_FRAMES, *frames.shape[1:])
+        views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
         # View by view, which fits the caches of a CPU better than all views at once.
-        parts = zip(*(x.chunk(VIEWS) for x in chosen), strict=True)
+        parts = zip(*(x.chunk(count) for x in chosen), strict=True)
         for view, part in zip(views, parts, strict=True):
             augment(frames, Augmentation(*part), out=view)
         return views
@@ -157,6 +157,7 @@ class TrainingBatches:
     rank, world_size: number of this rank, and of all ranks
     weights: the share of each data set in every batch, as `epoch_order` takes them
     strengths: how strong the augmentation is
+    views: how many views of a clip; the first ones have the same draws, however many there are
     """
 
     store: Store | Mixture
@@ -170,6 +171,7 @@ class TrainingBatches:
     world_size: int = 1
     weights: tuple[float, ...] = ()
     strengths: Strengths = PUBLISHED
+    views: int = VIEWS
 
     def __len__(self) -> int:
         """The number of steps in an epoch."""
@@ -190,7 +192,7 @@ class TrainingBatches:
         # Every rank draws for all ranks (152 floats a clip in NTU RGB+D) and keeps its own part.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
-        uniform = uniform_draws(rng, (VIEWS, len(rows)), joints, self.strengths)
+        uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)
         parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from net.methods import BaselineSettings, HalvesSettings, UmURLSettings
+from net.methods import BaselineSettings, HalvesSettings, PairSettings, UmURLSettings
 from net.precision import at_least_float32
 
 UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings()
+PAIR = PairSettings()
 
 
 class _VarianceCovariance(torch.autograd.Function):
@@ -146,6 +147,29 @@ def halves_loss(
         halves[name] = umurl_loss(unimodal, fused, feature, settings)["total"]
     total = terms["total"] + settings.temporal_weight * halves["temporal"]
     return terms | halves | {"total": total + settings.spatial_weight * halves["spatial"]}
+
+
+def pair_loss(
+    unimodal: Tensor,
+    fused: Tensor,
+    second: Tensor,
+    feature: Tensor | None = None,
+    settings: PairSettings = PAIR,
+) -> dict[str, Tensor]:
+    """UmURL's loss, and the distance between the fused features of two views.
+
+    unimodal, fused, feature: as `umurl_loss` takes them
+    second: (3, n, D), the fused feature of the other view, through the same three projectors
+    settings: the weights of the terms
+
+    Returns the scalars of `umurl_loss`, and `invariance`: the distance, without its weight.
+    """
+    terms = umurl_loss(unimodal, fused, feature, settings)
+    with torch.autocast(fused.device.type, enabled=False):
+        # The sum of the three projectors' means, as of the other distances.
+        invariance = 3 * F.mse_loss(at_least_float32(fused), at_least_float32(second))
+    total = terms["total"] + settings.invariance_weight * invariance
+    return terms | {"total": total, "invariance": invariance}
 
 
 def baseline_loss(

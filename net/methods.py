@@ -13,7 +13,7 @@ mode while it is trained, else in eval mode.
 
 A model is built from (hidden_size, num_head, num_layer, projector_width, layout, encoder), where
 `encoder` is the class of the encoder; `net.projectors.EncoderWithProjectors` does this. Its
-`forward` takes the augmented views (VIEWS, B, T, M, V, C) and returns tensors. The axis before the
+`forward` takes the augmented views (views, B, T, M, V, C) and returns tensors. The axis before the
 last is that of the clips, as in (3, B, D) or (B, D). The last tensor is the encoder's feature
 (B, F).
 
@@ -65,6 +65,13 @@ class HalvesSettings(UmURLSettings):
     spatial_weight: float = _weight(0.5, "UmURL's loss on the features' spatial half")
 
 
+@dataclass(frozen=True)
+class PairSettings(UmURLSettings):
+    """Weights of UmURL's loss with two fused views."""
+
+    invariance_weight: float = _weight(5.0, "the distance between two views of a clip")
+
+
 # ---- encoders
 
 ENCODERS = {  # {name: where the class is, as `module:name`}
@@ -90,6 +97,7 @@ class Method:
     model, loss: where the class and the function are, as `module:name`
     settings: the record of the loss's settings; each field is a flag of pretrain.py
     terms: {term of the loss: title of its curve}
+    views: how many augmented views of a clip the model takes
     """
 
     title: str
@@ -97,6 +105,7 @@ class Method:
     loss: str
     settings: type
     terms: dict[str, str]
+    views: int = 4
 
     def load_model(self) -> Callable[..., Any]:
         """The class of the model."""
@@ -120,6 +129,14 @@ METHODS = {
         loss="net.losses:umurl_loss",
         settings=UmURLSettings,
         terms=_UMURL,
+    ),
+    "umurl_pair": Method(
+        title="UmURL, two fused views",
+        model="net.umurl:UmURLPair",
+        loss="net.losses:pair_loss",
+        settings=PairSettings,
+        terms={**_UMURL, "invariance": "Loss: between views"},
+        views=5,
     ),
     "umurl_halves": Method(
         title="UmURL on halves",

@@ -30,15 +30,15 @@ class UmURL(EncoderWithProjectors):
         return unimodal, fused, features[-1]
 
     def encode(self, views: Tensor) -> tuple[Tensor, ...]:
-        """Encode the four views that `forward` takes.
+        """Encode the views that `forward` takes: one of each modality, the others fused.
 
-        Returns the features of joint, bone, motion and all three fused, each (B, F).
+        Returns the features of joint, bone, motion, and of each fused view, each (B, F).
         """
         skeleton = self.encoder.layout.skeleton
         pairs = zip(MODALITIES, views[:3], strict=True)
         single = [derive(view, (modality,), skeleton) for modality, view in pairs]
-        fourth = derive(views[3], MODALITIES, skeleton)
-        return self.encoder(*single, fourth).chunk(4)
+        fused = [derive(view, MODALITIES, skeleton) for view in views[3:]]
+        return self.encoder(*single, *fused).chunk(len(views))
 
 
 class UmURLHalves(UmURL):
@@ -74,6 +74,31 @@ class UmURLHalves(UmURL):
         pairs = zip(self.halves.values(), halves, strict=True)
         temporal, spatial = (project(projectors, half) for projectors, half in pairs)
         return unimodal, fused, temporal, spatial, features[-1]
+
+
+class UmURLPair(UmURL):
+    """UmURL with a second fused view, whose feature is to agree with that of the first.
+
+    UmURL alone compares the fused feature with features of single modalities only.
+    """
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Encode and project five views of the same B clips.
+
+        views: (5, B, T, M, V, C) joint coordinates in metres: four as `UmURL.forward` takes them,
+            and the second fused view
+
+        Returns
+        unimodal, fused: as `UmURL.forward` returns them
+        second: (3, B, D), the second fused feature, through the same three projectors
+        feature: (B, F), the first fused feature
+        """
+        *single, first, second = self.encode(views)
+        triples = [torch.stack([first, x, second]) for x in single]
+        projectors = [self.projectors[m] for m in MODALITIES]
+        outputs = torch.stack(project_together(projectors, triples), dim=1)  # (3 sets, 3, B, D)
+        fused, unimodal, second = outputs
+        return unimodal, fused, second, first
 
 
 def project(projectors: nn.ModuleDict, features: tuple[Tensor, ...]) -> Tensor:

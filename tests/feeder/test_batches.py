@@ -96,6 +96,13 @@ def test_the_draws_are_uniform_and_differ_between_views_clips_steps_and_epochs(s
         assert correlation.abs().max() < 5 / columns.shape[1] ** 0.5
 
 
+def test_more_views_leave_the_first_ones_as_they_are(store):
+    four, five = (next(batches(store, views=views).epoch(0)) for views in (4, 5))
+    assert torch.equal(five.uniform[:4], four.uniform)
+    assert five.views().shape[0] == 5
+    torch.testing.assert_close(five.views()[:4], four.views())
+
+
 def test_other_seeds_see_other_orders_and_draws(store):
     first, second = (next(batches(store, seed=seed).epoch(0)) for seed in (0, 1))
     assert not np.array_equal(first.rows, second.rows)

@@ -16,8 +16,8 @@ SIZES = (8, 1, 1, 12)  # hidden size, heads, layers, projectors' width
 
 def outputs_of(name: str) -> tuple[torch.Tensor, ...]:
     torch.manual_seed(0)
-    model = METHODS[name].load_model()(*SIZES)
-    return model(torch.randn(4, 6, 64, 2, 25, 3))
+    method = METHODS[name]
+    return method.load_model()(*SIZES)(torch.randn(method.views, 6, 64, 2, 25, 3))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -75,6 +75,22 @@ def test_halves_are_trained_by_projectors_of_their_own():
         torch.testing.assert_close(terms[name], loss(half_unimodal, half_fused)["total"])
     whole = loss(unimodal, fused)["total"]
     torch.testing.assert_close(terms["total"], whole + (terms["temporal"] + terms["spatial"]) / 2)
+
+
+def test_a_second_fused_view_is_compared_with_the_first_and_changes_nothing_else():
+    views = torch.randn(5, 6, 64, 2, 25, 3, dtype=torch.float64)
+    pair, plain = (METHODS[name].load_model()(*SIZES).double() for name in ("umurl_pair", "umurl"))
+    plain.load_state_dict(pair.state_dict())  # the same tensors by the same names
+    unimodal, fused, second, feature = pair(views)
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    for found, wanted in zip((unimodal, fused, feature), plain(views[:4]), strict=True):
+        torch.testing.assert_close(found, wanted, **close)
+    torch.testing.assert_close(second, plain(views[[0, 1, 2, 4]])[1], **close)
+    terms = METHODS["umurl_pair"].load_loss()(unimodal, fused, second)
+    distance = (fused - second).square().mean((1, 2)).sum()
+    torch.testing.assert_close(terms["invariance"], distance, **close)
+    whole = METHODS["umurl"].load_loss()(unimodal, fused)["total"]
+    torch.testing.assert_close(terms["total"], whole + 5 * distance, **close)
 
 
 def weights(method) -> dict[str, str]:

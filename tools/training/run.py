@@ -136,6 +136,7 @@ def build(
         world_size=process.world_size,
         weights=settings.mix,
         strengths=settings.strengths,
+        views=method.views,
     )
     torch.manual_seed(settings.seed)
     sizes = settings.hidden_size, settings.num_head, settings.num_layer, settings.projector_width

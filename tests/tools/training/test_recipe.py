@@ -163,7 +163,11 @@ def test_learned_positions_tell_joints_apart():
 
 @pytest.mark.parametrize(
     "flags",
-    [("--encoder", "spatial_positions"), ("--method", "umurl_halves", "--temporal-weight", 0.25)],
+    [
+        ("--encoder", "spatial_positions"),
+        ("--method", "umurl_halves", "--temporal-weight", 0.25),
+        ("--method", "umurl_pair", "--yaw", 60, "--tilt", 20, "--fewest-frames", 8),
+    ],
 )
 def test_declared_options_train_go_on_and_are_evaluated(data_root, tmp_path, flags):
     folder = tmp_path / "run"
