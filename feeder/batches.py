@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     """The part of a training batch that one rank takes.
 
     clips: the n clips of this rank
-    uniform: (VIEWS, n, draws) float32 in [0, 1), the random draws for the views
+    uniform: (views, n, draws) float32 in [0, 1), the random draws for the views
     step: the step in the epoch, from 0
     rows: the rows, in the store, of the clips of all ranks
     shares: how many of these clips each rank takes
