@@ -72,7 +72,8 @@ def test_pretrain_script_starts_each_run_with_its_settings(house, name):
     assert (settings.lr, settings.wd, settings.seed) == (5e-4, 1e-5, 7)
     assert settings.checkpoint_path == Path("checkpoints") / name
     again = pretrain.parse_args([*told.read_text().splitlines()[1:], "--recipe", "umurl_plus"])
-    assert again.strengths.yaw == RECIPES["umurl_plus"]["yaw"]  # no flag of the script is in its way
+    # No flag of the script is in its way.
+    assert again.strengths.yaw == RECIPES["umurl_plus"]["yaw"]
 
 
 def test_evaluation_scripts_take_all_from_the_name(house, data_root):
