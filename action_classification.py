@@ -81,7 +81,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings["standardize"] = False  # this comes second
     training = Training(**{key: settings[key] for key in Training.__dataclass_fields__})
     labels = Labels(args.label_fraction, args.labels_per_class)
-    streams = [(name,) for name in args.modalities] if args.late_fusion else [args.modalities]
     seeds = range(args.seed, args.seed + args.runs)
     curves = flags.curves(args)
 
@@ -91,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
     data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
     altered_clips.check(data.store, curves)
+    names = args.modalities or loaded.modalities
+    streams = [(name,) for name in names] if args.late_fusion else [names]
     evaluation = Evaluation(
-        *("recognition", loaded, data, args.modalities, settings, args.seed, args.runs), start
+        *("recognition", loaded, data, names, settings, args.seed, args.runs), start
     )
 
     # ---- fine-tuning

@@ -64,15 +64,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = features.of_classes(data, flags.classes_in(args.classes)) if args.classes else data
     retrieval.check(settings["knn_neighbours"], len(data.train))
     altered_clips.check(data.store, curves)
+    names = args.modalities or loaded.modalities
     evaluation = Evaluation(
-        *("retrieval", loaded, data, args.modalities, settings, args.seed, args.runs), start
+        *("retrieval", loaded, data, names, settings, args.seed, args.runs), start
     )
     if args.query:
         show(evaluation, args.query, standardized=args.standardize)
         return
 
     # ---- neighbors by the features as they are and, if asked for, standardized
-    found = features.encode(loaded.encoder, data, [args.modalities])
+    found = features.encode(loaded.encoder, data, [names])
     if args.save_features:
         features.save_features(args.save_features, found)
     publish(evaluation, found, labels, curves)

@@ -1,4 +1,7 @@
-"""The simple baseline that UmURL is compared with: two fused views and one projector."""
+"""The simple baseline that UmURL is compared with: two fused views and one projector.
+
+Also the same with views of a single modality.
+"""
 
 from torch import Tensor
 
@@ -9,20 +12,40 @@ from net.projectors import EncoderWithProjectors, Projector
 class Baseline(EncoderWithProjectors):
     """The encoder of UmURL, trained on the fused feature alone (Sun et al. 2023, figure 2a)."""
 
+    modalities = MODALITIES  # that a view shows
+
     def add_projectors(self, feature_size: int, width: int) -> None:
         """Make the only projector."""
         self.projector = Projector(feature_size, width)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode and project two fused views of the same B clips.
+        """Encode and project two views of the same B clips.
 
         views: (2 or more, B, T, M, V, C) joint coordinates in metres; the first two views are used
 
         Returns
-        first, second: each (1, B, D), the projected fused feature of one view; each view has its
+        first, second: each (1, B, D), the projected feature of one view; each view has its
             own batch statistics
-        feature: (B, F), the fused feature of the first view
+        feature: (B, F), the feature of the first view
         """
-        pair = (derive(view, MODALITIES, self.encoder.layout.skeleton) for view in views[:2])
+        pair = (derive(view, self.modalities, self.encoder.layout.skeleton) for view in views[:2])
         first, second = self.encoder(*pair).chunk(2)  # each (B, F)
         return *self.projector(first, second).unsqueeze(1), first
+
+
+class JointAlone(Baseline):
+    """The encoder of UmURL, trained on two views of joint alone."""
+
+    modalities = ("joint",)
+
+
+class BoneAlone(Baseline):
+    """The encoder of UmURL, trained on two views of bone alone."""
+
+    modalities = ("bone",)
+
+
+class MotionAlone(Baseline):
+    """The encoder of UmURL, trained on two views of motion alone."""
+
+    modalities = ("motion",)

@@ -30,6 +30,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from net import MODALITIES
+
 
 def _weight(default: float, of: str) -> Any:
     return field(default=default, metadata={"group": "loss", "help": f"weight of {of}"})
@@ -98,6 +100,7 @@ class Method:
     settings: the record of the loss's settings; each field is a flag of pretrain.py
     terms: {term of the loss: title of its curve}
     views: how many augmented views of a clip the model takes
+    modalities: what the encoder learns to read; evaluation reads the same
     """
 
     title: str
@@ -106,6 +109,7 @@ class Method:
     settings: type
     terms: dict[str, str]
     views: int = 4
+    modalities: tuple[str, ...] = MODALITIES
 
     def load_model(self) -> Callable[..., Any]:
         """The class of the model."""
@@ -116,6 +120,7 @@ class Method:
         return pkgutil.resolve_name(self.loss)
 
 
+_BASELINE = {"invariance": "Loss: between views"}
 _REGULARIZER = {"variance": "Loss: variance", "covariance": "Loss: covariance"}
 _UMURL = {
     "intra": "Loss: unimodal against fused feature",
@@ -154,8 +159,20 @@ METHODS = {
         model="net.baseline:Baseline",
         loss="net.losses:baseline_loss",
         settings=BaselineSettings,
-        terms={"invariance": "Loss: between views", **_REGULARIZER},
+        terms=_BASELINE | _REGULARIZER,
     ),
+    **{
+        name: Method(
+            title=f"{name} alone",
+            model=f"net.baseline:{name.capitalize()}Alone",
+            loss="net.losses:baseline_loss",
+            settings=BaselineSettings,
+            terms=_BASELINE | _REGULARIZER,
+            views=2,
+            modalities=(name,),
+        )
+        for name in MODALITIES
+    },
 }
 DEFAULT = "umurl"  # also that of a checkpoint that names no method
 

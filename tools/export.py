@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from net import MODALITIES
 from tools import cli
 from tools.evaluation import flags
 
@@ -23,8 +22,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("--checkpoint-path", type=Path, required=True,
                         help="folder of the run, or a checkpoint")
-    parser.add_argument("--modalities", type=flags.modalities, default=",".join(MODALITIES),
-                        help="what the encoder is to see, derived from the joints")
+    parser.add_argument("--modalities", type=flags.modalities,
+                        help="what the encoder is to see, derived from the joints (those that its "
+                        "pre-training taught it)")
     parser.add_argument("--out", type=Path, required=True,
                         help="a .onnx, or a .pt2 for torch.export.load")
     args = parser.parse_args(argv)
@@ -40,11 +40,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from net.modalities import FRAMES  # torch: once the flags are right
-    from tools.evaluation.encoders import load_encoder
+    from tools.evaluation import encoders
     from tools.formats.exported import export
 
-    encoder = load_encoder(args.checkpoint_path)
-    difference = export(encoder, args.modalities, args.out)
+    loaded = encoders.load(args.checkpoint_path)
+    encoder = loaded.encoder
+    difference = export(encoder, args.modalities or loaded.modalities, args.out)
     print(
         f"joints {('B', FRAMES, *encoder.layout.frame_shape)} -> features "
         f"(B, {encoder.feature_size}); its features differ from the encoder's by "

@@ -55,7 +55,7 @@ def ordered_map(
                 room = len(pending) < AHEAD * workers
                 given = sum(not future.done() for future in pending)
                 if room and given < QUEUED * (workers - 1) and (chunk := next(chunks, None)):
-                    with _ctrl_c_later():  # workers start here and inherit the blocked signal
+                    with ctrl_c_later():  # workers start here and inherit the blocked signal
                         pending.append(pool.submit(_apply_and_pack, function, chunk, folder))
                 elif pending and pending[0].done():
                     yield from _results(pending.popleft())
@@ -80,7 +80,8 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
 
 
 @contextmanager
-def _ctrl_c_later() -> Iterator[None]:
+def ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back meanwhile; a process that starts meanwhile never sees it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -91,12 +92,17 @@ def _ctrl_c_later() -> Iterator[None]:
 def _start() -> None:
     # In a worker: leave Ctrl-C to the parent, and end if the parent is killed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    parent_process().join()
-    os._exit(1)
+def end_with_parent() -> None:
+    """In a process that another one started: end as soon as that one is gone, killed or not."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -6,7 +6,8 @@ import torch
 
 from net.baseline import Baseline
 from net.losses import baseline_loss
-from net.modalities import derive
+from net.methods import METHODS
+from net.modalities import MODALITIES, derive
 from tests import golden_files
 
 SIZES = {"hidden_size": 12, "num_head": 2, "num_layer": 1, "projector_width": 20}
@@ -35,6 +36,23 @@ def test_both_views_are_fused_and_projected_with_batch_statistics_of_their_own()
         torch.testing.assert_close(z, alone)
     torch.testing.assert_close(feature, model.encoder(derive(views[0])))
     torch.testing.assert_close(model(views[:2])[1], second)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_of_one_modality_the_others_take_no_part(modality):
+    torch.manual_seed(0)
+    method = METHODS[modality]
+    model = method.load_model()(**SIZES).double().train()
+    views = torch.randn(4, 6, 64, 2, 25, 3, dtype=torch.float64)
+    first, second, feature = model(views)
+    alone = [model.encoder(derive(view, (modality,))) for view in views[:2]]
+    torch.testing.assert_close(feature, alone[0])
+    torch.testing.assert_close(torch.cat([first, second]), model.projector(*alone))
+    baseline_loss(first, second)["total"].backward()
+    still = {name for name, w in model.named_parameters() if w.grad is None}
+    others = set(MODALITIES) - {modality} | {"fusion"}
+    assert still == {name for name, _ in model.named_parameters() if others & {*name.split(".")}}
+    assert method.modalities == (modality,)
 
 
 def test_every_weight_learns():

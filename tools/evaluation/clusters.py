@@ -87,7 +87,9 @@ def find(
         panels.append(embed(one, store, rows, seed))
         if standardize:
             what = "encoding training clips"
-            scale = scale_of(extract_features(one.encoder, store, data.train, what=what))
+            scale = scale_of(
+                extract_features(one.encoder, store, data.train, one.modalities, what=what)
+            )
             panels.append(embed(one, store, rows, seed, scale))
     names = [store.class_names[i] for i in used]
     return Clusters(data, rows, names, np.searchsorted(used, classes), panels)
@@ -143,7 +145,7 @@ def embed(
     scale: standardizes the features; None: features as they are.
     """
     title, classes = describe(loaded), store.label[rows]
-    features = extract_features(loaded.encoder, store, rows, what=title)
+    features = extract_features(loaded.encoder, store, rows, loaded.modalities, what=title)
     if scale:
         features, title = scale.apply(features), f"{title}, standardized"
     features = F.normalize(features).cpu()

@@ -8,7 +8,8 @@ from torch import nn
 
 from data_gen.datasets.skeletons import Layout
 from feeder.strengths import Strengths
-from net import methods
+from net import MODALITIES, methods
+from net.methods import METHODS
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError
 from tools.training import records
@@ -45,6 +46,12 @@ class LoadedEncoder(NamedTuple):
             return records.pick(Strengths, self.settings)
         except ValueError as error:
             raise checkpoint.CheckpointError(f"{self.source}: {error}") from None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that its pre-training taught it to read."""
+        method = METHODS.get(self.settings.get("method", methods.DEFAULT))
+        return method.modalities if method else MODALITIES
 
     @property
     def is_final(self) -> bool:

@@ -82,6 +82,17 @@ def of_classes(data: Halves, classes: Collection[int]) -> Halves:
     return Halves(data.store, data.protocol, *kept)
 
 
+def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
+    """The features of some training clips as the training, those of others as the test clips.
+
+    fitting, judging: which of the n training clips, as indices or as a mask (n,).
+    """
+    data, on = features.data, features.train.device
+    halves = (features.train[:, torch.from_numpy(part).to(on)] for part in (fitting, judging))
+    rows = Halves(data.store, data.protocol, data.train[fitting], data.train[judging])
+    return Features(rows, *halves)
+
+
 def halves_for(
     loaded: LoadedEncoder,
     data_root: str | Path | None = None,

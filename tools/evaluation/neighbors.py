@@ -58,6 +58,14 @@ def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return largest, indices.gather(1, order)
 
 
+def joined(features: Tensor) -> Tensor:
+    """Features (S, n, D) of S streams as one of each clip, in which streams weigh the same.
+
+    The cosine of two joined features (n, S·D) is the mean of the streams' cosines.
+    """
+    return F.normalize(features, dim=2).transpose(0, 1).flatten(1)
+
+
 def vote(classes: Tensor) -> Tensor:
     """The class of most neighbors: (n, k) -> (n,).
 

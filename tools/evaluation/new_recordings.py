@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from data_gen.datasets.skeletons import Layout, Skeleton
@@ -27,7 +26,7 @@ from tools.evaluation.features import (
     extract_features,
     halves_for,
 )
-from tools.evaluation.neighbors import nearest
+from tools.evaluation.neighbors import joined, nearest
 from tools.evaluation.saved_layers import Trained
 from tools.formats.tables import write_csv
 
@@ -133,7 +132,7 @@ def database(trained: Trained, data_root: str | Path | None = None) -> Database:
         extract_features(encoder, data.store, data.train, names, what=what)
         for names in trained.streams
     ]
-    return Database(data, _joined(trained.scaled(torch.stack(parts))))
+    return Database(data, joined(trained.scaled(torch.stack(parts))))
 
 
 @torch.inference_mode()
@@ -182,16 +181,8 @@ def _nearest(features: Tensor, among: Database | None, count: int) -> tuple[np.n
     if among is None:
         return np.empty((features.shape[1], 0), int), np.empty((features.shape[1], 0))
     k = min(count, len(among.features))
-    similarity, found = nearest(_joined(features), among.features, k)
+    similarity, found = nearest(joined(features), among.features, k)
     return among.data.train[found.cpu().numpy()], similarity.cpu().numpy()
-
-
-def _joined(features: Tensor) -> Tensor:
-    """Features (S, n, D) of S streams as one feature (n, S·D) of each clip.
-
-    Streams have equal weight.
-    """
-    return F.normalize(features, dim=2).transpose(0, 1).flatten(1)  # (n, S·D)
 
 
 # ---- tables

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from tools import cli
-from tools.evaluation.features import Features, Halves
+from tools.evaluation.features import Features, within_training
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.recognition import linear_evaluation
 from tools.evaluation.settings import LINEAR, Training
@@ -54,11 +53,7 @@ def tune(
     if len(people) < 2:
         raise cli.UserError("--tune needs training clips of two people or more")
     held = np.isin(subjects, people[: max(1, len(people) // HELD_OUT)])
-    fitting, judging = labeled[~held], labeled[held]
-    on = features.train.device
-    parts = [features.train[:, torch.from_numpy(part).to(on)] for part in (fitting, judging)]
-    rows = Halves(data.store, data.protocol, data.train[fitting], data.train[judging])
-    inner = Features(rows, *parts)
+    inner = within_training(features, labeled[~held], labeled[held])
     tried = []
     for rate in rates:
         once = replace(settings, lr=rate, test_every=settings.epochs)

@@ -181,10 +181,12 @@ def require_alike(process: Process, facts: dict[str, Any]) -> None:
                 )
 
 
-def parallel(model: nn.Module, process: Process) -> nn.Module:
+def parallel(model: nn.Module, process: Process, *, partly: bool = False) -> nn.Module:
     """Wrap the model so that gradients are averaged over the ranks.
 
     With one rank, return it as it is.
+
+    partly: the model has weights that take no part, so DDP must not wait for their gradients.
     """
     if process.world_size == 1:
         return model
@@ -192,7 +194,7 @@ def parallel(model: nn.Module, process: Process) -> nn.Module:
     # versions of torch have another name for the flag.
     known = inspect.signature(DistributedDataParallel).parameters
     flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DistributedDataParallel(model, **{flag: False})
+    return DistributedDataParallel(model, find_unused_parameters=partly, **{flag: False})
 
 
 class _Gather(torch.autograd.Function):

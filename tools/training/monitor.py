@@ -40,6 +40,7 @@ class Monitor:
     every: epochs between two looks; 0: never.
     last: the last epoch; the monitor looks after it in any case.
     strengths: of the augmentation of the views.
+    modalities: what the encoder reads.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Monitor:
         every: int,
         last: int,
         strengths: Strengths = PUBLISHED,
+        modalities: tuple[str, ...] = MODALITIES,
     ):
+        self.modalities = modalities
         self.writer, self.store, self.seed = writer, store, seed
         self.every, self.last, self.strengths = every, last, strengths
         self.database, self.queries = held_out(store, rows, seed)
@@ -83,7 +86,8 @@ class Monitor:
         )
         self.writer.add_image("monitor/views", pictures, step)
         if len(self.queries):
-            found = quick_accuracies(encoder, self.store, self.database, self.queries)
+            clips = self.store, self.database, self.queries
+            found = quick_accuracies(encoder, *clips, self.modalities)
             for name, accuracy in zip(("", "_standardized"), found, strict=True):
                 self.writer.add_scalar(f"monitor/knn_{NEIGHBORS}{name}", accuracy, step)
 
@@ -106,11 +110,16 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
 
 @torch.no_grad()
 def quick_accuracies(
-    encoder: Encoder, store: Store, database: np.ndarray, queries: np.ndarray
+    encoder: Encoder,
+    store: Store,
+    database: np.ndarray,
+    queries: np.ndarray,
+    modalities: tuple[str, ...] = MODALITIES,
 ) -> tuple[float, float]:
-    """k-NN accuracy in percent by fused features: of the features as they are, and standardized.
+    """k-NN accuracy in percent: by the features as they are, and standardized.
 
     database, queries: rows of the store.
+    modalities: what the encoder reads; several are fused.
 
     The database gives the mean and the deviation for standardizing. The encoder is in eval mode
     meanwhile, so its batch statistics do not change.
@@ -120,7 +129,7 @@ def quick_accuracies(
     def encode(rows: np.ndarray) -> Tensor:
         batches = np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH))
         clips = (whole_clips(store, batch, device) for batch in batches)
-        return torch.cat([encoder(derive(clip, MODALITIES, store.skeleton)) for clip in clips])
+        return torch.cat([encoder(derive(clip, modalities, store.skeleton)) for clip in clips])
 
     training = encoder.training
     encoder.eval()

@@ -28,7 +28,10 @@ def names(record: Any) -> list[str]:
 
 
 def add_flags(
-    parser: argparse.ArgumentParser, *records: type, only: Collection[str] | None = None
+    parser: argparse.ArgumentParser,
+    *records: type,
+    only: Collection[str] | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a flag for each setting of some classes of records.
 
@@ -39,6 +42,7 @@ def add_flags(
     parser: gets the flags, in the groups that the fields name.
     records: dataclasses whose fields are declared as this module says.
     only: names of the settings that get a flag; None: all settings.
+    usual: defaults that --help shows in the place of the records'.
     """
     groups: dict[str, Any] = {}
     declared: dict[str, list[Field]] = {}
@@ -51,7 +55,7 @@ def add_flags(
         group = told.get("group")
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        defaults = dict.fromkeys(_shown(each.default) for each in same)
+        defaults = dict.fromkeys(_shown((usual or {}).get(name, each.default)) for each in same)
         if field.type is bool:
             alone = name.startswith("no_") or f"no_{name}" in declared
             takes: dict[str, Any] = {

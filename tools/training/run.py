@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from feeder.batches import Batch, TrainingBatches, resident_frames
 from feeder.mixture import Mixture
 from feeder.store import Store
-from net import methods
+from net import MODALITIES, methods
 from net.methods import METHODS
 from net.parts import encode_in_parts
 from tools import cli
@@ -152,7 +152,8 @@ def build(
     optimizer = adam(model.parameters(), settings.lr, weight_decay=settings.wd, fused=True)
     amp = AMP[settings.amp]
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
-    network = distributed.parallel(as_asked(model, settings, process), process)
+    partly = method.modalities != MODALITIES  # the embeddings of the others then take no part
+    network = distributed.parallel(as_asked(model, settings, process), process, partly=partly)
     loss = partial(method.load_loss(), settings=settings.of_loss)
     training = Training(network, loss, optimizer, scaler, amp, process)
     parts = {"batches": batches, "model": model, "training": training, "average": average}
@@ -193,6 +194,7 @@ def _train(run: Run, done: int, stop: StopSignal) -> bool:
     ):
         looks = {"every": settings.monitor_every, "last": settings.epochs, "seed": settings.seed}
         looks["strengths"] = settings.strengths
+        looks["modalities"] = METHODS[settings.method].modalities
         monitor = Monitor(log.writer, *first_data(run), **looks)
         monitor.settings(run.facts, done + 1)
         if done == 0:

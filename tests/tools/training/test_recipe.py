@@ -1,5 +1,6 @@
 """Settings beyond the published method: what each does, that it is kept, and that a run goes on."""
 
+import json
 import math
 import os
 import signal
@@ -177,6 +178,21 @@ def test_declared_options_train_go_on_and_are_evaluated(data_root, tmp_path, fla
     assert all(np.isfinite(values).all() for values in curves(folder).values())
     ended = call(action_retrieval.main, "--checkpoint-path", folder)
     assert ended.code == 0, ended.err
+
+
+def test_what_was_trained_on_one_modality_is_read_by_it(data_root, tmp_path):
+    folder = tmp_path / "run"
+    flags = pretraining(data_root, folder, "--method", "bone", "--monitor-every", 1)
+    for epochs in (1, 2):  # the second time from a checkpoint
+        assert call(pretrain.main, *flags, "--epochs", epochs).code == 0
+    looked = curves(folder)["monitor/knn_5"]
+    assert call(action_retrieval.main, "--checkpoint-path", folder).code == 0
+    result = json.loads((folder / "retrieval_bone.json").read_text())
+    assert result["modalities"] == ["bone"] and len(looked) == 3
+    assert (
+        call(action_retrieval.main, "--checkpoint-path", folder, "--modalities", "joint").code == 0
+    )
+    assert (folder / "retrieval_joint.json").exists()
 
 
 def test_a_shared_view_is_the_same_for_all_modalities(data_root):
