@@ -88,7 +88,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_all(runs: list[Run], jobs: int, out: Path) -> int:
-    """Do the runs that are not done; returns how many failed. The table grows with each run."""
+    """Do the runs that are not done yet; returns how many failed.
+
+    The table is written anew after each run.
+    """
     from tools.ablation import processes, table
 
     todo, failed = [run for run in runs if not run.result.exists()], []
@@ -120,7 +123,7 @@ def results_of(runs: list[Run]) -> list[dict[str, Any]]:
 
 
 def publish(results: list[dict[str, Any]], out: Path) -> None:
-    """Write and print the table of some results; draw it, and figures over steps if there are."""
+    """Write, print and draw the table; draw the figures over steps where there are any."""
     from tools.ablation import pictures, table
     from tools.drawing import figures
 
@@ -137,13 +140,16 @@ def publish(results: list[dict[str, Any]], out: Path) -> None:
     for name, figure in drawn.items():
         for suffix in (".png", ".svg"):
             figures.save(figure, out / f"{name}{suffix}", dpi=150)
-    print("\n".join(table.lines(rows)))
+    print("\n".join([table.heading(results), "", *table.lines(rows)]))
     names = ["table.csv", "runs.csv", *(f"{name}.png" for name in drawn)]
     print(f"written to {out / 'table.md'}; beside it {', '.join(names)}")
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    """What the flags ask for. Raises StoreError or UserError, one line, where it cannot be run."""
+    """The plan that the flags ask for.
+
+    Raises StoreError or UserError, in one line, where it cannot be done.
+    """
     import torch
 
     from feeder.store import open_store

@@ -1,4 +1,4 @@
-"""What is measured of features: recognition and retrieval, read in two ways."""
+"""The figures of an ablation: recognition and 1-NN, each read in two ways."""
 
 from dataclasses import replace
 
@@ -19,20 +19,23 @@ LAST_ONLY = replace(LINEAR, test_every=LINEAR.epochs)
 
 
 def figures(features: Features, seed: int) -> dict[str, float]:
-    """Accuracies in percent on the test clips: of linear evaluation after its last epoch and of
-    1-NN, each as published and with features standardized.
+    """Accuracies in percent on the test clips.
 
-    features: of several streams, whose scores are added and whose cosines are averaged. seed: of
-    the linear layers.
+    features: of one or several streams. The streams' scores are added, their cosines averaged.
+    seed: of the linear layers.
+
+    Returns the accuracy of linear evaluation after its last epoch and that of 1-NN, each with the
+    features as published and standardized.
     """
     return {name: percent(right) for name, right in _right(features, seed).items()}
 
 
 def held_out_figures(features: Features, seed: int) -> dict[str, float]:
-    """The same accuracies on the training clips, those of some subjects by those of the others.
+    """The same accuracies on the training clips of held-out subjects, in percent of all clips.
 
-    Each group of subjects is held out once; the groups do not depend on the seed. No test clip
-    takes part. Raises UserError where the training clips show one person alone.
+    Each group of subjects is held out once, and recognized by the clips of the other subjects. The
+    groups do not depend on the seed. No test clip takes part.
+    Raises UserError where the training clips show one person only.
     """
     subjects = features.data.store.subject[features.data.train]
     people = np.unique(subjects)
@@ -44,7 +47,7 @@ def held_out_figures(features: Features, seed: int) -> dict[str, float]:
 
 
 def _right(features: Features, seed: int) -> dict[str, Tensor]:
-    """Whether each test clip (m,) is recognized, in each way."""
+    """{figure: whether each test clip is recognized, (m,) bool}."""
     found, truth = {}, features.test_classes
     for way, inputs in (("", features), ("_standardized", standardized(features)[0])):
         (run,) = linear_evaluation(inputs, LAST_ONLY, seeds=[seed])

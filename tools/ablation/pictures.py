@@ -17,10 +17,11 @@ GRAY = "#5c636a"
 
 
 def differences(rows: Sequence[Row]) -> Figure:
-    """Each variant's difference to the default: a dot for the mean, a line for the interval.
+    """Draw the differences to the default: a dot is a mean, a line is an interval.
 
-    rows: with differences, from the top down. Hollow dots: the interval contains 0, or there is
-    none.
+    A dot is hollow where the interval contains 0, and where there is no interval.
+
+    rows: variants with differences, from the top down.
     """
     figure = Figure((WIDTH, 1.3 + ROW * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(TASKS), sharey=True)
@@ -52,9 +53,10 @@ def differences(rows: Sequence[Row]) -> Figure:
 
 
 def curves(results: Iterable[dict[str, Any]], rows: Sequence[Row]) -> Figure:
-    """Figures on the test clips over steps: the mean over seeds as a line, their range as a band.
+    """Draw the figures on the test clips over steps: a line is a mean over seeds, a band a range.
 
-    results: with curves, of the variants and learning rates of `rows`.
+    results: runs that were measured several times.
+    rows: the variants and learning rates to draw.
     """
     found = list(results)
     figure = Figure((WIDTH, 6.2), layout="constrained")
@@ -81,7 +83,7 @@ def curves(results: Iterable[dict[str, Any]], rows: Sequence[Row]) -> Figure:
 def over_steps(
     results: Iterable[dict[str, Any]], row: Row, figure: str
 ) -> tuple[list[int], list[list[float]]]:
-    """The steps at which a variant was measured, and the figures of its seeds at each of them."""
+    """The steps at which a variant was measured, and the figures of all seeds at each step."""
     at: dict[int, list[float]] = {}
     for result in results:
         if (result["variant"], result["lr"]) == (row.variant, row.lr):

@@ -1,4 +1,7 @@
-"""The runs of an ablation: a variant at a learning rate with a seed, and the folder of each."""
+"""The runs of an ablation, and the folder of each run.
+
+A run is a variant at a learning rate with a seed.
+"""
 
 import hashlib
 import json
@@ -12,7 +15,7 @@ from tools.ablation.variants import DEFAULT, VARIANTS
 from tools.training.settings import FREE, RECIPES, Settings, defaults, from_names
 
 RESULT, FEATURES, LOG = "result.json", "features.npz", "log.txt"  # in the folder of a run
-# Where they are not given: the settings that suit NW-UCLA.
+# Settings that the user does not give; they suit NW-UCLA.
 USUAL = {
     "pre_dataset": "nwucla",
     "protocol": "cross_view",
@@ -24,16 +27,19 @@ USUAL = {
     "keep": 1,
 }
 PUBLISHED_EPOCHS, PUBLISHED_MILESTONE = 451, 351
-SAME = FREE - {"epochs"}  # settings that make no other run
+SAME = FREE - {"epochs"}  # settings that do not change the result of a run
 
 
 @dataclass(frozen=True)
 class Run:
     """A variant at a learning rate with a seed.
 
-    folder: of its result; encoders: the folders of the runs whose encoders it takes, one a stream;
-    none: it is pre-trained itself; settings: of its pre-training, or of the default's; every: it
-    is measured every so many epochs; 0: only after the last one; keep: keep its checkpoints.
+    folder: where its files go.
+    settings: of its pre-training; those of the default for a run that takes other encoders.
+    encoders: the folders of the runs whose encoders it takes, one for each stream. Empty: it
+        pre-trains an encoder itself.
+    every: epochs between two measurements; 0: it is measured after the last epoch only.
+    keep: whether its checkpoints stay.
     """
 
     variant: str
@@ -47,7 +53,7 @@ class Run:
 
     @property
     def result(self) -> Path:
-        """Its result, which is there when it is done."""
+        """The file of its result. A run is done when the file is there."""
         return self.folder / RESULT
 
     def __str__(self) -> str:
@@ -55,30 +61,37 @@ class Run:
 
 
 def base_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that all variants have, by name: the usual ones, a recipe's, those given.
+    """The settings that all variants share: USUAL, then those of a recipe, then those given.
 
-    Unless the schedule is given it is the published one in proportion to the epochs.
+    given: {name of a setting: value}.
+    The default of the schedule is the published schedule in proportion to the epochs.
     """
     base = USUAL | RECIPES.get(given.get("recipe"), {}) | dict(given)
     return {"schedule": (base["epochs"] * PUBLISHED_MILESTONE // PUBLISHED_EPOCHS,)} | base
 
 
 def settings_of(variant: str, base: Mapping[str, Any]) -> Settings:
-    """The settings of a variant. Raises ValueError, one line, for those that cannot be."""
+    """The settings of a variant. Raises ValueError, in one line, where they are not allowed.
+
+    base: see `base_of`.
+    """
     return from_names({**base, **VARIANTS[variant].changes})
 
 
 def unchanged(names: Sequence[str], base: Mapping[str, Any]) -> list[str]:
-    """The variants, but the default, that are what the default already is with these settings."""
+    """Those of some variants whose settings are the settings of the default.
+
+    base: see `base_of`.
+    """
     default = told_of(settings_of(DEFAULT, base))
     trained = [name for name in names if name != DEFAULT and not VARIANTS[name].encoders]
     return [name for name in trained if told_of(settings_of(name, base)) == default]
 
 
 def told_of(settings: Settings) -> dict[str, Any]:
-    """The settings that make a run what it is and differ from the published method's.
+    """The settings that can change a result and that differ from their defaults.
 
-    So a setting that is added to the code makes no other run.
+    A setting that is added to the code later is not among them, so the names of runs stay.
     """
     usual = defaults()
     return {k: v for k, v in settings.plain().items() if k not in SAME and v != usual[k]}
@@ -86,10 +99,13 @@ def told_of(settings: Settings) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: some variants, each at some learning rates with some seeds.
+    """Variants, learning rates and seeds; there is a run for each combination.
 
-    variants: with all whose encoders they take; base: as `base_of` gives it; out: the folder of
-    all; fingerprint: of the store; every, keep: as in Run.
+    variants: names; also of the variants whose encoders others take.
+    base: see `base_of`.
+    out: the folder of all runs and of the table.
+    fingerprint: of the store.
+    every, keep: see `Run`.
     """
 
     variants: Sequence[str]
@@ -102,7 +118,7 @@ class Plan:
     keep: bool = False
 
     def runs(self) -> list[Run]:
-        """All runs, those that take others' encoders last."""
+        """All runs; those that take the encoders of other runs come last."""
         runs: dict[tuple[str, float, int], Run] = {}
         ordered = sorted(self.variants, key=lambda name: len(VARIANTS[name].encoders) > 0)
         for lr, seed, name in product(self.rates, self.seeds, ordered):
@@ -125,7 +141,7 @@ class Plan:
         return Run(name, lr, seed, self._folder(name, lr, seed, told), settings, encoders)
 
     def _folder(self, name: str, lr: float, seed: int, told: Mapping[str, Any]) -> Path:
-        """The folder of a run; a digest of all that it is told is in its name."""
+        """The folder of a run; its name holds a digest of what the run is told."""
         text = json.dumps({"data": self.fingerprint, **told}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return self.out / "runs" / f"{name}_lr{lr:g}_seed{seed}_{digest}"

@@ -1,4 +1,4 @@
-"""The runs of an ablation in processes of their own, some at once, each of one thread on a CPU."""
+"""The runs of an ablation, each in a process of its own; on a CPU a process has one thread."""
 
 import contextlib
 import sys
@@ -17,10 +17,12 @@ PATIENCE = 60.0  # seconds in which a run that is told to stop saves its checkpo
 
 
 def perform_all(runs: Sequence[Run], jobs: int, ended: Callable[[Run, str | None], None]) -> None:
-    """Do some runs, `jobs` at once, each after those whose encoders it takes.
+    """Do some runs, `jobs` of them at once.
 
-    ended: is told of each run that it ended, and of one that failed why. A run that waits for a
-    failed one fails, too. Where this is interrupted, the runs under way save and stop.
+    A run that takes the encoders of other runs waits for them. If one of them fails, it fails, too.
+    An interruption stops all runs; each saves a checkpoint first.
+
+    ended: is called after each run, with the run and why it failed; None: it did not fail.
     """
     waiting, running = list(runs), dict[int, tuple[BaseProcess, Run]]()
     try:
@@ -48,7 +50,7 @@ def _is_ready(run: Run) -> bool:
 
 
 def _stop(processes: Sequence[BaseProcess]) -> None:
-    """Tell processes to stop; those that do not are killed."""
+    """Tell processes to stop, and kill those that do not."""
     for process in processes:
         process.terminate()
     try:
@@ -67,7 +69,7 @@ def _reason(run: Run, process: BaseProcess) -> str:
 
 
 def _work(run: Run) -> None:
-    """A run in a process of its own; what it says goes to its log."""
+    """Do a run in this process, which is its own; what it prints goes to its log."""
     end_with_parent()
     run.folder.mkdir(parents=True, exist_ok=True)
     with (

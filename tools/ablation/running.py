@@ -23,10 +23,10 @@ from tools.training.run import pretrain
 
 
 def perform(run: Run, stop: StopSignal | None = None) -> bool:
-    """Do a run, or what is left of it; False where `stop` was seen before its end.
+    """Do a run, or the rest of it; returns False where `stop` was seen before its end.
 
-    Its folder then holds its result, its features and its log. Raises UserError or StoreError, one
-    line each, where the run cannot be done.
+    The folder of the run then holds its result and its features.
+    Raises UserError or StoreError, in one line, where the run cannot be done.
     """
     start, settings, streams = time.perf_counter(), run.settings, VARIANTS[run.variant].streams
     store = open_store(settings.data_root, settings.pre_dataset)
@@ -63,14 +63,14 @@ def perform(run: Run, stop: StopSignal | None = None) -> bool:
 
 
 def _on_the_way(run: Run) -> list[Path]:
-    """The checkpoints of a run that are measured beside the last one, where that is asked for."""
+    """The checkpoints after whole epochs, if the run is measured before its end, too."""
     there = checkpoint.in_folder(run.folder) if run.every else []
     positions = {path: checkpoint.position(path) for path in there}
     return [path for path, (epoch, step) in positions.items() if epoch and not step]
 
 
 def _measured(path: Path, run: Run, data: Halves) -> dict[str, Any]:
-    """The figures of a checkpoint on the way, and after how many epochs and steps it was saved."""
+    """The figures of a checkpoint, and the number of epochs and steps before it."""
     encoder = encoders.load(path, device=encoders.best_device()).encoder
     features = encode(encoder, data, VARIANTS[run.variant].streams)
     epoch, _ = checkpoint.position(path)

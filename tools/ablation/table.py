@@ -20,20 +20,22 @@ FIGURES = {
 }
 LEGEND = (
     "Percent, mean ± standard deviation over the seeds. Recognition is linear evaluation after its "
-    "last epoch; standardized: features by mean and deviation of the training clips. "
-    "In brackets the difference to the default, paired by seeds, and its 95 % interval (Student's "
-    "t); noise: the interval contains 0. About one of twenty such intervals misses 0 by chance. "
-    "Of several learning rates a row has the one with the best mean of its four figures on "
-    "held-out training subjects, whose clips pre-training has seen without labels; no test clip "
-    "takes part in this choice."
+    "last epoch; standardized: each dimension of the features by the mean and the deviation of the "
+    "training clips. In brackets: the difference to the default, paired by seeds, and its 95 % "
+    "interval (Student's t); noise: the interval contains 0. About one in twenty of such intervals "
+    "misses 0 by chance. If several learning rates were tried, a row has the rate with the best "
+    "mean of the four figures on held-out training subjects. Pre-training has seen the clips of "
+    "these subjects, without labels; no test clip takes part in the choice."
 )
 
 
 class Row(NamedTuple):
     """A variant at its chosen learning rate.
 
-    seeds: of its runs; test, held_out: {figure: percent of each}; differences: {figure: to the
-    default}, None of the default itself and where no seed is common.
+    seeds: of its runs.
+    test, held_out: {figure: percent of each run}, on test clips and on held-out training subjects.
+    differences: {figure: difference to the default}; None for the default itself, and where no
+        seed is common.
     """
 
     variant: str
@@ -45,12 +47,12 @@ class Row(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The title of the variant."""
         return VARIANTS[self.variant].title
 
 
 def rows(results: Iterable[dict[str, Any]]) -> list[Row]:
-    """The rows of some results, in the order in which variants are declared."""
+    """The rows of some results, in the order in which the variants are declared."""
     found: dict[str, dict[float, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
         found[result["variant"]][result["lr"]][result["seed"]] = result
@@ -61,7 +63,8 @@ def rows(results: Iterable[dict[str, Any]]) -> list[Row]:
 def chosen_rate(by_rate: dict[float, dict[int, dict[str, Any]]]) -> float:
     """The learning rate with the best mean, over seeds and figures, on held-out subjects.
 
-    by_rate: {learning rate: {seed: result}}. Of those with the most seeds; of equals the smallest.
+    by_rate: {learning rate: {seed: result}}. Only the rates with the most seeds count. Of equally
+        good rates the smallest one is taken.
     """
 
     def quality(lr: float) -> tuple[int, float, float]:
@@ -90,8 +93,23 @@ def _row(name: str, lr: float, found: dict, chosen: dict[str, float]) -> Row:
     return Row(name, lr, seeds, **parts, differences=differences or None)
 
 
+def heading(results: Sequence[dict[str, Any]]) -> str:
+    """What all runs have in common: the data, the sizes, the code."""
+    settings, clips = results[0]["settings"], results[0]["clips"]
+    commits = sorted({str(result["code"]["commit"])[:7] for result in results})
+    devices = sorted({result["code"]["device"] for result in results})
+    rates = sorted({result["lr"] for result in results})
+    return (
+        f"{results[0]['title']} {settings['protocol']}, {clips[0]} training and {clips[1]} test "
+        f"clips; hidden {settings['hidden_size']}, projectors {settings['projector_width']}, batch "
+        f"{settings['batch_size']}, {settings['epochs']} epochs, amp {settings['amp']}, learning "
+        f"rates {', '.join(f'{lr:g}' for lr in rates)}; commit {', '.join(commits)}, on "
+        f"{', '.join(devices)}."
+    )
+
+
 def lines(found: Sequence[Row]) -> list[str]:
-    """The lines of the Markdown table and its legend."""
+    """The lines of the Markdown table, and the text that explains it."""
     header = ["", "learning rate", *FIGURES.values(), "seeds"]
     cells = (
         [
@@ -111,7 +129,7 @@ def _cell(row: Row, figure: str) -> str:
 
 
 def in_words(found: Interval) -> str:
-    """A difference as it stands in the table: `−1.3, −3.0 to 0.4, noise`."""
+    """A difference as the table shows it: `−1.3, −3.0 to +0.4, noise`."""
     if found.low is None:
         return f"{_signed(found.mean)}, one seed"
     noise = ", noise" if found.is_noise else ""
@@ -122,10 +140,14 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def write(found: Sequence[Row], results: Iterable[dict[str, Any]], out: Path) -> None:
-    """Write table.md, table.csv (a line a variant and figure) and runs.csv (a line a run)."""
+def write(found: Sequence[Row], results: Sequence[dict[str, Any]], out: Path) -> None:
+    """Write table.md, table.csv (a line for each variant and figure) and runs.csv (for each run).
+
+    results: those that the rows are made of.
+    """
+    text = [heading(results), "", *lines(found), ""]
     with whole_file(out / "table.md") as part:
-        part.write_text("\n".join(lines(found)) + "\n", encoding="utf-8")
+        part.write_text("\n".join(text), encoding="utf-8")
     header = ["variant", "title", "lr", "seeds", "figure", "mean", "std", "held_out_mean"]
     header += ["difference", "low", "high", "noise"]
     write_csv(out / "table.csv", header, (_csv_row(r, name) for r in found for name in FIGURES))
@@ -152,6 +174,6 @@ def _csv_row(row: Row, figure: str) -> list[Any]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The figures of one run in a line."""
+    """The figures of one run, in one line."""
     parts = (f"{title} {result['test'][name]:.1f}" for name, title in FIGURES.items())
     return f"{'; '.join(parts)} ({result['seconds']:.0f} s)"

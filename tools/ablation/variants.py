@@ -1,4 +1,7 @@
-"""The rows of the ablation table, each declared once. Needs no torch, so that --help is quick."""
+"""The rows of the ablation table. Each row is declared once.
+
+This file does not import torch, so that `--help` is fast.
+"""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,10 +16,11 @@ ALONE = tuple((name,) for name in MODALITIES)
 class Variant(NamedTuple):
     """One row of the table.
 
-    title: what people call it. changes: the settings of pre-training, by their names, in which it
-    differs from the default. streams: the sets of modalities that evaluation reads, each with a
-    linear layer. encoders: the variants whose encoders it takes, one a stream; none: it is
-    pre-trained itself.
+    title: the name that readers see.
+    changes: {name of a setting of pre-training: value}, where it differs from the default.
+    streams: sets of modalities; evaluation reads each of them and trains a linear layer for each.
+    encoders: names of the variants whose encoders it takes, one for each stream. Empty: it
+        pre-trains an encoder itself.
     """
 
     title: str
@@ -26,8 +30,8 @@ class Variant(NamedTuple):
 
 
 DEFAULT = "default"
-# A view is changed with probability 1, one half by shear and one half by corruption; without one of
-# them, the other one keeps its half.
+# The published method changes each view, half of them by shear and half by corruption. Where one
+# of both is off, the other one keeps its half.
 HALF = {"spatial_probability": 0.5}
 VARIANTS = {
     DEFAULT: Variant("default"),
@@ -76,7 +80,7 @@ VARIANTS = {
 
 
 def streams_of(name: str) -> tuple[tuple[str, ...], ...]:
-    """All streams that rows read of a variant's encoder: its own, and what others take."""
+    """The streams that any row reads of a variant's encoder."""
     own = () if VARIANTS[name].encoders else VARIANTS[name].streams
     taken = (
         stream
@@ -88,6 +92,9 @@ def streams_of(name: str) -> tuple[tuple[str, ...], ...]:
 
 
 def with_needed(names: list[str]) -> list[str]:
-    """Some variants, the default, and those whose encoders they take, in the order of the table."""
+    """Some variants, the default, and the variants whose encoders they take, in the table's order.
+
+    names: of the variants that the user asks for.
+    """
     needed = {DEFAULT, *names, *(one for name in names for one in VARIANTS[name].encoders)}
     return [name for name in VARIANTS if name in needed]

@@ -1,12 +1,12 @@
-"""Differences between two methods that were run with the same seeds."""
+"""The difference between two methods that were run with the same seeds."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Student's t, 97.5 %, for 1, 2, … degrees of freedom; for more of them the last one, which is a
-# little too wide.
+# The 97.5 % quantile of Student's t for 1, 2, … degrees of freedom. More degrees take the last one,
+# which makes the interval a little too wide.
 T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
@@ -14,9 +14,9 @@ T = (
 
 
 class Interval(NamedTuple):
-    """The mean of some differences, and where it would lie in 95 % of repetitions.
+    """The mean of some differences, and its 95 % confidence interval.
 
-    low, high: None of a single difference, which tells nothing of its spread.
+    low, high: the ends of the interval; None where there is a single difference.
     """
 
     mean: float
@@ -30,10 +30,12 @@ class Interval(NamedTuple):
 
 
 def paired_interval(values: Sequence[float], others: Sequence[float]) -> Interval:
-    """The mean of `values` less `others`, which have the same seeds in the same order.
+    """The mean of `values` minus `others`, and its interval.
 
-    The interval is that of Student's t over the n differences, mean ± t(n − 1) · s / √n, with their
-    unbiased deviation s. It takes the differences for a normal sample.
+    values, others: (n,) figures of two methods, with the same seeds in the same order.
+
+    The interval is mean ± t(n − 1) · s / √n, where s is the unbiased standard deviation of the
+    differences and t is Student's. It assumes that the differences are normally distributed.
     """
     differences = [a - b for a, b in zip(values, others, strict=True)]
     mean = statistics.fmean(differences)

@@ -6,12 +6,15 @@ import pytest
 
 from tools.ablation import table
 from tools.ablation.variants import DEFAULT
+from tools.training.settings import Settings
 
 
 def result(variant, lr, seed, value, held_out):
     """A result all of whose figures are the same."""
     return {
-        **{"variant": variant, "lr": lr, "seed": seed, "seconds": 1.0, "code": {"commit": "c"}},
+        **{"variant": variant, "lr": lr, "seed": seed, "seconds": 1.0, "title": "some data"},
+        **{"code": {"commit": "0" * 40, "device": "cpu"}, "clips": [40, 20], "curve": []},
+        "settings": Settings(lr=lr, seed=seed).plain(),
         "test": dict.fromkeys(table.FIGURES, value),
         "held_out": dict.fromkeys(table.FIGURES, held_out),
     }
@@ -60,4 +63,5 @@ def test_files_hold_all_of_it(tmp_path):
     assert (rows[-1]["difference"], rows[-1]["noise"]) == ("-1.000", "True")
     with (tmp_path / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(found)
-    assert (tmp_path / "table.md").read_text().startswith("| ")
+    first, _, header, *_ = (tmp_path / "table.md").read_text().splitlines()
+    assert first.startswith("some data") and "40 training" in first and header.startswith("| ")
