@@ -20,6 +20,8 @@ from tests.ranks import run_ranks
 from tools.cli import UserError
 from tools.training import distributed
 from tools.training.distributed import Process
+from tools.training.run import pretrain
+from tools.training.settings import Settings
 from tools.training.step import Training, training_step
 
 BATCH = 8
@@ -210,3 +212,23 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UserError, match="more processes than the 2 GPUs here"):
         distributed.start()
+
+
+def one_modality(process: Process, data_root: str, folder: str) -> bool:
+    """Train on joints alone, so that embeddings of the others take no part; whether to the end."""
+    settings = Settings(
+        method="joint",
+        hidden_size=8,
+        projector_width=16,
+        batch_size=12,
+        epochs=2,
+        workers=0,
+        monitor_every=0,
+        checkpoint_path=Path(folder),
+        pre_dataset="ntu60",
+    )
+    return pretrain(settings, open_store(data_root, "ntu60"), process)
+
+
+def test_weights_without_a_gradient_are_not_waited_for(data_root, tmp_path):
+    assert run_ranks(2, one_modality, str(data_root), str(tmp_path)) == [True, True]
