@@ -1,6 +1,6 @@
-"""What a checkpoint is: its settings, data, code and metrics.
+"""Show what a checkpoint is: its settings, data, code and metrics.
 
-python -m tools.checkpoint checkpoints/ntu60_xsub     shows the newest of a run, or one file
+python -m tools.checkpoint checkpoints/ntu60_xsub     a run's folder, or one checkpoint
 """
 
 import math
@@ -14,7 +14,7 @@ from tools import cli
 
 
 def page(path: Path) -> str:
-    """What a checkpoint says about itself, or the newest one of a folder, as readable lines."""
+    """A checkpoint, or the newest one in a folder, as readable lines."""
     from tools.formats.checkpoint import in_folder, layout_of, load, newest  # torch: not for --help
 
     if path.is_dir():
@@ -43,12 +43,12 @@ def page(path: Path) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    # A file may hold what a terminal would obey.
+    # A text of the file may hold control characters that a terminal would obey.
     return value if isinstance(value, str) and value.isprintable() else repr(value)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = cli.Parser("Show what a checkpoint says about itself.")
+    parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")
     print(page(parser.parse_args(argv).path))
 

@@ -1,9 +1,10 @@
-"""Classify recordings: their most probable classes and the training clips nearest to them.
+"""Classify recordings: print their most probable classes and the training clips nearest to them.
 
 python -m tools.classify checkpoints/ntu60_xsub wave.skeleton
 python -m tools.classify checkpoints/mine day.npy --window 3s --csv day.csv --out day.png
 
-It takes the linear layer that `action_classification.py` trained and left in the run's folder.
+The classes come from the linear layer that `action_classification.py` trained and saved with the
+run.
 """
 
 import argparse
@@ -19,12 +20,15 @@ from tools import cli
 if TYPE_CHECKING:  # they import torch, which is slow
     from tools.evaluation.new_recordings import Database, Window
 
-MOST_DRAWN = 20  # recordings in a picture
-LONG = 600  # frames: twice the longest clip of NTU RGB+D
+MOST_DRAWN = 20  # recordings in one picture
+LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
 
 
 def duration(value: str) -> tuple[float, str]:
-    """An argparse type: frames as in `90` or seconds as in `0.5s`; the number and its unit."""
+    """An argparse type: frames as in `90`, or seconds as in `0.5s`.
+
+    Returns the number and its unit.
+    """
     if not re.fullmatch(r"[0-9]{1,6}|[0-9]{1,6}(\.[0-9]{1,6})?s", value, re.ASCII):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is neither frames (90) nor seconds (3s)")
     return cli.positive(value.removesuffix("s")), "s" if value.endswith("s") else "frames"
@@ -37,24 +41,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="folder of a run with recognition.pt in it, or such a file")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE",
                         help=f"a recording ({', '.join(SUFFIXES)}), or a folder of recordings")
-    parser.add_argument("--unit", choices=UNITS, default="m", help="of the coordinates in arrays")
+    parser.add_argument("--unit", choices=UNITS, default="m",
+                        help="unit of the coordinates in .npy and .csv files")
     parser.add_argument("--neighbors", type=cli.whole_number(0, 1000), default=5,
-                        help="how many training clips are shown; 0 needs no data set")
+                        help="how many training clips are shown; with 0 no data set is needed")
     parser.add_argument("--data-root", help="folder that holds the stores (the linear layer's)")
     windows = parser.add_argument_group("long recordings, in windows that slide over them")
     windows.add_argument("--window", type=duration, metavar="3s",
-                         help="frames as in 90, or seconds as in 3s (the whole recording)")
+                         help="length of a window: frames as in 90, or seconds as in 3s (the whole "
+                         "recording)")
     windows.add_argument("--stride", type=duration, metavar="1s",
-                         help="from one window to the next (half a window)")
+                         help="from one window to the next: frames or seconds (half a window)")
     windows.add_argument("--fps", type=cli.positive, default=30.0,
                          help="frames of a second in the recordings")
     windows.add_argument("--csv", type=Path, metavar="FILE", help="also write a table")
-    windows.add_argument("--out", type=Path, metavar="FILE.png", help="also draw a timeline")
+    windows.add_argument("--out", type=cli.file_with(".png", ".svg"), metavar="FILE.png",
+                         help="also draw a timeline, as .png or .svg")
     args = parser.parse_args(argv)
     if args.stride and not args.window:
         parser.error("--stride is for --window")
-    if args.out and args.out.suffix not in (".png", ".svg"):
-        parser.error(f"--out {args.out} is neither .png nor .svg")
     return args
 # fmt: on
 
@@ -88,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for one in windows:
             print("\n".join(lines(name, one, trained.classes, among, args.fps)), flush=True)
         if not window and len(bodies) > LONG:
-            print(f"{len(bodies)} frames were taken for one action; --window looks at parts")
+            print(f"{len(bodies)} frames were classified as one action; --window divides them")
     if args.csv:
         new_recordings.write(args.csv, found, trained.classes, among, args.fps)
         print(f"written to {args.csv}")
@@ -100,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def in_frames(value: tuple[float, str] | None, fps: float) -> int | None:
-    """A duration in frames, one at least."""
+    """A duration in frames, at least one; None for None."""
     if value is None:
         return None
     number, unit = value
@@ -110,7 +115,7 @@ def in_frames(value: tuple[float, str] | None, fps: float) -> int | None:
 def lines(
     name: str, window: "Window", classes: Sequence[str], among: "Database | None", fps: float
 ) -> list[str]:
-    """What is said of a window: classes on the left, training clips on the right."""
+    """The lines that are printed for a window: classes on the left, training clips on the right."""
     from tools.evaluation.new_recordings import neighbors_of
 
     start, end = window.start, window.start + window.frames
@@ -126,7 +131,7 @@ def lines(
 
 
 def printable(path: Path) -> str:
-    """A path as it can be printed and written to a table."""
+    """A path with its unprintable characters replaced by question marks."""
     return "".join(c if c.isprintable() else "?" for c in str(path))
 
 

@@ -1,10 +1,12 @@
-"""What the commands share: flags that are not guessed, and errors that are one line."""
+"""What all commands share: a parser that accepts no abbreviated flags, and errors of one line."""
 
+import argparse
 import contextlib
 import os
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from data_gen.preparing import flags
 from data_gen.preparing.flags import not_negative, path, positive, text, whole_number
@@ -15,49 +17,66 @@ __all__ = ["not_negative", "path", "positive", "text", "whole_number"]
 
 
 class UserError(Exception):
-    """Something that the user can mend; its text is one line that says how."""
+    """An error that the user can fix; its text is one line that says how."""
+
+
+def file_with(*suffixes: str) -> Callable[[str], Path]:
+    """An argparse type: the path of a file whose name ends in one of some suffixes."""
+
+    def parse(value: str) -> Path:
+        if (file := path(value)).suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"{value!r} is neither {' nor '.join(suffixes)}")
+        return file
+
+    return parse
 
 
 class Parser(flags.Parser):
-    """The parser of the commands that may run in several processes, of which one complains."""
+    """The parser of commands that may run in several processes.
+
+    Only the main process prints errors.
+    """
 
     def error(self, message: str):
-        """Print one line and exit with 2."""
+        """Print one line and exit with code 2."""
         complain(f"{message} (see {self.prog} --help)")
         self.exit(2)
 
 
 def is_main() -> bool:
-    """Whether this is the process that speaks for all."""
+    """Whether this is the main process, which prints for all processes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def say(line: str) -> None:
-    """Print on the main process only, at once."""
+    """Print a line at once, on the main process only."""
     if is_main():
         print(line, flush=True)
 
 
 def complain(message: str, *, by_all: bool = False) -> None:
-    """Print an error, one line; on the main process only unless each has its own (`by_all`)."""
+    """Print an error as one line.
+
+    by_all: every process prints its own error; otherwise only the main process prints.
+    """
     if is_main() or by_all:
-        # A file's contents may be in it, and what a terminal would obey in those.
+        # The message may quote a file, whose control characters a terminal would obey.
         line = "".join(c if c.isprintable() else " " for c in f"error: {message}")
-        with contextlib.suppress(OSError):  # nobody reads it
+        with contextlib.suppress(OSError):  # the reader of stderr may be gone
             print(line, file=sys.stderr, flush=True)
 
 
 def run(main: Callable[[], None], *, lower: str = "the sizes among its flags") -> None:
-    """Run a command; what a user can cause ends it with one line and exit code 1.
+    """Run a command. An error that a user can cause ends it with one line and exit code 1.
 
-    lower: what takes less memory when it is lower, for the line that says that it is not enough.
+    lower: what the user should lower where the memory is not enough.
     """
     open_streams()
     threading.excepthook = _thread_failed
     try:
         main()
         sys.stdout.flush()
-    except (UserError, StoreError) as error:  # every rank finds the same
+    except (UserError, StoreError) as error:  # each rank raises the same error
         complain(str(error))
     except OSError as error:
         complain(str(error), by_all=True)
@@ -74,13 +93,13 @@ def run(main: Callable[[], None], *, lower: str = "the sizes among its flags") -
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    # A full disk fails TensorBoard's thread, and then the main one, whose line is enough.
+    # On a full disk TensorBoard's thread fails, then the main thread, which prints the error.
     if not issubclass(failure.exc_type, OSError):
         threading.__excepthook__(failure)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch has no class of its own for it.
+    # On a CPU torch raises a plain RuntimeError where the memory is not enough.
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return known or any(
         text in str(error) for text in ("DefaultCPUAllocator", "Storage size calculation overflow")

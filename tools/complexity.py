@@ -1,10 +1,8 @@
-"""What the network costs: parameters, operations and time, for each set of modalities.
+"""Count the parameters and operations of the network, and measure its time, by modalities.
 
     python -m tools.complexity
 
-Operations are those of matrix products, as torch counts them, two for a multiplication and
-addition. The products of attention itself, queries with keys and weights with values, are 1 % of
-them and stand apart, since not every counter sees them.
+The operations are explained in tools/benchmark/costs.py.
 """
 
 import argparse
@@ -18,11 +16,11 @@ from tools.training import settings
 # fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
-    count = cli.whole_number(1)
     settings.add_size_flags(parser)
     parser.add_argument("--batch-size", type=cli.whole_number(2), default=32,
-                        help="clips a measurement")
-    parser.add_argument("--repeats", type=count, default=10, help="measurements; the median counts")
+                        help="clips of a measured batch")
+    parser.add_argument("--repeats", type=cli.whole_number(1), default=10,
+                        help="measurements; the table shows the median")
     args = parser.parse_args(argv)
     if fault := settings.heads_fault(args.hidden_size, args.num_head):
         parser.error(fault)
@@ -32,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    import torch  # once the flags are right
+    import torch  # after the flags are checked
 
     from net.modalities import FRAMES
     from tools.benchmark import costs

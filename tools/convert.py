@@ -1,4 +1,4 @@
-"""Take over what other repositories have made, or hand over to them.
+"""Convert data and checkpoints of other codes to the formats of this code, and back.
 
 python -m tools.convert import NTU60_CS.npz data/ntu60 --names skes_available_name.txt
 python -m tools.convert to-npz data/ntu60 NTU60_CS.npz --protocol cross_subject
@@ -24,12 +24,12 @@ from tools.formats.padded_arrays import export_arrays
 from tools.formats.pyskl import write_pkl
 
 CONVERSIONS = {
-    "import": "clips of other code, whatever their format, to a store",
+    "import": "clips of other code, in any known format, to a store",
     "from-arrays": "the same as import",
     "to-arrays": "a store to UmURL's arrays of one protocol",
     "to-npz": "a store to CTR-GCN's file of one protocol",
     "to-pkl": "a store to pyskl's file",
-    "from-published": "a checkpoint {'epoch', 'state_dict', 'optimizer'} to a run",
+    "from-published": "a published checkpoint {'epoch', 'state_dict', 'optimizer'} to a run",
     "to-published": "a run or a checkpoint to a published checkpoint",
 }
 
@@ -40,17 +40,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     meanings = "; ".join(f"{name}: {meaning}" for name, meaning in CONVERSIONS.items())
     parser.add_argument("what", choices=CONVERSIONS, metavar="CONVERSION", help=meanings)
     parser.add_argument("source", type=Path, help="file or folder to convert")
-    parser.add_argument("target", type=Path, help="what to write; there must be nothing yet")
+    parser.add_argument("target", type=Path, help="file or folder to write; must not exist yet")
     parser.add_argument("--protocol",
-                        help="split of the arrays, or that the checkpoint was trained on "
+                        help="split of the file, or the split on which the checkpoint was trained "
                         "(cross_subject; import: as the file says)")
     parser.add_argument("--names", type=Path, metavar="FILE",
-                        help="import: the names of the clips, one a line, as in CTR-GCN's "
-                        "skes_available_name.txt, for a file without names")
-    weights = parser.add_argument_group("from-published: what the weights do not tell")
+                        help="import: a list of clip names, one a line, such as CTR-GCN's "
+                        "skes_available_name.txt, for files that hold no names")
+    weights = parser.add_argument_group("from-published: facts that the file does not tell")
     weights.add_argument("--num-head", type=cli.whole_number(1), default=1, help="attention heads")
     weights.add_argument("--pre-dataset", default="ntu60", metavar="STORE",
-                         help="name of the store that it was trained on")
+                         help="name of the store on which the checkpoint was trained")
     weights.add_argument("--data-root", default="data", help="folder that holds the stores")
     args = parser.parse_args(argv)
     if args.names and args.what not in ("import", "from-arrays"):
@@ -76,14 +76,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def import_clips(source: Path, target: Path, protocol: str | None, names: Path | None) -> None:
-    """Write a store of the clips in a file or folder of other code."""
+    """Write the clips of a file or folder of other code as a store.
+
+    source: the file or folder.
+    target: the folder of the store.
+    protocol: which protocol the halves of the file are; None: the file tells.
+    names: a file with a list of the clips' names, or None.
+    Raises UserError where the clips cannot be imported.
+    """
     scratch = next(folder for folder in target.absolute().parents if folder.is_dir())
     found = recognize(source, scratch, protocol)
-    print(f"{source} is taken for {found.kind}: {len(found.labels)} clips", flush=True)
+    print(f"{source} holds {found.kind}: {len(found.labels)} clips", flush=True)
     left_out = write_store(found, target, names)
     store = open_whole(target)
     print(f"{len(store.names)} clips, {len(store.joints)} frames written to {target}", end="")
-    print(f"; {left_out} left out, which show nobody" if left_out else "")
+    print(f"; {left_out} clips that show nobody are left out" if left_out else "")
     for name in store.protocols:
         train = store.description.train_mask(name, {**vars(store), **store.more})
         counts = int(train.sum()), int((~train).sum())
@@ -93,12 +100,15 @@ def import_clips(source: Path, target: Path, protocol: str | None, names: Path |
 
 
 def open_whole(folder: Path) -> Store:
-    """The store in a folder."""
+    """Open the store in a folder."""
     return open_store(folder.resolve().parent, folder.resolve().name)
 
 
 def hand_over_store(what: str, source: Path, target: Path, protocol: str) -> None:
-    """Write a store in a format of other code; what is written is whole or absent."""
+    """Write a store in a format of other code, whole or not at all.
+
+    what: `to-arrays`, `to-npz` or `to-pkl`.
+    """
     store = open_whole(source)
     if what == "to-arrays":
         with whole_folder(target) as folder:
@@ -108,13 +118,16 @@ def hand_over_store(what: str, source: Path, target: Path, protocol: str) -> Non
             write_npz(store, protocol, part) if what == "to-npz" else write_pkl(store, part)
     split = "" if what == "to-pkl" else f" {protocol}"
     print(
-        f"{source}{split} written to {target}; the coordinates are the store's: the main body's "
-        "spine at the origin, the first line of shoulders on x"
+        f"{source}{split} written to {target}; coordinates as in the store: the main body's spine "
+        "at the origin, the shoulders of the first frame along x"
     )
 
 
 def take_checkpoint(source: Path, target: Path, num_head: int, settings: dict[str, str]) -> None:
-    """Write the folder of a run, which holds a published checkpoint as ours."""
+    """Write a published checkpoint as a checkpoint of ours, into the folder of a run.
+
+    settings: see `published_checkpoint.from_published`.
+    """
     from tools.formats import checkpoint
     from tools.formats.published_checkpoint import from_published
 
@@ -124,7 +137,7 @@ def take_checkpoint(source: Path, target: Path, num_head: int, settings: dict[st
 
 
 def hand_over_checkpoint(source: Path, target: Path) -> None:
-    """Write the published form of a checkpoint, or of the newest one in a run's folder."""
+    """Write a checkpoint, or the newest one in a run's folder, in the published format."""
     from tools.formats import checkpoint
     from tools.formats.published_checkpoint import to_published
 

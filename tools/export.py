@@ -1,9 +1,10 @@
-"""The encoder for use elsewhere, by `torch.export` or ONNX, held against the one it is made of.
+"""Export the encoder for other programs, by `torch.export` or ONNX, and check the result.
 
     python -m tools.export --checkpoint-path checkpoints/ntu60_xsub --out encoder.onnx
 
-It takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in metres, prepared
-and resized as `features.encode_clip` does, any number of clips, and gives features (B, 2H).
+The exported encoder takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in
+metres, and returns features (B, 2H). It takes any number of clips. The clips must be prepared and
+resized as `features.encode_clip` does.
 """
 
 import argparse
@@ -23,13 +24,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint-path", type=Path, required=True,
                         help="folder of the run, or a checkpoint")
     parser.add_argument("--modalities", type=flags.modalities,
-                        help="what the encoder is to see, derived from the joints (those that its "
-                        "pre-training taught it)")
-    parser.add_argument("--out", type=Path, required=True,
-                        help="a .onnx, or a .pt2 for torch.export.load")
+                        help="what the encoder sees; it is derived from the joints (the modalities "
+                        "of its pre-training)")
+    parser.add_argument("--out", type=cli.file_with(".onnx", ".pt2"), required=True,
+                        help="file to write: .onnx, or .pt2 for torch.export.load")
     args = parser.parse_args(argv)
-    if args.out.suffix not in (".onnx", ".pt2"):
-        parser.error(f"--out {args.out} is neither .onnx nor .pt2")
     missing = [name for name in ONNX_MODULES if not find_spec(name)]
     if args.out.suffix == ".onnx" and missing:
         parser.error(f"--out {args.out.name} needs `pip install {' '.join(missing)}`")
@@ -39,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from net.modalities import FRAMES  # torch: once the flags are right
+    from net.modalities import FRAMES  # imports torch, so after the flags are checked
     from tools.evaluation import encoders
     from tools.formats.exported import export
 
@@ -48,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     difference = export(encoder, args.modalities or loaded.modalities, args.out)
     print(
         f"joints {('B', FRAMES, *encoder.layout.frame_shape)} -> features "
-        f"(B, {encoder.feature_size}); its features differ from the encoder's by "
-        f"{difference:.1e} of the greatest at most\nwritten to {args.out}"
+        f"(B, {encoder.feature_size}); exported and original features differ by at most "
+        f"{difference:.1e} of the greatest feature\nwritten to {args.out}"
     )
 
 

@@ -1,4 +1,4 @@
-"""torchrun, flags and all, whose failures are one line instead of a traceback.
+"""torchrun with all its flags, but a failure is one line instead of a traceback.
 
 python -m tools.launch --standalone --nproc_per_node 4 pretrain.py --pre-dataset ntu60
 """
@@ -15,18 +15,22 @@ from torch.distributed.elastic.rendezvous import RendezvousClosedError, Rendezvo
 
 
 def main() -> None:
-    """Start the processes and wait for them; end with the exit code of the first that failed."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun's own choice, which it makes a fuss of
-    # One store for all restarts would hand out the addresses of processes that are gone.
+    """Start the processes and wait for them.
+
+    Exit with the code of the first process that failed.
+    """
+    # torchrun would set the same number of threads, with a warning.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # With one store for all restarts, new processes would get addresses of processes that are gone.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    # Of a process that is gone, torch's threads warn the others with pages of addresses in C++.
+    # When a process is gone, torch would print pages of C++ addresses in the other processes.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    logging.disable(logging.ERROR)  # what it logs is told below
+    logging.disable(logging.ERROR)  # this function prints the errors itself
     try:
         run.main()
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if failure.exitcode > 0:  # it has said why
+        if failure.exitcode > 0:  # the process has printed its error
             sys.exit(failure.exitcode)
         name = signal.Signals(-failure.exitcode).name
         hint = " (out of memory, perhaps)" if name == "SIGKILL" else ""

@@ -1,4 +1,4 @@
-"""Draw the method: a clip, its four views, the encoder that all share, projectors and loss.
+"""Draw the method: a clip, its four views, the one encoder, the projectors and the loss.
 
 python -m tools.method_figure S001C001P001R001A001.skeleton --out method.png
 """
@@ -10,20 +10,20 @@ from pathlib import Path
 from tools import cli
 
 
+# fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, metavar="FILE.skeleton", help="the recording to show")
-    parser.add_argument("--out", type=Path, default="method.png", help="a .png or .svg")
-    parser.add_argument("--seed", type=cli.whole_number(0), default=0, help="of the views")
-    args = parser.parse_args(argv)
-    if args.out.suffix not in (".png", ".svg"):
-        parser.error(f"--out {args.out} is neither .png nor .svg")
-    return args
+    parser.add_argument("--out", type=cli.file_with(".png", ".svg"), default="method.png",
+                        help="file to write: .png or .svg")
+    parser.add_argument("--seed", type=cli.whole_number(0), default=0, help="seed of the views")
+    return parser.parse_args(argv)
+# fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.drawing import clips, figures, method  # torch: once the flags are right
+    from tools.drawing import clips, figures, method  # import torch, so after the flags are checked
 
     figures.save(method.picture(clips.of_recording(args.file), args.seed), args.out, dpi=120)
     print(f"written to {args.out}")

@@ -1,8 +1,8 @@
-"""The results of all runs as one Markdown table, the paper's figures beside them.
+"""Print the results of all runs as one Markdown table, with the paper's figures beside them.
 
     python -m tools.results checkpoints > results.md
 
-Results that differ in nothing but seeds share a row: mean ± standard deviation over the seeds.
+Results that differ only in seeds share a row: mean ± standard deviation over the seeds.
 """
 
 import argparse
@@ -21,15 +21,15 @@ HEADER = (
     *("top-1", "best top-1", "top-5", "mAP", "paper", "seeds", "runs"),
 )
 LEGEND = (
-    "Percent. seeds: of pre-training × of evaluation; ± is the standard deviation over all of "
-    "them. best top-1: the best of a training's tests on the test clips, as the paper reports it."
+    "Percent. seeds: number of pre-training seeds × of evaluation seeds; ± is the standard "
+    "deviation over all. best top-1: the best of all tests during a training, as the paper reports."
 )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = cli.Parser(__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER",
-                        help="a run, or what holds runs (checkpoints)")  # fmt: skip
+                        help="a run's folder, or a folder of runs (checkpoints)")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def table(rows: list[Row]) -> list[str]:
-    """The lines of the Markdown table, and what its columns mean."""
+    """The lines of the Markdown table, and a legend."""
     differing = comparison.differences(rows)
     cells = [_cells(row, names) for row, names in zip(rows, differing, strict=True)]
     return [*markdown(HEADER, cells), "", LEGEND]

@@ -1,4 +1,4 @@
-"""t-SNE of test clips' features: one checkpoint, or two side by side, in the same colors.
+"""Draw t-SNE of test clips' features: of one checkpoint, or of two side by side in the same colors.
 
 python -m tools.tsne --checkpoint checkpoints/baseline --checkpoint checkpoints/ntu60_xsub
 """
@@ -18,15 +18,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="folder of a run, or a checkpoint; may be given twice")
     parser.add_argument("--classes", type=cli.whole_number(2), default=10,
                         help="how many classes, drawn by the seed")
-    parser.add_argument("--seed", type=cli.whole_number(0), default=0, help="of classes and t-SNE")
+    parser.add_argument("--seed", type=cli.whole_number(0), default=0,
+                        help="seed of the classes and of t-SNE")
     parser.add_argument("--out", type=Path,
-                        help="what to write, less .png, .svg, .json (tsne, by the last checkpoint)")
+                        help="file to write, without its suffix .png, .svg or .json (tsne in the "
+                        "folder of the last checkpoint)")
     parser.add_argument("--standardize", action="store_true",
-                        help="besides, with each dimension of the features standardized by the "
-                        "training clips' mean and deviation")
+                        help="draw a further panel, with each dimension of the features "
+                        "standardized by the training clips' mean and standard deviation")
     parser.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
     parser.add_argument("--dataset", metavar="STORE", help="name of the store (the checkpoint's)")
-    parser.add_argument("--protocol", help="its split (the checkpoint's)")
+    parser.add_argument("--protocol", help="split of the store (the checkpoint's)")
     args = parser.parse_args(argv)
     if len(args.checkpoint) > 2:
         parser.error("--checkpoint can be given once or twice")
@@ -36,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.evaluation import clusters, encoders  # torch: once the flags are right
+    from tools.evaluation import clusters, encoders  # import torch, so after the flags are checked
     from tools.evaluation.features import halves_for
 
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]

@@ -1,4 +1,4 @@
-"""Look at a recording: an animated GIF, or a contact sheet as PNG.
+"""Show a recording: as an animated GIF, or as a PNG with several frames.
 
 python -m tools.visualize S001C001P001R001A023.skeleton --out wave.gif
 python -m tools.visualize --dataset ntu60 --sample S001C001P001R001A023 --augmented --out v.png
@@ -15,8 +15,8 @@ from net import MODALITIES
 from tools import cli
 from tools.training import records
 
-FPS = 30  # of a Kinect
-SHEET_FRAMES = 8
+FPS = 30  # frames of a second, of a Kinect
+SHEET_FRAMES = 8  # frames in a PNG
 
 
 # fmt: off
@@ -26,41 +26,40 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     what.add_argument("file", type=Path, nargs="?", metavar="FILE.skeleton", help="a raw file")
     what.add_argument("--data-root", default="data", help="folder that holds the stores")
     what.add_argument("--dataset", metavar="STORE", default="ntu120",
-                      help="name of its store")
-    what.add_argument("--sample", metavar="NAME", help="name of the clip")
+                      help="name of the store")
+    what.add_argument("--sample", metavar="NAME", help="name of a clip of the store")
 
     how = parser.add_argument_group("how to show it")
     how.add_argument("--raw", action="store_true",
-                     help="as the sensor saw it, on a floor: not repaired, centered or turned "
-                     "(prepared clips have no floor, since turning the shoulders onto an axis "
-                     "tilts what was upright); FILE only")
+                     help="as the sensor saw the bodies, on a floor: not repaired, centered or "
+                     "turned (prepared clips have no floor, since the turn of the shoulders onto "
+                     "an axis tilts upright bodies); only for a FILE")
     how.add_argument("--modality", choices=MODALITIES, nargs="+", default=["joint"],
-                     help="what to draw of it, one picture each: joint, the bodies; bone, each "
-                     "bone as an arrow from one point; motion, the bodies with an arrow at each "
-                     "joint")
+                     help="what to draw, one picture each: joint: the bodies; bone: each bone as "
+                     "an arrow from one point; motion: the bodies, with an arrow at each joint")
     how.add_argument("--augmented", action="store_true",
                      help="the clip and four augmented views, each as pre-training sees it")
-    how.add_argument("--seed", type=cli.whole_number(0), default=0, help="of the augmentations")
+    how.add_argument("--seed", type=cli.whole_number(0), default=0,
+                     help="seed of the augmentations")
     how.add_argument("--frames", type=cli.whole_number(1),
-                     help=f"how many, evenly spread (all in a GIF, {SHEET_FRAMES} in a sheet)")
+                     help=f"number of frames, evenly spread (GIF: all, PNG: {SHEET_FRAMES})")
     how.add_argument("--size", type=cli.whole_number(32, 2048), default=240,
-                     help="pixels of a picture")
-    how.add_argument("--out", type=Path, help="a .gif or .png (default: the clip's name .gif)")
+                     help="width of each picture in pixels")
+    how.add_argument("--out", type=cli.file_with(".gif", ".png"),
+                     help="file to write: .gif or .png (default: the clip's name .gif)")
     records.add_flags(parser, Strengths)
     args = parser.parse_args(argv)
     if (args.file is None) == (args.sample is None):
         parser.error("name either a FILE.skeleton or a --sample")
     if args.raw and (args.sample or args.augmented):
         parser.error("--raw is for a FILE.skeleton without --augmented")
-    if args.out and args.out.suffix not in (".gif", ".png"):
-        parser.error(f"--out {args.out} is neither .gif nor .png")
     return args
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.drawing import clips, scenes, sheets  # torch: once the flags are right
+    from tools.drawing import clips, scenes, sheets  # import torch, so after the flags are checked
 
     if args.sample:
         store = open_store(args.data_root, args.dataset)
