@@ -1,4 +1,4 @@
-"""Clips to draw, from a raw file or a store."""
+"""Load the clip to draw from a raw file or from a store."""
 
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from tools.cli import UserError
 
 
 def of_store(store: Store, name: str) -> Tensor:
-    """A clip (T, M, V, C) of a store, in metres. Raises UserError where it has no such clip."""
+    """A clip (T, M, V, C) of a store, in metres.
+
+    Raises UserError where the store has no such clip.
+    """
     if name not in store.names:
         raise UserError(
             f"{store.folder} holds no clip {name}, but {len(store.names)} others, "
@@ -23,9 +26,11 @@ def of_store(store: Store, name: str) -> Tensor:
 
 
 def of_recording(path: Path, *, raw: bool = False) -> Tensor:
-    """The clip (T, M, V, C) of a raw file, in metres, prepared as those of a store or not.
+    """The clip (T, M, V, C) of a raw file, in metres.
 
-    The most energetic body comes first either way, so that a body has one color in both. Raises
+    raw: leave the clip as recorded; otherwise it is prepared as clips of a store are.
+
+    The body that moves most comes first in both cases, so that each body keeps its color. Raises
     UserError where the file is malformed or shows nobody.
     """
     try:

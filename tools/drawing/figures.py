@@ -1,4 +1,4 @@
-"""Figures of matplotlib: text that is read on any color, and files."""
+"""Figures of matplotlib: save them as files, and choose a text color for any background."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,11 @@ from data_gen.preparing.files import whole_file
 
 
 def save(figure: Figure, path: Path, *, dpi: int) -> None:
-    """Write a figure as the .png or .svg that its path names; the same figure, the same bytes."""
-    # Without date and random ids, and with its pictures and text each for itself.
+    """Write a figure as .png or .svg, whichever the path names.
+
+    The same figure gives the same bytes.
+    """
+    # No date and no random ids; text stays text, and pictures stay separate.
     svg = {"svg.hashsalt": "umurl", "svg.fonttype": "none", "image.composite_image": False}
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with matplotlib.rc_context(svg), whole_file(path) as part:
@@ -20,10 +23,12 @@ def save(figure: Figure, path: Path, *, dpi: int) -> None:
 
 
 def text_color(background: Sequence[float]) -> str:
-    """`white` or `black`, whichever has the greater contrast with a color (red, green, blue).
+    """`white` or `black`, whichever has more contrast with a background.
 
-    The numbers are from 0 to 1. By the relative luminance of WCAG 2: the contrast is 4.5 at least,
-    and both are equal at a luminance of 0.179.
+    background: (red, green, blue, ...), numbers from 0 to 1.
+
+    The contrast is that of WCAG 2, by relative luminance. It is at least 4.5; both colors are equal
+    at a luminance of 0.179.
     """
     rgb = np.asarray(background[:3])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)

@@ -1,4 +1,4 @@
-"""The picture of the method: a clip, its views, the encoder that all share, projectors and loss."""
+"""The picture of the method: a clip, its views, the one encoder, the projectors and the loss."""
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,9 +10,9 @@ from data_gen.datasets.skeletons import NTU
 from net.modalities import FRAMES, MODALITIES
 from tools.drawing import draw, scenes
 
-WIDTH, HEIGHT = 12.6, 5.4  # inches, which are also the units of the drawing
-PIXELS = 150  # of a skeleton's picture
-ROWS = (4.35, 3.05, 1.75, 0.45)  # where the views lie: joint, bone, motion, fused
+WIDTH, HEIGHT = 12.6, 5.4  # inches; all positions below are in inches, too
+PIXELS = 150  # width of a skeleton's picture
+ROWS = (4.35, 3.05, 1.75, 0.45)  # height of each view: joint, bone, motion, fused
 COLORS = {"joint": "#1f5fbf", "bone": "#17734a", "motion": "#a34e00", "fused": "#5b3f8c"}
 GRAY = "#5c636a"
 ENCODER = f"""one encoder
@@ -29,7 +29,7 @@ side by side"""
 
 
 def picture(clip: Tensor, seed: int) -> Figure:
-    """The method, shown with a clip (T, M, V, C) and the augmented views that a seed gives it."""
+    """Draw the method with a clip (T, M, V, C) and the augmented views that a seed gives."""
     figure = Figure((WIDTH, HEIGHT), facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -43,7 +43,7 @@ def picture(clip: Tensor, seed: int) -> Figure:
 
 
 def views_of(axes: Axes, clip: Tensor, seed: int) -> None:
-    """The clip and, one below the other, its four views as the network is given them."""
+    """Draw the clip and, below each other, its four views as the network gets them."""
     whole, *views = scenes.of_augmentation(clip, seed).items()
     show(axes, whole[1], 0.15, 2.05, 1.5)
     write(axes, 0.9, 1.85, "a clip", size=10)
@@ -55,7 +55,7 @@ def views_of(axes: Axes, clip: Tensor, seed: int) -> None:
 
 
 def encoder_of(axes: Axes) -> None:
-    """Embeddings, fusion, and the one encoder."""
+    """Draw the embeddings, the fusion and the one encoder."""
     for row, kind in zip(ROWS, COLORS, strict=True):
         words = f"embed {kind}" if kind != "fused" else "embed all three,\nmean, linear"
         arrow(axes, (4.02, row + 0.42), (4.22, row + 0.42), COLORS[kind])
@@ -65,7 +65,7 @@ def encoder_of(axes: Axes) -> None:
 
 
 def projectors_of(axes: Axes) -> None:
-    """A projector a modality: for its own feature, and for the fused one."""
+    """Draw one projector for each modality; the fused feature goes through all of them."""
     for row, kind in zip(ROWS, MODALITIES, strict=False):
         box(axes, 8.32, row + 0.12, 1.25, 0.6, f"project {kind}", COLORS[kind])
         arrow(axes, (7.75, row + 0.55), (8.3, row + 0.55), COLORS[kind])
@@ -76,7 +76,7 @@ def projectors_of(axes: Axes) -> None:
 
 
 def loss_of(axes: Axes) -> None:
-    """What is made alike."""
+    """Draw the outputs, and what the loss makes similar."""
     for row, kind in zip(ROWS, MODALITIES, strict=False):
         arrow(axes, (9.6, row + 0.55), (10.0, row + 0.62), COLORS[kind])
         arrow(axes, (9.6, row + 0.3), (10.0, row + 0.22), COLORS["fused"])
@@ -101,7 +101,7 @@ def loss_of(axes: Axes) -> None:
 
 
 def show(axes: Axes, scene: scenes.Scene, left: float, bottom: float, side: float) -> None:
-    """A scene's middle frame, as a square."""
+    """Draw the middle frame of a scene in a square."""
     view = draw.fit([scene], PIXELS)
     picture = draw.draw(scene, len(scene.joints) // 2, view).permute(1, 2, 0).numpy()
     axes.imshow(picture, extent=(left, left + side, bottom, bottom + side), aspect="auto")
@@ -109,7 +109,7 @@ def show(axes: Axes, scene: scenes.Scene, left: float, bottom: float, side: floa
 
 
 def box(axes, left, bottom, width, height, text, color) -> None:
-    """A named step."""
+    """Draw a box with text."""
     style = "round,pad=0,rounding_size=0.07"
     patch = FancyBboxPatch(
         (left, bottom), width, height, style, facecolor="white", edgecolor=color, linewidth=1.4
@@ -119,12 +119,12 @@ def box(axes, left, bottom, width, height, text, color) -> None:
 
 
 def arrow(axes, start, end, color=GRAY) -> None:
-    """Where something goes."""
+    """Draw an arrow."""
     axes.add_patch(
         FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color=color, linewidth=1.1)
     )
 
 
 def write(axes, x, y, text, *, size=9, color="black", align="center") -> None:
-    """Words at a place."""
+    """Write text at a position."""
     axes.text(x, y, text, fontsize=size, color=color, ha=align, va="center", linespacing=1.3)

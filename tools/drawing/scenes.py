@@ -1,8 +1,8 @@
-"""What is drawn of a clip: its bodies, as one of the modalities shows them, and augmented views.
+"""What is drawn of a clip: its bodies, as a modality shows them, and its augmented views.
 
-Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up, as a Kinect and the store
-have them. A body is absent where all its joints are zero, a joint where its three coordinates are;
-only the joint that preparing puts at zero, if it is one, is there whenever its body is.
+Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up, as a Kinect and the store have
+them. A body is absent if all its joints are zero. A joint is absent if its three coordinates are
+zero; the joint that preparing moves to zero is an exception: it is present if its body is.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from feeder.batches import VIEWS, Batch, Clips
 from feeder.strengths import PUBLISHED, Strengths
 from net.modalities import MODALITIES, bone, motion
 
-MOTION_GAIN = 4.0  # a motion's arrow shows where its joint would be so many frames later
+MOTION_GAIN = 4.0  # the arrow of a motion is this many times as long as the motion of a frame
 APART = 0.7  # metres between the points from which the bones of two bodies start
 
-# What the network is given of each augmented view.
+# The modalities that the network gets of each augmented view.
 VIEW_NAMES = ("joint view", "bone view", "motion view", "fused view")
 VIEW_MODALITIES = (*MODALITIES, "joint")
 
@@ -29,8 +29,10 @@ VIEW_MODALITIES = (*MODALITIES, "joint")
 class Scene(NamedTuple):
     """What is drawn of a clip: bodies, arrows, or both.
 
-    joints: (T, M, V, C), where the joints are or the arrows start; visible: (T, M, V) bool;
-    tips: (T, M, V, C), where the arrows end, or None; bodies: whether the bodies are drawn;
+    joints: (T, M, V, C), positions of the joints, or the starts of the arrows.
+    visible: (T, M, V) bool.
+    tips: (T, M, V, C), the ends of the arrows, or None.
+    bodies: whether the bodies are drawn.
     skeleton: of the V joints.
     """
 
@@ -43,8 +45,8 @@ class Scene(NamedTuple):
     def extent(self) -> Tensor:
         """The points (n, C) that a picture of all frames must show.
 
-        Where there are bodies, they are: arrows may reach out of the picture, since those of a body
-        that comes or goes are as long as its way to the point zero.
+        If bodies are drawn, these are the joints; arrows may leave the picture, since a body that
+        appears or disappears has arrows as long as its distance from zero.
         """
         return (self.joints if self.bodies else self.tips)[self.visible]
 
@@ -52,9 +54,9 @@ class Scene(NamedTuple):
 def scene(clip: Tensor, modality: str = "joint", skeleton: Skeleton = KINECT_V2) -> Scene:
     """A clip (T, M, V, C) as one of its modalities shows it.
 
-    joint: the bodies. bone: the bones of each body as arrows from one point, since the modality
-    holds their directions and lengths but no positions. motion: the bodies, with an arrow at each
-    joint that is MOTION_GAIN times its motion.
+    modality: `joint`: the bodies. `bone`: each bone of a body as an arrow from one point, since
+        this modality has directions and lengths but no positions. `motion`: the bodies, with an
+        arrow of MOTION_GAIN times the motion at each joint.
     """
     there = (clip != 0).any(-1)  # (T, M, V)
     body = there.any(-1)  # (T, M)
@@ -74,7 +76,7 @@ def scene(clip: Tensor, modality: str = "joint", skeleton: Skeleton = KINECT_V2)
 def of_modalities(
     clip: Tensor, modalities: Sequence[str], skeleton: Skeleton = KINECT_V2
 ) -> dict[str, Scene]:
-    """A clip (T, M, V, C) as each of some modalities shows it, by their names."""
+    """A clip (T, M, V, C) as several modalities show it, by their names."""
     return {modality: scene(clip, modality, skeleton) for modality in modalities}
 
 
@@ -92,6 +94,6 @@ def of_augmentation(
 
 
 def of_views(views: Tensor, skeleton: Skeleton = KINECT_V2) -> dict[str, Scene]:
-    """The four augmented views (4, T, M, V, C) of one clip, each as its modality shows it."""
+    """The four augmented views (4, T, M, V, C) of a clip, by name, each as its modality shows it."""
     pairs = zip(VIEW_NAMES, views, VIEW_MODALITIES, strict=True)
     return {name: scene(view, modality, skeleton) for name, view, modality in pairs}

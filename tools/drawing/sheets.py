@@ -1,4 +1,4 @@
-"""Pictures of scenes put together: rows, contact sheets, animations and the files of them."""
+"""Put pictures of scenes together: rows, sheets, animations, and the files of them."""
 
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from data_gen.preparing.files import whole_file
 from tools.drawing.draw import INK, draw, fit
 from tools.drawing.scenes import Scene
 
-COLORS = 64  # of an animation
+COLORS = 64  # colors of an animation
 
 
 def write(picture: Tensor, text: str, *, size: int | None = None, below: bool = False) -> Tensor:
     """A picture (3, H, W) uint8 with a line of text in its upper or lower left corner.
 
-    size: of the letters, in pixels; by default, by the picture's.
+    size: height of the letters in pixels; by default it depends on the picture's height.
+    below: write in the lower corner.
     """
     image = to_image(picture)
     size = size or max(10, picture.shape[1] // 18)
@@ -29,20 +30,23 @@ def write(picture: Tensor, text: str, *, size: int | None = None, below: bool = 
 
 
 def rows(pictures: list[list[Tensor]]) -> Tensor:
-    """Rows of equally many pictures of one size as one picture (3, H, W) uint8."""
+    """Join rows of pictures of one size to one picture (3, H, W) uint8."""
     flat = torch.stack([picture for row in pictures for picture in row])
     return make_grid(flat, nrow=len(pictures[0]), padding=2, pad_value=238)
 
 
 def evenly(total: int, wanted: int) -> list[int]:
-    """At most `wanted` of `total` frames, evenly spread, the first and the last among them."""
+    """At most `wanted` of `total` frames, evenly spread; the first and the last are among them."""
     return np.linspace(0, total - 1, min(total, wanted)).round().astype(int).tolist()
 
 
 def contact_sheet(shown: dict[str, Scene], frames: int, size: int, *, floor: bool) -> Tensor:
-    """One row a scene, with its name, and one column a frame: (3, H, W) uint8.
+    """One row for each scene, with its name, and one column for each frame: (3, H, W) uint8.
 
-    size: pixels of each picture; floor: whether the bodies stand on one.
+    shown: scenes by name.
+    frames: number of frames.
+    size: width of each picture in pixels.
+    floor: whether the bodies stand on a floor.
     """
     sheet = []
     for name, scene in shown.items():
@@ -56,9 +60,9 @@ def contact_sheet(shown: dict[str, Scene], frames: int, size: int, *, floor: boo
 
 
 def animation(shown: dict[str, Scene], frames: int, size: int, *, floor: bool) -> list[Tensor]:
-    """One picture (3, H, W) uint8 a frame, the scenes side by side, each with its own view.
+    """One picture (3, H, W) uint8 for each frame, with the scenes side by side.
 
-    size, floor: as for `contact_sheet`.
+    shown, frames, size, floor: as in `contact_sheet`.
     """
     views = {name: fit([scene], size, floor=floor) for name, scene in shown.items()}
     total = len(next(iter(shown.values())).joints)
@@ -71,24 +75,27 @@ def animation(shown: dict[str, Scene], frames: int, size: int, *, floor: bool) -
 
 
 def to_image(picture: Tensor) -> Image.Image:
-    """A picture (3, H, W) uint8 as an image that can be saved."""
+    """A picture (3, H, W) uint8 as an image of pillow."""
     return Image.fromarray(picture.permute(1, 2, 0).numpy())
 
 
 def save_png(path: Path, picture: Tensor) -> None:
-    """Write a picture (3, H, W) uint8."""
+    """Write a picture (3, H, W) uint8 as PNG."""
     with whole_file(path) as part:
         to_image(picture).save(part, "PNG")
 
 
 def save_gif(path: Path, pictures: list[Tensor], seconds: float) -> None:
-    """Write pictures (3, H, W) as a GIF without end that takes so many seconds a round."""
-    # One palette for all, so that nothing flickers; its entries are those of the fullest picture.
+    """Write pictures (3, H, W) uint8 as an endless GIF.
+
+    seconds: duration of one round.
+    """
+    # One palette for all pictures, so that nothing flickers: that of the picture with most colors.
     first, *rest = (to_image(picture) for picture in pictures)
     palette = max((first, *rest), key=lambda image: len(image.getcolors(2**16) or ()))
-    palette = palette.quantize(COLORS, Image.Quantize.FASTOCTREE)  # keeps white white
+    palette = palette.quantize(COLORS, Image.Quantize.FASTOCTREE)  # keeps white exactly white
     first, *rest = (image.quantize(palette=palette, dither=0) for image in (first, *rest))
-    pause = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers go no faster
+    pause = max(20, round(1000 * seconds / len(pictures)))  # milliseconds; browsers need 20
     settings = {"duration": pause, "loop": 0, "optimize": True}
     with whole_file(path) as part:
         first.save(part, "GIF", save_all=True, append_images=rest, **settings)

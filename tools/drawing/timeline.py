@@ -1,4 +1,4 @@
-"""Recordings as timelines: how probable which action was, and when."""
+"""Draw recordings as timelines: how probable each action is at each time."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from tools.drawing import figures
 
-ROWS = (5, 12)  # classes of a recording that are drawn: so many at least and at most
-WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: of a picture, of a class, of what is around a track
+ROWS = (5, 12)  # least and most classes that are drawn of a recording
+WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: picture width, row height, space around a track
 
 
 class Part(Protocol):
-    """What is known of a window of a recording; see `new_recordings.Window`."""
+    """A window of a recording; see `new_recordings.Window`."""
 
     start: int
     frames: int
@@ -22,9 +22,10 @@ class Part(Protocol):
 
 
 class Track(NamedTuple):
-    """A recording of W windows, K classes.
+    """A recording of W windows, with K classes.
 
-    edges: (W + 1,) seconds, from where to where each window stands for what is shown, ascending.
+    title: names the recording.
+    edges: (W + 1,) seconds, ascending; the track shows window i from edge i to edge i + 1.
     probabilities: (W, K), NaN where a window shows nobody.
     """
 
@@ -34,9 +35,12 @@ class Track(NamedTuple):
 
 
 def tracks(found: Iterable[tuple[str, Sequence[Part]]], fps: float) -> list[Track]:
-    """The tracks of recordings, given (name, windows) of each, of which one shows somebody.
+    """Make the tracks of recordings. At least one window of each recording must show somebody.
 
-    Where windows overlap, each stands for what is nearer to its middle than to another's.
+    found: the name and the windows of each recording.
+    fps: frames of a second.
+
+    Where windows overlap, each window is shown where its middle is the nearest one.
     """
     made = []
     for title, windows in found:
@@ -51,9 +55,12 @@ def tracks(found: Iterable[tuple[str, Sequence[Part]]], fps: float) -> list[Trac
 
 
 def shown(probabilities: np.ndarray) -> list[int]:
-    """The classes of (W, K) that are drawn, in the order in which they are most probable.
+    """The classes that are drawn, sorted by the window in which they are most probable.
 
-    Those that are the most probable one of a window, then those that come near to it.
+    probabilities: (W, K).
+
+    They are the most probable class of each window, then the classes with the next greatest
+    probabilities.
     """
     seen = probabilities[np.isfinite(probabilities).all(1)]
     first, best = np.unique(seen.argmax(1)), seen.max(0)
@@ -65,7 +72,7 @@ def shown(probabilities: np.ndarray) -> list[int]:
 
 
 def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
-    """One track below another, time to the right, a row a class, dark where it is probable."""
+    """Draw the tracks below each other: time to the right, a row a class, dark where probable."""
     rows = [shown(track.probabilities) for track in some]
     heights = [ROW * len(kept) + FRAME for kept in rows]
     figure = Figure((WIDTH, sum(heights)), layout="constrained")
@@ -90,5 +97,5 @@ def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
 
 
 def write(path: Path, some: Iterable[Track], classes: Sequence[str]) -> None:
-    """Write the timelines as the .png or .svg that a path names."""
+    """Write the timelines as .png or .svg, whichever the path names."""
     figures.save(picture(list(some), classes), path, dpi=150)

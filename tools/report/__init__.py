@@ -1,1 +1,1 @@
-"""One page that shows a run: what it was, how it went, what came out, what it finds alike."""
+"""The report of a run as one HTML page: settings, curves, results, and retrieved clips."""

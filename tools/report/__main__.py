@@ -1,4 +1,4 @@
-"""A report of a run, or of several runs side by side: one HTML page that needs nothing else.
+"""Write a report of one run, or of several side by side, as one HTML page with everything inside.
 
 python -m tools.report ntu60_xsub
 python -m tools.report ntu60_xsub baseline half_rate --out comparison.html
@@ -19,17 +19,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="name of a run, or its folder; several are compared")
     parser.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
     parser.add_argument("--queries", type=cli.whole_number(1), default=48,
-                        help="how many queries the gallery shows, in the report of one run")
+                        help="how many queries the gallery of a single run shows")
     parser.add_argument("--out", type=Path,
-                        help="the page (report.html in the run's folder; of several runs, "
-                        "report_A_B.html beside the first one's folder)")
+                        help="file to write (report.html in the run's folder; for several runs "
+                        "report_A_B.html beside the first run's folder)")
     return parser.parse_args(argv)
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.report import build, collect  # torch: once the flags are right
+    from tools.report import build, collect  # import torch, so after the flags are checked
 
     folders = [collect.find_run(name) for name in args.runs]
     report = build.build(folders, args.data_root, args.queries)

@@ -1,4 +1,4 @@
-"""The page of a report: all that it shows, as plain values, put into its template."""
+"""Build the page of a report: collect its content as plain values, and fill the template."""
 
 import datetime
 import json
@@ -14,15 +14,17 @@ from tools.report import collect, gallery, words
 
 PARTS = Path(__file__).parent
 SCRIPTS = ("skeleton.js", "charts.js", "matrix.js", "overview.js", "gallery.js", "page.js")
-LONGEST_NAME = 100  # characters of the names in the name of a comparison
+LONGEST_NAME = 100  # characters of the runs' names in a file's name
 
 
 def build(folders: list[Path], data_root: str | None = None, queries: int = 48) -> dict[str, Any]:
-    """All that the page shows of the runs in some folders.
+    """Collect the content of the page.
 
-    data_root: folder of the stores, instead of the one that each checkpoint names; queries: how
-    many the gallery shows. The gallery is for one run alone. Each run's `missing` tells what is not
-    there and how to make it.
+    folders: the runs.
+    data_root: folder of the stores; None: the folder that each checkpoint names.
+    queries: number of queries in the gallery, which only a page of one run has.
+
+    Each run's entry `missing` tells what is missing, and the command that makes it.
     """
     names = words.short_names(folders)
     runs = [run(folder, name, data_root) for folder, name in zip(folders, names, strict=True)]
@@ -46,7 +48,7 @@ def build(folders: list[Path], data_root: str | None = None, queries: int = 48) 
 
 
 def run(folder: Path, name: str, data_root: str | None = None) -> dict[str, Any]:
-    """All that the page shows of one run but its gallery."""
+    """The content of the page for one run, without its gallery."""
     facts = collect.facts(folder)
     results, others = collect.results(folder)
     found = {
@@ -68,7 +70,11 @@ def run(folder: Path, name: str, data_root: str | None = None) -> dict[str, Any]
 
 
 def missing(found: dict[str, Any], commands: dict[str, str]) -> dict[str, str]:
-    """What a run lacks of the page, and the commands that make it."""
+    """What the page of a run lacks, and the commands that make it.
+
+    found: the content, by name.
+    commands: as `collect.commands` returns them.
+    """
     lacks = {}
     if not found["facts"]:
         lacks["settings"] = commands["pretraining"]
@@ -90,7 +96,10 @@ def missing(found: dict[str, Any], commands: dict[str, str]) -> dict[str, str]:
 def find_gallery(
     folder: Path, found: dict[str, Any], data_root: str | None, queries: int
 ) -> dict[str, Any] | None:
-    """The gallery of a run's retrieval; None where it has none. Raises StoreError, UserError."""
+    """The gallery of a run's retrieval.
+
+    None where there is none. Raises StoreError or UserError.
+    """
     table = folder / "retrieval_neighbours.csv"
     if not table.is_file() or not found["facts"]:
         return None
@@ -102,7 +111,7 @@ def find_gallery(
 
 
 def usual_path(folders: list[Path]) -> Path:
-    """Where the page of some runs is written by default."""
+    """The path where the page is written by default."""
     if len(folders) == 1:
         return folders[0] / "report.html"
     names = "_".join(folder.resolve().name for folder in folders)
@@ -110,9 +119,9 @@ def usual_path(folders: list[Path]) -> Path:
 
 
 def page(report: dict[str, Any]) -> str:
-    """The page: the template with style, scripts and data put in."""
+    """The HTML page: the template with style, scripts and data."""
     text = (PARTS / "page.html").read_text(encoding="utf-8")
-    # No data can end the script element that it stands in, or begin another.
+    # Escape <, so that no text in the data can end the script element around it.
     data = json.dumps(finite(report), allow_nan=False).replace("<", "\\u003c")
     script = "\n".join((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {"style": (PARTS / "page.css").read_text(encoding="utf-8"), "script": script}
@@ -122,7 +131,7 @@ def page(report: dict[str, Any]) -> str:
 
 
 def finite(tree: Any) -> Any:
-    """Plain values with None in place of numbers that are not finite, which JSON has not."""
+    """Plain values with None for each number that is not finite, since JSON has no such numbers."""
     if isinstance(tree, dict):
         return {key: finite(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What a run's folder holds, as plain values for the page."""
+"""Collect what a run's folder holds, as plain values for the page."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from tools.evaluation.clusters import palette
 from tools.formats import checkpoint
 from tools.report import words
 
-MOST_POINTS = 400  # of a curve
-# What the curves show, in the order of the page: tag -> title, unit.
+MOST_POINTS = 400  # points of a curve
+# The curves in the order of the page: tag -> title, unit.
 CURVES = {
     **{tag: (title, "") for tag, title in methods.curve_titles().items()},
     "monitor/knn_5": ("5-NN on held-out training clips", "%"),
@@ -30,7 +30,10 @@ CURVES = {
 
 
 def facts(folder: Path) -> dict[str, Any] | None:
-    """Settings, data, code and progress of a run, from its newest checkpoint; None without one."""
+    """Settings, data, code and epochs of a run, from its newest checkpoint.
+
+    None where there is none.
+    """
     if not checkpoint.in_folder(folder):
         return None
     found = checkpoint.load(checkpoint.newest(folder))
@@ -38,10 +41,11 @@ def facts(folder: Path) -> dict[str, Any] | None:
 
 
 def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-    """The results beside a run's checkpoints, and the files that only look like results.
+    """Read the results in a run's folder; also list the files that only look like results.
 
-    Each has with it `name`, that of its file; `input`, what the encoder saw and how it was
-    evaluated; and `took`, how long that was, or None.
+    A result has the entries of `saved_results.results` and three more: `name`, the file's name
+    without suffix; `input`, what the encoder saw and how it was evaluated; `took`, the duration, or
+    None.
     """
     found, others = saved_results.results(folder)
     for result in found:
@@ -53,7 +57,7 @@ def results(folder: Path) -> tuple[list[dict[str, Any]], list[Path]]:
 
 
 def seconds(folder: Path) -> float:
-    """How long a run was trained: the time that each of its event files covers, added up."""
+    """Duration of a run's training: the sum of the times that its event files cover."""
     total = 0.0
     for file in folder.glob("events.out.tfevents.*"):
         times = [event.wall_time for event in EventFileLoader(str(file)).Load()]
@@ -62,13 +66,13 @@ def seconds(folder: Path) -> float:
 
 
 def curves(folder: Path) -> list[dict]:
-    """The scalars of a run's events, thinned out: title, unit and points (step, value) each."""
+    """The scalars in a run's events, each with title, unit and a limited number of points."""
     events = EventAccumulator(str(folder), {"scalars": 0, "images": 1, "tensors": 1})
     events.Reload()
     there = events.Tags()["scalars"]
     found = []
     for tag, (title, unit) in CURVES.items():
-        # All points of a tag may be of steps that a resumed run has not done again yet.
+        # A tag may have no values: a resumed run drops steps that it has to do again.
         if values := events.Scalars(tag) if tag in there else []:
             kept = np.unique(np.linspace(0, len(values) - 1, MOST_POINTS).round().astype(int))
             points = [[values[i].step, values[i].value] for i in kept]
@@ -77,7 +81,7 @@ def curves(folder: Path) -> list[dict]:
 
 
 def confusions(folder: Path) -> list[dict]:
-    """The confusion matrices beside a run's results: name, names of classes, matrix."""
+    """The confusion matrices beside a run's results: name, names of the classes, matrix."""
     found = []
     for path in sorted(folder.glob("*_confusion.csv")):
         table = confusion.read(path)
@@ -87,9 +91,9 @@ def confusions(folder: Path) -> list[dict]:
 
 
 def clusters(folder: Path) -> dict[str, Any] | None:
-    """What tools.tsne wrote beside the checkpoints, with its picture's colors; None without it.
+    """The content of the run's tsne.json, with the colors of its picture; None where there is none.
 
-    Raises UserError for a file that it did not write.
+    Raises UserError for a file that tools.tsne did not write.
     """
     path = folder / "tsne.json"
     if not path.is_file():
@@ -103,7 +107,7 @@ def clusters(folder: Path) -> dict[str, Any] | None:
 
 
 def commands(folder: Path) -> dict[str, str]:
-    """The commands that make what a report may lack."""
+    """The commands that make what a report may lack, by name."""
     usual = folder.resolve().parent == ROOT / "checkpoints"
     return {
         "pretraining": command("script_pretrain.sh", folder.resolve().name)
@@ -116,7 +120,10 @@ def commands(folder: Path) -> dict[str, str]:
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run, named by its TEST_NAME or its path. Raises UserError without one."""
+    """The folder of a run, given its TEST_NAME or its path.
+
+    Raises UserError where there is none.
+    """
     for folder in (Path("checkpoints") / name, Path(name)):
         if folder.is_dir():
             return folder

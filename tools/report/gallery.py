@@ -1,4 +1,4 @@
-"""Queries and their nearest training clips as small moving skeletons, packed for the page."""
+"""The gallery of a report: queries and their nearest training clips as small moving skeletons."""
 
 import base64
 from pathlib import Path
@@ -10,19 +10,29 @@ from tools.cli import UserError
 from tools.drawing import draw
 from tools.evaluation import retrieved_clips
 
-KEYFRAMES = 32  # of a clip; the page moves between them
-FPS = 30
-MILLIMETRES = 1000.0  # what is packed, in 16 bits: up to 32 metres
+KEYFRAMES = 32  # frames that are packed of a clip; the page interpolates between them
+FPS = 30  # frames of a second in the recordings
+MILLIMETRES = 1000.0  # of a metre; 16 bits hold up to 32 metres
 
 
 def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
-    """Some queries of a table of retrieved clips, with all that is needed to draw them.
+    """Choose some queries of a table of retrieved clips, and pack everything that the page draws.
 
-    Returns `names` of the classes; `parents` of the V joints, `origin`, the joint at zero, or None;
-    `yaw` and `pitch` in degrees from where one looks; `clips` {name: class, seconds, frames,
-    bodies, data} where data is base64 of int16 millimetres (frames, bodies, V, 3), little-endian;
-    `queries` [{name, found: [{name, similarity}]}]; `total` how many the table has, and `right` how
-    many of these have their own class first. Raises UserError where the store lacks a clip.
+    table: the CSV file that `retrieved_clips.write` wrote.
+    store: holds the clips.
+    most: number of queries.
+    seed: draws the queries.
+    Returns a dictionary:
+        names      names of the classes
+        parents    the parent of each of the V joints
+        origin     the joint at zero, or None
+        yaw, pitch degrees, the direction of view
+        clips      {name: class, seconds, frames, bodies, data}; data is base64 of int16 millimetres
+                   (frames, bodies, V, 3), little-endian
+        queries    [{name, found: [{name, similarity}]}]
+        total      number of queries in the table
+        right      number of queries in the table whose nearest clip has their class
+    Raises UserError where the store lacks a clip.
     """
     rows = {name: row for row, name in enumerate(store.names)}
     found = retrieved_clips.read(table)
@@ -54,10 +64,12 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
 
 
 def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list[int]:
-    """Which queries to show: as many of each class, right and wrong ones, as far as there are.
+    """Choose queries: evenly from each class, and evenly from right and wrong ones.
 
-    classes, right: (n,). One of each kind in turn, drawn by the seed, until there are `most`;
-    returned in order of class, right ones first.
+    classes: (n,) of the queries.
+    right: (n,) bool, whether the nearest clip has the query's class.
+    most: number of queries to choose.
+    Returns indices, sorted by class, right ones first.
     """
     order = np.random.default_rng(seed).permutation(len(classes))
     turn = np.empty(len(classes), int)
@@ -69,7 +81,7 @@ def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list
 
 
 def pack(store: Store, row: int) -> dict:
-    """A clip for the page: evenly spread frames, without the bodies after the last one in it."""
+    """Pack a clip for the page: evenly spread frames, without bodies that never appear."""
     frames = int(store.length[row])
     kept = np.linspace(0, frames - 1, min(frames, KEYFRAMES)).round().astype(int)
     clip = store.clip(row)[kept]  # (K, M, V, C)

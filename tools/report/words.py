@@ -1,4 +1,4 @@
-"""What a report says in words: what a run is, what it took, in what runs differ."""
+"""Texts of a report: what a run is, what it took, and in which settings runs differ."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ SHOWN_OF_A_HASH = 12  # characters of a commit or a fingerprint
 
 
 def short_names(folders: list[Path]) -> list[str]:
-    """Names of runs: those of their folders, with more of the path where two are the same."""
+    """Names of runs: those of their folders, with more of the path where two names are equal."""
     paths = [folder.resolve().parts for folder in folders]
     length = 1
     while len({path[-length:] for path in paths}) < len(set(paths)):
@@ -25,7 +25,7 @@ def short_names(folders: list[Path]) -> list[str]:
 def data_title(
     facts: dict[str, Any] | None, results: list[dict[str, Any]], data_root: str | None
 ) -> str:
-    """What people call the data that a run was pre-trained on, and how that is split."""
+    """The title and the split of the data on which a run was pre-trained."""
     if not facts:
         return "unknown data"
     settings, titles = facts["settings"], {r["dataset"]: r["title"] for r in results}
@@ -41,12 +41,17 @@ def data_title(
 
 
 def about(facts: dict[str, Any] | None, title: str) -> str:
-    """What a run is, in a line."""
+    """A run in one line."""
     return f"{_method(facts)} on {title}" if facts else "No checkpoint of this code is here."
 
 
 def overview(facts: dict[str, Any] | None, title: str, seconds: float) -> dict[str, str]:
-    """What one wants to know of a run first, by name."""
+    """The most important facts of a run, by name.
+
+    facts: as `collect.facts` returns them.
+    title: of the data.
+    seconds: duration of the training.
+    """
     if not facts:
         return {}
     settings, data, code = facts["settings"], facts["data"], facts["code"]
@@ -71,17 +76,17 @@ def overview(facts: dict[str, Any] | None, title: str, seconds: float) -> dict[s
 
 
 def evaluation(result: dict[str, Any]) -> str:
-    """What a result's encoder saw and how it was evaluated, beside the task."""
+    """What the encoder of a result saw, and the settings of the evaluation."""
     names = result.get("modalities", MODALITIES)
     settings = changed(result["task"], result)
     return ", ".join([" + ".join(names), *(in_words(*item) for item in settings.items())])
 
 
 def differences(all_facts: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
-    """The settings and facts of the data in which some runs differ: name and values, run by run.
+    """The settings and facts of the data in which runs differ: a name, and a value for each run.
 
-    A value is None where a run does not have the setting. Settings that only say on which machine
-    a run was done are left out.
+    A value is None where a run does not have the setting. Settings that depend only on the machine
+    are left out.
     """
     found = []
     for part, left_out in (("settings", ELSEWHERE - {"seed"}), ("data", {"protocol"})):
@@ -94,7 +99,7 @@ def differences(all_facts: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
 
 
 def _with_defaults(facts: dict[str, Any], part: str) -> dict[str, Any]:
-    """A part of a run's facts, with the defaults of the settings that its code did not have yet."""
+    """A part of a run's facts; a setting that is newer than the run has its default."""
     method = facts["settings"].get("method", methods.DEFAULT)
     if part != "settings" or method not in methods.METHODS:
         return facts[part]
@@ -102,7 +107,7 @@ def _with_defaults(facts: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def duration(seconds: float) -> str:
-    """A time in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A duration in words: `45 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -122,7 +127,7 @@ def _value(value: Any) -> str | None:
 
 
 def _short(text: str) -> str:
-    """A text as it is, but of a hash its beginning."""
+    """A text; of a hash only its first characters."""
     digits = text.removesuffix("-dirty")
     if len(digits) in (40, 64) and set(digits) <= set("0123456789abcdef"):
         return digits[:SHOWN_OF_A_HASH] + text[len(digits) :]
