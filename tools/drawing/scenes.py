@@ -94,6 +94,6 @@ def of_augmentation(
 
 
 def of_views(views: Tensor, skeleton: Skeleton = KINECT_V2) -> dict[str, Scene]:
-    """The four augmented views (4, T, M, V, C) of a clip, by name, each as its modality shows it."""
+    """The four augmented views (4, T, M, V, C) of a clip, each as its modality shows it."""
     pairs = zip(VIEW_NAMES, views, VIEW_MODALITIES, strict=True)
     return {name: scene(view, modality, skeleton) for name, view, modality in pairs}
