@@ -1,8 +1,8 @@
-// Charts: curves and clusters. They take what Python put into the page.
+// Charts: curves and clusters, drawn from the data that Python put into the page.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// An element with attributes and children; functions become listeners.
+// Make an element with attributes and children; an attribute that is a function becomes a listener.
 function make(name, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "line", "circle", "text"].includes(name);
   const element = svg ? document.createElementNS(SVG, name) : document.createElement(name);
@@ -19,7 +19,7 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const isPrinting = () => document.documentElement.classList.contains("printing");
 const pixelRatio = () => Math.max(window.devicePixelRatio || 1, isPrinting() ? 2.5 : 1);
 
-// A number short enough to read: 1,234 or 12.35 or 0.0005 or 2.1e-7.
+// Format a number so that it is short: 1,234 or 12.35 or 0.0005 or 2.1e-7.
 function short(value) {
   const size = Math.abs(value);
   if (size >= 1000) return Math.round(value).toLocaleString("en");
@@ -39,11 +39,11 @@ function table(heads, rows, className = "") {
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
 }
 
-// The color of a run's lines, bars and name; runs beyond the sixth have dashed lines as well.
+// The color of a run's lines, bars and name; from the seventh run on lines are dashed, too.
 const runColor = (i) => `var(--run${(i % 6) + 1})`;
 const swatch = (i) => make("span", { class: "dot", style: `background: ${runColor(i)}` });
 
-// ---- curves of some runs: lines [{name, run, points: [[step, value], …]}]
+// ---- curves of several runs: lines [{name, run, points: [[step, value], …]}]
 function curveChart({ title, unit, lines }) {
   const width = 300, height = 130, left = 50, right = 8, top = 8, bottom = 20;
   const points = lines.flatMap((line) => line.points);
@@ -94,7 +94,7 @@ function curveChart({ title, unit, lines }) {
   return make("figure", { class: "chart" }, make("figcaption", {}, make("span", {}, title), output), svg);
 }
 
-// ---- clusters: panels of points, classes with the same colors in all, which are those of tsne.png
+// ---- clusters: panels of points; a class has the same color in all panels and in tsne.png
 function clusterChart({ classes, colors, labels, panels }) {
   const groups = classes.map(() => []), size = 400, pad = 14;
   const figures = panels.map(({ title, knn, silhouette, points }) => {

@@ -1,15 +1,15 @@
-// The gallery: queries and what was found for them, as moving skeletons.
+// The gallery: queries and the training clips that were found for them, as moving skeletons.
 
-// Shows the clips of canvases in sight, at one moment or moving; the others wait until they are.
+// Draws the clips on all canvases that are in sight, at one moment or moving.
 function moviePlayer({ clips, parents, origin, yaw, pitch }) {
-  const unpacked = new Map(), shown = new Map(); // canvas -> name of its clip, of those in sight
+  const unpacked = new Map(), shown = new Map(); // canvas in sight -> name of its clip
   const state = { playing: false, yaw, moment: 0.4 }; // moment: from 0, the first frame, to 1
   let colors, clock = 0, last = null;
   const draw = (canvas) => {
     const name = canvas.dataset.clip;
     if (!unpacked.has(name)) unpacked.set(name, unpack(clips[name], parents.length, origin));
     const clip = unpacked.get(name);
-    // A short rest on the last frame tells the end from the beginning.
+    // A short pause on the last frame shows where the clip ends.
     const moment = state.playing ? Math.min(1, (clock % (clip.seconds + 0.5)) / clip.seconds) : state.moment;
     drawClip(canvas, clip, moment, [state.yaw, pitch].map((angle) => (angle * Math.PI) / 180), parents, colors);
   };
@@ -27,7 +27,7 @@ function moviePlayer({ clips, parents, origin, yaw, pitch }) {
   const play = (on) => {
     state.playing = on;
     if (!on) return drawAll();
-    last = null; // the first picture's own time counts: it may lie before this moment
+    last = null; // the first picture sets the time, which may lie before this moment
     requestAnimationFrame(tick);
   };
   const paint = () => { colors = ["first", "second", "third"].map(color); drawAll(); };
@@ -35,7 +35,7 @@ function moviePlayer({ clips, parents, origin, yaw, pitch }) {
   return { state, play, draw, drawAll, paint, watch: (canvas) => sight.observe(canvas) };
 }
 
-// A query and what was found for it, nearest first.
+// A query and the clips that were found for it, nearest first.
 function queryCard({ name, found }, { clips, names }, player) {
   const classOf = (clip) => clips[clip].class;
   const figure = (clip, kind, ...caption) => {
@@ -53,7 +53,7 @@ function queryCard({ name, found }, { clips, names }, player) {
       names[classOf(f.name)], make("br"), make("span", { class: "muted" }, f.similarity.toFixed(3)))));
 }
 
-// What chooses among the cards: by class, by whether the nearest is right.
+// The controls that choose which queries are shown: by class, and right or wrong.
 function cardFilter(cards, names) {
   const count = make("output", { "aria-live": "polite", class: "muted" });
   const option = (value, text) => make("option", { value }, text);
@@ -73,7 +73,7 @@ function cardFilter(cards, names) {
   return make("div", { class: "controls" }, make("label", {}, "Class ", byClass), make("label", {}, "Show ", byVerdict), count);
 }
 
-// What starts, stops and turns the clips.
+// The controls that start, stop and turn the clips.
 function playerControls(player) {
   const { state } = player;
   const play = (on) => { player.play(on); button.textContent = on ? "Pause" : "Play"; };
@@ -88,7 +88,7 @@ function playerControls(player) {
 }
 
 function retrieval() {
-  if (several) { // each run's own report has it
+  if (several) { // only the report of a single run has a gallery
     section("retrieval").remove();
     document.querySelector("nav [href='#retrieval']").remove();
     return;
@@ -113,7 +113,7 @@ function retrieval() {
   redraws.push(() => {
     if (isPrinting()) play(false);
     player.paint();
-    // Paper shows all clips at one moment, those out of sight too.
+    // On paper all clips are drawn at one moment, also clips that are out of sight.
     if (isPrinting()) gallery.querySelectorAll(".query:not([hidden]) canvas").forEach(player.draw);
   });
   window.addEventListener("resize", player.drawAll);

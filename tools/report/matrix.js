@@ -1,18 +1,18 @@
-// The confusion matrix, on a canvas that a pointer and the arrow keys read.
+// The confusion matrix on a canvas; a pointer or the arrow keys choose a cell.
 
-const SUMMARY = "Rows: the class; columns: what it was taken for; percent of the class's clips.";
+const SUMMARY = "Rows: true class; columns: predicted class; percent of the clips of the true class.";
 const HINT = "Point at a cell, or move with the arrow keys.";
 
-// Where things lie on a canvas of some width: the names' room, the numbers' height, a cell's size.
+// The layout of a canvas of some width: room for names, height of numbers, size of a cell.
 function matrixLayout(width, count) {
   const room = Math.min(210, 0.42 * width);
-  const named = (width - room) / count >= 8, numbered = count <= 24; // if they can be read
+  const named = (width - room) / count >= 8, numbered = count <= 24; // only where the text can be read
   const left = named ? room : 0, top = numbered && named ? 20 : 0;
   const size = Math.min((width - left - 1) / count, 40);
   return { left, top, size, numbered, height: top + size * count + 1 };
 }
 
-// The names of the classes, and their numbers, at the left and above.
+// Write the names and numbers of the classes at the left, and the numbers above.
 function paintNames(context, names, { left, top, size, numbered }, cursor) {
   const font = `${Math.max(6, Math.min(12.5, size * 0.85))}px system-ui, sans-serif`;
   const ink = color("ink"), muted = color("muted");
@@ -28,7 +28,7 @@ function paintNames(context, names, { left, top, size, numbered }, cursor) {
   });
 }
 
-// The cells, darker the greater their share of the class, which is written in where there is room.
+// Fill the cells: the greater the share of the true class, the darker. Write the share where it fits.
 function paintCells(context, share, count, { left, top, size, numbered }) {
   const wash = color("wash"), paper = color("paper");
   context.textAlign = "center";
@@ -36,7 +36,7 @@ function paintCells(context, share, count, { left, top, size, numbered }) {
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < count; j++) {
       const part = share(i, j) / 100;
-      // By the square root, so that rare confusions are seen too.
+      // The square root makes rare confusions visible.
       context.fillStyle = `rgba(${wash}, ${part ? 0.06 + 0.94 * Math.sqrt(part) : 0.035})`;
       context.fillRect(left + size * j + 0.5, top + size * i + 0.5, size - 1, size - 1);
       if (numbered && size >= 20 && part) {
@@ -70,7 +70,7 @@ function matrixChart({ names, matrix }) {
   const point = (cell) => {
     cursor = cell;
     output.textContent = cell === null ? HINT
-      : `${names[cell[0]]} taken for ${names[cell[1]]}: ${matrix[cell[0]][cell[1]]} of ${totals[cell[0]]} clips (${share(...cell).toFixed(1)} %)`;
+      : `${names[cell[0]]} predicted as ${names[cell[1]]}: ${matrix[cell[0]][cell[1]]} of ${totals[cell[0]]} clips (${share(...cell).toFixed(1)} %)`;
     draw();
   };
   const draw = () => {
@@ -93,8 +93,8 @@ function matrixChart({ names, matrix }) {
   return { figure: make("figure", { class: "matrix" }, canvas, make("figcaption", { class: "note" }, SUMMARY), output), draw };
 }
 
-// Whether white reads better than black on a color of some opacity over an opaque one. Of the two
-// the better has a contrast of 4.5 at least on any color (WCAG 2; they are equal at 0.179).
+// Whether white text has more contrast than black text on a half-transparent color over another one.
+// The better of the two always has a contrast of at least 4.5 (WCAG 2; both are equal at 0.179).
 function isDark(color, below) {
   const numbers = (text) => (text.startsWith("#") ? text.slice(1).match(/../g).map((pair) => parseInt(pair, 16)) : text.match(/[\d.]+/g).map(Number));
   const [over, under] = [color, below].map(numbers), opacity = over[3] ?? 1;
@@ -105,7 +105,7 @@ function isDark(color, below) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179;
 }
 
-// A text cut so that it fits, its ending kept.
+// Shorten a text so that it fits; its ending stays.
 function fitted(context, text, width, ending) {
   if (context.measureText(text).width <= width) return text;
   let cut = text.slice(0, text.length - ending.length);

@@ -1,4 +1,4 @@
-// The first screen: what was run, what came out, and against what.
+// The first screen: the run, its main figures, and the figures to compare with.
 
 const isPlain = (result, encoder) => result.task === result.name.replace(/_random$/, "") && result.encoder === encoder;
 const FIGURES = {
@@ -6,7 +6,7 @@ const FIGURES = {
   retrieval: ["Retrieval, 1-NN", (result) => result.accuracy],
 };
 
-// Bars from 0 to 100 percent: the runs, then what they are held against.
+// Bars from 0 to 100 percent: the runs, then the random encoder and the paper.
 function bars(task) {
   const [title, figure] = FIGURES[task];
   const rows = [];
@@ -16,14 +16,14 @@ function bars(task) {
   found.forEach((r, i) => r && add(several ? report.runs[i].name : "this run", figure(r), "own", runColor(i)));
   if (!rows.length) return null;
   const random = report.runs.map((run) => run.results.find((r) => r.task === task && isPlain(r, "random"))).map((r) => r && figure(r));
-  const alike = random.every((value) => value === random[0]); // of the same size and seed they are
+  const alike = random.every((value) => value === random[0]); // so it is with the same sizes and seed
   random.forEach((value, i) => value !== undefined && !(alike && i)
     && add(several && !alike ? `${report.runs[i].name}, random encoder` : "random encoder", value, "other"));
   const paper = found.find((r) => r && r.paper !== null);
   if (paper) add("the paper", paper.paper, "other");
   const lacking = report.runs[0].missing[`${task} of a random encoder`];
   return make("div", { class: "figure" }, make("h2", {}, title), make("dl", { class: "bars" }, ...rows),
-    !several && lacking ? says(`Not held against a random encoder: ${lacking.replace(/^run (.*)$/s, "make its result with `$1`")}.`) : null);
+    !several && lacking ? says(`Not compared with a random encoder: ${lacking.replace(/^run (.*)$/s, "make its result with `$1`")}.`) : null);
 }
 
 function overview() {
@@ -35,7 +35,7 @@ function overview() {
   section("about").textContent = [...new Set(report.runs.map((run) => run.about))].join("; ");
   const figures = Object.keys(FIGURES).map(bars).filter(Boolean);
   section("headline").append(...figures);
-  if (!figures.length) section("headline").append(make("p", { class: "missing" }, "No result yet; the sections below tell the commands that make them."));
+  if (!figures.length) section("headline").append(make("p", { class: "missing" }, "There is no result yet. The sections below name the commands that make results."));
   const place = section("facts");
   const keys = [...new Set(report.runs.flatMap((run) => Object.keys(run.overview)))];
   const facts = keys.map((key) => ({ name: key, values: report.runs.map((run) => run.overview[key] ?? "–") }));

@@ -1,8 +1,8 @@
-// The page: sections filled from the data that Python put into it, of one run or of several.
+// The page: fills its sections from the data that Python put into it, for one run or several.
 
 const report = JSON.parse(document.getElementById("data").textContent);
 const several = report.runs.length > 1;
-const redraws = []; // what has to be drawn anew in other colors or at another size
+const redraws = []; // functions to call when the colors or the size of the page change
 
 const section = (id) => document.getElementById(id);
 const percent = (value) => (typeof value === "number" ? value.toFixed(2) : null);
@@ -12,8 +12,8 @@ const plainWords = (name) => String(name).replaceAll("_", " ");
 const says = (text) => make("p", { class: "missing" }, ...text.split(/(`[^`]*`)/).map((part) =>
   (part.startsWith("`") ? make("code", {}, part.slice(1, -1)) : part)));
 const missing = (id, run, what) => section(id).append(
-  says(`Not there${several ? ` for ${run.name}` : ""}: ${run.missing[what].replace(/^run (.*)$/s, "make it with `$1`")}.`));
-// The heading of what is of one run: none where there is only one.
+  says(`Missing${several ? ` for ${run.name}` : ""}: ${run.missing[what].replace(/^run (.*)$/s, "make it with `$1`")}.`));
+// The heading above the part of one run; null on a page of a single run.
 const named = (i) => (several ? make("h3", { class: "run" }, swatch(i), report.runs[i].name) : null);
 
 // ---- results
@@ -37,7 +37,7 @@ function resultsOfOne(place, run) {
   }
 }
 
-// The same evaluations of several runs side by side: a row an evaluation, a column a run.
+// Several runs side by side: a row for each evaluation, a column for each run.
 function resultsOfSeveral(place) {
   for (const task of ["recognition", "retrieval"]) {
     const rows = new Map();
@@ -96,9 +96,9 @@ function confusion() {
       make("div", {}, make("h3", {}, "Classes, the hardest first"), table([["Class", false], ["Clips", true], ["Right, %", true]],
         classes.map(({ name, clips, accuracy }) => [name, clips, bar(accuracy)]), "tall")),
       make("div", {}, make("h3", {}, "Most confused"), pairs.length
-        ? table([["Class", false], ["Taken for", false], ["Clips", true], ["%", true]],
+        ? table([["Class", false], ["Predicted", false], ["Clips", true], ["%", true]],
           pairs.map(({ a, b, clips, share }) => [names[a], names[b], clips, share.toFixed(1)]), "tall")
-        : make("p", { class: "muted" }, "No clip was taken for another class."))));
+        : make("p", { class: "muted" }, "All clips have the right class."))));
     redraw = chart.draw;
     redraw();
   };
@@ -123,7 +123,7 @@ function clusters() {
   });
 }
 
-// ---- settings: what differs between runs stands first, in the overview
+// ---- settings; those that differ between runs also stand in the overview
 function settings() {
   report.runs.filter((run) => !run.facts).forEach((run) => missing("settings", run, "settings"));
   const known = report.runs.filter((run) => run.facts);
@@ -140,11 +140,11 @@ function settings() {
 }
 
 [overview, results, curves, confusion, clusters, retrieval, settings].forEach((fill) => fill());
-// The browser went to the address's section before there was anything in it.
+// The browser scrolled to the section in the address while the page was still empty; scroll again.
 document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 const redraw = () => redraws.forEach((draw) => draw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-// On paper all colors are those of a light screen; canvases are bitmaps, so they are drawn for it.
+// Paper has the colors of a light screen. Canvases are bitmaps, so they are drawn again for it.
 for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) {
   window.addEventListener(event, () => {
     document.documentElement.classList.toggle("printing", printing);

@@ -1,6 +1,6 @@
 // Clips as moving skeletons on canvases. The projection is that of tools/drawing/draw.py.
 
-// The packed clip as frames[f][body] = null or a joint's [x, y, z] in metres, or null, each.
+// Unpack a clip: frames[f][body] is null or a list of joints; each is null or [x, y, z] in metres.
 // count: of joints; origin: the joint that lies at zero in each frame, or null.
 function unpack(clip, count, origin) {
   const bytes = Uint8Array.from(atob(clip.data), (character) => character.charCodeAt(0));
@@ -21,7 +21,7 @@ function unpack(clip, count, origin) {
   return { frames, seconds: clip.seconds, bounds: boundsOf(frames) };
 }
 
-// A box that holds all frames from whichever side one looks.
+// A box that holds all frames, seen from any side.
 function boundsOf(frames) {
   const points = frames.flat().filter(Boolean).flat().filter(Boolean);
   if (!points.length) return { middle: [0, 0, 0], radius: 1, low: -1, high: 1 };
@@ -33,15 +33,15 @@ function boundsOf(frames) {
   return { middle, radius, low: y[0], high: y[1] };
 }
 
-// Looking along +z, turned and raised by angles, where x grows to the left: metres to the right
-// and up.
+// Project a point: metres to the right and up. The view is along +z, with x to the left, then turned
+// and raised by the two angles.
 function project([x, y, z], [yaw, pitch]) {
   const across = -x * Math.cos(yaw) + z * Math.sin(yaw);
   const away = x * Math.sin(yaw) + z * Math.cos(yaw);
   return [across, y * Math.cos(pitch) + away * Math.sin(pitch)];
 }
 
-// A body between two frames; what is in one of them only stays as it is in the nearer one.
+// A body between two frames. A joint that only one frame has is shown near that frame.
 function between(one, two, share) {
   const nearer = share < 0.5 ? one : two;
   if (!one || !two) return nearer;
@@ -50,7 +50,7 @@ function between(one, two, share) {
     : p));
 }
 
-// Draws a clip at a moment from 0 (its first frame) to 1 (its last), seen from angles [yaw, pitch].
+// Draw a clip at a moment from 0 (first frame) to 1 (last frame), seen from angles [yaw, pitch].
 function drawClip(canvas, clip, moment, angles, parents, colors) {
   const ratio = pixelRatio();
   const width = canvas.clientWidth, height = canvas.clientHeight;

@@ -47,7 +47,7 @@ def test_it_shows_the_figures_and_asks_for_nothing(run, browser):
     page.key("ArrowDown")
     clips = table.matrix[0].tolist()
     assert page.read("document.querySelector('.matrix output').textContent").startswith(
-        f"{table.names[0]} taken for {table.names[0]}: {clips[0]} of {sum(clips)} clips"
+        f"{table.names[0]} predicted as {table.names[0]}: {clips[0]} of {sum(clips)} clips"
     )
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
     assert page.complaints == []
