@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Action recognition: linear evaluation of a pre-trained run's final checkpoint
-# ./script_action_recognition.sh TEST_NAME [flags for action_classification.py]
+# Action recognition: linear evaluation of the newest checkpoint of a pre-trained run.
+#     ./script_action_recognition.sh TEST_NAME [flags of action_classification.py]
 # Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Action retrieval: nearest neighbors with a pre-trained run's final checkpoint
-# ./script_action_retrieval.sh TEST_NAME [flags for action_retrieval.py]
+# Action retrieval: nearest neighbors with the newest checkpoint of a pre-trained run.
+#     ./script_action_retrieval.sh TEST_NAME [flags of action_retrieval.py]
 # Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
 set -euo pipefail
 cd "$(dirname "$0")"

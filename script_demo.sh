@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The whole pipeline in minutes, without a GPU and without NTU: synthetic recordings as raw files,
-# preprocessing, pre-training of a small model, recognition and retrieval beside a random encoder.
+# The whole pipeline in minutes, without a GPU and without NTU. It makes synthetic recordings as raw
+# files, prepares them, pre-trains a small model, and evaluates recognition and retrieval, with the
+# pre-trained and with a random encoder.
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup/python.sh
@@ -36,8 +37,8 @@ PY
 cat <<NEXT
 
 Next, with $PYTHON:
-    -m tools.report $name                                the run as a page to look at
-    -m tools.tsne --checkpoint checkpoints/$name         its features of ten classes
+    -m tools.report $name                                the run as an HTML page
+    -m tools.tsne --checkpoint checkpoints/$name         features of ten classes as a picture
     -m tools.visualize $(ls $raw/*A023.skeleton | head -1)
-    -m tensorboard.main --logdir checkpoints/$name       its curves
+    -m tensorboard.main --logdir checkpoints/$name       the curves of the training
 NEXT

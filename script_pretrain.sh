@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Pre-train without labels: ./script_pretrain.sh TEST_NAME [flags for pretrain.py]
-# Checkpoints and TensorBoard events go to checkpoints/TEST_NAME. Every GPU that
-# CUDA_VISIBLE_DEVICES shows takes part; without a GPU it runs on the CPU.
+# Pre-train without labels.
+#     ./script_pretrain.sh TEST_NAME [flags of pretrain.py]
+# Checkpoints and TensorBoard events go into checkpoints/TEST_NAME. The script uses every GPU that
+# CUDA_VISIBLE_DEVICES shows, or the CPU if there is none.
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup/python.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up if need be, then runs the tests: bash script_test.sh [flags for pytest]
+# Run the tests; install what they need first, if it is missing.
+#     bash script_test.sh [flags of pytest]
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup/python.sh

@@ -1,7 +1,6 @@
-# Sourced by the scripts. Sets PYTHON to one that has what a file of requirements lists: the Python
-# in use, else the one of .venv. `set_up FILE` makes .venv where neither has it, or adds to it; the
-# others need what running needs, requirements.txt. A script that starts another tells it which one
-# it found.
+# The scripts source this file. It sets PYTHON to a Python that has what a file of requirements
+# lists: the Python in use, or else the Python of .venv. If neither has it, `set_up FILE` makes .venv
+# or adds to it, and `need_python` ends the script. UMURL_PYTHON tells the choice to other scripts.
 
 has() {  # PYTHON FILE
     [ -x "$1" ] && WHY=$("$1" tools/setup/requirements.py "$2" 2>&1)
@@ -24,7 +23,7 @@ find_python() {  # FILE
 set_up() {  # FILE
     find_python "$1" && return
     if has .venv/bin/python requirements.txt; then
-        echo "adding to .venv what $1 lists"
+        echo "installing into .venv what $1 lists"
     else
         echo "setting up .venv (several GB, some minutes): ${WHY##*$'\n'}"
         "$(command -v python3 || command -v python)" -m venv --clear .venv
