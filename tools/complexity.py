@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from net.modalities import FRAMES
     from tools.benchmark import costs
+    from tools.evaluation.encoders import best_device
 
     sizes = args.hidden_size, args.num_head, args.num_layer
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     runs = costs.measure(sizes, args.projector_width, args.batch_size, args.repeats, device)
     timings = dict(progress(runs, len(costs.SETS) + 2, unit="measurement"))
     print(

@@ -1,6 +1,6 @@
 """The data of an evaluation, and the features of its clips."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,12 +130,32 @@ def encode(
     """
     halves = []
     for rows, half in ((data.train, "training"), (data.test, "test")):
-        parts = []
-        for names in streams:
-            what = f"encoding {half} clips, {'+'.join(names)}"
-            parts.append(extract_features(encoder, data.store, rows, names, what=what))
-        halves.append(torch.stack(parts))
+        what = f"encoding {half} clips"
+        halves.append(extract_streams(encoder, data.store, rows, streams, what=what))
     return Features(data, *halves)
+
+
+def extract_streams(
+    encoder: nn.Module,
+    store: Store,
+    rows: np.ndarray,
+    streams: Sequence[tuple[str, ...]],
+    *,
+    what: str = "encoding clips",
+    alteration: Alteration | None = None,
+) -> Tensor:
+    """Encode some clips once for each of S streams: (S, n, D) float32, on the encoder's device.
+
+    streams: sets of modalities.
+    The other arguments and errors are those of `extract_features`.
+    """
+    parts = []
+    for names in streams:
+        title = f"{what}, {'+'.join(names)}"
+        parts.append(
+            extract_features(encoder, store, rows, names, what=title, alteration=alteration)
+        )
+    return torch.stack(parts)
 
 
 @torch.inference_mode()
@@ -159,7 +179,7 @@ def extract_features(
     """
     device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
     with Progress(what, len(rows), "clip") as progress:
-        for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
+        for batch in in_batches(rows, ENCODING_BATCH):
             clips = load_altered(store, batch, device, alteration)
             parts.append(encoder(derive(clips, modalities, skeleton)))
             progress.update(len(batch))
@@ -203,6 +223,24 @@ def read_recording(path: str | Path) -> np.ndarray:
     if clip is None:
         raise cli.UserError(f"{path} shows nobody")
     return clip
+
+
+def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Divide rows (n,) into parts of `size` rows; the last part may have fewer."""
+    return np.split(rows, range(size, len(rows), size))
+
+
+def labeled_clips(
+    store: Store, rows: np.ndarray, device: torch.device, alteration: Alteration | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of clips (b, T, M, V, C), without augmentation, and their classes (b,).
+
+    rows: (n,) of the store.
+    alteration: what is removed from the clips; None: whole clips.
+    """
+    for batch in in_batches(rows, ENCODING_BATCH):
+        clips = load_altered(store, batch, device, alteration)
+        yield clips, classes_of(store, batch, device)
 
 
 def device_of(module: nn.Module) -> torch.device:

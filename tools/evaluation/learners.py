@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from feeder.augment import augment, augmentation
-from feeder.batches import Batch, TrainingBatches, whole_clips
+from feeder.batches import Batch, TrainingBatches
 from feeder.strengths import PUBLISHED, Strengths
 from tools.evaluation.classifiers import LinearClassifier, Recognizer
-from tools.evaluation.features import ENCODING_BATCH, Features, Halves, classes_of, device_of
+from tools.evaluation.features import Features, Halves, classes_of, device_of, labeled_clips
 from tools.evaluation.settings import Training
 
 LEAST_STEPS = 8  # steps that an epoch of fine-tuning has at least
@@ -93,8 +93,7 @@ def finetuning_learner(
             yield views(batch, settings.augment), classes_of(store, batch.rows, device)
 
     def test() -> Iterator[tuple[Tensor, Tensor]]:
-        for some in np.split(data.test, range(ENCODING_BATCH, len(data.test), ENCODING_BATCH)):
-            yield whole_clips(store, some, device), classes_of(store, some, device)
+        return labeled_clips(store, data.test, device)
 
     return Learner(model, optimizer, train, test)
 

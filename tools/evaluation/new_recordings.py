@@ -23,7 +23,7 @@ from tools.evaluation.features import (
     ENCODING_BATCH,
     Halves,
     device_of,
-    extract_features,
+    extract_streams,
     halves_for,
 )
 from tools.evaluation.neighbors import joined, nearest
@@ -128,11 +128,8 @@ def database(trained: Trained, data_root: str | Path | None = None) -> Database:
             "on; name its --data-root, train again, or do without: --neighbors 0"
         )
     what = "encoding training clips"
-    parts = [
-        extract_features(encoder, data.store, data.train, names, what=what)
-        for names in trained.streams
-    ]
-    return Database(data, joined(trained.scaled(torch.stack(parts))))
+    features = extract_streams(encoder, data.store, data.train, trained.streams, what=what)
+    return Database(data, joined(trained.scaled(features)))
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ Early recognition shows only the beginning of each clip; robustness removes join
 models learned from whole clips.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from data_gen.preparing.files import whole_file
-from tools.evaluation.altered_clips import KINDS, Alteration, load_altered
+from tools.evaluation.altered_clips import KINDS, Alteration
 from tools.evaluation.classifiers import Recognizer
 from tools.evaluation.features import (
-    ENCODING_BATCH,
     Features,
     Halves,
     classes_of,
     device_of,
-    extract_features,
+    extract_streams,
+    labeled_clips,
 )
 from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
 from tools.evaluation.neighbors import nearest, vote
@@ -72,7 +72,8 @@ def of_recognition(
 
     def accuracies(alteration: Alteration) -> list[float]:
         if any(isinstance(run.model, Recognizer) for run in runs):
-            found = (predict(run.model, _batches(data, encoder, alteration)) for run in runs)
+            clips = (data.store, data.test, device_of(encoder), alteration)
+            found = (predict(run.model, labeled_clips(*clips)) for run in runs)
         else:
             features = _features(encoder, data, streams, alteration, scale)
             classes = classes_of(data.store, data.test, features.device)
@@ -122,21 +123,10 @@ def _features(
 ) -> Tensor:
     """Features (S, m, D) of the altered test clips."""
     what = f"encoding test clips, {alteration.kind} {alteration.amount:g}"
-    one = (
-        extract_features(encoder, data.store, data.test, names, what=what, alteration=alteration)
-        for names in streams
+    features = extract_streams(
+        encoder, data.store, data.test, streams, what=what, alteration=alteration
     )
-    features = torch.stack(list(one))
     return scale.apply(features) if scale else features
-
-
-def _batches(
-    data: Halves, encoder: nn.Module, alteration: Alteration
-) -> Iterator[tuple[Tensor, Tensor]]:
-    device = device_of(encoder)
-    for rows in np.split(data.test, range(ENCODING_BATCH, len(data.test), ENCODING_BATCH)):
-        clips = load_altered(data.store, rows, device, alteration)
-        yield clips, classes_of(data.store, rows, device)
 
 
 def write(found: Curve, beside: Path) -> Path:

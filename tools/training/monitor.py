@@ -17,6 +17,7 @@ from feeder.strengths import PUBLISHED, Strengths
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
 from tools.drawing import draw, scenes, sheets
+from tools.evaluation.features import in_batches
 from tools.evaluation.neighbors import nearest, vote
 from tools.evaluation.standardize import scale_of
 from tools.formats.tables import markdown
@@ -127,8 +128,7 @@ def quick_accuracies(
     device = next(encoder.parameters()).device
 
     def encode(rows: np.ndarray) -> Tensor:
-        batches = np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH))
-        clips = (whole_clips(store, batch, device) for batch in batches)
+        clips = (whole_clips(store, batch, device) for batch in in_batches(rows, ENCODING_BATCH))
         return torch.cat([encoder(derive(clip, modalities, store.skeleton)) for clip in clips])
 
     training = encoder.training
