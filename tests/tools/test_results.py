@@ -112,6 +112,11 @@ def test_settings_of_pretraining_that_differ_are_named(show, more, named):
     assert other["settings that differ"] == named
 
 
+def test_a_random_encoder_does_not_make_settings_of_pretraining_differ(show):
+    rows = show(recognition([80.0]), recognition([50.0], encoder="random"))
+    assert [row["settings that differ"] for row in rows] == ["–", "–"]
+
+
 @pytest.mark.parametrize(
     ("more", "column", "cell"),
     [

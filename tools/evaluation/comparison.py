@@ -228,17 +228,20 @@ def tested(row: Row) -> str:
 
 
 def differences(rows: list[Row]) -> list[str]:
-    """For each row, the settings of pre-training that differ from other rows of the same data."""
+    """For each row, the settings of pre-training that differ from other rows of the same data.
+
+    A row that does not have a setting, as of a random encoder, does not differ in it.
+    """
     told = []
     for row in rows:
-        alike = [o for o in rows if o.experiment["tested"] == row.experiment["tested"]]
-        mine = _facts(row)
-        differing = [
-            key
-            for key in mine
-            if key not in IN_OTHER_COLUMNS and len({str(_facts(o).get(key)) for o in alike}) > 1
-        ]
-        told.append(", ".join(f"{key} {_short(mine[key])}" for key in differing))
+        alike = [_facts(o) for o in rows if o.experiment["tested"] == row.experiment["tested"]]
+        differing = {
+            key: value
+            for key, value in _facts(row).items()
+            if key not in IN_OTHER_COLUMNS
+            and any(str(other.get(key, value)) != str(value) for other in alike)
+        }
+        told.append(", ".join(f"{key} {_short(value)}" for key, value in differing.items()))
     return told
 
 
