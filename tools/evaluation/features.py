@@ -83,9 +83,9 @@ def of_classes(data: Halves, classes: Collection[int]) -> Halves:
 
 
 def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
-    """The features of some training clips as the training, those of others as the test clips.
+    """Divide the training clips: some stand for training clips, others for test clips.
 
-    fitting, judging: which of the n training clips, as indices or as a mask (n,).
+    fitting, judging: the training clips of each part, as indices or as a mask (n,).
     """
     data, on = features.data, features.train.device
     halves = (features.train[:, torch.from_numpy(part).to(on)] for part in (fitting, judging))

@@ -61,7 +61,7 @@ def add_encoder_and_data(parser: argparse.ArgumentParser) -> None:
                        "pre-training; or the path of a checkpoint")
     group.add_argument("--modalities", type=modalities,
                        help="what the encoder sees, e.g. joint or joint,bone; several are fused "
-                       "(those that its pre-training taught it)")
+                       "(the modalities of its pre-training)")
     group.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
     group.add_argument("--finetune-dataset", metavar="STORE",
                        help="name of the store to evaluate on (the checkpoint's)")

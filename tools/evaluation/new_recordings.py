@@ -125,7 +125,7 @@ def database(trained: Trained, data_root: str | Path | None = None) -> Database:
     if data.store.fingerprint != facts["fingerprint"]:
         raise UserError(
             f"{data.store.folder} is another store than the one that {trained.path} was trained "
-            "on; name its --data-root, train again, or do without: --neighbors 0"
+            "on; name the right one by --data-root, train again, or take --neighbors 0"
         )
     what = "encoding training clips"
     features = extract_streams(encoder, data.store, data.train, trained.streams, what=what)

@@ -113,6 +113,6 @@ def _mismatch(path: Path, what: str, listed: list[SampleName], labels: list[int]
     if _leftmost([fields.action - 1 for fields in listed], labels) is None:
         return f"{count}, whose labels are others; take the list that the file was made from"
     return (
-        f"{count}, and the labels do not tell which clips were left out; take those names out of "
+        f"{count}, and the labels do not tell which clips were left out; remove their names from "
         "the list"
     )

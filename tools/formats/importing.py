@@ -154,10 +154,10 @@ def name_clips(
     if names is None and listed:
         dataset = find_dataset(source, target)
         if dataset not in NTU_DATASETS:
-            raise UserError(f"--names is for NTU RGB+D; {source.path} is none of it")
+            raise UserError(f"--names is for NTU RGB+D; {source.path} is of other data")
         names = recover(listed, source, description, LAST_SETUP[dataset])
     elif listed:
-        raise UserError(f"--names is for files without names; those of {source.path} are in it")
+        raise UserError(f"--names is for files without names; {source.path} holds names")
     if names is None:
         names = _invented(source)
     columns = [source.training[column] for column in description.more_columns]

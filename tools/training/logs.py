@@ -136,7 +136,7 @@ class TrainingLog:
             file.write_text("\n".join([place, *broken, "", "clips of the batch:", *clips]) + "\n")
         marked = [clip for clip in clips if " " in clip]
         shown = ", ".join((marked or clips)[:NAMES_SHOWN])
-        mend = "prepare the data anew" if marked else self._mend(step)
+        mend = "prepare the data again" if marked else self._mend(step)
         raise NonFinite(
             f"{broken[-1]} in {place}, clips {shown} (all {len(clips)} in {file}); "
             f"nothing was saved since; {mend}"

@@ -73,7 +73,7 @@ def refuse_other_run(
             difference = f"{name} is {here} here and was {there} in the run to go on from"
             if not anyway:
                 raise CheckpointError(
-                    f"{difference}; take that, another --checkpoint-path to start anew, "
+                    f"{difference}; take that value, another --checkpoint-path for a new run, "
                     "or --resume-anyway"
                 )
             say(f"note: {difference}")

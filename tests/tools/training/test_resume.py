@@ -90,7 +90,7 @@ def test_the_same_run_goes_on(changes):
     ],
 )
 def test_another_run_is_refused_unless_told(changes, text, capsys):
-    with pytest.raises(CheckpointError, match=f"^{text}.*; take that, .*or --resume-anyway$"):
+    with pytest.raises(CheckpointError, match=f"^{text}.*; take that value, .*or --resume-anyway$"):
         resume.refuse_other_run(facts(), facts(**changes), free={"workers"}, anyway=False)
     assert capsys.readouterr().out == ""
     resume.refuse_other_run(facts(), facts(**changes), free={"workers"}, anyway=True)
