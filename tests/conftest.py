@@ -52,3 +52,11 @@ def data_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     write_store(root, "ntu60")
     return write_store(root, "ntu120", seed=1)
+
+
+@pytest.fixture
+def run(data_root, tmp_path) -> Path:
+    """The folder of a tiny run, as if it was pre-trained on `data_root`; the test may change it."""
+    from tests.tiny_run import write_run  # imports torch, which many tests do not need
+
+    return write_run(tmp_path / "run", data_root)

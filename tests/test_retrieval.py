@@ -26,11 +26,6 @@ from tools.report import __main__ as report
 RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
 
-@pytest.fixture
-def run(data_root, tmp_path):
-    return write_run(tmp_path / "run", data_root)
-
-
 def retrieve(folder, *flags):
     """Call the command: exit code, output, errors."""
     return runs.call(action_retrieval.main, "--checkpoint-path", folder, *flags)

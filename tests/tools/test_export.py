@@ -5,17 +5,11 @@ import torch
 
 from feeder.augment import resize
 from feeder.store import open_store
-from tests.tiny_run import write_run
 from tools import export
 from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
 from tools.formats import exported
-
-
-@pytest.fixture
-def run(data_root, tmp_path):
-    return write_run(tmp_path / "run", data_root)
 
 
 def call(*flags):

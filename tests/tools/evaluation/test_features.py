@@ -29,11 +29,6 @@ from tools.formats import checkpoint
 from tools.formats.published_checkpoint import to_published
 
 
-@pytest.fixture
-def run(data_root, tmp_path):
-    return write_run(tmp_path / "run", data_root)
-
-
 def test_modalities_are_a_set_in_one_order():
     for size in (1, 2, 3):
         for names in permutations(MODALITIES, size):
@@ -156,3 +151,15 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(run, change, said):
     with pytest.raises(UserError, match=said) as error:
         encoders.load_encoder(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_one_modality_skips_the_fusion(data_root, run):
+    encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
+    clip = store.joints[: store.length[0]]
+    before = encode_clip(encoder, clip, ("bone",))
+    fused = encode_clip(encoder, clip, ("joint", "bone"))
+    for stream in (encoder.temporal, encoder.spatial):
+        torch.nn.init.zeros_(stream.fusion.weight)
+    assert torch.equal(encode_clip(encoder, clip, ("bone",)), before)
+    assert not torch.equal(encode_clip(encoder, clip, ("joint", "bone")), fused)
+    assert list(derive(torch.zeros(1, 64, 2, 25, 3), ("bone",))) == ["bone"]

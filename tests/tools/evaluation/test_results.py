@@ -14,11 +14,6 @@ from tools.formats import checkpoint
 ALL = ("joint", "bone", "motion")
 
 
-@pytest.fixture
-def run(data_root, tmp_path):
-    return write_run(tmp_path / "run", data_root)
-
-
 def evaluation(run, task="recognition", which="final", seed=0, runs=1, modalities=ALL, **settings):
     loaded = encoders.load(run, which)
     settings = defaults(task, finetune=settings.get("finetune", False)) | settings

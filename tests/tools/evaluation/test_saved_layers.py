@@ -26,11 +26,6 @@ def evaluate(run: Path, *, kind: str = "final") -> Evaluation:
 
 
 @pytest.fixture
-def run(data_root, tmp_path) -> Path:
-    return write_run(tmp_path / "run", data_root)
-
-
-@pytest.fixture
 def file(run) -> Path:
     """The file that `recognition.pt` of a run is, after a short training."""
     assert call(action_classification.main, "--checkpoint-path", run, "--epochs", 2).code == 0

@@ -136,3 +136,13 @@ def resampled_arrays(out: Path) -> None:
         np.save(out / f"{part}_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))
         with open(out / f"{part}_label.pkl", "wb") as file:
             pickle.dump((["a", "b"], [0, 1]), file)
+
+
+class Opens:
+    """A value whose pickle opens a file for writing when it is loaded without care."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
