@@ -2,9 +2,10 @@
 
     python action_classification.py --checkpoint-path checkpoints/ntu60_xsub
 
-Linear evaluation freezes the encoder, so each clip is encoded once; then one linear layer learns on
-the features. Fine-tuning trains the encoder and the linear layer together. Either way with all
-labels or a few, and with one stream of features or one a modality, whose scores are added.
+Linear evaluation does not train the encoder: each clip is encoded once, and a linear layer is
+trained on the features. Fine-tuning trains the encoder and the linear layer together. Both can use
+all labels or a few. With late fusion each modality has its own linear layer, and the scores of the
+layers are added.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from tools import cli
 from tools.evaluation import flags
 from tools.evaluation.settings import FINETUNE, LINEAR, Training, defaults
 
-if TYPE_CHECKING:  # they import torch, which is slow
+if TYPE_CHECKING:  # these modules import torch, which is slow
     from tools.evaluation.recognition import Run
     from tools.evaluation.results import Evaluation
     from tools.evaluation.standardize import Scale
@@ -42,15 +43,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     def setting(flag: str, meaning: str, **kind) -> None:
         name = flag.removeprefix("--").replace("-", "_")
         linear, tuned = getattr(LINEAR, name), getattr(FINETUNE, name)
-        usual = tuned if linear in (None, tuned) else f"{linear}; fine-tuning: {tuned}"
-        training.add_argument(flag, default=argparse.SUPPRESS, help=f"{meaning} ({usual})", **kind)
+        default = tuned if linear in (None, tuned) else f"{linear}; fine-tuning: {tuned}"
+        kind |= {"default": argparse.SUPPRESS, "help": f"{meaning} ({default})"}
+        training.add_argument(flag, **kind)
 
     training = parser.add_argument_group("training")
-    setting("--epochs", "times each clip is seen", type=count)
-    setting("--batch-size", "clips a step, in fine-tuning at most an eighth of all", type=count)
+    setting("--epochs", "number of epochs", type=count)
+    setting("--batch-size", "clips in a step; fine-tuning: at most an eighth of all", type=count)
     setting("--lr", "learning rate of the linear layer", type=cli.positive)
-    setting("--encoder-lr", "of the encoder, in fine-tuning", type=cli.positive)
-    setting("--schedule", "epochs, from 0, from which the rates are a tenth", type=index, nargs="*")
+    setting("--encoder-lr", "learning rate of the encoder, in fine-tuning", type=cli.positive)
+    setting("--schedule", "epochs, from 0, at which the learning rates fall to a tenth",
+            type=index, nargs="*")
     setting("--wd", "weight decay", type=cli.not_negative)
     setting("--augment", "views in fine-tuning: whole clips, random crops, or the crops, shear and "
             "corruption of pre-training", choices=("none", "crop", "full"))
@@ -70,15 +73,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Run the evaluation that the flags ask for; write and print its results."""
     args = parse_args(argv)
     from tools.evaluation import altered_clips, encoders, features, recognition, standardize, tuning
     from tools.evaluation.labels import Labels
     from tools.evaluation.results import Evaluation
 
     start = time.perf_counter()
-    usual = defaults("recognition", finetune=args.finetune)
-    settings = {key: getattr(args, key, value) for key, value in usual.items()}
-    settings["standardize"] = False  # this comes second
+    default = defaults("recognition", finetune=args.finetune)
+    settings = {key: getattr(args, key, value) for key, value in default.items()}
+    settings["standardize"] = False  # standardized features are a second result
     training = Training(**{key: settings[key] for key in Training.__dataclass_fields__})
     labels = Labels(args.label_fraction, args.labels_per_class)
     seeds = range(args.seed, args.seed + args.runs)
@@ -104,17 +108,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         publish(evaluation, runs, streams, curves)
         return
 
-    # ---- linear evaluation, of the features as they are and, if asked for, standardized
-    found = features.encode(loaded.encoder, data, streams)
+    # ---- linear evaluation, with the features as they are and, with --standardize, standardized
+    encoded = features.encode(loaded.encoder, data, streams)
     if args.save_features:
-        features.save_features(args.save_features, found)
-    ways = [(found, None), *([standardize.standardized(found)] if args.standardize else [])]
-    for inputs, scale in ways:
-        tuned = tuning.tune(inputs, training, labels, args.seed) if args.tune else None
-        once = replace(training, lr=tuned.lr) if tuned else training
-        runs = recognition.linear_evaluation(inputs, once, labels, seeds)
-        way = evaluation._replace(settings=settings | {"standardize": scale is not None})
-        publish(way, runs, streams, curves, scale, tuned)
+        features.save_features(args.save_features, encoded)
+    inputs = [(encoded, None)]
+    if args.standardize:
+        inputs.append(standardize.standardized(encoded))
+    for encoded, scale in inputs:
+        tuned = tuning.tune(encoded, training, labels, args.seed) if args.tune else None
+        chosen = replace(training, lr=tuned.lr) if tuned else training
+        runs = recognition.linear_evaluation(encoded, chosen, labels, seeds)
+        named = evaluation._replace(settings=settings | {"standardize": scale is not None})
+        publish(named, runs, streams, curves, scale, tuned)
 
 
 def publish(
@@ -125,18 +131,22 @@ def publish(
     scale: "Scale | None" = None,
     tuned: "Tuned | None" = None,
 ) -> None:
-    """Write and print what came of some runs.
+    """Write and print the results of some runs.
 
-    curves: those over altered test clips, {kind: amounts}. scale: by which the features were
-    standardized; tuned: how the learning rate was chosen.
+    evaluation: the encoder, the data and the settings
+    runs: one run for each seed
+    streams: the modalities of each linear layer
+    curves: {kind: amounts} of the curves over altered test clips
+    scale: how the features were standardized, if they were
+    tuned: how the learning rate was chosen, if it was tuned
     """
     from tools.evaluation import confusion, results, robustness, saved_layers, standardize
     from tools.evaluation.recognition import summary
 
     loaded, data, events = evaluation.loaded, evaluation.data, evaluation.events
-    found = summary(runs)
-    path = results.write(evaluation, found | ({"tuned": tuned._asdict()} if tuned else {}))
-    if loaded.kind == "pretrained":  # of several runs the first one's, for tools.classify
+    figures = summary(runs)
+    path = results.write(evaluation, figures | ({"tuned": tuned._asdict()} if tuned else {}))
+    if loaded.kind == "pretrained":  # tools.classify uses the layers of the first run
         saved_layers.write(path.with_suffix(".pt"), evaluation, runs[0], streams, scale)
     results.write_curves(events, runs)
     predicted = results.predicted(runs).cpu()
@@ -152,14 +162,14 @@ def publish(
         for kind, amounts in curves.items()
     ]
 
-    deviation = "" if len(runs) == 1 else f" ± {found['top1_std']:.2f} ({len(runs)} runs)"
-    said = [f"top-1 {found['top1']:.2f}{deviation} %", f"top-5 {found['top5']:.2f} %"]
-    said += [f"learning rate {tuned.lr:g}, chosen on held-out training clips"] if tuned else []
-    read = "features standardized, " if scale else ""
+    deviation = "" if len(runs) == 1 else f" ± {figures['top1_std']:.2f} ({len(runs)} runs)"
+    parts = ["features standardized"] if scale else []
+    parts += [f"top-1 {figures['top1']:.2f}{deviation} %", f"top-5 {figures['top5']:.2f} %"]
+    parts += [f"learning rate {tuned.lr:g}, chosen on held-out training clips"] if tuned else []
     print(
-        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {read}{', '.join(said)} after "
-        f"{found['tests'][-1]['epoch']} epochs; best top-1 of {len(found['tests'])} tests "
-        f"{found['best_top1']:.2f} % (epoch {found['best_epoch']})\n"
+        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(parts)} after "
+        f"{figures['tests'][-1]['epoch']} epochs; best top-1 of {len(figures['tests'])} tests "
+        f"{figures['best_top1']:.2f} % (epoch {figures['best_epoch']})\n"
         f"written to {', '.join(map(str, [path, *drawn]))}\n"
         f"next: {command('tools.report', loaded.folder)}"
     )

@@ -1,9 +1,9 @@
-"""Pre-train without labels: a store in, checkpoints and TensorBoard scalars out.
+"""Pre-train an encoder without labels; write checkpoints and TensorBoard curves.
 
     python pretrain.py --pre-dataset ntu60 --protocol cross_subject --checkpoint-path checkpoints/x
 
-On several GPUs torchrun starts one process each (see script_pretrain.sh); a CPU needs no other
-command.
+The command uses one GPU, or the CPU. With several GPUs torchrun starts one process for each GPU, as
+script_pretrain.sh does.
 """
 
 import sys
@@ -16,7 +16,7 @@ from tools.training.settings import Settings
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
-    """What the flags say; tools/training/settings.py and net/methods.py declare them."""
+    """Read the flags, which tools/training/settings.py and net/methods.py declare."""
     parser = cli.Parser(__doc__.splitlines()[0])
     records.add_flags(parser, *settings.RECORDS)
     try:
@@ -26,8 +26,9 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Pre-train as the flags say. If a signal stops the run, the exit code is 128 + the signal."""
     chosen = parse_args(argv)
-    # With these comes torch, for which no --help and no wrong flag should wait.
+    # These modules import torch, which is slow. --help and wrong flags do not wait for it.
     from feeder.mixture import open_data
     from tools.training import distributed
     from tools.training.lost_processes import together

@@ -1,4 +1,4 @@
-"""What several test files share: fixtures, which tests are numeric, how long they take."""
+"""Fixtures of several test files, and marks: which tests are numeric, slow or need a GPU."""
 
 import signal
 from pathlib import Path
@@ -7,11 +7,12 @@ import pytest
 
 from tests.tiny_store import write_store
 
-# A shell's background jobs ignore Ctrl-C, and so would all that the tests start from there.
+# A background job of a shell ignores Ctrl-C, and so do the processes that it starts. Tests of
+# Ctrl-C need the usual behavior.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Tests whose figures a processor's kernels and number of threads could change: `-m numeric`.
+# The tests whose figures may depend on the processor and on the number of threads: `-m numeric`.
 NUMERIC = (
     *("net", "literal", "feeder/test_augment.py", "feeder/test_batches.py"),
     *("data_gen/preparing/test_clip.py", "tools/evaluation", "tools/test_tsne.py"),
@@ -22,7 +23,7 @@ MINUTES = {"": 6, "numeric": 1}  # as measured on two cores
 
 
 def pytest_sessionstart(session):
-    """Tell how long the tests take, where all are asked for or all that are numeric."""
+    """Print how long the tests take, if all tests or all numeric tests are to run."""
     config = session.config
     minutes = MINUTES.get(config.getoption("-m"))
     everything = config.args_source == config.ArgsSource.TESTPATHS
@@ -32,7 +33,7 @@ def pytest_sessionstart(session):
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by -m
 def pytest_collection_modifyitems(config, items):
-    """Mark the numeric tests. Slow and GPU tests run when asked for, and say so where not."""
+    """Mark the numeric tests. Skip slow and GPU tests unless `-m` names their mark."""
     asked, here = config.getoption("-m"), Path(__file__).parent
     numeric = [here / name for name in NUMERIC]
     for item in items:
@@ -45,9 +46,9 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
-    """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions); nobody may write to it.
+    """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions each); do not write to it.
 
-    For a store of one's own, other sizes or one to damage: tests.tiny_store.write_store(tmp_path).
+    tests.tiny_store.write_store(tmp_path) makes a store of another size, or one to damage.
     """
     root = tmp_path_factory.mktemp("data")
     write_store(root, "ntu60")

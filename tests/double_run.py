@@ -1,7 +1,7 @@
-"""pretrain.py in float64, in which several ranks and one process agree strictly.
+"""pretrain.py in float64: `-m tests.double_run flags...`
 
-`-m tests.double_run flags...`; in float32 their orders of summation part them at the first maximum
-or ReLU that rounding tips over.
+Several ranks sum in another order than one process. In float32 the rounding may then change which
+token is a maximum or whether a ReLU is zero, and the results differ. In float64 they agree.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from tools import cli
 
 @contextlib.contextmanager
 def in_double() -> Iterator[None]:
-    """Let networks be made in float64 and batches give their views in it."""
+    """Make networks and the views of batches in float64 inside this block."""
     views = Batch.views
 
     def in_float64(batch: Batch, *arguments) -> torch.Tensor:

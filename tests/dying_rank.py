@@ -1,6 +1,7 @@
-"""pretrain.py in float64, of which a rank is killed: `-m tests.dying_rank MARKER STEP flags...`
+"""pretrain.py in float64 with a rank that is killed: `-m tests.dying_rank MARKER STEP flags...`
 
-Rank 1 is killed by SIGKILL after STEP steps of the run, once: the file MARKER remembers.
+Rank 1 is killed by SIGKILL after STEP steps of the run. The file MARKER is written then, and a
+later run with the same MARKER is not killed.
 """
 
 import os

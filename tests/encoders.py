@@ -1,4 +1,4 @@
-"""An encoder of another kind, for tests: graph convolutions with batch norm, as in ST-GCN."""
+"""An encoder for tests that is no transformer: graph convolution with batch norm, as in ST-GCN."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from net.modalities import Tokens
 
 
 class GraphEncoder(nn.Module):
-    """Mean over bodies, joints and frames of one graph convolution: views -> (n, feature_size).
+    """One graph convolution, then the mean over bodies, joints and frames.
 
-    It reads the temporal tokens of one modality of each view: (B, T, M·V·C).
+    Takes the temporal tokens (B, T, M·V·C) of the first modality of each view, and returns
+    (sum of all B, feature_size).
     """
 
     def __init__(self, feature_size: int, layout: Layout = NTU):
@@ -37,5 +38,5 @@ class GraphEncoder(nn.Module):
 
 
 def graph_encoder(hidden_size: int, num_head: int, num_layer: int, layout: Layout) -> GraphEncoder:
-    """Build it as `net.methods.ENCODERS` wants it; it has neither heads nor further layers."""
+    """Build a GraphEncoder from the arguments of every encoder; heads and layers are not used."""
     return GraphEncoder(hidden_size, layout)

@@ -1,8 +1,8 @@
-"""One of several processes: `-m tests.failing_rank RANK HOW`
+"""One of several processes, of which one fails: `-m tests.failing_rank RANK HOW`
 
-The process RANK prints the time and fails by HOW: `error`, a mistake of the user; `kill`, SIGKILL;
-`collective`, NCCL's error of a lost network; with RANK `all` each of them does. The others are
-where no Python code runs, as in a collective of NCCL that waits for a process that is gone.
+The process RANK (or each, if RANK is `all`) prints the time and fails. HOW says how: `error` is a
+mistake of the user, `kill` is SIGKILL, `collective` is NCCL's error of a lost network. The other
+processes wait outside of Python, as a collective of NCCL waits for a process that has ended.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Several ranks in a test: processes of one fork server, so that torch is imported once for all."""
+"""Run several ranks in a test. A fork server, which imports torch once, starts their processes."""
 
 import multiprocessing
 import os
@@ -17,9 +17,9 @@ TIMEOUT = 120  # seconds
 
 
 def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
-    """What `function(process, *args)` returns on each of several ranks (gloo, CPU).
+    """What `function(process, *args)` returns on each of `world_size` ranks (gloo, CPU).
 
-    function: of a module, as multiprocessing wants it.
+    function: defined in a module, so that multiprocessing can pickle it
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.ranks", "tools.training.run"])

@@ -1,4 +1,4 @@
-"""Runs of the entry scripts in tests: inside this process, or in a process that can be killed."""
+"""Run entry scripts in tests: in this process, or in a process that the test can kill."""
 
 import atexit
 import contextlib
@@ -26,7 +26,7 @@ SMALL = [
 
 
 class Outcome(NamedTuple):
-    """How a run ended: exit code, and what it printed."""
+    """How a run ended: its exit code and its output."""
 
     code: int
     out: str
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 def pretraining(data_root: Path, folder: Path, *flags: object) -> list[str]:
-    """Flags for a small run of pretrain.py; later ones win."""
+    """Flags for a small run of pretrain.py. Of a flag that occurs twice the later counts."""
     where = ["--data-root", str(data_root), "--checkpoint-path", str(folder)]
     return [*where, *SMALL, *map(str, flags)]
 
@@ -64,7 +64,7 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
 
 
 class Child:
-    """A run of pretrain.py in a process of its own."""
+    """A run of pretrain.py in its own process."""
 
     def __init__(self, server: subprocess.Popen, folder: Path, flags: list[str]):
         self._server, self._folder = server, folder
@@ -74,15 +74,15 @@ class Child:
         self.pid = int(server.stdout.readline())
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send it a signal; its server has not yet waited for it, so the id is still its own."""
+        """Send a signal to the process. Its id is valid until `wait` has returned."""
         os.kill(self.pid, number)
 
     def ended(self) -> bool:
-        """Whether it is dead, though not yet waited for."""
+        """Whether the process has ended, before `wait` was called."""
         return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
     def wait(self) -> Outcome:
-        """Its exit code (negative: the signal that ended it) and what it printed."""
+        """Wait for the end: exit code (negative: the signal that ended the process) and output."""
         self._server.stdin.write("\n")
         self._server.stdin.flush()
         code = int(self._server.stdout.readline())
@@ -91,9 +91,9 @@ class Child:
 
 @contextlib.contextmanager
 def server() -> Iterator[Callable[[Path, list[str]], Child]]:
-    """A function that starts runs of pretrain.py, one at a time, without waiting for imports.
+    """Yield a function that starts runs of pretrain.py, one at a time, without the time of imports.
 
-    It takes a folder, where what the run prints goes, and the run's flags.
+    The function takes a folder for the output of the run, and the flags of the run.
     """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
@@ -110,12 +110,12 @@ def server() -> Iterator[Callable[[Path, list[str]], Child]]:
 
 
 def serve() -> None:
-    """Fork a child for each line of standard input: print its id, and its status when asked."""
+    """For each line of standard input fork a child, print its id, and later its exit code."""
     import pretrain
-    import tools.training.run  # noqa: F401 (with it torch, which the children then have)
+    import tools.training.run  # noqa: F401 (imports torch, once for all children)
     from tools.formats.checkpoint import code_facts
 
-    code_facts()  # asks git, once for all of them
+    code_facts()  # calls git, once for all children
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         pid = os.fork()
@@ -134,7 +134,7 @@ def serve() -> None:
 
 
 def _run_and_exit(main: Callable[[], None]) -> None:
-    # Python's own way out spends a second on taking all of torch apart.
+    # A normal exit takes a second, in which Python frees everything in torch.
     code = 0
     try:
         cli.run(main)

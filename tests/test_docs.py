@@ -36,7 +36,7 @@ def house(tmp_path) -> Path:
 
 
 def python(house: Path, *arguments: str) -> str:
-    """Run Python in the house; its output."""
+    """Run Python code in a copy of the repository; return its output."""
     done = subprocess.run(
         [sys.executable, *arguments], cwd=house, capture_output=True, text=True, timeout=300
     )
@@ -45,7 +45,7 @@ def python(house: Path, *arguments: str) -> str:
 
 
 def save(house: Path, code: str) -> Path:
-    """Write a block where its first line says, or at the end of what is there."""
+    """Write a block to the file in its first line, or append the block to this file."""
     path = house / re.match(r"# (\S+)\n", code)[1]
     with path.open("a") as file:
         file.write(f"\n\n{code}")
@@ -115,7 +115,7 @@ COMMANDS = {
 
 
 def commands() -> list[tuple[str, tuple[str, ...], set[str]]]:
-    """The commands of all pages: page, command, flags."""
+    """(page, command, flags) of all commands in the docs."""
     found = []
     for page in PAGES:
         for block in blocks(page.read_text(), "bash") + re.findall(

@@ -1,4 +1,4 @@
-"""What a user can do wrong ends with one line that names it and the mend, and leaves nothing."""
+"""A mistake of the user ends with one line that says what to do, and leaves nothing behind."""
 
 import os
 import re
@@ -38,14 +38,14 @@ def assert_one_line(ended: Outcome, code: int, *texts: object) -> None:
 
 
 def tree(folder: Path) -> dict[Path, bytes | None]:
-    """All that lies under a folder."""
+    """All files and folders in a folder."""
     paths = sorted(folder.rglob("*"))
     return {path: path.read_bytes() if path.is_file() else None for path in paths}
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """An empty folder, the current one."""
+    """An empty folder, which is the current folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -54,14 +54,14 @@ def here(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def start():
-    """Starts runs of pretrain.py in processes of their own: see tests.runs.server."""
+    """A function that starts runs of pretrain.py in other processes: see tests.runs.server."""
     with server() as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, data_root) -> Path:
-    """The folder of a finished run of SMALL's sizes."""
+    """The folder of a finished run with the sizes in tests.runs.SMALL."""
     folder = tmp_path_factory.mktemp("run") / "done"
     assert call(pretrain.main, *pretraining(data_root, folder, "--epochs", 1)).code == 0
     return folder
@@ -166,7 +166,7 @@ def test_a_store_that_is_damaged(here, tmp_path, command, fault):
 
 
 def broken_checkpoints(folder: Path, whole: Path) -> dict[str, Path]:
-    """Files that cannot be gone on from, by what is said of them."""
+    """{part of the message: a checkpoint from which a run cannot go on}."""
     folder.mkdir()
     content = torch.load(whole, weights_only=True)
     published = {"epoch": 451, "state_dict": content["model"], "optimizer": {}}
@@ -245,11 +245,11 @@ def test_evaluations_with_bad_flags(here, run, main, flags, code, text):
 
 
 def spoil(root: Path, *rows: int, value: float = np.nan) -> list[str]:
-    """Put numbers that are not finite into clips of a store; returns their names."""
+    """Put a number that is not finite into some clips of a store; return the names of the clips."""
     joints, store = np.load(root / "ntu60" / "joints.npy"), open_store(root, "ntu60")
     for row in rows:
-        # In all frames, so that every crop has one; the joint is then multiplied, or zeroed: that
-        # is still not a number.
+        # In all frames, so that every crop has such a number. Augmentation multiplies the joint by
+        # a matrix or by zero, which gives again a number that is not finite.
         joints[store.start[row] : store.start[row] + store.length[row], 0, 3] = value
     np.save(root / "ntu60" / "joints.npy", joints)
     return [store.names[row] for row in rows]
@@ -267,7 +267,7 @@ def test_a_store_with_a_clip_that_is_not_finite_trains_and_judges_nothing(here, 
 
 @pytest.fixture
 def damaged_later(monkeypatch):
-    """Stores are damaged after they were opened and found whole."""
+    """Opening a store does not check its coordinates, as if they were damaged later."""
     monkeypatch.setattr(store_files, "check_coordinates", lambda *_: None)
 
 

@@ -14,7 +14,7 @@ NOT_OURS = {"tools.launch": "it shows torchrun's own help"}
 
 
 def programs() -> list[str]:
-    """What one runs: scripts by their paths, modules by their names."""
+    """All programs: scripts by their paths, modules by their names."""
     files = [*ROOT.glob("*.py"), *ROOT.glob("data_gen/*.py"), *ROOT.glob("tools/*.py")]
     files = [path for path in files if '\nif __name__ == "__main__":' in path.read_text()]
     files += ROOT.glob("tools/*/__main__.py")

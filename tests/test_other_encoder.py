@@ -1,4 +1,4 @@
-"""An encoder that is declared in net/methods.py goes the whole way, batch norm and all."""
+"""A new encoder with batch norm, declared in net/methods.py, is trained and evaluated."""
 
 import json
 

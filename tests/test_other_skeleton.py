@@ -1,4 +1,4 @@
-"""A data set of another body goes the whole way with no edit outside its reader."""
+"""A data set with another skeleton is trained and evaluated, with no edit outside its reader."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ CREATURES = Description(
 
 
 def write_creatures(data_root: Path) -> Path:
-    """What a reader of such a data set has to do: 36 clips, each class a pose and a swing."""
+    """Write 36 clips, as the reader of such a data set would; a class is a pose and a swing."""
     rng = np.random.default_rng(0)
     with StoreWriter(data_root / "creatures", CREATURES) as store:
         for i in range(36):

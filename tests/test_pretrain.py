@@ -22,13 +22,13 @@ from tools.training.settings import Settings
 
 
 def curves(folder: Path) -> dict[str, list[float]]:
-    """The scalars that TensorBoard shows of a run."""
+    """{tag: values} of a run's TensorBoard scalars."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     return {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 class GoldenBatches:
-    """In the place of TrainingBatches: the views of the reference figures, a batch a step."""
+    """Used in place of TrainingBatches: yields the views of the reference figures, step by step."""
 
     def __init__(self, views: torch.Tensor):
         self.views = views  # (steps, 4, B, T, M, V, C)

@@ -20,7 +20,7 @@ BOTH = ("--pre-dataset", "ntu60", "ntu120")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """ntu60 with 24 clips, half of them for training, and ntu120 with 72."""
+    """A --data-root with ntu60 (24 clips) and ntu120 (72 clips); half of the clips train."""
     root = tmp_path_factory.mktemp("data")
     write_store(root, "ntu60", clips=24)
     return write_store(root, "ntu120", clips=72, seed=1)

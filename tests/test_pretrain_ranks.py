@@ -34,7 +34,7 @@ def launch(*command: object) -> subprocess.Popen:
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str, str]:
-    """Its exit code, output and errors; nothing of it lives on."""
+    """Wait for a launcher: exit code, output and errors. Asserts that no process is left."""
     try:
         out, err = process.communicate(timeout=120)
     finally:
@@ -44,7 +44,7 @@ def ended(process: subprocess.Popen) -> tuple[int, str, str]:
 
 
 def flags(data_root: Path, folder: Path, *more: object) -> list[str]:
-    """3 epochs of 3 steps: 24 clips in batches of 10, 10 and 4; flags that come later win."""
+    """Flags for 3 epochs of 3 steps, with 10, 10 and 4 clips; `more` can override them."""
     return pretraining(data_root, folder, "--epochs", 3, "--batch-size", 10, *more)
 
 
@@ -153,7 +153,7 @@ def slurm(folder: Path, job: int, code: int = 0) -> tuple[int, list[str], list[s
 
 
 def free_port(ports: range) -> int:
-    """One of some ports, that nobody listens to."""
+    """A port that no process listens to."""
     for port in ports:
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))

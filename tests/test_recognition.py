@@ -25,7 +25,7 @@ def recognize(folder, *flags):
 
 
 def results(folder, name):
-    """The result of this name; of those whose names begin with it, the only one."""
+    """The result with this name, or the only result whose name begins with it."""
     path = folder / f"{name}.json"
     if not path.exists():
         (path,) = folder.glob(f"{name}*.json")
@@ -228,7 +228,7 @@ def test_curves_over_less_than_whole_clips(run, mode):
         assert file.with_suffix(".png").stat().st_size > 1000
         assert str(file.with_suffix(".png")) in done.out
     _, lines = tables.read_csv(path.with_name(f"{path.stem}_drop-joints0-25.csv"))
-    assert len(set(lines[1][1:])) == 1  # nothing is left to tell clips apart
+    assert len(set(lines[1][1:])) == 1  # without joints all clips are the same
 
 
 @pytest.mark.parametrize(

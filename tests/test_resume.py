@@ -1,4 +1,4 @@
-"""A run that is interrupted, however and whenever, ends as the run that was not."""
+"""A run that is interrupted and goes on gives the same results as a run without interruption."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
 
 
 def assert_same_run(folder: Path, reference: Path) -> None:
-    """The newest checkpoints hold the same numbers to the bit, the curves the same points."""
+    """Assert that two runs have the same newest checkpoint, bit by bit, and the same curves."""
     ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (folder, reference))
     assert (ours["epoch"], ours["step"]) == (theirs["epoch"], theirs["step"])
     for part in ("model", "optimizer"):
@@ -39,7 +39,7 @@ def assert_same_run(folder: Path, reference: Path) -> None:
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run, points and pictures, but for what the clock decides."""
+    """The points and pictures of a run in TensorBoard, without those that depend on time."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0}).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag != "train/clips_per_second"]
     assert {"loss/total", "loss/intra", "features/std", "train/learning_rate"} <= set(tags)
@@ -98,11 +98,11 @@ def test_a_finished_run_says_so_and_writes_nothing(data_root, finished):
 
 
 class Crash(BaseException):
-    """The end of a process, without leaving it."""
+    """Raised in place of the end of a process."""
 
 
 def interrupt(monkeypatch, *at: int, by: Callable[[], None]) -> None:
-    """Let something happen before some steps, counted from 1 over all runs of a test."""
+    """Call a function before some steps, which are counted from 1 over all runs of a test."""
     steps, real = itertools.count(1), run.training_step
 
     def step(*arguments):
@@ -149,7 +149,7 @@ def test_the_loss_scale_of_fp16_goes_on(data_root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def files_no_larger_than(monkeypatch):
-    """Make writing fail beyond a size, as on a full disk; ends with the test or at None."""
+    """Make a write beyond a size fail, as on a full disk, until the test ends or size is None."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limit(size: int | None) -> None:
@@ -272,7 +272,7 @@ def test_other_data_are_refused(data_root, finished, tmp_path):
 
 @pytest.fixture(scope="module")
 def start():
-    """Starts runs of pretrain.py in processes of their own: see tests.runs.server."""
+    """A function that starts runs of pretrain.py in other processes: see tests.runs.server."""
     with server() as start:
         yield start
 

@@ -1,4 +1,4 @@
-"""Retrieval: its command from end to end."""
+"""action_retrieval.py from end to end."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def retrieve(folder, *flags):
 
 
 def assert_clear(x, train, test, label):
-    """Whether the nearest row of `train` has the class of one of `test` is not for rounding."""
+    """Assert that rounding cannot change which class is nearest to a row of `test`."""
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     similarity = unit[test] @ unit[train].T
     own = label[train] == label[test][:, None]

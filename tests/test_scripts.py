@@ -20,7 +20,7 @@ NO_GPU = "*device_count*) echo 0 ;;"  # said without importing torch
 
 @pytest.fixture
 def house(tmp_path) -> Path:
-    """A copy of the code, so that scripts write their checkpoints there."""
+    """A copy of the repository, to which the scripts write their checkpoints."""
     house = tmp_path / "house"
     skip = shutil.ignore_patterns(".git", ".venv", "data", "checkpoints", "tests", ".*_cache")
     shutil.copytree(ROOT, house, ignore=skip)
@@ -39,7 +39,7 @@ def wrapped(file: Path, *cases: str) -> str:
 
 
 def script(house: Path, command: str, *flags: str, **environment: str):
-    """Run a script with the Python that runs the tests, which needs no check and sees no GPU."""
+    """Run a script with the Python of the tests. It needs no check of packages and sees no GPU."""
     here = {"UMURL_PYTHON": wrapped(house / "python_without_gpu", NO_GPU)}
     return subprocess.run(
         ["bash", *command.split(), *flags],

@@ -25,7 +25,7 @@ from tools.training.logs import TrainingLog
 
 
 def at_step(monkeypatch, number: int, do: Callable[[], None]) -> None:
-    """Let something happen before a step of the next run, counted from 1."""
+    """Call a function before a step of the next run; steps count from 1."""
     steps, real = itertools.count(1), library.training_step
 
     def step(*arguments):
@@ -55,7 +55,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data_root, tmp_path, monkeypa
 
 @pytest.fixture
 def handlers():
-    """Puts back what signals did before a test."""
+    """Restore the handlers of signals after a test."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():

@@ -19,7 +19,7 @@ def test_ruff(check):
 
 
 def imports(package: str) -> set[str]:
-    """Top-level names that the modules of a package import."""
+    """The top-level packages that the modules of a package import."""
     found = set()
     for path in (ROOT / package).rglob("*.py"):
         for line in path.read_text().splitlines():

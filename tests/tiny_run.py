@@ -1,4 +1,4 @@
-"""The folder of a pre-training run, for tests: a checkpoint with weights drawn by a seed."""
+"""Write the folder of a pre-training run, for tests: a checkpoint with random weights."""
 
 from pathlib import Path
 
@@ -21,9 +21,13 @@ def write_run(
     more: dict | None = None,
     **sizes: int,
 ) -> Path:
-    """Write a checkpoint as pretrain.py does after its last epoch; returns its folder.
+    """Write a checkpoint as pretrain.py does after its last epoch; return the folder.
 
-    more: further settings, as the checkpoint is to name them.
+    data_root, dataset, protocol: the data that the checkpoint names
+    seed: decides the weights
+    model: the model to save; None for a small UmURL
+    more: further settings in the checkpoint
+    sizes: sizes of the model, in place of SIZES
     """
     sizes = SIZES | sizes
     torch.manual_seed(seed)

@@ -1,18 +1,18 @@
-"""A small data set as a packed store, for tests: random clips in which the classes differ."""
+"""Write a small store for tests: random clips whose classes can be told apart."""
 
 from pathlib import Path
 
 import numpy as np
 
-# Subjects that train and that test, in both data sets and alternating.
+# Training and test subjects in turn, in NTU-60 and in NTU-120.
 SUBJECTS = (1, 3, 2, 6)
 COLUMNS = "name,setup,camera,subject,replication,action,start,frames"
 
 
 def tiny_clip(action: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A clip (T, 2, 25, 3) in metres: a pose and a swing that its action alone decides, and noise.
+    """A clip (T, 2, 25, 3) in metres: a pose and a swing that depend on the action, and noise.
 
-    The second body is there in every second action; joint 2 of the first is the origin.
+    Actions with odd numbers have a second body. Joint 2 of the first body is the origin.
     """
     own = np.random.default_rng([1234, action])
     pose, swing = own.normal(0, 0.4, (2, 25, 3)), own.normal(0, 0.2, (2, 25, 3))
@@ -34,12 +34,14 @@ def write_store(
     frames: tuple[int, int] = (20, 120),
     seed: int = 0,
 ) -> Path:
-    """Write DATA_ROOT/DATASET and return DATA_ROOT; the same arguments, the same bytes.
+    """Write DATA_ROOT/DATASET and return DATA_ROOT. The same arguments give the same bytes.
 
-    clips: spread evenly over `classes` actions (1, 2, …) and over setups 1 to 4, cameras 1 to 3
-    and four subjects, so that every protocol trains and tests on each action from 3 clips an
-    action on, half and half (cross_view: two to one) with a multiple of 12 of them.
-    frames: least and greatest length of a clip, drawn uniformly; both occur.
+    clips: number of clips, spread evenly over the actions, setups 1 to 4, cameras 1 to 3 and four
+        subjects. With 3 or more clips of an action, both halves of every protocol have the action.
+        With a multiple of 12 clips of each action the halves are equal (cross_view: two to one).
+    classes: number of actions, 1, 2, ...
+    frames: the least and the greatest length of a clip; lengths are uniform and both occur
+    seed: decides all random draws
     """
     rng = np.random.default_rng([seed, clips, classes])
     rows = {}

@@ -1,4 +1,4 @@
-"""The preparing command, run in the tests' own process."""
+"""A fixture that runs data_gen/ntu_gendata.py in the process of the tests."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from data_gen import ntu_gendata
 
 @pytest.fixture
 def prepare(tmp_path, capsys):
-    """Runs the command in this process; returns exit code, output and what stands for errors."""
+    """Run the command: prepare(flags ...) -> exit code, standard output, standard error."""
 
     def prepare(*args, out_folder=tmp_path / "out"):
         code = ntu_gendata.main([*map(str, args), "--out_folder", str(out_folder)])

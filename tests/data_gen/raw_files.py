@@ -1,4 +1,4 @@
-"""Raw `.skeleton` files for tests."""
+"""Write raw `.skeleton` files for tests."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ REST = "277.419 191.8218 NaN NaN -0.2059419 0.05349901 0.9692109 -0.1239193 2"
 
 
 def raw_text(frames: list[list[np.ndarray]]) -> str:
-    """The file of a clip: for each frame its bodies, (25, 3) each; lines end in LF."""
+    """The text of a raw file with lines that end in LF; frames: for each its bodies (25, 3)."""
     lines = [str(len(frames))]
     for bodies in frames:
         lines.append(str(len(bodies)))
@@ -21,13 +21,13 @@ def raw_text(frames: list[list[np.ndarray]]) -> str:
 
 
 def random_frames(counts: list[int], seed: int = 0) -> list[list[np.ndarray]]:
-    """As many bodies in each frame as counts says, some metres in front of the camera."""
+    """Random bodies some metres in front of the camera; counts: how many in each frame."""
     rng = np.random.default_rng(seed)
     return [[rng.normal((0, 0, 3), 0.5, (25, 3)) for _ in range(count)] for count in counts]
 
 
 def write_clips(folder: Path, names: list[str], counts: list[int] = (1, 1, 2)) -> Path:
-    """A folder with a small clip of each name."""
+    """Write a folder with a small raw file of each name."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(names):
         (folder / f"{name}.skeleton").write_text(raw_text(random_frames(counts, seed)))

@@ -1,6 +1,6 @@
-"""Raw PKU-MMD files for tests: people who do not exist, in folders as both phases are released.
+"""Write raw PKU-MMD files for tests: random people, in the folders of both released phases.
 
-Spellings are those of the release, "Validataion" included.
+The spelling "Validataion" is that of the release.
 """
 
 from pathlib import Path
@@ -25,10 +25,10 @@ CLASSES = (1, 7, 51)
 
 
 def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tuple]]:
-    """Bodies (T, 2, 25, 3) in metres and its actions (class, first, last, confidence).
+    """Bodies (T, 2, 25, 3) in metres, and actions (class, first frame, last frame, confidence).
 
-    Each class of CLASSES once, one after another with gaps of rest; a class is a pose and a rate
-    of swinging. The second body is there in every second action.
+    Each class of CLASSES occurs once, with `gap` frames of rest between the actions. A class is a
+    pose and a rate of swinging. Actions of odd classes have a second body.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     rest = rng.normal((0, 0, 3), 0.4, (2, 25, 3))
@@ -48,7 +48,7 @@ def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tup
 
 
 def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple]) -> None:
-    """The video and its labels; the name tells the phase."""
+    """Write a video and its labels. The name decides the phase, and so the folders."""
     dataset = "pkummd2" if name.startswith("A") else "pkummd1"
     skeletons, labels = folder / SKELETONS[dataset], folder / LABELS[dataset]
     for place in (skeletons, labels):
@@ -59,7 +59,7 @@ def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple
 
 
 def write_splits(folder: Path, dataset: str) -> None:
-    """The lists of both protocols, in the folder `Split`."""
+    """Write the lists of both protocols to the folder `Split`."""
     (folder / "Split").mkdir(parents=True, exist_ok=True)
     for protocol, trains in SPLITS.items():
         halves = [[n for n in NAMES[dataset] if trains(n) == half] for half in (True, False)]
@@ -68,7 +68,7 @@ def write_splits(folder: Path, dataset: str) -> None:
 
 
 def write_dataset(folder: Path, dataset: str) -> Path:
-    """Twelve videos, four people or recordings in three views."""
+    """Write twelve videos: four people (or recordings) in three views."""
     for name in NAMES[dataset]:
         write_video(folder, name, *video(name))
     write_splits(folder, dataset)

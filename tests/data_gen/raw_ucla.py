@@ -1,4 +1,4 @@
-"""Raw NW-UCLA files for tests: people who do not exist, in the JSON form of the real files."""
+"""Write raw NW-UCLA files for tests: random people, in the JSON form of the real files."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ def content(name: str) -> dict:
 
 
 def write_dataset(folder: Path) -> Path:
-    """48 clips in all_sqe; returns that folder."""
+    """Write 48 clips to the folder all_sqe; return this folder."""
     place = folder / "all_sqe"
     place.mkdir(parents=True)
     for name in NAMES:

@@ -1,4 +1,4 @@
-"""What the preparing command is given, and the stores that it writes."""
+"""Folders of raw files for data_gen/ntu_gendata.py, and a reader of the stores that it writes."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ OLD = ["S001C001P001R001A001", "S017C002P003R001A060"]
 
 
 def read_store(folder: Path) -> dict[str, np.ndarray]:
-    """The clips of a store by name, after a look at whether its files agree."""
+    """{name: clip} of a store. Asserts that joints.npy and samples.csv fit together."""
     joints = np.load(folder / "joints.npy", allow_pickle=False)
     with open(folder / "samples.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,6 +1,6 @@
-"""Raw files mutated in every way: a clip or a named fault, never a crash, hang or absurd memory.
+"""Mutated raw files give a clip or a message; they never crash, hang or take much memory.
 
-FUZZ_EXAMPLES=20000 pytest tests/data_gen/test_fuzz.py looks longer.
+FUZZ_EXAMPLES=20000 pytest tests/data_gen/test_fuzz.py tries more files.
 """
 
 import os
@@ -59,7 +59,7 @@ COUNT = re.compile(rb"\s*[0-9]{1,12}\s*")
 
 
 def read_plainly(content: bytes) -> list[list[np.ndarray]] | int:
-    """The frames of a whole file, or the line of its first fault: the format read once more."""
+    """A second, plain reader: the frames of a file, or the line of its first fault."""
     lines = content.split(b"\n")
     if not lines[-1]:
         lines.pop()

@@ -197,7 +197,7 @@ def test_strict_takes_no_malformed_file(prepare, tmp_path, name):
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_official_numbers_are_recognised(tmp_path, capsys, more):
+def test_official_numbers_are_recognized(tmp_path, capsys, more):
     (tmp_path / "ntu60").mkdir()
 
     class Store:

@@ -16,7 +16,7 @@ from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store
 
 
 def start(raw: Path, out: Path, workers: int = 1, **options) -> subprocess.Popen:
-    """The command in a process group of its own."""
+    """Start the command in its own process group."""
     flags = ["--data_path", raw, "--out_folder", out, "--workers", str(workers)]
     return subprocess.Popen(
         [sys.executable, COMMAND, *flags],

@@ -1,4 +1,4 @@
-"""Recordings of one's own: a table and files become a store; faults by file, line and column."""
+"""The user's own recordings become a store; messages name file, line and column."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def write_table(folder: Path, *lines: str) -> Path:
 
 
 def walk(frames: int, joints: int, bodies: int = 1, seed: int = 0) -> np.ndarray:
-    """Bodies (T, M, V, 3) in metres that move at random."""
+    """Bodies (T, M, V, 3) in metres with random movements."""
     rng = np.random.default_rng(seed)
     pose = rng.normal((0, 0, 3), 0.4, (1, bodies, joints, 3))
     return pose + rng.normal(0, 0.02, (frames, bodies, joints, 3)).cumsum(0)
@@ -42,7 +42,7 @@ def walk(frames: int, joints: int, bodies: int = 1, seed: int = 0) -> np.ndarray
 
 @pytest.fixture
 def arrays(tmp_path):
-    """Four arrays of COCO's joints and their table."""
+    """Write four arrays with the joints of COCO, and their table."""
     for i in range(4):
         np.save(tmp_path / f"{'ab'[i % 2]}{i}.npy", walk(10 + i, 17, seed=i).astype(np.float32))
     lines = ("a0.npy,wave,1,train", "b1.npy,bow,1,train", "a2.npy,wave,2,test", "b3.npy,bow,2,test")

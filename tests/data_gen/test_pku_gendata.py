@@ -1,4 +1,4 @@
-"""PKU-MMD: clips cut out of long recordings, split by lists, and faults by name and line."""
+"""PKU-MMD: clips are cut out of long recordings and split by lists; messages name the line."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from tests.tiny_run import write_run
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory):
-    """Both phases' raw folders; nobody may write to them."""
+    """The raw folders of both phases; do not write to them."""
     folder = tmp_path_factory.mktemp("raw")
     for dataset in raw_pku.NAMES:
         raw_pku.write_dataset(folder / dataset, dataset)
@@ -239,14 +239,14 @@ def test_faults_of_the_whole_end_the_run_in_one_line(own, tmp_path, capsys, chan
 
 
 def test_two_bodies_are_as_they_stand():
-    """The second keeps its place however much it moves, and is repaired like the first."""
+    """The second body stays second even if it moves more, and is repaired as the first is."""
     rng = np.random.default_rng(0)
     video = np.zeros((20, 2, 25, 3))
     video[:, 0] = rng.normal(0, 0.01, (20, 25, 3)) + rng.normal(0, 1, (25, 3))
     video[5:10, 1] = rng.normal(0, 5, (5, 25, 3))
     clip = cut_clip(video, Action(1, 1, 2, 13))
     assert clip.shape == (12, 2, 25, 3) and clip.dtype == np.float32
-    assert np.abs(clip[:, 0, 1]).max() == 0  # centred on its spine
+    assert np.abs(clip[:, 0, 1]).max() == 0  # centered on its spine
     assert clip[:, 1].any(axis=(1, 2)).all()  # its five frames repeated over the clip
     lengths = np.linalg.norm(clip[:, :1] - clip[:, :1, 1:2], axis=-1)
     raw = video[2:14, :1]

@@ -1,4 +1,4 @@
-"""NW-UCLA: JSON files to a store of 25 or 20 joints, its splits, and faults by file and field."""
+"""NW-UCLA: JSON files become a store with 25 or 20 joints; messages name file and field."""
 
 import json
 import os

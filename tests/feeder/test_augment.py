@@ -1,4 +1,4 @@
-"""Views: parity from the written-down draws, and how the draws are distributed."""
+"""Augmentation: parity with reference figures of known draws, and the distribution of draws."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def uniform(n: int, seed: int = 0) -> torch.Tensor:
 
 
 def of_length(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Starts and lengths of clips that lie one after another."""
+    """Starts and lengths of N packed clips of the same length."""
     length = torch.tensor(lengths)
     return length.cumsum(0) - length, length
 
@@ -46,7 +46,7 @@ def of_length(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def golden_matrix(case: str) -> torch.Tensor:
-    """The matrices (1, V, C, C) of what a reference case writes down."""
+    """The matrices (1, V, C, C) of a reference case."""
     kind, joints = str(GOLDEN[f"{case}/kind"]), torch.zeros(1, JOINTS, dtype=torch.bool)
     joints[0, GOLDEN.get(f"{case}/joints", [])] = True
     values = torch.from_numpy(GOLDEN[f"{case}/matrix"]).float() if kind != "zero_joints" else None
@@ -112,7 +112,7 @@ def test_a_clip_of_64_frames_stays_as_it_is_and_one_of_one_frame_is_held():
 @settings(deadline=None, max_examples=30)
 @given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=5), seed=st.integers(0, 2**16))
 def test_nothing_outside_the_clips_is_read(lengths, seed):
-    # Every second clip is poisoned; the others' views stay finite.
+    # Every second clip holds NaN; the views of the other clips stay finite.
     start, length = of_length(*[n for n in lengths for _ in range(2)])
     frames = torch.full((int(length.sum()), 2, 25, 3), torch.nan)
     for a, n in zip(start[::2].tolist(), length[::2].tolist(), strict=True):
@@ -152,7 +152,7 @@ def test_crops_are_in_range_and_uniform(frames):
         middle = (max(65, 0.1 * frames) + frames) / 2
         assert above.mean() == pytest.approx(middle, rel=0.015)
         assert above.max() >= 0.995 * frames - 1
-    # Starts are uniform over those that are possible: the share of the way is.
+    # Starts are uniform: so is start / (greatest possible start).
     room = (frames - length).clamp(min=1)
     share = (start + 0.5) / (room + 1)
     histogram = torch.histc(share[frames - length >= 20].float(), 10, 0, 1)
@@ -331,7 +331,7 @@ def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
     assert views.shape == (n, 64, 1, joints, 3)
 
 
-# ---- rotation, which the published method has not
+# ---- rotation, which the published method does not have
 
 
 def rotated(n: int = 2000, seed: int = 0, **strengths: float) -> tuple[torch.Tensor, torch.Tensor]:

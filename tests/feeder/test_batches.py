@@ -32,7 +32,7 @@ def batches(store, batch_size=8, seed=5, rows=None, **options) -> TrainingBatche
 
 
 def same(a: Batch, b: Batch) -> bool:
-    """Whether two batches hold the same clips with the same draws, wherever the frames lie."""
+    """Whether two batches hold the same clips and the same draws."""
     return (
         a.step == b.step
         and a.shares == b.shares

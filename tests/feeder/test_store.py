@@ -1,4 +1,4 @@
-"""The store reader: what it gives, what it refuses and why."""
+"""Opening a store: what it holds, and what is refused."""
 
 import contextlib
 import resource
@@ -21,7 +21,7 @@ def root(tmp_path, data_root):
     return tmp_path
 
 
-# ---- what it gives
+# ---- what a store holds
 
 
 def test_a_store_gives_the_clips_that_were_written(data_root):
@@ -114,7 +114,7 @@ def test_a_split_with_an_empty_half_is_refused(root, camera, half):
         open_store(root, "ntu60").split("cross_view")
 
 
-# ---- what it refuses
+# ---- what is refused
 
 
 def edit(path: Path, line: int, column: int, value: str) -> None:
@@ -135,7 +135,7 @@ def save(path: Path, array: np.ndarray) -> None:
 
 
 def header(shape: str, descr: str = "'<f4'", order: str = "False") -> bytes:
-    """A .npy header that says what it is told to."""
+    """A .npy header with given values."""
     text = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}".ljust(117) + "\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
@@ -275,7 +275,7 @@ def mutate_bytes(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def outcome(root: Path) -> str | None:
-    """Why a store is refused; None where it works: every clip of it can be read."""
+    """The message with which a store is refused; None if all its clips can be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Linear evaluation, with the frozen encoder run again in every epoch, and nearest neighbours."""
+"""Linear evaluation, with the frozen encoder run again in every epoch, and nearest neighbors."""
 
 import torch
 from torch import nn
@@ -33,9 +33,10 @@ def accuracy(encoder, classifier, loader, device):
 def linear_evaluation(encoder, train, test, classes, epochs=150, milestones=(120, 140), batch=512):
     """Train one linear layer on the fused feature of the frozen encoder.
 
-    encoder: model.Encoder; train, test: input.EvaluationViews. Returns a list of
-    (epoch, top-1, top-5), one of every fifth epoch: the last is the honest figure, the one with
-    the greatest top-1 the published one.
+    encoder: model.Encoder
+    train, test: input.EvaluationViews
+    Returns a list of (epoch, top-1, top-5) for every fifth epoch. The last is the honest figure;
+    the entry with the greatest top-1 is what the paper reports.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -44,17 +45,17 @@ def linear_evaluation(encoder, train, test, classes, epochs=150, milestones=(120
     with torch.no_grad():
         size = encoder.fused(torch.from_numpy(train[0][0])[None].to(device)).shape[1]
     classifier = linear_layer(size, classes).to(device)
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=0.03, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=0.1)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.03, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
     results = []
     for epoch in range(1, epochs + 1):
         for views, labels in train_loader:
             with torch.no_grad():
                 features = encoder.fused(views.to(device))
             loss = F.cross_entropy(classifier(features), labels.to(device))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         schedule.step()
         if epoch % TEST_INTERVAL == 0:
             results.append((epoch, *accuracy(encoder, classifier, test_loader, device)))
@@ -73,7 +74,7 @@ def extract_features(encoder, views, batch=512):
     return torch.cat(features), torch.cat(labels)
 
 
-def nearest_neighbours(train, test):
+def nearest_neighbors(train, test):
     """Index (N) into `train` (K, D) of the row nearest by cosine to each row of `test` (N, D)."""
     train = train / train.norm(dim=1, keepdim=True)
     nearest = []
@@ -84,5 +85,5 @@ def nearest_neighbours(train, test):
 
 def retrieval_accuracy(train, train_labels, test, test_labels):
     """Share of test rows whose nearest training row has their label."""
-    nearest = nearest_neighbours(train, test)
+    nearest = nearest_neighbors(train, test)
     return (train_labels[nearest] == test_labels).float().mean().item()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# 1-based (child, parent): bone = joint minus its neighbour towards the centre.
+# 1-based (child, parent): bone = joint minus its neighbor towards the center.
 BONES = (
     *((1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9)),
     *((11, 10), (12, 11), (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18)),
@@ -175,12 +175,12 @@ class UmURL(nn.Module):
 # ---------------------------------------------------------------- loss
 
 
-def regulariser(z):
+def regularizer(z):
     """5·mean(relu(1 − std)) + squared off-diagonal covariance / D of one output (B, D)."""
     n, width = z.shape
     std = torch.sqrt(z.var(dim=0) + 1e-4)
-    centred = z - z.mean(dim=0)
-    covariance = centred.T @ centred / (n - 1)  # (D, D)
+    centered = z - z.mean(dim=0)
+    covariance = centered.T @ centered / (n - 1)  # (D, D)
     off_diagonal = covariance - torch.diag(covariance.diagonal())
     return 5 * F.relu(1 - std).mean() + off_diagonal.pow(2).sum() / width
 
@@ -190,7 +190,7 @@ def umurl_loss(z_j, z_b, z_m, z_uj, z_ub, z_um):
     intra = F.mse_loss(z_j, z_uj) + F.mse_loss(z_b, z_ub) + F.mse_loss(z_m, z_um)
     mean = (z_j + z_b + z_m) / 3
     inter = F.mse_loss(z_j, mean) + F.mse_loss(z_b, mean) + F.mse_loss(z_m, mean)
-    reg = sum(regulariser(z) for z in (z_j, z_b, z_m, z_uj, z_ub, z_um))
+    reg = sum(regularizer(z) for z in (z_j, z_b, z_m, z_uj, z_ub, z_um))
     return intra, inter, reg, 5 * (intra + inter) + reg
 
 
@@ -198,14 +198,14 @@ def umurl_loss(z_j, z_b, z_m, z_uj, z_ub, z_um):
 
 
 def adam(model):
-    """The published optimiser; its weight decay is an L2 term of the gradient."""
+    """The published optimizer; its weight decay is an L2 term of the gradient."""
     return torch.optim.Adam(model.parameters(), lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-5)
 
 
-def train_step(model, optimiser, views):
+def train_step(model, optimizer, views):
     """One step on four views, each (B, C, 64, V, M); returns the four loss terms."""
     terms = umurl_loss(*model(*views))
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     terms[-1].backward()
-    optimiser.step()
+    optimizer.step()
     return terms

@@ -103,7 +103,7 @@ def repair(body):
         body[t] = body[t - end]
 
 
-def centre(bodies):
+def center(bodies):
     """Subtract the main body's spine middle from both bodies (2, 300, V, 3), in place.
 
     Frame by frame; a joint whose coordinates sum to zero is absent and stays as it is.
@@ -152,7 +152,7 @@ def preprocess_clip(path, max_frames=MAX_FRAMES):
     padded[:, :num_frames] = bodies
     for body in padded:
         repair(body)
-    centre(padded)
+    center(padded)
     align(padded)
     return padded.transpose(3, 1, 2, 0), num_frames
 

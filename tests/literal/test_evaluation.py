@@ -84,10 +84,10 @@ def test_accuracy_counts_the_first_and_the_first_five_scores():
     assert found == (0.5, 0.75)
 
 
-def test_nearest_neighbours_are_those_of_scikit_learn(rng):
+def test_nearest_neighbors_are_those_of_scikit_learn(rng):
     train, test = rng.normal(size=(200, 16)), rng.normal(size=(60, 16))
     exact = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(train)
-    found = evaluation.nearest_neighbours(torch.from_numpy(train), torch.from_numpy(test))
+    found = evaluation.nearest_neighbors(torch.from_numpy(train), torch.from_numpy(test))
     np.testing.assert_array_equal(found, exact.kneighbors(test, return_distance=False)[:, 0])
     labels = torch.from_numpy(rng.integers(3, size=200))
     truth = torch.from_numpy(rng.integers(3, size=60))

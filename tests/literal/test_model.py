@@ -66,9 +66,9 @@ def test_training_matches_the_published_trajectory(golden_model):
     # In float64: of gradients that are zero, Adam would make steps out of float32's rounding.
     golden, umurl, batches = golden_model
     umurl.double()
-    optimiser = model.adam(umurl)
+    optimizer = model.adam(umurl)
     for step, expected in enumerate(golden["train/intra_inter_reg_total"]):
-        terms = model.train_step(umurl, optimiser, [batch[step].double() for batch in batches])
+        terms = model.train_step(umurl, optimizer, [batch[step].double() for batch in batches])
         np.testing.assert_allclose(torch.stack(terms).detach(), expected, rtol=1e-4)
         if step == 0:
             norms = {name: p.grad.norm().item() for name, p in umurl.named_parameters()}
@@ -92,8 +92,8 @@ def test_loss_and_its_gradient_match_the_published_ones(name):
     expected = [golden["intra"], golden["inter"], golden["vc"].sum(), golden["total"]]
     np.testing.assert_allclose(terms, expected, rtol=1e-4)
     for i, output in enumerate(outputs):
-        regulariser = model.regulariser(output).item()
-        assert regulariser == pytest.approx(golden["vc"][i], rel=1e-4)
+        regularizer = model.regularizer(output).item()
+        assert regularizer == pytest.approx(golden["vc"][i], rel=1e-4)
         np.testing.assert_allclose(output.grad, golden[f"grad{i}"], **OUTPUT)
 
 

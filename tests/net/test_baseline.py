@@ -13,14 +13,14 @@ from tests import golden_files
 SIZES = {"hidden_size": 12, "num_head": 2, "num_layer": 1, "projector_width": 20}
 
 
-def test_the_loss_is_the_plain_formula_with_the_published_regulariser():
+def test_the_loss_is_the_plain_formula_with_the_published_regularizer():
     figures = golden_files.load("loss_small")
     z = [torch.from_numpy(figures[f"z{i}"]).double() for i in (0, 3)]
     terms = baseline_loss(*(part[None] for part in z))  # as the network gives them: (1, n, D)
     invariance = np.square(z[0].numpy() - z[1].numpy()).mean()
-    regulariser = figures["vc"][0] + figures["vc"][3]
+    regularizer = figures["vc"][0] + figures["vc"][3]
     assert terms["invariance"].item() == pytest.approx(invariance, rel=1e-9)
-    assert terms["total"].item() == pytest.approx(5 * invariance + regulariser, rel=1e-4)
+    assert terms["total"].item() == pytest.approx(5 * invariance + regularizer, rel=1e-4)
     parts = 5 * terms["invariance"] + terms["variance"] + terms["covariance"]
     torch.testing.assert_close(terms["total"], parts)
 

@@ -69,7 +69,7 @@ def ranks():
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_ranks_normalise_as_one_process_does(ranks, case):
+def test_ranks_normalize_as_one_process_does(ranks, case):
     shares, dtype, offset = CASES[case]
     x, grad = whole(shares, offset)
     parts = [rank[case] for rank in ranks]

@@ -1,4 +1,4 @@
-"""Checkpoints as small as they can be, and files of anything else."""
+"""Tiny checkpoints for tests, and files with other contents."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tools.formats import checkpoint
 
 
 def parts(epoch: int = 3, step: int = 0) -> dict:
-    """A checkpoint, as small as one can be, of a model that is one layer."""
+    """The parts of a tiny checkpoint, whose model is one layer."""
     torch.manual_seed(0)
     layer = nn.Linear(8, 16)
     optimizer = torch.optim.Adam(layer.parameters())
@@ -32,7 +32,7 @@ def parts(epoch: int = 3, step: int = 0) -> dict:
 
 
 def equal(a: object, b: object) -> bool:
-    """Whether two trees of dictionaries hold the same, tensors to the bit."""
+    """Whether two nested dictionaries hold the same values; tensors must agree bit by bit."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
@@ -46,6 +46,6 @@ def write(path: Path, content: object, **options) -> Path:
 
 
 def as_saved(**changes: object) -> dict:
-    """A whole checkpoint's content with some parts changed."""
+    """The content of a checkpoint file, with some parts changed."""
     code = dict(checkpoint.code_facts())
     return {"format": checkpoint.FORMAT, "code": code} | parts() | changes

@@ -26,7 +26,7 @@ def test_same_clip_as_the_published_code(case):
 
 @st.composite
 def recordings(draw, min_bodies=1):
-    """(T, M, 25, 3) of bodies that come and go, with joints lost now and then."""
+    """Bodies (T, M, 25, 3) that come and go; some joints are lost in some frames."""
     shape = draw(st.integers(1, 12)), draw(st.integers(min_bodies, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     bodies = rng.normal((0.0, 0.0, 3.0), 0.5, (*shape, 25, 3))
@@ -45,7 +45,7 @@ def prepare_literally(bodies: np.ndarray) -> np.ndarray:
     padded[:, : len(bodies)] = literal.choose_bodies(slots)
     for body in padded:
         literal.repair(body)
-    literal.centre(padded)
+    literal.center(padded)
     literal.align(padded)
     return padded[:, : len(bodies)].transpose(1, 0, 2, 3)
 
@@ -107,7 +107,7 @@ def test_a_slot_without_a_body_never_stands_before_one():
     still = np.ones((3, 1, 25, 3))  # energy 0
     clip = prepare_clip(np.concatenate([still, np.zeros_like(still)], axis=1))
     assert clip is not None
-    assert not clip.any()  # all of its joints are where its centre is
+    assert not clip.any()  # all of its joints are where its center is
 
 
 @pytest.mark.parametrize("line", [(0, 0, 0), (1e-7, -1e-7, 0), (2, 0, 0), (-2, 0, 0), (3, 1e-8, 0)])

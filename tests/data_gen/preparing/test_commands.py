@@ -1,4 +1,4 @@
-"""Commands that are proposed work when they are pasted where the user stands."""
+"""The proposed commands work when they are pasted into the user's shell."""
 
 import os
 import subprocess

@@ -82,7 +82,7 @@ def test_no_more_than_a_bounded_number_of_items_is_under_way(monkeypatch, delay)
         return item
 
     class Slow(Future):
-        """Done when it has been asked a few times; whoever wants its result waits."""
+        """A future that is done after a few calls of `done`; `result` waits."""
 
         asked = 0
 
@@ -138,7 +138,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs SCRIPT in a process group of its own; returns exit code and standard error."""
+    """Run SCRIPT in its own process group; return exit code and standard error."""
 
     def run(signal):
         (tmp_path / "script.py").write_text(SCRIPT.format(signal=signal))

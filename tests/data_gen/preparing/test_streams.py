@@ -1,4 +1,4 @@
-"""Commands whose standard streams are closed, full or read by nobody."""
+"""Commands whose standard streams are closed, or whose output cannot be written."""
 
 import os
 import subprocess

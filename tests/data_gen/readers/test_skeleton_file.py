@@ -19,7 +19,7 @@ NAME = "S001C001P001R001A001"
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads a clip from text or bytes."""
+    """Write a text or bytes to a file and read the clip."""
 
     def read(content):
         path = tmp_path / f"{NAME}.skeleton"
@@ -31,7 +31,7 @@ def read(tmp_path):
 
 @pytest.fixture
 def fault(read):
-    """What is said about malformed text, after the file's name."""
+    """The message about a malformed text, without the name of the file."""
 
     def fault(content):
         with pytest.raises(SkeletonFileError) as caught:
@@ -122,7 +122,7 @@ def test_blocks_do_not_show(read, monkeypatch):
 
 
 def with_line(number: int, line: str) -> str:
-    """TEXT with another line in place of one; the number is 1-based."""
+    """TEXT with one line replaced; lines count from 1."""
     lines = TEXT.split("\n")
     lines[number - 1] = line
     return "\n".join(lines)

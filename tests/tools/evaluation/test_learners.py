@@ -43,7 +43,7 @@ def test_finetuning_takes_steps_enough_of_few_clips(run, batch, sizes):
 
 
 def test_an_encoder_with_batch_statistics_trains_in_train_mode_and_tests_in_eval_mode(data_root):
-    """Its running statistics move with the training batches, and the tests leave them alone."""
+    """Training batches change the running statistics; tests do not."""
     torch.manual_seed(0)
     encoder = GraphEncoder(12).eval().requires_grad_(False)
     modes = []

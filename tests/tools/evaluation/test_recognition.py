@@ -15,7 +15,7 @@ from tools.evaluation.settings import LINEAR
 
 
 def test_late_fusion_adds_the_scores_of_layers_trained_apart(run):
-    """On the full batch the order cannot matter, so streams together are streams alone."""
+    """With all clips in one batch their order does not matter: each stream trains as if alone."""
     loaded = encoders.load(run)
     data = halves_for(loaded)
     settings = replace(LINEAR, wd=0.01, epochs=30, schedule=(20,))
@@ -32,7 +32,7 @@ def test_late_fusion_adds_the_scores_of_layers_trained_apart(run):
 
 
 def test_scores_that_are_not_finite_are_no_result(run):
-    """Seen after the last step, too, whose loss was still finite."""
+    """Also after the last step, whose loss was still finite."""
     loaded = encoders.load(run)
     features = encode(loaded.encoder, halves_for(loaded))
     with pytest.raises(UserError, match="--lr"):

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of formats: recordings, their clips, and the command `tools.convert`."""
+"""Fixtures of the tests of formats: raw recordings and the clips that are prepared from them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.skeleton_file import SampleName, read_skeleton_file
 from data_gen.synthetic import write_recordings
 
-# Two subjects that train and two that test, three cameras, one and two people (from A050 on).
+# Two training and two test subjects, three cameras; actions from A050 on have two people.
 SAMPLES = [
     SampleName(1 + (p + c) % 2, c, p, 1, action)
     for p, c, action in [
@@ -29,5 +29,5 @@ def raw(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(raw) -> dict[str, np.ndarray]:
-    """Of each recording the clip that is prepared from its raw file."""
+    """{name: the clip that is prepared from the raw file} of all recordings."""
     return {path.stem: prepare_clip(read_skeleton_file(path)) for path in raw.glob("*.skeleton")}

@@ -1,7 +1,6 @@
-"""Files of other code, written as that code writes them: CTR-GCN, pyskl, ST-GCN, AGCN, AimCLR.
+"""Write files as other codes write them: CTR-GCN, pyskl, ST-GCN, AGCN, AimCLR.
 
-Each from raw recordings, read joint by joint (tests.literal), and with nothing of this code's own
-writers.
+The files are made from raw recordings, which tests.literal reads, without the project's writers.
 """
 
 import pickle
@@ -18,7 +17,7 @@ from tests.literal.preprocess import (
 
 
 def two_bodies(path: Path) -> np.ndarray:
-    """The two people of a recording (T, 2, 25, 3), as tracked: by when they came, not by energy."""
+    """The two people of a recording (T, 2, 25, 3), in the order in which they appear."""
     bodies = choose_bodies(body_slots(read_skeleton(path)))
     first = [np.flatnonzero(body.reshape(len(body), -1).any(1)) for body in bodies]
     order = sorted(range(2), key=lambda m: first[m][0] if len(first[m]) else 10**9)
@@ -49,9 +48,9 @@ def ctrgcn_npz(
     classes: int = 60,
     twice: bool = False,
 ) -> tuple[list[str], list[str]]:
-    """NTU60_CS.npz and its like; returns the names of its rows.
+    """Write a file such as NTU60_CS.npz; return the names of its training and test clips.
 
-    twice: a single person stands there twice, as in the files of NTU-120.
+    twice: whether a single person is written twice, as in the files of NTU-120
     """
     paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
     content = {}
@@ -74,7 +73,11 @@ def ctrgcn_npz(
 
 
 def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2) -> None:
-    """ntu60_3danno.pkl; splits: {xsub: cross_subject, ...}; protocol: of the pickle."""
+    """Write a file such as ntu60_3danno.pkl.
+
+    splits: {name in the file, such as xsub: protocol}
+    protocol: the version of the pickle format
+    """
     paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
     annotations, split = [], {}
     for name, path in paths.items():
@@ -96,7 +99,7 @@ def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2
 
 
 def stgcn_arrays(raw: Path, out: Path, protocol: str) -> None:
-    """CrosSCLR's intermediate {xsub,xview}/{train,val}_data.npy and _label.pkl."""
+    """Write {train,val}_data.npy and _label.pkl, as CrosSCLR does on the way to its input."""
     out.mkdir(parents=True)
     names = sorted(path.stem for path in raw.glob("*.skeleton"))
     for part in ("train", "val"):
@@ -112,7 +115,7 @@ def stgcn_arrays(raw: Path, out: Path, protocol: str) -> None:
 
 
 def turned_arrays(raw: Path, out: Path, protocol: str, *, counts: bool = True) -> None:
-    """UmURL's file names with the spine turned onto z, as AGCN and skeleton-contrast have it."""
+    """Write arrays with UmURL's file names whose spines lie along z, as in AGCN."""
     out.mkdir(parents=True)
     names = sorted(path.stem for path in raw.glob("*.skeleton"))
     turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y becomes z
@@ -130,7 +133,7 @@ def turned_arrays(raw: Path, out: Path, protocol: str, *, counts: bool = True) -
 
 
 def resampled_arrays(out: Path) -> None:
-    """AimCLR's and CrosSCLR's {train,val}_position.npy."""
+    """Write {train,val}_position.npy, as AimCLR and CrosSCLR do."""
     out.mkdir(parents=True)
     for part in ("train", "val"):
         np.save(out / f"{part}_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))

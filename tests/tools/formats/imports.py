@@ -9,19 +9,23 @@ from tools import convert
 
 
 def imported(source: Path, target: Path, *flags: object) -> Store:
-    """What the command makes of a file."""
+    """Import a file by the command and open the store."""
     convert.main(["import", str(source), str(target), *map(str, flags)])
     return open_store(target.parent, target.name)
 
 
 def names_file(raw: Path, path: Path, *more: str) -> Path:
-    """The list of names that goes with CTR-GCN's files; more: of clips that are not in the file."""
+    """Write the list of names that belongs to a file of CTR-GCN.
+
+    more: names of clips that are not in the file
+    """
     names = sorted([*(path.stem for path in raw.glob("*.skeleton")), *more])
     path.write_text("\n".join(names) + "\n")
     return path
 
 
 def assert_same(store: Store, expected: dict[str, np.ndarray]) -> None:
+    """Assert that a store holds the expected clips {name: clip}."""
     assert store.names == sorted(expected)
     for row, name in enumerate(store.names):
         assert store.action[row] == int(name[17:20]) and store.subject[row] == int(name[9:12])

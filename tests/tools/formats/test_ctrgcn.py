@@ -86,7 +86,7 @@ def test_compressed_and_other_floats_are_read_too(raw, expected, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """230 MB, of which a few at a time are in memory."""
+    """The file has 230 MB; less than 60 MB of memory are used."""
     clips, frames = 1280, 300
     x = np.zeros((frames, 150), np.float32)
     x[:5] = np.random.default_rng(0).normal(0, 0.4, (5, 150))
@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def damaged(change):
-    """A test's file whose arrays a function changes."""
+    """A function that writes a file whose arrays `change` has changed."""
 
     def write(raw: Path, path: Path) -> None:
         foreign.ctrgcn_npz(raw, path.with_name("whole.npz"), "cross_subject")

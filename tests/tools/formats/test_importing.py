@@ -55,7 +55,7 @@ def test_a_store_comes_back_byte_by_byte(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["npz", "pkl", "arrays"])
 def test_what_a_store_is_comes_back_too(raw, tmp_path, kind):
-    """Title and splits, of a data set whose names tell nothing."""
+    """Title and splits come back too, although the names of the clips do not contain them."""
     foreign.ctrgcn_npz(raw, tmp_path / "PKUv2_XSub.npz", "cross_subject")
     first = imported(tmp_path / "PKUv2_XSub.npz", tmp_path / "mine")
     out = tmp_path / f"a.{kind}"
@@ -92,7 +92,7 @@ def test_others_find_what_they_look_for(raw, tmp_path):
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:
-    """A file with some bytes flipped, taken out or put in, mostly where its structure is."""
+    """A file with some bytes changed, removed or inserted, mostly near its beginning or end."""
     content = bytearray(content)
     for _ in range(rng.choice([1, 3, 10])):
         place = rng.choice([0, len(content) - 600, rng.integers(len(content))])

@@ -51,7 +51,7 @@ def published(name, prefix="module."):
 
 
 def same(a, b):
-    """Equal in every value, bit by bit, and in the order of dictionaries."""
+    """Whether two values are equal bit by bit, with dictionaries in the same order."""
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, torch.Tensor):
@@ -67,7 +67,7 @@ def same(a, b):
 @pytest.mark.parametrize("prefix", ["module.", ""])
 def test_published_checkpoints_come_back_bit_by_bit(converted, tmp_path, name, prefix):
     theirs = published(name, prefix)
-    # As another machine may have rounded it; batches counted on.
+    # Another machine may round the encoding differently; the counter of batches has gone on.
     theirs["state_dict"][prefix + "backbone.ma_encoder.pe.pe"] += 1e-7
     for key in theirs["state_dict"]:
         if key.endswith("num_batches_tracked"):
