@@ -1,4 +1,12 @@
-"""The losses of the methods: pure functions of the projected features."""
+"""The losses of the methods: functions of the projected features.
+
+If several ranks are given, a loss gets the m clips of this rank, and returns this rank's share of
+each scalar: the sum of the shares of all ranks is the loss of all n clips. The gradient is the one
+of the sum. So each rank computes only the rows of the Gram matrices that belong to its own clips.
+"""
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -7,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from net.methods import BaselineSettings, HalvesSettings, PairSettings, UmURLSettings
 from net.precision import at_least_float32
+from net.ranks import ALONE, Ranks
 
 UMURL, HALVES, BASELINE = UmURLSettings(), HalvesSettings(), BaselineSettings()
 PAIR = PairSettings()
@@ -24,29 +33,43 @@ class _VarianceCovariance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, z: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx, own: Tensor, everyone: Tensor | None, ranks: int) -> tuple[Tensor, Tensor]:
+        """This rank's shares of the two terms; their gradients are those of the whole terms.
+
+        own: (..., m, D), this rank's clips
+        everyone: (..., n, D), the clips of all ranks; None for a single rank
+        ranks: how many ranks there are
+        """
+        alone = everyone is None
+        z = own if alone else everyone
         n, width = z.shape[-2:]
-        centered = z - z.mean(-2, keepdim=True)
+        mean = z.mean(-2, keepdim=True, dtype=own.dtype)
+        centered = z - mean
         squares = centered.square().sum(-2)  # (..., D)
         std = torch.sqrt(squares / (n - 1) + 1e-4)
+        mine = centered if alone else own - mean  # (..., m, D)
+        own_squares = squares if alone else mine.square().sum(-2)
         # For centered Z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
-        # smaller matrix is enough. `squares` is the diagonal of ZᵀZ.
-        gram = centered @ centered.mT if n <= width else centered.mT @ centered
-        off_diagonal = gram.square().sum((-2, -1)) - squares.square().sum(-1)
-        ctx.save_for_backward(centered, squares, std, gram)
-        return F.relu(1 - std).mean(-1), off_diagonal / ((n - 1) ** 2 * width)
+        # smaller matrix is enough. `squares` is the diagonal of ZᵀZ. Ranks compute rows of ZZᵀ.
+        ctx.by_rows = n <= width or not alone
+        gram = mine @ centered.mT if ctx.by_rows else centered.mT @ centered
+        off_diagonal = gram.square().sum((-2, -1)) - (squares * own_squares).sum(-1)
+        ctx.save_for_backward(mine, centered, squares, std, gram)
+        variance = F.relu(1 - std).mean(-1)
+        variance = variance if alone else variance / ranks
+        return variance, off_diagonal / ((n - 1) ** 2 * width)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, variance_grad: Tensor, covariance_grad: Tensor) -> Tensor:
-        centered, squares, std, gram = ctx.saved_tensors
+    def backward(ctx, variance_grad: Tensor, covariance_grad: Tensor):
+        mine, centered, squares, std, gram = ctx.saved_tensors
         n, width = centered.shape[-2:]
         pull = variance_grad[..., None] / ((n - 1) * width)
         push = covariance_grad[..., None] * (4 / ((n - 1) ** 2 * width))
         scale = -pull * (std < 1) / std - push * squares  # (..., D)
         gram = gram * push[..., None]
-        product = gram @ centered if n <= width else centered @ gram
-        return product.addcmul_(centered, scale[..., None, :])
+        product = gram @ centered if ctx.by_rows else centered @ gram
+        return product.addcmul_(mine, scale[..., None, :]), None, None
 
 
 def variance_term(z: Tensor) -> Tensor:
@@ -54,7 +77,7 @@ def variance_term(z: Tensor) -> Tensor:
 
     Bardes et al., VICReg, ICLR 2022, equation 1.
     """
-    return _VarianceCovariance.apply(z)[0]
+    return _VarianceCovariance.apply(z, None, 1)[0]
 
 
 def covariance_term(z: Tensor) -> Tensor:
@@ -62,27 +85,44 @@ def covariance_term(z: Tensor) -> Tensor:
 
     Bardes et al., VICReg, ICLR 2022, equation 3.
     """
-    return _VarianceCovariance.apply(z)[1]
+    return _VarianceCovariance.apply(z, None, 1)[1]
 
 
 def regularizer(
-    variance_weight: float, covariance_weight: float, *outputs: Tensor
+    settings: UmURLSettings | BaselineSettings,
+    outputs: Sequence[Tensor],
+    precise: Sequence[Tensor],
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """The weighted variance term and covariance term, each summed over all outputs.
 
-    outputs: each (..., n, D), projected features
+    settings: the weights of the terms
+    outputs: each (..., m, D), projected features; ranks send them to each other in this precision
+    precise: the outputs in float32 or float64
+    ranks: whose clips they are
     Returns scalars {"variance": ..., "covariance": ...}, without a term whose weight is 0. If both
     weights are 0, nothing is computed.
     """
-    if not variance_weight and not covariance_weight:
+    weights = {"variance": settings.variance_weight, "covariance": settings.covariance_weight}
+    if not any(weights.values()):
         return {}
-    pairs = [_VarianceCovariance.apply(z) for z in outputs]
+    everyone = [None] * len(precise)
+    if ranks.number > 1:
+        everyone = ranks.gather(torch.stack(tuple(outputs)).detach())  # in one collective
     terms = {"variance": 0, "covariance": 0}
-    for variance, covariance in pairs:  # (...) each
-        terms["variance"] += variance_weight * variance
-        terms["covariance"] += covariance_weight * covariance
-    weights = {"variance": variance_weight, "covariance": covariance_weight}
+    for own, all_clips in zip(precise, everyone, strict=True):
+        pair = _VarianceCovariance.apply(own, all_clips, ranks.number)  # (...) each
+        for name, term in zip(terms, pair, strict=True):
+            terms[name] += weights[name] * term
     return {name: term.sum() for name, term in terms.items() if weights[name]}
+
+
+def mean_square(a: Tensor, b: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """The mean squared difference of features (..., m, D), a scalar."""
+    if ranks.number == 1:
+        return F.mse_loss(a, b)
+    numbers = math.prod(a.shape[:-2]) * ranks.clips(a) * a.shape[-1]
+    return F.mse_loss(a, b, reduction="sum") / numbers  # 0 if this rank has no clip
 
 
 def weighted_sum(*pairs: tuple[float, Tensor]) -> Tensor:
@@ -99,6 +139,7 @@ def umurl_loss(
     fused: Tensor,
     feature: Tensor | None = None,
     settings: UmURLSettings = UMURL,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """The loss of UmURL on the n clips of all ranks (Sun et al. 2023, section 3.4).
 
@@ -106,19 +147,21 @@ def umurl_loss(
     fused: (3, n, D), the fused feature, through the same three projectors
     feature: (n, F), the fused feature; not used
     settings: the weights of the terms
+    ranks: if there are several, the features are (3, m, D), those of this rank's clips
 
     Returns scalars: `total` and its terms. `intra` and `inter` are given without their weights;
     `variance` and `covariance` include their weights and are absent where the weight is 0. The
     loss is computed in float32, or in float64 for float64 inputs; autocast does not change this.
     """
     with torch.autocast(unimodal.device.type, enabled=False):
-        unimodal, fused = at_least_float32(unimodal), at_least_float32(fused)
-        intra = 3 * F.mse_loss(unimodal, fused)  # the sum of the three modalities' means
+        outputs = unimodal, fused
+        unimodal, fused = map(at_least_float32, outputs)
+        intra = 3 * mean_square(unimodal, fused, ranks)  # the sum of the three modalities' means
         # The mean needs no gradient: the deviations from the mean sum to zero.
         mean = unimodal.detach().mean(0, keepdim=True).expand_as(unimodal)
-        inter = 3 * F.mse_loss(unimodal, mean)
+        inter = 3 * mean_square(unimodal, mean, ranks)
         consistency = weighted_sum((settings.intra_weight, intra), (settings.inter_weight, inter))
-        spread = regularizer(settings.variance_weight, settings.covariance_weight, unimodal, fused)
+        spread = regularizer(settings, outputs, (unimodal, fused), ranks)
         total = sum(spread.values(), consistency)
     return {"total": total, "intra": intra, "inter": inter, **spread}
 
@@ -130,6 +173,7 @@ def halves_loss(
     spatial: Tensor,
     feature: Tensor | None = None,
     settings: HalvesSettings = HALVES,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """UmURL's loss on the features and on their halves, as in USDRL (Weng et al., AAAI 2025).
 
@@ -141,10 +185,10 @@ def halves_loss(
     Returns the scalars of `umurl_loss`, and `temporal` and `spatial`: UmURL's loss on each half,
     without its weight. `total` is the weighted sum of all three losses.
     """
-    terms = umurl_loss(unimodal, fused, feature, settings)
+    terms = umurl_loss(unimodal, fused, feature, settings, ranks)
     halves = {}
     for name, (fused, unimodal) in {"temporal": temporal, "spatial": spatial}.items():
-        halves[name] = umurl_loss(unimodal, fused, feature, settings)["total"]
+        halves[name] = umurl_loss(unimodal, fused, feature, settings, ranks)["total"]
     total = terms["total"] + settings.temporal_weight * halves["temporal"]
     return terms | halves | {"total": total + settings.spatial_weight * halves["spatial"]}
 
@@ -177,6 +221,7 @@ def baseline_loss(
     second: Tensor,
     feature: Tensor | None = None,
     settings: BaselineSettings = BASELINE,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """The loss of the simple baseline on the n clips of all ranks (Sun et al. 2023, figure 2a).
 
@@ -189,8 +234,9 @@ def baseline_loss(
     of `umurl_loss`.
     """
     with torch.autocast(first.device.type, enabled=False):
-        both = at_least_float32(torch.stack([first, second]))
-        invariance = F.mse_loss(both[0], both[1])
-        spread = regularizer(settings.variance_weight, settings.covariance_weight, both)
+        outputs = torch.stack([first, second])
+        both = at_least_float32(outputs)
+        invariance = mean_square(both[0], both[1], ranks)
+        spread = regularizer(settings, [outputs], [both], ranks)
         total = sum(spread.values(), settings.invariance_weight * invariance)
     return {"total": total, "invariance": invariance, **spread}

@@ -20,7 +20,9 @@ last is that of the clips, as in (3, B, D) or (B, D). The last tensor is the enc
 A loss takes the model's outputs, in their order, and the record of its settings. It returns scalars
 {"total": ..., term: ...}. The outputs hold the clips of all GPUs; a gradient goes back to the GPU
 that computed the output. So a term has the same scale on any number of GPUs. If a model computes a
-term for each clip, the term is an output (B, 1) and the loss takes its mean.
+term for each clip, the term is an output (B, 1) and the loss takes its mean. A loss that has a
+parameter `ranks` (net.ranks.Ranks) shares the work instead: it gets the outputs of this GPU's clips
+and returns this GPU's share of each scalar, see net.losses.
 
 This file does not import torch, so that `--help` is fast.
 """

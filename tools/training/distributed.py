@@ -1,4 +1,4 @@
-"""The processes of a run: which one this is, its device, and how clips are gathered from all."""
+"""The processes of a run: which one this is, its device, and what all of them agree on."""
 
 import fcntl
 import inspect
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from feeder.store import StoreError
@@ -195,42 +195,6 @@ def parallel(model: nn.Module, process: Process, *, partly: bool = False) -> nn.
     known = inspect.signature(DistributedDataParallel).parameters
     flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return DistributedDataParallel(model, find_unused_parameters=partly, **{flag: False})
-
-
-class _Gather(torch.autograd.Function):
-    """Gathers the clips of all ranks; the gradient goes back to the rank that owns the clip."""
-
-    @staticmethod
-    def forward(ctx, own: Tensor, shares: list[int], rank: int) -> Tensor:
-        ctx.shares, ctx.rank = shares, rank
-        # Collectives need equal shapes: smaller shares are padded here and cut again below.
-        padded = own.new_zeros(*own.shape[:-2], max(shares), own.shape[-1])
-        padded[..., : own.shape[-2], :] = own
-        gathered = [torch.empty_like(padded) for _ in shares]
-        dist.all_gather(gathered, padded)
-        parts = zip(gathered, shares, strict=True)
-        return torch.cat([part[..., :n, :] for part, n in parts], dim=-2)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):
-        # Every rank computes the same loss on the same gathered clips, so `grad` is the same on
-        # all ranks and needs no reduction. DDP averages the gradients of parameters over the
-        # ranks, but the gradient of the whole batch is their sum: hence the factor.
-        first = sum(ctx.shares[: ctx.rank])
-        mine = grad[..., first : first + ctx.shares[ctx.rank], :]
-        return mine * len(ctx.shares), None, None
-
-
-def gather_clips(own: Tensor, shares: list[int], rank: int) -> Tensor:
-    """Put the clips of all ranks together, in order of rank: (..., n_rank, D) -> (..., n, D).
-
-    own: (..., shares[rank], D), the clips of this rank.
-    shares: number of clips of each rank; n is their sum.
-    rank: number of this process.
-
-    The gradient is right for a loss that every rank computes alike, in a model wrapped in DDP.
-    """
-    return own if len(shares) == 1 else _Gather.apply(own, shares, rank)
 
 
 @contextmanager

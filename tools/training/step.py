@@ -1,16 +1,19 @@
 """One step of pre-training: forward pass, loss, backward pass, optimizer."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Protocol
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from net.precision import at_least_float32
-from tools.training.distributed import Process, gather_clips
+from net.ranks import Ranks
+from tools.training.distributed import Process
 from tools.training.settings import Settings
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # --amp -> network's arithmetic
@@ -35,7 +38,8 @@ class Training:
     """A model in training.
 
     network: the model as it is run, perhaps compiled, perhaps wrapped in DDP.
-    loss: gets the network's outputs (see net.methods); returns the `total` and its terms by name.
+    loss: gets the network's outputs; returns the `total` and its terms by name, of all clips or
+        this process's share of them (see net.methods).
     optimizer, scaler: of the weights, of the loss.
     amp: type of the network's arithmetic; None for the type of the weights.
     process: this process among those of the run.
@@ -47,6 +51,11 @@ class Training:
     scaler: torch.amp.GradScaler
     amp: torch.dtype | None
     process: Process
+
+    @cached_property
+    def shares_loss(self) -> bool:
+        """Whether the loss has a parameter `ranks`: it gets the clips of this rank alone."""
+        return "ranks" in inspect.signature(self.loss).parameters
 
 
 def training_step(training: Training, batch: Views, rate: float) -> dict[str, Tensor]:
@@ -60,12 +69,18 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     views = batch.views()  # outside autocast: coordinates need float32
     with torch.autocast(training.process.device.type, amp, enabled=amp is not None):
         outputs = training.network(views)
-    gather = partial(gather_clips, shares=batch.shares, rank=training.process.rank)
-    outputs = [gather(output) for output in outputs]  # (..., n, D), the clips of all ranks
-    terms = training.loss(*outputs)
+    ranks = Ranks(tuple(batch.shares), training.process.rank)
+    if training.shares_loss:
+        terms = training.loss(*outputs, ranks=ranks)
+        feature = ranks.gather(outputs[-1].detach())
+    else:
+        outputs = [ranks.gather(output) for output in outputs]  # (..., n, D), all ranks' clips
+        terms = training.loss(*outputs)
+        feature = outputs[-1].detach()
 
     optimizer.zero_grad()
-    scaler.scale(terms["total"]).backward()
+    # DDP averages the gradients of the ranks; the gradient of the whole batch is their sum.
+    scaler.scale(terms["total"] * ranks.number).backward()
     scaler.unscale_(optimizer)
     gradients = [p.grad for p in training.network.parameters() if p.grad is not None]
     # One call for all gradients, since a GPU would need a kernel launch for each.
@@ -74,8 +89,11 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     scaler.update()
 
     scalars = {f"loss/{name}": term.detach() for name, term in terms.items()}
-    feature = at_least_float32(outputs[-1].detach())
-    scalars["features/std"] = feature.std(0, correction=0).mean()
+    if training.shares_loss and ranks.number > 1:
+        summed = torch.stack(list(scalars.values()))
+        dist.all_reduce(summed)
+        scalars = dict(zip(scalars, summed, strict=True))
+    scalars["features/std"] = at_least_float32(feature).std(0, correction=0).mean()
     scalars["train/gradient_norm"] = norm
     if scaler.is_enabled():
         # Under fp16 an overflow is no fault: the scaler skips the step and lowers its scale.

@@ -64,7 +64,8 @@ def test_a_step_of_training_fits_a_gpu_and_waits_for_nothing(store, amp, residen
         assert (weight.grad.dtype, weight.grad.device) == (torch.float32, gpu.device), key
     products = [x for x in counting.operations if x.kind == "products"]
     assert (AMP[amp] or torch.float32) in {x.dtype for x in products}
-    # Batch norm asks twice each way for all projectors, and three outputs are gathered.
+    # Batch norm asks twice each way for all projectors; outputs and features are gathered, and the
+    # shares of the scalars are summed up.
     collectives = counting.by_kind().get("collectives", Work())
     assert collectives.launches == (0 if ranks == 1 else 2 + 2 + 3)
 

@@ -5,6 +5,7 @@ and in float32 that rounding may tip a maximum or a ReLU over, from which a grad
 """
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import torch
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.store import open_store
 from net.losses import umurl_loss
+from net.methods import METHODS
+from net.ranks import ALONE as ALONE_RANKS
+from net.ranks import Ranks
 from net.umurl import UmURL
 from tests.ranks import run_ranks
 from tools.cli import UserError
@@ -29,10 +33,22 @@ BATCH = 8
 CLIPS = (16, 15, 11, 10)
 STEPS = 2
 STRICT = {"rtol": 1e-9, "atol": 1e-9}  # of float64
+SHAPES = {  # of what the methods' models give
+    "umurl": [(3, 11, 5), (3, 11, 5), (11, 4)],
+    "umurl_halves": [(3, 11, 5), (3, 11, 5), (2, 3, 11, 5), (2, 3, 11, 5), (11, 4)],
+    "baseline": [(1, 11, 5), (1, 11, 5), (11, 4)],
+}
 ALONE = Process(0, 1, torch.device("cpu"))
 
 
-def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) -> list[dict]:
+def own_loss(unimodal, fused, feature):
+    """As a user may write it, of the outputs of all clips."""
+    return umurl_loss(unimodal, fused, feature)
+
+
+def steps_of_an_epoch(
+    process: Process, data_root: str, clips: int, norm: bool, loss: Callable = umurl_loss
+) -> list[dict]:
     """What each step of an epoch sees and computes on this rank, all with the first weights.
 
     norm: whether batch norm sees batch statistics, else the running ones.
@@ -49,7 +65,7 @@ def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) 
     network = distributed.parallel(model, process)
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-5)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    training = Training(network, umurl_loss, optimizer, scaler, None, process)
+    training = Training(network, loss, optimizer, scaler, None, process)
     seen = []
     for batch in batches.epoch(1):
         # With a learning rate of 0 the weights stay, and only running statistics move on.
@@ -70,17 +86,36 @@ def steps_of_an_epoch(process: Process, data_root: str, clips: int, norm: bool) 
 
 def gathered(process: Process) -> dict:
     """Rows gathered from uneven shares, and the loss's gradient for this rank's own."""
-    shares = [3, 2, 0, 1][: process.world_size] if process.world_size > 1 else [6]
-    if process.world_size == 2:
-        shares = [5, 1]
+    shares = {1: [6], 2: [5, 1], 3: [3, 0, 3], 4: [3, 2, 0, 1]}[process.world_size]
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(6, sum(shares), 5, generator=generator, dtype=torch.float64)
     first = sum(shares[: process.rank])
     mine = z[:, first : first + shares[process.rank]].requires_grad_()
-    rows = distributed.gather_clips(mine, shares, process.rank)
+    rows = Ranks(tuple(shares), process.rank).gather(mine)
     loss = umurl_loss(*rows.split(3))["total"]
     loss.backward()
     return {"rows": rows.detach(), "loss": loss.detach(), "gradient": mine.grad}
+
+
+def shares_of_the_losses(process: Process) -> dict[str, dict]:
+    """Of each method's loss on uneven shares, more clips than dimensions: scalars and gradient."""
+    number = process.world_size
+    ranks = Ranks({1: (11,), 2: (8, 3), 3: (8, 3, 0), 4: (7, 0, 3, 1)}[number], process.rank)
+    found = {}
+    for name, method in METHODS.items():
+        generator = torch.Generator().manual_seed(0)
+        outputs = [
+            torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in SHAPES[name]
+        ]
+        first = sum(ranks.shares[: ranks.rank])
+        mine = [
+            x[..., first : first + ranks.shares[ranks.rank], :].requires_grad_() for x in outputs
+        ]
+        terms = method.load_loss()(*mine, ranks=ranks)
+        gradients = torch.autograd.grad(terms["total"], mine[:-1])
+        found[name] = {key: term.detach() for key, term in terms.items()}
+        found[name]["gradients"] = list(gradients)
+    return found
 
 
 def agreement(process: Process, folder: str) -> dict[str, str]:
@@ -125,6 +160,8 @@ def on_a_rank(process: Process, data_root: str) -> dict:
             for clips in CLIPS
             for norm in (True, False)
         },
+        "own loss": steps_of_an_epoch(process, data_root, CLIPS[0], True, own_loss),
+        "shares": shares_of_the_losses(process),
         "gathered": gathered(process),
         "agreement": agreement(process, data_root),
     }
@@ -140,9 +177,9 @@ def one(data_root):
     }
 
 
-@pytest.fixture(scope="module", params=[2, 4])
+@pytest.fixture(scope="module", params=[2, 3, 4])
 def ranks(request, data_root):
-    """Of two and of four ranks."""
+    """Of two, three and four ranks."""
     return run_ranks(request.param, on_a_rank, str(data_root))
 
 
@@ -179,8 +216,26 @@ def test_rows_are_gathered_and_their_gradient_goes_back(ranks):
         assert torch.equal(rank["gathered"]["rows"], whole["rows"])
         torch.testing.assert_close(rank["gathered"]["loss"], whole["loss"], **STRICT)
     gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks], dim=1)
-    # DDP takes the mean over the ranks, where the whole gradient is a sum.
-    torch.testing.assert_close(gradient / len(ranks), whole["gradient"], **STRICT)
+    torch.testing.assert_close(gradient, whole["gradient"], **STRICT)
+
+
+def test_a_loss_of_ones_own_gets_all_clips_and_trains_alike(one, ranks):
+    for rank in ranks:
+        for step, whole in zip(rank["own loss"], one[f"{CLIPS[0]} True"], strict=True):
+            for kind in ("scalars", "gradients"):
+                for name, value in whole[kind].items():
+                    torch.testing.assert_close(step[kind][name], value, **STRICT)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_shares_of_a_loss_make_the_whole(ranks, method):
+    whole = shares_of_the_losses(ALONE)[method]
+    parts = [rank["shares"][method] for rank in ranks]
+    for term in whole.keys() - {"gradients"}:
+        torch.testing.assert_close(sum(part[term] for part in parts), whole[term], **STRICT)
+    for i, gradient in enumerate(whole["gradients"]):
+        together = torch.cat([part["gradients"][i] for part in parts], dim=-2)
+        torch.testing.assert_close(together, gradient, **STRICT)
 
 
 def test_processes_agree(ranks):
@@ -197,7 +252,7 @@ def test_processes_agree(ranks):
 
 def test_one_process_needs_no_others():
     rows = torch.ones(3, 2)
-    assert distributed.gather_clips(rows, [3], 0) is rows
+    assert Ranks((3,), 0).gather(rows) is ALONE_RANKS.gather(rows) is rows
     assert (
         distributed.from_main(ALONE, lambda: 7) == distributed.on_all_ranks(ALONE, lambda: 7) == 7
     )
