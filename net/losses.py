@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.linalg import vector_norm
 
 from net.methods import BaselineSettings, HalvesSettings, PairSettings, UmURLSettings
 from net.precision import at_least_float32
@@ -45,7 +46,8 @@ class _VarianceCovariance(torch.autograd.Function):
         n, width = z.shape[-2:]
         mean = z.mean(-2, keepdim=True, dtype=own.dtype)
         centered = z - mean
-        squares = centered.square().sum(-2)  # (..., D)
+        # (..., D), by one pass over many clips where bits are not promised
+        squares = centered.square().sum(-2) if alone else vector_norm(centered, dim=-2).square()
         std = torch.sqrt(squares / (n - 1) + 1e-4)
         mine = centered if alone else own - mean  # (..., m, D)
         own_squares = squares if alone else mine.square().sum(-2)

@@ -36,6 +36,8 @@ class Ranks:
 
 
 ALONE = Ranks()
+# Newer versions of torch call it by another name.
+all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
 class _Gather(torch.autograd.Function):
@@ -44,15 +46,16 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, own: Tensor, shares: tuple[int, ...], rank: int) -> Tensor:
         ctx.shares, ctx.rank = shares, rank
-        # Collectives want equal shapes: the smaller shares are padded and cut again.
-        padded = own
-        if own.shape[-2] < max(shares):
-            padded = own.new_zeros(*own.shape[:-2], max(shares), own.shape[-1])
-            padded[..., : own.shape[-2], :] = own
-        gathered = [torch.empty_like(padded) for _ in shares]
-        dist.all_gather(gathered, padded.contiguous())
-        parts = zip(gathered, shares, strict=True)
-        return torch.cat([part[..., :n, :] for part, n in parts], dim=-2)
+        # Clips first, so that those of all ranks come to lie one after another in one tensor.
+        mine, most = own.movedim(-2, 0), max(shares)
+        if len(mine) < most:  # collectives want equal shapes: what is added is cut out again
+            mine = torch.cat([mine, mine.new_zeros(most - len(mine), *mine.shape[1:])])
+        clips = mine.new_empty(len(shares) * most, *mine.shape[1:])
+        all_gather(clips, mine.contiguous())
+        if min(shares) < most:
+            pieces = zip(clips.split(most), shares, strict=True)
+            clips = torch.cat([piece[:n] for piece, n in pieces])
+        return clips.movedim(0, -2)
 
     @staticmethod
     def backward(ctx, grad: Tensor):

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+GATHER, REDUCE = COLLECTIVES = "gathers of all ranks", "sums of all ranks"
 # Kinds of operations, and how the names of torch's operations of that kind begin.
 KINDS = {
     "products": ("mm", "addmm", "bmm", "baddbmm", "_scaled_dot_product", "linear"),
@@ -26,7 +27,8 @@ KINDS = {
     "maxima": ("max", "value_selecting", "scatter", "amax"),
     "input": ("_embedding_bag", "index", "gather", "argsort", "sort"),
     "optimizer": ("_fused_adam", "_amp_"),
-    "collectives": ("allgather", "allreduce", "broadcast", "_allgather", "reduce_scatter"),
+    GATHER: ("allgather", "_allgather"),
+    REDUCE: ("allreduce",),
     "sums": ("sum", "mean", "var", "std", "linalg_vector_norm", "mse_loss"),
 }
 OTHER = "elementwise"
@@ -116,6 +118,7 @@ class Counting(TorchDispatchMode):
         out = function(*args, **kwargs)
         made = [x for x in tree_leaves(out) if isinstance(x, Tensor)]
         self.hold(made)
+        made = made or _written(function, args, kwargs)
         read = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         there = [x for x in (*made, *read) if x.device.type == self.device.type]
         name = function.overloadpacket.__name__
@@ -134,6 +137,16 @@ class Counting(TorchDispatchMode):
         if new or key not in self._values:
             self._values[key] = next(self._numbers)
         return self._values[key]
+
+
+def _written(function, args: tuple, kwargs: dict[str, Any]) -> list[Tensor]:
+    """What an operation that returns nothing writes to, such as a fused optimizer."""
+    arguments = function._schema.arguments
+    values = {x.name: value for x, value in zip(arguments, args, strict=False)} | kwargs
+    written = {x.name for x in arguments if x.alias_info and x.alias_info.is_write}
+    if values.get("grad_scale") is None:
+        written -= {"grads"}  # which are written only to take the scale out of them
+    return [x for x in tree_leaves([values.get(n) for n in written]) if isinstance(x, Tensor)]
 
 
 def _kind(name: str) -> str:

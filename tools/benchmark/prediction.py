@@ -14,7 +14,7 @@ import torch.distributed as dist
 from feeder.batches import shares
 from net.parts import encode_in_parts
 from net.umurl import UmURL
-from tools.benchmark.counting import OTHER, Counting, Operation, Work
+from tools.benchmark.counting import COLLECTIVES, OTHER, REDUCE, Counting, Operation, Work
 from tools.benchmark.emulation import emulated_gpu, on_gpu
 from tools.benchmark.gpus import GIB, Gpu
 from tools.benchmark.step import Given, random_views, stepper
@@ -24,6 +24,7 @@ from tools.training.distributed import Process
 MATRIX_SHARE, BANDWIDTH_SHARE, LINK_SHARE = 0.65, 0.85, 0.75
 LAUNCH = 8e-6  # seconds that the host takes to launch an operation
 COLLECTIVE = 25e-6  # seconds that a collective takes before it moves its bytes
+BUCKET = 25 * 2**20  # bytes of gradients that DDP sends at once
 RESERVE = 1.0 * GIB  # memory of the driver, of workspaces, and of gaps between tensors
 PARTS = (1, 2, 4, 8, 16, 32)  # numbers of parts in which a batch may be encoded
 TRIES = 6  # steps of the search for the largest batch
@@ -93,20 +94,38 @@ def counted_step(setting: Setting) -> Step:
         backward = torch.Tensor.backward
 
         def go_back(loss: torch.Tensor) -> None:
-            counting.phase = "backward"
             backward(loss)
             counting.phase = "update"
 
+        def leave(_model, _views, outputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            counting.phase = "loss"  # forward and backward, until the backward pass of the model
+            return _Outputs.apply(*outputs, counting)
+
         model.register_forward_pre_hook(lambda *_: setattr(counting, "phase", "forward"))
-        model.register_forward_hook(lambda *_: setattr(counting, "phase", "loss"))
+        model.register_forward_hook(leave)
         few = shares(2 * setting.ranks, setting.ranks)
         step(Given(random_views(few[0], gpu.device), few))  # makes Adam's state
+        counting.phase = ""
         with counting, mock.patch("torch.Tensor.backward", go_back):
             counting.hold([*model.parameters(), *model.buffers()])
             step(Given(random_views(mine[0], gpu.device), mine))
-    # DDP keeps a second copy of the gradients for its collectives.
+    # DDP's buckets hold room for all gradients, all the time.
     copies = 4 * parameters if setting.ranks > 1 else 0
     return Step(counting.operations, counting.peak + 2 * 4 * parameters + copies, parameters)
+
+
+class _Outputs(torch.autograd.Function):
+    """The unchanged outputs of a model; notes when the backward pass of the model begins."""
+
+    @staticmethod
+    def forward(ctx, *given: torch.Tensor | Counting) -> tuple[torch.Tensor, ...]:
+        *outputs, ctx.counting = given
+        return tuple(output.view_as(output) for output in outputs)
+
+    @staticmethod
+    def backward(ctx, *gradients: torch.Tensor):
+        ctx.counting.phase = "backward"
+        return *gradients, None
 
 
 @contextmanager
@@ -129,19 +148,27 @@ def seconds(step: Step, gpu: Gpu, ranks: int, *, compiled: bool) -> Seconds:
 
     compiled: whether torch.compile is used.
     """
-    computing = [x for x in step.operations if x.kind != "collectives"]
-    talking = [x for x in step.operations if x.kind == "collectives"]
+    computing = [x for x in step.operations if x.kind not in COLLECTIVES]
+    talking = [x for x in step.operations if x.kind in COLLECTIVES]
     kernels = fused(computing) if compiled else computing
     device = sum(operation_seconds(x, gpu) for x in kernels)
     back = sum(operation_seconds(x, gpu) for x in kernels if x.phase == "backward")
     host = LAUNCH * (len(kernels) + len(talking))
     link = LINK_SHARE * gpu.link
-    waiting = sum(COLLECTIVE + x.work.moved / link for x in talking)
+    waiting = sum(COLLECTIVE + sent(x, ranks) / link for x in talking)
     if ranks > 1:
-        # DDP sends gradients during the backward pass; only the last 25 MB must be waited for.
+        # DDP copies each gradient to its bucket and sends full buckets during the backward pass;
+        # only the last bucket must be waited for.
+        device += 2 * 4 * step.parameters / (BANDWIDTH_SHARE * gpu.bandwidth)
         mean = 2 * (ranks - 1) / ranks * 4 * step.parameters / link
-        waiting += max(mean - back, 0) + COLLECTIVE + 25e6 / link
+        waiting += max(mean - back, 0) + COLLECTIVE + BUCKET / link
     return Seconds(max(device, host) + waiting, device, host, waiting)
+
+
+def sent(operation: Operation, ranks: int) -> float:
+    """Bytes that each rank sends in a collective, by a ring of ranks (a sum takes two rounds)."""
+    rounds = 2 if operation.kind == REDUCE else 1
+    return rounds * (ranks - 1) / ranks * sum(operation.writes.values())
 
 
 def operation_seconds(operation: Operation, gpu: Gpu) -> float:

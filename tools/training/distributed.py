@@ -194,7 +194,9 @@ def parallel(model: nn.Module, process: Process, *, partly: bool = False) -> nn.
     # versions of torch have another name for the flag.
     known = inspect.signature(DistributedDataParallel).parameters
     flag = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DistributedDataParallel(model, find_unused_parameters=partly, **{flag: False})
+    # Gradients stay where they were summed up over the ranks, not copied back.
+    shared = {"gradient_as_bucket_view": True, flag: False}
+    return DistributedDataParallel(model, find_unused_parameters=partly, **shared)
 
 
 @contextmanager

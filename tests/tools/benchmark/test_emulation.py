@@ -12,7 +12,7 @@ from feeder.batches import TrainingBatches, resident_frames
 from net.umurl import UmURL
 from tests.published import zero_gradients
 from tools.benchmark import inputs
-from tools.benchmark.counting import Counting, Work
+from tools.benchmark.counting import COLLECTIVES, Counting, Work
 from tools.benchmark.emulation import LEAST_TORCH, _Graph, emulated_gpu, on_gpu
 from tools.benchmark.step import Given, random_views, stepper
 from tools.training.distributed import Process
@@ -66,8 +66,8 @@ def test_a_step_of_training_fits_a_gpu_and_waits_for_nothing(store, amp, residen
     assert (AMP[amp] or torch.float32) in {x.dtype for x in products}
     # Batch norm asks twice each way for all projectors; outputs and features are gathered, and the
     # shares of the scalars are summed up.
-    collectives = counting.by_kind().get("collectives", Work())
-    assert collectives.launches == (0 if ranks == 1 else 2 + 2 + 3)
+    collectives = [counting.by_kind().get(kind, Work()).launches for kind in COLLECTIVES]
+    assert collectives == ([0, 0] if ranks == 1 else [2 + 2, 2 + 1])
 
 
 def test_each_way_to_wait_is_noticed():

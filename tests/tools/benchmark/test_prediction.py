@@ -9,7 +9,7 @@ from net.umurl import UmURL
 from tests.runs import call
 from tools import predict
 from tools.benchmark import prediction, products
-from tools.benchmark.counting import Counting, Operation, Work
+from tools.benchmark.counting import COLLECTIVES, REDUCE, Counting, Operation, Work
 from tools.benchmark.emulation import LEAST_TORCH
 from tools.benchmark.gpus import GIB, GPUS
 from tools.benchmark.prediction import RESERVE, Setting, Step, counted_step, fused, seconds
@@ -70,7 +70,7 @@ def test_half_precision_moves_less_and_ranks_share(emulated):
     both = counted_step(replace(SMALL, ranks=2))
     assert both.peak < emulated.peak
     kinds = [{x.kind for x in step.operations} for step in (emulated, both)]
-    assert kinds[1] - kinds[0] == {"collectives"}
+    assert kinds[1] - kinds[0] == {*COLLECTIVES}
 
 
 def operation(kind: str, reads: dict[int, int], writes: dict[int, int], phase="forward"):
@@ -102,6 +102,26 @@ def test_time_follows_the_slower_of_arithmetic_and_memory_and_the_host():
     assert times[0].device == pytest.approx(2 * times[1].device)
     assert seconds(step, gpu._replace(half=1e30), 1, compiled=False).step == prediction.LAUNCH
     assert seconds(step, gpu, 2, compiled=False).step > times[0].step
+
+
+def test_what_ranks_send_each_other_is_what_goes_over_the_link():
+    gathered, summed = (operation(kind, {0: 8}, {1: 800}) for kind in COLLECTIVES)
+    assert (gathered.kind, summed.kind) == COLLECTIVES and summed.kind == REDUCE
+    assert prediction.sent(gathered, 8) == 700  # all but one's own
+    assert prediction.sent(summed, 8) == 1400
+    both = counted_step(replace(SMALL, ranks=2))
+    sizes = [sum(x.writes.values()) for x in both.operations if x.kind in COLLECTIVES]
+    outputs, features = 6 * SMALL.batch * SMALL.width * 4, SMALL.batch * 2 * SMALL.sizes[0] * 4
+    assert {outputs, features, 5 * 4} < set(sizes)  # and batch norm's
+
+
+def test_the_loss_is_not_compiled_and_the_optimizer_writes(emulated):
+    phases = {x.phase for x in emulated.operations}
+    assert {"forward", "loss", "backward", "update"} <= phases
+    grams = [x for x in emulated.operations if x.kind == "products" and x.phase == "loss"]
+    assert len(grams) == 4  # of two outputs, forth and back
+    (adam,) = (x for x in emulated.operations if x.kind == "optimizer")
+    assert adam.work.moved >= 7 * 4 * emulated.parameters  # four are read, three written
 
 
 @pytest.mark.parametrize("square", [0, 40])
