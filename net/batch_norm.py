@@ -7,15 +7,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from net.moments import moments, pooled
 from net.precision import at_least_float32
+from net.ranks import all_gather
 
 
 class _Normalize(torch.autograd.Function):
     """Subtract the mean of all ranks' rows, divide by their standard deviation.
 
     Each direction, forward and backward, needs one collective operation. Each rank sends its sum
-    of squares about its own mean, so no two large numbers are subtracted (Chan et al., The American
-    Statistician 1983, equation 2.1, for several parts).
+    of squares about its own mean, so no two large numbers are subtracted, see net.moments.
     """
 
     @staticmethod
@@ -26,19 +27,14 @@ class _Normalize(torch.autograd.Function):
         Returns the normalized rows (..., n, D), then the mean (..., D), the variance (..., D) and
         the number of all ranks' rows.
         """
-        n = x.shape[-2]
-        mean = x.sum(-2) / max(n, 1)
-        squares = (x - mean.unsqueeze(-2)).square().sum(-2)
-        parts = torch.stack([mean, squares])  # (2, ..., D)
-        mine = torch.cat([parts.flatten(), parts.new_full((1,), n)])
-        gathered = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-        dist.all_gather(gathered, mine)
-        everyone = torch.stack(gathered)  # (ranks, numbers)
-        rows = everyone[:, -1].view(-1, *(1 for _ in mean.shape))  # (ranks, 1, ...)
+        parts = torch.stack(moments(x))  # (2, ..., D)
+        mine = torch.cat([parts.flatten(), parts.new_full((1,), x.shape[-2])])
+        everyone = mine.new_empty(dist.get_world_size() * len(mine))
+        all_gather(everyone, mine)
+        everyone = everyone.view(-1, len(mine))  # (ranks, numbers)
+        rows = everyone[:, -1].view(-1, *(1 for _ in parts.shape[1:]))  # (ranks, 1, ...)
         means, squares = everyone[:, :-1].view(-1, *parts.shape).unbind(1)  # (ranks, ..., D)
-        count = rows.sum()
-        mean = (means * rows).sum(0) / count
-        var = (squares + rows * (means - mean).square()).sum(0) / count
+        mean, var, count = pooled(means, squares, rows)
         scale = torch.rsqrt(var + eps).unsqueeze(-2)
         out = (x - mean.unsqueeze(-2)) * scale
         ctx.save_for_backward(out, scale, count)

@@ -34,23 +34,20 @@ class _VarianceCovariance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, own: Tensor, everyone: Tensor | None, ranks: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx, own: Tensor, everyone: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor]:
         """This rank's shares of the two terms; their gradients are those of the whole terms.
 
         own: (..., m, D), this rank's clips
-        everyone: (..., n, D), the clips of all ranks; None for a single rank
-        ranks: how many ranks there are
+        everyone: (..., n, D), the clips of all ranks
         """
-        alone = everyone is None
-        z = own if alone else everyone
-        n, width = z.shape[-2:]
-        mean = z.mean(-2, keepdim=True, dtype=own.dtype)
-        centered = z - mean
-        # (..., D), by one pass over many clips where bits are not promised
+        alone = ranks.number == 1
+        n, width = everyone.shape[-2:]
+        centered = everyone - everyone.mean(-2, keepdim=True, dtype=own.dtype)
+        # (..., D); a norm is one pass over all clips, a sum of squares the published order.
         squares = centered.square().sum(-2) if alone else vector_norm(centered, dim=-2).square()
         std = torch.sqrt(squares / (n - 1) + 1e-4)
-        mine = centered if alone else own - mean  # (..., m, D)
-        own_squares = squares if alone else mine.square().sum(-2)
+        mine = ranks.own(centered)  # (..., m, D)
+        own_squares = squares if alone else vector_norm(mine, dim=-2).square()
         # For centered Z the matrices ZᵀZ (D×D) and ZZᵀ (n×n) have the same Frobenius norm, so the
         # smaller matrix is enough. `squares` is the diagonal of ZᵀZ. Ranks compute rows of ZZᵀ.
         ctx.by_rows = n <= width or not alone
@@ -58,7 +55,7 @@ class _VarianceCovariance(torch.autograd.Function):
         off_diagonal = gram.square().sum((-2, -1)) - (squares * own_squares).sum(-1)
         ctx.save_for_backward(mine, centered, squares, std, gram)
         variance = F.relu(1 - std).mean(-1)
-        variance = variance if alone else variance / ranks
+        variance = variance if alone else variance / ranks.number
         return variance, off_diagonal / ((n - 1) ** 2 * width)
 
     @staticmethod
@@ -79,7 +76,7 @@ def variance_term(z: Tensor) -> Tensor:
 
     Bardes et al., VICReg, ICLR 2022, equation 1.
     """
-    return _VarianceCovariance.apply(z, None, 1)[0]
+    return _VarianceCovariance.apply(z, z, ALONE)[0]
 
 
 def covariance_term(z: Tensor) -> Tensor:
@@ -87,7 +84,7 @@ def covariance_term(z: Tensor) -> Tensor:
 
     Bardes et al., VICReg, ICLR 2022, equation 3.
     """
-    return _VarianceCovariance.apply(z, None, 1)[1]
+    return _VarianceCovariance.apply(z, z, ALONE)[1]
 
 
 def regularizer(
@@ -108,12 +105,13 @@ def regularizer(
     weights = {"variance": settings.variance_weight, "covariance": settings.covariance_weight}
     if not any(weights.values()):
         return {}
-    everyone = [None] * len(precise)
-    if ranks.number > 1:
-        everyone = ranks.gather(torch.stack(tuple(outputs)).detach())  # in one collective
+    everyone = precise
+    if ranks.number > 1:  # in one collective, clips first, as they are sent
+        together = torch.stack([x.detach().movedim(-2, 0) for x in outputs], dim=1)
+        everyone = ranks.gather(together.movedim(0, -2))
     terms = {"variance": 0, "covariance": 0}
     for own, all_clips in zip(precise, everyone, strict=True):
-        pair = _VarianceCovariance.apply(own, all_clips, ranks.number)  # (...) each
+        pair = _VarianceCovariance.apply(own, all_clips, ranks)  # (...) each
         for name, term in zip(terms, pair, strict=True):
             terms[name] += weights[name] * term
     return {name: term.sum() for name, term in terms.items() if weights[name]}

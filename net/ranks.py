@@ -26,13 +26,19 @@ class Ranks:
         """How many clips all ranks have, this one those of `own` (..., clips, D)."""
         return own.shape[-2] if self.number == 1 else sum(self.shares)
 
+    def own(self, everyone: Tensor) -> Tensor:
+        """This rank's clips of those of all ranks: (..., all clips, D) -> (..., own clips, D)."""
+        if self.number == 1:
+            return everyone
+        return everyone.narrow(-2, sum(self.shares[: self.rank]), self.shares[self.rank])
+
     def gather(self, own: Tensor) -> Tensor:
         """The clips of all ranks, in their order: (..., own clips, D) -> (..., all clips, D).
 
         Its gradient is right for a loss that every rank computes alike of all clips: then that of
         a rank's own clips is the same on all ranks, and needs no sum.
         """
-        return own if self.number == 1 else _Gather.apply(own, self.shares, self.rank)
+        return own if self.number == 1 else _Gather.apply(own, self)
 
 
 ALONE = Ranks()
@@ -44,8 +50,8 @@ class _Gather(torch.autograd.Function):
     """The clips of all ranks; the gradient goes back to each rank's own."""
 
     @staticmethod
-    def forward(ctx, own: Tensor, shares: tuple[int, ...], rank: int) -> Tensor:
-        ctx.shares, ctx.rank = shares, rank
+    def forward(ctx, own: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks, shares = ranks, ranks.shares
         # Clips first, so that those of all ranks come to lie one after another in one tensor.
         mine, most = own.movedim(-2, 0), max(shares)
         if len(mine) < most:  # collectives want equal shapes: what is added is cut out again
@@ -59,5 +65,4 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        first = sum(ctx.shares[: ctx.rank])
-        return grad[..., first : first + ctx.shares[ctx.rank], :], None, None
+        return ctx.ranks.own(grad), None

@@ -24,7 +24,7 @@ from tools.training.distributed import Process
 MATRIX_SHARE, BANDWIDTH_SHARE, LINK_SHARE = 0.65, 0.85, 0.75
 LAUNCH = 8e-6  # seconds that the host takes to launch an operation
 COLLECTIVE = 25e-6  # seconds that a collective takes before it moves its bytes
-BUCKET = 25 * 2**20  # bytes of gradients that DDP sends at once
+FIRST_BUCKET, BUCKET = 2**20, 25 * 2**20  # bytes of gradients that DDP sends at once, or more
 RESERVE = 1.0 * GIB  # memory of the driver, of workspaces, and of gaps between tensors
 PARTS = (1, 2, 4, 8, 16, 32)  # numbers of parts in which a batch may be encoded
 TRIES = 6  # steps of the search for the largest batch
@@ -57,12 +57,16 @@ class Setting:
 class Step(NamedTuple):
     """What the first rank does in one step.
 
-    operations: in order. peak: bytes. parameters: how many numbers the model has.
+    operations: in order.
+    peak: bytes.
+    parameters: how many numbers the model has.
+    last_bucket: bytes of the gradients that DDP sends when the backward pass is done.
     """
 
     operations: list[Operation]
     peak: int
     parameters: int
+    last_bucket: int = 0
 
 
 class Seconds(NamedTuple):
@@ -111,7 +115,18 @@ def counted_step(setting: Setting) -> Step:
             step(Given(random_views(mine[0], gpu.device), mine))
     # DDP's buckets hold room for all gradients, all the time.
     copies = 4 * parameters if setting.ranks > 1 else 0
-    return Step(counting.operations, counting.peak + 2 * 4 * parameters + copies, parameters)
+    peak = counting.peak + 2 * 4 * parameters + copies
+    return Step(counting.operations, peak, parameters, last_bucket(model))
+
+
+def last_bucket(model: torch.nn.Module) -> int:
+    """Bytes in the last of DDP's buckets, which are filled from the last parameter to the first."""
+    held, most = 0, FIRST_BUCKET
+    for parameter in reversed(list(model.parameters())):
+        if held >= most:
+            held, most = 0, BUCKET
+        held += 4 * parameter.numel()
+    return held
 
 
 class _Outputs(torch.autograd.Function):
@@ -155,13 +170,17 @@ def seconds(step: Step, gpu: Gpu, ranks: int, *, compiled: bool) -> Seconds:
     back = sum(operation_seconds(x, gpu) for x in kernels if x.phase == "backward")
     host = LAUNCH * (len(kernels) + len(talking))
     link = LINK_SHARE * gpu.link
-    waiting = sum(COLLECTIVE + sent(x, ranks) / link for x in talking)
+    # The answer of a collective is waited for if it is read before the update.
+    read = {value for x in step.operations if x.phase != "update" for value in x.reads}
+    awaited = [x for x in talking if read & x.writes.keys()]
+    waiting = sum(COLLECTIVE + sent(x, ranks) / link for x in awaited)
     if ranks > 1:
         # DDP copies each gradient to its bucket and sends full buckets during the backward pass;
         # only the last bucket must be waited for.
         device += 2 * 4 * step.parameters / (BANDWIDTH_SHARE * gpu.bandwidth)
         mean = 2 * (ranks - 1) / ranks * 4 * step.parameters / link
-        waiting += max(mean - back, 0) + COLLECTIVE + BUCKET / link
+        last = 2 * (ranks - 1) / ranks * step.last_bucket
+        waiting += max(mean - back, 0) + COLLECTIVE + last / link
     return Seconds(max(device, host) + waiting, device, host, waiting)
 
 

@@ -30,7 +30,7 @@ def plain_attention(layer: TransformerLayer, x: Tensor) -> Tensor:
     return weights.out_proj(scores.softmax(-1) @ value)
 
 
-def plain_terms(z: Tensor, everyone: None = None, ranks: int = 1) -> tuple[Tensor, Tensor]:
+def plain_terms(z: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     """The variance and the covariance term with gradients by autograd: (..., n, D) -> (...)."""
     n, width = z.shape[-2:]
     centered = z - z.mean(-2, keepdim=True)

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from net.moments import moments, pooled
 from net.precision import at_least_float32
-from net.ranks import Ranks
+from net.ranks import Ranks, all_gather
 from tools.training.distributed import Process
 from tools.training.settings import Settings
 
@@ -69,14 +69,12 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     views = batch.views()  # outside autocast: coordinates need float32
     with torch.autocast(training.process.device.type, amp, enabled=amp is not None):
         outputs = training.network(views)
-    ranks = Ranks(tuple(batch.shares), training.process.rank)
+    ranks, feature = Ranks(tuple(batch.shares), training.process.rank), outputs[-1].detach()
     if training.shares_loss:
         terms = training.loss(*outputs, ranks=ranks)
-        feature = ranks.gather(outputs[-1].detach())
     else:
-        outputs = [ranks.gather(output) for output in outputs]  # (..., n, D), all ranks' clips
-        terms = training.loss(*outputs)
-        feature = outputs[-1].detach()
+        terms = training.loss(*map(ranks.gather, outputs))  # (..., n, D), all ranks' clips
+    answer = asked(terms, feature, ranks, whole=not training.shares_loss)
 
     optimizer.zero_grad()
     # DDP averages the gradients of the ranks; the gradient of the whole batch is their sum.
@@ -88,18 +86,46 @@ def training_step(training: Training, batch: Views, rate: float) -> dict[str, Te
     scaler.step(optimizer)
     scaler.update()
 
-    scalars = {f"loss/{name}": term.detach() for name, term in terms.items()}
-    if training.shares_loss and ranks.number > 1:
-        summed = torch.stack(list(scalars.values()))
-        dist.all_reduce(summed)
-        scalars = dict(zip(scalars, summed, strict=True))
-    scalars["features/std"] = at_least_float32(feature).std(0, correction=0).mean()
-    scalars["train/gradient_norm"] = norm
+    scalars = answer() | {"train/gradient_norm": norm}
     if scaler.is_enabled():
         # Under fp16 an overflow is no fault: the scaler skips the step and lowers its scale.
         scalars["train/gradient_norm"] = norm.nan_to_num(posinf=0.0)
         scalars["train/skipped"] = (~norm.isfinite()).float()
     return scalars
+
+
+def asked(
+    terms: dict[str, Tensor], feature: Tensor, ranks: Ranks, *, whole: bool
+) -> Callable[[], dict[str, Tensor]]:
+    """Begin to ask the other ranks for the scalars of a step; the returned call has the answer.
+
+    terms: of the loss, whole or this rank's shares.
+    feature: (own clips, F).
+    """
+    names = [f"loss/{name}" for name in terms]
+    own = at_least_float32(feature)
+    if ranks.number == 1:
+        std = own.std(0, correction=0).mean()
+        return lambda: (
+            {n: term.detach() for n, term in zip(names, terms.values(), strict=True)}
+            | {"features/std": std}
+        )
+    shares = torch.stack([term.detach() for term in terms.values()])
+    parts = (shares / ranks.number if whole else shares, own.new_full((1,), len(own)))
+    mine = torch.cat([*parts, *moments(own)])
+    everyone = mine.new_empty(ranks.number * len(mine))
+    # Nobody waits for this until the backward pass is done.
+    asking = all_gather(everyone, mine, async_op=True)
+
+    def answer() -> dict[str, Tensor]:
+        asking.wait()
+        sizes = [len(names), 1, own.shape[-1], own.shape[-1]]
+        shares, rows, means, squares = everyone.view(ranks.number, -1).split(sizes, dim=1)
+        _, variance, _ = pooled(means, squares, rows)
+        scalars = dict(zip(names, shares.sum(0), strict=True))
+        return scalars | {"features/std": variance.sqrt().mean()}
+
+    return answer
 
 
 def precision(choice: str, device: torch.device) -> str:

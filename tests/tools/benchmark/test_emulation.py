@@ -64,10 +64,11 @@ def test_a_step_of_training_fits_a_gpu_and_waits_for_nothing(store, amp, residen
         assert (weight.grad.dtype, weight.grad.device) == (torch.float32, gpu.device), key
     products = [x for x in counting.operations if x.kind == "products"]
     assert (AMP[amp] or torch.float32) in {x.dtype for x in products}
-    # Batch norm asks twice each way for all projectors; outputs and features are gathered, and the
-    # shares of the scalars are summed up.
+    norms = {x.dtype for x in counting.operations if x.kind == "layer norm"}
+    assert norms == {AMP[amp] or torch.float32}  # no detour by float32
+    # Batch norm asks twice each way for all projectors; outputs are gathered, and then scalars.
     collectives = [counting.by_kind().get(kind, Work()).launches for kind in COLLECTIVES]
-    assert collectives == ([0, 0] if ranks == 1 else [2 + 2, 2 + 1])
+    assert collectives == ([0, 0] if ranks == 1 else [2 + 1 + 1, 2])
 
 
 def test_each_way_to_wait_is_noticed():

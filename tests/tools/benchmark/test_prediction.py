@@ -111,8 +111,27 @@ def test_what_ranks_send_each_other_is_what_goes_over_the_link():
     assert prediction.sent(summed, 8) == 1400
     both = counted_step(replace(SMALL, ranks=2))
     sizes = [sum(x.writes.values()) for x in both.operations if x.kind in COLLECTIVES]
-    outputs, features = 6 * SMALL.batch * SMALL.width * 4, SMALL.batch * 2 * SMALL.sizes[0] * 4
-    assert {outputs, features, 5 * 4} < set(sizes)  # and batch norm's
+    outputs = 6 * SMALL.batch * SMALL.width * 4
+    scalars = 2 * (5 + 1 + 2 * 2 * SMALL.sizes[0]) * 4  # and moments of features
+    assert {outputs, scalars} < set(sizes)  # and batch norm's
+
+
+def test_an_answer_that_is_read_after_the_backward_pass_is_not_waited_for():
+    gpu, steps = GPUS["h100"], []
+    for phase in ("loss", "update"):
+        asked, read = (
+            operation(REDUCE, {0: 8}, {1: 8}, "loss"),
+            operation("sums", {1: 8}, {}, phase),
+        )
+        steps.append(Step([asked, read], 0, 10))
+    waiting = [seconds(step, gpu, 2, compiled=False).waiting for step in steps]
+    assert waiting[0] - waiting[1] == pytest.approx(prediction.COLLECTIVE, rel=0.01)
+
+
+def test_the_last_gradients_that_ranks_send_are_those_of_the_first_parameters():
+    sizes = [100, 2**18 * 30, 2**18 * 30, 2**18]  # 400 bytes, 30 MiB, 30 MiB, 1 MiB
+    model = torch.nn.ParameterList([torch.empty(n, device="meta") for n in sizes])
+    assert prediction.last_bucket(model) == 400
 
 
 def test_the_loss_is_not_compiled_and_the_optimizer_writes(emulated):
