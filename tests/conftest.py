@@ -44,6 +44,28 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason=f"run it with `pytest -m {mark}`"))
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what `pytest -m gpu` found as one table."""
+    if config.getoption("-m") != "gpu":
+        return
+    rows = [("what", "measured", "allowed", "result")]
+    for result, name in (("passed", "ok"), ("failed", "FAILED"), ("error", "ERROR")):
+        for report in terminalreporter.stats.get(result, ()):
+            compared = [value for key, value in report.user_properties if key == "compared"]
+            for what, measured, allowed in compared:
+                met = "ok" if measured <= allowed else "FAILED"
+                rows.append((what, f"{measured:.3g}", f"{allowed:.3g}", met))
+            if not compared or (name != "ok" and all(m <= a for _, m, a in compared)):
+                rows.append((report.nodeid, "-", "-", name))
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
+        rows.append((report.nodeid, "-", "-", f"skipped: {reason}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        terminalreporter.write_line("  ".join(cells).rstrip())
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
     """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions each); do not write to it.

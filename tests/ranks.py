@@ -16,10 +16,11 @@ from tools.training import distributed
 TIMEOUT = 120  # seconds
 
 
-def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
-    """What `function(process, *args)` returns on each of `world_size` ranks (gloo, CPU).
+def run_ranks(world_size: int, function: Callable, *args: Any, on_gpus: bool = False) -> list[Any]:
+    """What `function(process, *args)` returns on each of `world_size` ranks: gloo, on GPUs NCCL.
 
     function: defined in a module, so that multiprocessing can pickle it
+    on_gpus: whether each rank has a GPU
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.ranks", "tools.training.run"])
@@ -27,7 +28,7 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         ranks = [
             context.Process(
-                target=_work, args=(rank, world_size, store.port, folder, function, args)
+                target=_work, args=(rank, world_size, store.port, folder, function, args, on_gpus)
             )
             for rank in range(world_size)
         ]
@@ -44,7 +45,13 @@ def run_ranks(world_size: int, function: Callable, *args: Any) -> list[Any]:
 
 
 def _work(
-    rank: int, world_size: int, port: int, folder: str, function: Callable, args: tuple
+    rank: int,
+    world_size: int,
+    port: int,
+    folder: str,
+    function: Callable,
+    args: tuple,
+    on_gpus: bool,
 ) -> None:
     """One rank, with the environment that torchrun would give it."""
     os.environ |= {
@@ -55,8 +62,9 @@ def _work(
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # the test holds the store
         "TORCHELASTIC_RESTART_COUNT": "0",  # older versions of torch ask for it
-        "CUDA_VISIBLE_DEVICES": "",
     }
+    if not on_gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     result = function(distributed.start(), *args)
     torch.save(result, Path(folder, f"{rank}.pt"))

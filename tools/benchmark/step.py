@@ -52,17 +52,22 @@ def random_views(batch: int, device: torch.device) -> Tensor:
 
 
 def stepper(
-    model: UmURL, process: Process, amp: torch.dtype | None, network: nn.Module | None = None
+    model: nn.Module,
+    process: Process,
+    amp: torch.dtype | None,
+    network: nn.Module | None = None,
+    loss: Callable[..., dict[str, Tensor]] = umurl_loss,
 ) -> Callable[[Given], None]:
     """Make a call that does one step of pretrain.py on a batch.
 
     amp: type of the network's arithmetic; None for float32.
     network: the model as it is run (compiled, or wrapped in DDP), by default the model itself.
+    loss: of the model's outputs.
     """
     optimizer = torch.optim.Adam(model.parameters(), 5e-4, weight_decay=1e-5, fused=True)
     scaler = torch.amp.GradScaler(process.device.type, enabled=False)
     network = model if network is None else network
-    training = Training(network, umurl_loss, optimizer, scaler, amp, process)
+    training = Training(network, loss, optimizer, scaler, amp, process)
     return lambda batch: training_step(training, batch, 5e-4)
 
 
