@@ -199,6 +199,7 @@ def pair_loss(
     second: Tensor,
     feature: Tensor | None = None,
     settings: PairSettings = PAIR,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """UmURL's loss, and the distance between the fused features of two views.
 
@@ -208,10 +209,10 @@ def pair_loss(
 
     Returns the scalars of `umurl_loss`, and `invariance`: the distance, without its weight.
     """
-    terms = umurl_loss(unimodal, fused, feature, settings)
+    terms = umurl_loss(unimodal, fused, feature, settings, ranks)
     with torch.autocast(fused.device.type, enabled=False):
         # The sum of the three projectors' means, as of the other distances.
-        invariance = 3 * F.mse_loss(at_least_float32(fused), at_least_float32(second))
+        invariance = 3 * mean_square(at_least_float32(fused), at_least_float32(second), ranks)
     total = terms["total"] + settings.invariance_weight * invariance
     return terms | {"total": total, "invariance": invariance}
 

@@ -36,7 +36,7 @@ STRICT = {"rtol": 1e-9, "atol": 1e-9}  # of float64
 SHAPES = {  # of what the methods' models give
     "umurl": [(3, 11, 5), (3, 11, 5), (11, 4)],
     "umurl_halves": [(3, 11, 5), (3, 11, 5), (2, 3, 11, 5), (2, 3, 11, 5), (11, 4)],
-    "baseline": [(1, 11, 5), (1, 11, 5), (11, 4)],
+    "umurl_pair": [(3, 11, 5), (3, 11, 5), (3, 11, 5), (11, 4)],
 }
 ALONE = Process(0, 1, torch.device("cpu"))
 
@@ -105,7 +105,8 @@ def shares_of_the_losses(process: Process) -> dict[str, dict]:
     for name, method in METHODS.items():
         generator = torch.Generator().manual_seed(0)
         outputs = [
-            torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in SHAPES[name]
+            torch.randn(*shape, generator=generator, dtype=torch.float64)
+            for shape in SHAPES.get(name, [(1, 11, 5), (1, 11, 5), (11, 4)])
         ]
         first = sum(ranks.shares[: ranks.rank])
         mine = [
