@@ -1,5 +1,6 @@
 """The processes of a run: which one this is, its device, and what all of them agree on."""
 
+import copy
 import fcntl
 import inspect
 import math
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from feeder.store import StoreError
@@ -153,13 +154,39 @@ def on_all_ranks(process: Process, function: Callable[[], T]) -> T:
 def from_main(process: Process, function: Callable[[], T]) -> T:
     """Call a function on the main process alone; return its result, or raise its UserError, on all.
 
-    The files that the function reads need not be on the disks of the other processes.
+    The files that the function reads need not be on the disks of the other processes. Tensors in
+    dicts, such as those of a checkpoint, are sent one by one, on the CPU or from GPU to GPU.
     """
     if process.world_size == 1:
         return function()
-    answer = [on_all_ranks(process, function if process.is_main else lambda: None)]
-    dist.broadcast_object_list(answer, device=process.device)
-    return answer[0]
+    answer = on_all_ranks(process, function if process.is_main else lambda: None)
+    tensors: list[Tensor] = []
+    box = [_map_tensors(answer, lambda x: tensors.append(x) or x.to("meta"))]
+    dist.broadcast_object_list(box, device=process.device)
+    received = iter(tensors)
+
+    def receive(place: Tensor) -> Tensor:
+        if process.is_main:
+            tensor = next(received)
+            dist.broadcast(tensor.to(process.device).contiguous(), 0)
+            return tensor
+        tensor = torch.empty(place.shape, dtype=place.dtype, device=process.device)
+        dist.broadcast(tensor, 0)
+        return tensor.cpu()
+
+    return _map_tensors(box[0], receive)
+
+
+def _map_tensors(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A copy of nested dicts, with their attributes, in which each tensor is replaced."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if not isinstance(tree, dict):
+        return tree
+    copied = copy.copy(tree)
+    for key, value in tree.items():
+        copied[key] = _map_tensors(value, function)
+    return copied
 
 
 def require_alike(process: Process, facts: dict[str, Any]) -> None:

@@ -58,6 +58,15 @@ def assert_compiled_once_and_alike(compiled: dict, plain: dict) -> None:
     assert sum(near) > 0.8 * len(near)
 
 
+@pytest.mark.parametrize("amp", [None, torch.bfloat16])
+def test_the_network_is_one_graph(amp):
+    torch._dynamo.reset()
+    model, views = UmURL(hidden_size=8, projector_width=16), random_views(6, CPU)
+    with torch.autocast("cpu", amp, enabled=amp is not None):
+        told = torch._dynamo.explain(model)(views)
+    assert (told.graph_count, told.graph_break_count) == (1, 0), told.break_reasons
+
+
 def test_one_process_compiles_once_for_all_sizes_of_a_batch():
     assert_compiled_once_and_alike(*both(Process(0, 1, CPU), "eager"))
 

@@ -119,6 +119,15 @@ def shares_of_the_losses(process: Process) -> dict[str, dict]:
     return found
 
 
+def checkpoint_of(rank: int) -> dict:
+    """What a rank may have saved."""
+    torch.manual_seed(rank)
+    model = torch.nn.BatchNorm1d(3)
+    torch.nn.init.normal_(model.weight)
+    state = {0: {"step": torch.tensor(float(7 + rank))}}
+    return {"model": model.state_dict(), "optimizer": {"state": state}, "epoch": 3}
+
+
 def agreement(process: Process, folder: str) -> dict[str, str]:
     """What processes tell each other."""
 
@@ -127,6 +136,12 @@ def agreement(process: Process, folder: str) -> dict[str, str]:
 
     told = distributed.from_main(process, lambda: {"rank": process.rank})
     said = {"told": str(told)}
+    saved = distributed.from_main(process, lambda: checkpoint_of(process.rank))
+    expected = checkpoint_of(0)
+    said["attributes"] = str(saved["model"]._metadata == expected["model"]._metadata)
+    for name, tensor in expected["model"].items():
+        said[name] = str(torch.equal(saved["model"][name], tensor) and saved["model"][name].dtype)
+    said["moments"] = str(saved["optimizer"]["state"][0]["step"].item())
     last = process.world_size - 1
     store = str(Path(folder, "ntu60" if process.rank < last else "no store"))
     same, other = {"lr": 1, "sha256": "a"}, {"lr": 1, "sha256": "b"}
@@ -244,6 +259,9 @@ def test_processes_agree(ranks):
     for rank in ranks:
         said = rank["agreement"]
         assert said["told"] == "{'rank': 0}"
+        assert (said["attributes"], said["moments"]) == ("True", "7.0")
+        assert {said[f"running_{name}"] for name in ("mean", "var")} == {"torch.float32"}
+        assert (said["weight"], said["num_batches_tracked"]) == ("torch.float32", "torch.int64")
         assert said["refused"] == "no, says rank 0"
         assert said["alike"] == ""
         assert said["everywhere"].startswith(f"on rank {last}: [Errno 2] No such file")
