@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from net.encoder import Encoder, TokenStream, TransformerLayer, sinusoid
+from net.encoder import Encoder, LayerNorm, TokenStream, TransformerLayer, sinusoid
 from net.modalities import MODALITIES, derive
 from tests.golden_files import load
 
@@ -113,3 +113,20 @@ def test_sizes_are_the_published_ones():
         encoder = Encoder()
     assert encoder.feature_size == 2048
     assert round(sum(p.numel() for p in encoder.parameters()) / 1e6, 2) == 22.07
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_layer_norm_keeps_the_precision_of_its_input_with_sums_in_float32(kind):
+    torch.manual_seed(0)
+    ours, theirs = LayerNorm(256), torch.nn.LayerNorm(256)
+    for weight in (ours.weight, ours.bias):
+        torch.nn.init.normal_(weight)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(32, 256) + 30  # a mean that would swallow the rest in half precision
+    assert torch.equal(ours(x), theirs(x))
+    half = x.to(kind)
+    with torch.autocast("cpu", kind):
+        found = ours(half)
+    assert found.dtype == kind
+    expected = theirs.double()(half.double())
+    torch.testing.assert_close(found.double(), expected, rtol=2**-6, atol=2**-5)
