@@ -55,7 +55,7 @@ def ordered_map(
                 room = len(pending) < AHEAD * workers
                 given = sum(not future.done() for future in pending)
                 if room and given < QUEUED * (workers - 1) and (chunk := next(chunks, None)):
-                    with ctrl_c_later():  # workers start here and inherit the blocked signal
+                    with _ctrl_c_later():  # workers start here and inherit the blocked signal
                         pending.append(pool.submit(_apply_and_pack, function, chunk, folder))
                 elif pending and pending[0].done():
                     yield from _results(pending.popleft())
@@ -80,8 +80,7 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
 
 
 @contextmanager
-def ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back meanwhile; a process that starts meanwhile never sees it."""
+def _ctrl_c_later() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

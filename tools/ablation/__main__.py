@@ -112,7 +112,7 @@ def run_all(runs: list[Run], jobs: int, out: Path) -> int:
         try:
             processes.perform_all(todo, jobs, ended)
         except KeyboardInterrupt:
-            cli.say(f"stopped; the same command goes on, and the table so far is in {out}")
+            cli.say(f"stopped; the same command goes on with what is in {out}")
             raise
     return len(failed)
 

@@ -1,6 +1,7 @@
 """The runs of an ablation, each in a process of its own; on a CPU a process has one thread."""
 
 import contextlib
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from data_gen.preparing.parallel import ctrl_c_later, end_with_parent
+from data_gen.preparing.parallel import end_with_parent
 from feeder.store import StoreError
 from tools.ablation.plan import LOG, RESULT, Run
 from tools.cli import UserError
@@ -25,13 +26,14 @@ def perform_all(runs: Sequence[Run], jobs: int, ended: Callable[[Run, str | None
     ended: is called after each run, with the run and why it failed; None: it did not fail.
     """
     waiting, running = list(runs), dict[int, tuple[BaseProcess, Run]]()
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tools.ablation.running"])  # imports torch once for all runs
     try:
         while waiting or running:
             for run in [run for run in waiting if _is_ready(run)][: jobs - len(running)]:
                 waiting.remove(run)
-                process = get_context("spawn").Process(target=_work, args=(run,))
-                with ctrl_c_later():  # which the process inherits; it is told to stop by SIGTERM
-                    process.start()
+                process = context.Process(target=_work, args=(run,))
+                process.start()
                 running[process.sentinel] = (process, run)
             for sentinel in wait(list(running)) if running else []:
                 process, run = running.pop(sentinel)
@@ -70,6 +72,7 @@ def _reason(run: Run, process: BaseProcess) -> str:
 
 def _work(run: Run) -> None:
     """Do a run in this process, which is its own; what it prints goes to its log."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent sends SIGTERM instead
     end_with_parent()
     run.folder.mkdir(parents=True, exist_ok=True)
     with (

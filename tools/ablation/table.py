@@ -96,7 +96,7 @@ def _row(name: str, lr: float, found: dict, chosen: dict[str, float]) -> Row:
 def heading(results: Sequence[dict[str, Any]]) -> str:
     """What all runs have in common: the data, the sizes, the code."""
     settings, clips = results[0]["settings"], results[0]["clips"]
-    commits = sorted({str(result["code"]["commit"])[:7] for result in results})
+    commits = sorted({_short(result["code"]["commit"]) for result in results})
     devices = sorted({result["code"]["device"] for result in results})
     rates = sorted({result["lr"] for result in results})
     return (
@@ -106,6 +106,11 @@ def heading(results: Sequence[dict[str, Any]]) -> str:
         f"rates {', '.join(f'{lr:g}' for lr in rates)}; commit {', '.join(commits)}, on "
         f"{', '.join(devices)}."
     )
+
+
+def _short(commit: str | None) -> str:
+    # As git has it, `-dirty` where there were changes on top.
+    return "unknown" if commit is None else commit[:7] + commit[40:]
 
 
 def lines(found: Sequence[Row]) -> list[str]:
