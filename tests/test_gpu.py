@@ -36,12 +36,15 @@ GPUS = torch.cuda.device_count()
 BATCH = 24
 
 
-def on_gpus(number: int) -> list:
-    missing = pytest.mark.skipif(number > GPUS, reason=f"needs {number} GPU{'s' * (number > 1)}")
-    return [pytest.param("cuda", marks=[pytest.mark.gpu, missing], id="gpu"), "cpu"]
+def devices(gpus: int, *cpu_marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Run a test on a GPU, where there are so many, and on a CPU."""
+    missing = pytest.mark.skipif(gpus > GPUS, reason=f"needs {gpus} GPU{'s' * (gpus > 1)}")
+    gpu = pytest.param("cuda", marks=[pytest.mark.gpu, missing], id="gpu")
+    cpu = pytest.param("cpu", marks=cpu_marks, id="cpu")
+    return pytest.mark.parametrize("device", [gpu, cpu], indirect=True)
 
 
-one_device = pytest.mark.parametrize("device", on_gpus(1), indirect=True)
+one_device = devices(1)
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def step_on_a_rank(process: Process) -> dict:
     return {"gradients": torch.cat(found), "device": process.device.type}
 
 
-@pytest.mark.parametrize("device", on_gpus(2), indirect=True)
+@devices(2, pytest.mark.slow)
 def test_two_ranks(device, hold):
     ranks = run_ranks(2, step_on_a_rank, on_gpus=device.type == "cuda")
     assert {rank["device"] for rank in ranks} == {device.type}
@@ -169,7 +172,7 @@ def test_compiled(device, exact, hold):
     model = copy.deepcopy(model).to(device)
     network = compiled(model, 1, "eager" if device == CPU else "inductor")
     for clips in (BATCH, BATCH - 5, BATCH):
-        found = gradients(model, views[:, :clips].to(device), None, network)
+        found = gradients(model, views[:, :clips].contiguous().to(device), None, network)
     hold("gradients of a compiled step", apart(found["gradients"], expected["gradients"]), 1e-3)
     hold("graphs for batches of two sizes", counters["stats"]["unique_graphs"], 1)
     hold("breaks of the graph", len(counters["graph_break"]), 0)
