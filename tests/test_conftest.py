@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,3 +45,40 @@ def test_a_choice_of_tests_tells_none():
 
 def test_numeric_tests_are_there():
     assert all((Path(conftest.__file__).parent / name).exists() for name in conftest.NUMERIC)
+
+
+class Terminal:
+    """Reports that pytest hands over at the end of a run, and what is printed of them."""
+
+    def __init__(self, **stats: list[SimpleNamespace]):
+        self.stats, self.lines = stats, []
+
+    def write_line(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def report(name: str, *compared: list, longrepr: tuple = ()) -> SimpleNamespace:
+    properties = [("compared", values) for values in compared]
+    return SimpleNamespace(nodeid=name, user_properties=properties, longrepr=longrepr)
+
+
+def test_what_a_gpu_gave_is_one_table():
+    config = Config(pytest.Config.ArgsSource.TESTPATHS, m="gpu")
+    terminal = Terminal(
+        passed=[report("a", ["loss", 0.25, 0.5], ["gradient", 0.125, 1.0]), report("b")],
+        failed=[report("c", ["memory", 3.0, 2.0]), report("d", ["views", 0.0, 0.0])],
+        skipped=[report("e", longrepr=("file", 1, "Skipped: needs 2 GPUs"))],
+    )
+    conftest.pytest_terminal_summary(terminal, config)
+    assert [line.split() for line in terminal.lines[1:]] == [
+        ["loss", "0.25", "0.5", "ok"],
+        ["gradient", "0.125", "1", "ok"],
+        ["b", "-", "-", "ok"],
+        ["memory", "3", "2", "FAILED"],
+        ["views", "0", "0", "ok"],
+        ["d", "-", "-", "FAILED"],  # by something that was not compared
+        ["e", "-", "-", "skipped:", "needs", "2", "GPUs"],
+    ]
+    other = Terminal(passed=[report("a")])
+    conftest.pytest_terminal_summary(other, Config(pytest.Config.ArgsSource.TESTPATHS))
+    assert not other.lines
