@@ -48,6 +48,7 @@ def test_every_stage_is_measured_and_printed(run):
         "input",
         "step",
         "training",
+        "methods",
         "shortcuts",
         "linear",
         "knn",

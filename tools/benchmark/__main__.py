@@ -22,6 +22,7 @@ STAGES = {  # the function that measures each stage: text, so that --help does n
     "preprocess": "tools.benchmark.preprocess:measure",
     "input": "tools.benchmark.views:measure",
     "step": "tools.benchmark.step:measure",
+    "methods": "tools.benchmark.methods:measure",
     "shortcuts": "tools.benchmark.shortcuts:measure",
     "linear": "tools.benchmark.evaluation:linear",
     "knn": "tools.benchmark.evaluation:knn",

@@ -46,9 +46,9 @@ def measure(size: Size, device: torch.device, scratch: Path, data_path: Path | N
     return rows
 
 
-def random_views(batch: int, device: torch.device) -> Tensor:
-    """Four views of a batch of clips, random numbers: (VIEWS, n, T, M, V, C)."""
-    return torch.randn(VIEWS, batch, FRAMES, *NTU.frame_shape, device=device)
+def random_views(batch: int, device: torch.device, views: int = VIEWS) -> Tensor:
+    """Views of a batch of clips, random numbers: (views, n, T, M, V, C)."""
+    return torch.randn(views, batch, FRAMES, *NTU.frame_shape, device=device)
 
 
 def stepper(
