@@ -13,14 +13,21 @@ import torch.distributed as dist
 
 from tools.training import distributed
 
-TIMEOUT = 120  # seconds
+TIMEOUT = 120  # seconds that a test may take, and in which ranks have to meet
 
 
-def run_ranks(world_size: int, function: Callable, *args: Any, on_gpus: bool = False) -> list[Any]:
+def run_ranks(
+    world_size: int,
+    function: Callable,
+    *args: Any,
+    on_gpus: bool = False,
+    seconds: float = TIMEOUT,
+) -> list[Any]:
     """What `function(process, *args)` returns on each of `world_size` ranks: gloo, on GPUs NCCL.
 
     function: defined in a module, so that multiprocessing can pickle it
     on_gpus: whether each rank has a GPU
+    seconds: that it may take at most
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.ranks", "tools.training.run"])
@@ -35,7 +42,7 @@ def run_ranks(world_size: int, function: Callable, *args: Any, on_gpus: bool = F
         for rank in ranks:
             rank.start()
         for rank in ranks:
-            rank.join(TIMEOUT)
+            rank.join(seconds)
         codes = [rank.exitcode for rank in ranks]
         for rank in ranks:
             rank.kill()
