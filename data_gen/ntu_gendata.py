@@ -83,8 +83,8 @@ def prepare(args: argparse.Namespace) -> None:
     missing = missing_names(args.ignored_sample_path, folders, datasets)
     names = choose_clips(samples, missing, datasets, left_out)
     with ExitStack() as stack:
-        made_up = any((folder / SYNTHETIC_MARK).is_file() for folder in folders)
-        described = {d: synthetic(d) if made_up else DATASETS[d] for d in datasets}
+        is_synthetic = any((folder / SYNTHETIC_MARK).is_file() for folder in folders)
+        described = {d: synthetic(d) if is_synthetic else DATASETS[d] for d in datasets}
         stores = {
             dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, description))
             for dataset, description in described.items()
@@ -106,17 +106,17 @@ def prepare(args: argparse.Namespace) -> None:
     print(f"next: {commands.pretraining(args.out_folder / datasets[-1], 'cross_subject')}")
 
 
-def find_raw(looked: Iterable[Path]) -> tuple[list[Path], dict[str, Path]]:
+def find_raw(places: Iterable[Path]) -> tuple[list[Path], dict[str, Path]]:
     """The folders of raw files, and {name of a clip: its file}.
 
-    looked: the folders to search
+    places: the folders to search
     Raises RawDataError if there is no raw file.
     """
-    folders = [folder for folder in skeleton_folders(looked) if folder.is_dir()]
+    folders = [folder for folder in skeleton_folders(places) if folder.is_dir()]
     paths = find_files(folders)
     if not paths:
         raise RawDataError(
-            f"no .skeleton file in {' or '.join(map(str, looked))}: download the skeletons of NTU "
+            f"no .skeleton file in {' or '.join(map(str, places))}: download the skeletons of NTU "
             "RGB+D from https://rose1.ntu.edu.sg/dataset/actionRecognition and unpack them there "
             "into nturgb+d_skeletons, or name their folder with --data_path"
         )
@@ -143,9 +143,9 @@ def choose_datasets(wanted: str, samples: dict[str, SampleName]) -> list[str]:
     if wanted != "all":
         return [wanted]
     setups = {sample.setup for sample in samples.values()}
-    last_old = LAST_SETUP["ntu60"]
-    own = {"ntu60": any(s <= last_old for s in setups), "ntu120": any(s > last_old for s in setups)}
-    return [dataset for dataset in DATASETS if own[dataset]]
+    last = LAST_SETUP["ntu60"]
+    recorded = {"ntu60": any(s <= last for s in setups), "ntu120": any(s > last for s in setups)}
+    return [dataset for dataset in DATASETS if recorded[dataset]]
 
 
 def missing_names(path: Path | None, folders: list[Path], datasets: list[str]) -> set[str]:

@@ -133,14 +133,14 @@ def describe(
     Raises RawDataError if the name of a split cannot be that of a column.
     """
     kinds = sorted({clip.path.suffix for clip in table.clips})
-    made_up = (folder / SYNTHETIC_MARK).is_file()
+    is_synthetic = (folder / SYNTHETIC_MARK).is_file()
     try:
         return Description(
-            title or ("synthetic recordings" if made_up else name),
+            title or ("synthetic recordings" if is_synthetic else name),
             layout,
             table.classes,
             {split: Split(split) for split in table.splits},
-            f"{'synthetic' if made_up else 'own'} recordings, {' and '.join(kinds)} files",
+            f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
             f"python data_gen/own_gendata.py --name {name}",
         )
     except DescriptionError as error:

@@ -194,10 +194,10 @@ def find_folder(folder: Path, kind: str) -> Path:
         and any(NAME.fullmatch(path.stem) for path in place.glob(f"*{SUFFIX}"))
     ]
     if len(found) != 1:
-        there = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
+        names = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
         raise RawDataError(
             f"{folder}: needs one folder whose name contains {kind!r}, with files like "
-            f"0002-L.txt or A01N01-L.txt; there is {there}"
+            f"0002-L.txt or A01N01-L.txt; there is {names}"
         )
     return found[0]
 

@@ -98,8 +98,8 @@ def place(
     """
     start = joints[frame, 0] * (1, 0, 1)
     turn = body.rotation(y=yaw)
-    there = np.array([x, 0, z])
-    return body.rotate(turn, joints - start) + there, body.multiply(turn, turned)
+    target = np.array([x, 0, z])
+    return body.rotate(turn, joints - start) + target, body.multiply(turn, turned)
 
 
 def face_each_other(
@@ -214,8 +214,8 @@ def write_recordings(
     names.
     """
     folder = Path(folder).resolve()
-    ours = not folder.exists() or (folder / SYNTHETIC_MARK).is_file()
-    if not ours and (not folder.is_dir() or any(folder.iterdir())):
+    replaceable = not folder.exists() or (folder / SYNTHETIC_MARK).is_file()
+    if not replaceable and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
     with whole_folder(folder) as unfinished:
         kind = {"kinect_v2": write_recording, "coco_17": write_array}[skeleton]

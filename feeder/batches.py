@@ -106,8 +106,8 @@ def load_clips(
     if frames is None:
         shape = store.layout.frame_shape
         packed = torch.empty((int(length.sum()), *shape), pin_memory=device.type == "cuda")
-        none = np.empty((0, *shape), np.float32)  # there may be no clip
-        np.concatenate([none, *map(store.clip, rows)], out=packed.numpy())
+        empty = np.empty((0, *shape), np.float32)  # `concatenate` needs an array, even for no clip
+        np.concatenate([empty, *map(store.clip, rows)], out=packed.numpy())
         frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length
     return Clips(frames, to_device(start, device), to_device(length, device))
 
@@ -157,7 +157,8 @@ class TrainingBatches:
     rank, world_size: number of this rank, and of all ranks
     weights: the share of each data set in every batch, as `epoch_order` takes them
     strengths: how strong the augmentation is
-    views: how many views of a clip; the first ones have the same draws, however many there are
+    views: how many views of a clip; the first views have the same draws (except rotations) with any
+        number of views
     """
 
     store: Store | Mixture

@@ -108,7 +108,7 @@ def mix(stores: Sequence[Store]) -> Mixture:
     first = stores[0]
     for i, store in enumerate(stores):
         if store.folder in [other.folder for other in stores[:i]]:
-            raise StoreError(f"{store.folder} is named twice; a share is told by --mix")
+            raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
         if store.layout != first.layout:
             raise StoreError(
                 f"{first.folder} holds {first.layout} and {store.folder} {store.layout}; only data "

@@ -101,8 +101,8 @@ class Store:
 
         Without this check (microseconds) a read behind the end kills the process without a message.
         """
-        there = self.joints.base
-        if isinstance(there, mmap.mmap) and there.size() < len(there):
+        mapping = self.joints.base
+        if isinstance(mapping, mmap.mmap) and mapping.size() < len(mapping):
             path = self.folder / "joints.npy"
             raise StoreError(f"{path} was cut short while it was read; write the store anew")
 
@@ -170,18 +170,17 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
 
 def _check_there(data_root: Path, dataset: str) -> None:
     # A store is a folder in DATA_ROOT; its name is no path and does not begin with a dot.
-    others = store_names(data_root)
-    there = f"; {data_root} holds {', '.join(others) or 'no store'}"
+    hint = f"; {data_root} holds {', '.join(store_names(data_root)) or 'no store'}"
     folder = data_root / dataset
     plain = Path(dataset).name == dataset and dataset[:1] not in ("", ".")
     if dataset not in KNOWN and not (plain and folder.is_dir()):
-        raise StoreError(f"there is no data set {dataset!r}{there}")
+        raise StoreError(f"there is no data set {dataset!r}{hint}")
     for name in ("joints.npy", "samples.csv"):
         if not (folder / name).is_file():
             command = f" with `{KNOWN[dataset].command}`" if dataset in KNOWN else ""
             raise StoreError(
                 f"{folder / name} is missing; prepare the data{command}, or name another "
-                f"--data-root{there}"
+                f"--data-root{hint}"
             )
 
 
@@ -196,7 +195,7 @@ def _read_description(folder: Path) -> Description:
         return known
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise DescriptionError("no file, or a too large one")
+            raise DescriptionError(f"it is no file, or has more than {MOST_BYTES} bytes")
         return Description.from_json(path.read_text(encoding="utf-8"))
     except (DescriptionError, UnicodeDecodeError) as error:
         command = f"`{known.command}`" if known else "the command that made it"

@@ -32,12 +32,12 @@ def map_joints(path: Path, layout: Layout) -> np.memmap:
         header = file.read(int.from_bytes(start[8:], "little")).decode("latin-1")
     if start[:8] != b"\x93NUMPY\x01\x00" or not header.endswith("\n"):
         raise Damage(f"{path}: not a whole .npy file")
-    said = _HEADER.fullmatch(header)
+    match = _HEADER.fullmatch(header)
     shape = layout.frame_shape
-    if not said or tuple(map(int, said.groups()[1:])) != shape:
+    if not match or tuple(map(int, match.groups()[1:])) != shape:
         expected = ", ".join(map(str, ("F", *shape)))
         raise Damage(f"{path}: expected float32 ({expected}), the header says {header[:80]!r}")
-    offset, frames = len(start) + len(header), int(said[1])
+    offset, frames = len(start) + len(header), int(match[1])
     size, announced = path.stat().st_size, offset + frames * 4 * layout.frame_size
     if frames < 1 or size != announced:
         raise Damage(f"{path}: the header announces {announced} bytes, the file has {size}")

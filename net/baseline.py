@@ -1,6 +1,6 @@
 """The simple baseline that UmURL is compared with: two fused views and one projector.
 
-Also the same with views of a single modality.
+The same method with a single modality is declared here, too.
 """
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from net.projectors import EncoderWithProjectors, Projector
 class Baseline(EncoderWithProjectors):
     """The encoder of UmURL, trained on the fused feature alone (Sun et al. 2023, figure 2a)."""
 
-    modalities = MODALITIES  # that a view shows
+    modalities = MODALITIES  # the modalities of both views
 
     def add_projectors(self, feature_size: int, width: int) -> None:
         """Make the only projector."""
@@ -34,18 +34,18 @@ class Baseline(EncoderWithProjectors):
 
 
 class JointAlone(Baseline):
-    """The encoder of UmURL, trained on two views of joint alone."""
+    """The encoder of UmURL, trained on two views of the joint modality."""
 
     modalities = ("joint",)
 
 
 class BoneAlone(Baseline):
-    """The encoder of UmURL, trained on two views of bone alone."""
+    """The encoder of UmURL, trained on two views of the bone modality."""
 
     modalities = ("bone",)
 
 
 class MotionAlone(Baseline):
-    """The encoder of UmURL, trained on two views of motion alone."""
+    """The encoder of UmURL, trained on two views of the motion modality."""
 
     modalities = ("motion",)

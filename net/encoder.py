@@ -127,7 +127,7 @@ class TokenStream(nn.Module):
         self.transformer = Transformer(hidden_size, num_head, num_layer)
 
     def learn_positions(self, tokens: int) -> None:
-        """Add a learned position encoding for so many tokens, in place of the sinusoidal one."""
+        """Add a learned position encoding for so many tokens, in place of any other encoding."""
         del self.positions
         self.positions = nn.Parameter(torch.empty(tokens, self.fusion.in_features))
         nn.init.trunc_normal_(self.positions, std=0.02)

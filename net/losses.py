@@ -211,7 +211,7 @@ def pair_loss(
     """
     terms = umurl_loss(unimodal, fused, feature, settings, ranks)
     with torch.autocast(fused.device.type, enabled=False):
-        # The sum of the three projectors' means, as of the other distances.
+        # The sum of the three projectors' means, as for the other distances.
         invariance = 3 * mean_square(at_least_float32(fused), at_least_float32(second), ranks)
     total = terms["total"] + settings.invariance_weight * invariance
     return terms | {"total": total, "invariance": invariance}

@@ -71,7 +71,7 @@ class HalvesSettings(UmURLSettings):
 
 @dataclass(frozen=True)
 class PairSettings(UmURLSettings):
-    """Weights of UmURL's loss with two fused views."""
+    """Weights of UmURL's loss, and of the distance between two fused views."""
 
     invariance_weight: float = _weight(5.0, "the distance between two views of a clip")
 
@@ -102,7 +102,7 @@ class Method:
     settings: the record of the loss's settings; each field is a flag of pretrain.py
     terms: {term of the loss: title of its curve}
     views: how many augmented views of a clip the model takes
-    modalities: what the encoder learns to read; evaluation reads the same
+    modalities: the modalities that the encoder learns to encode; evaluation uses the same
     """
 
     title: str

@@ -32,8 +32,10 @@ def bone(joints: Tensor, skeleton: Skeleton = KINECT_V2) -> Tensor:
     Raises ValueError if the skeleton does not have V joints.
     """
     if joints.shape[-2] != skeleton.num_joints:
-        there = f"{joints.shape[-2]} joints are not the {skeleton.num_joints}"
-        raise ValueError(f"{there} of the skeleton {skeleton.name}")
+        raise ValueError(
+            f"{joints.shape[-2]} joints are not the {skeleton.num_joints} of the skeleton "
+            f"{skeleton.name}"
+        )
     # Slices, not a list as index: a list would be copied to the GPU, which has to wait for it.
     parents = torch.stack([joints[..., parent, :] for parent in skeleton.parents], dim=-2)
     return joints - parents

@@ -30,9 +30,9 @@ class UmURL(EncoderWithProjectors):
         return unimodal, fused, features[-1]
 
     def encode(self, views: Tensor) -> tuple[Tensor, ...]:
-        """Encode the views that `forward` takes: one of each modality, the others fused.
+        """Encode the views that `forward` takes: one for each modality, then the fused views.
 
-        Returns the features of joint, bone, motion, and of each fused view, each (B, F).
+        Returns the features of joint, bone and motion, then of each fused view, each (B, F).
         """
         skeleton = self.encoder.layout.skeleton
         pairs = zip(MODALITIES, views[:3], strict=True)
@@ -77,16 +77,16 @@ class UmURLHalves(UmURL):
 
 
 class UmURLPair(UmURL):
-    """UmURL with a second fused view, whose feature is to agree with that of the first.
+    """UmURL with a second fused view. The loss pulls the features of both fused views together.
 
-    UmURL alone compares the fused feature with features of single modalities only.
+    Without the second view UmURL compares the fused feature only with features of one modality.
     """
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode and project five views of the same B clips.
 
-        views: (5, B, T, M, V, C) joint coordinates in metres: four as `UmURL.forward` takes them,
-            and the second fused view
+        views: (5, B, T, M, V, C) joint coordinates in metres: four views as `UmURL.forward` takes
+            them, then the second fused view
 
         Returns
         unimodal, fused: as `UmURL.forward` returns them

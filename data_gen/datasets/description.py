@@ -30,8 +30,9 @@ class Split:
     train: tuple[int, ...] | str = (1,)
 
     def __post_init__(self) -> None:
-        ours = self.column in FIELDS or self.column not in _RESERVED
-        check(ours and self.column.isidentifier(), "column", f"{self.column[:40]!r} cannot split")
+        allowed = self.column in FIELDS or self.column not in _RESERVED
+        fault = f"{self.column[:40]!r} cannot split"
+        check(allowed and self.column.isidentifier(), "column", fault)
         if isinstance(self.train, str):
             check(self.train in PARITIES, "train", f"{self.train[:40]!r} is not even or odd")
         else:

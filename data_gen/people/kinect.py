@@ -143,11 +143,11 @@ def presence(frames: int, bodies: int, rng: np.random.Generator) -> np.ndarray:
     All bodies but the first may come late or leave early. Sometimes a few frames have no body.
     """
     present = np.ones((frames, bodies), dtype=bool)
-    chance, some = rng.random(), int(frames * rng.uniform(0.1, 0.4))
+    chance, absent = rng.random(), int(frames * rng.uniform(0.1, 0.4))
     if chance < 0.15:
-        present[:some, 1:] = False
+        present[:absent, 1:] = False
     elif chance < 0.25:
-        present[-some:, 1:] = False
+        present[-absent:, 1:] = False
     if rng.random() < 0.12:
         lost = rng.integers(frames)
         present[lost : lost + rng.integers(1, 5)] = False

@@ -91,8 +91,8 @@ def require_space(folder: Path, size: int) -> None:
 
     folder: a folder on this disk, which may not exist yet
     """
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
     if size > free:
         need = f"{size / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB free"
         raise OSError(errno.ENOSPC, f"No space left on device: {need}", str(folder))

@@ -15,13 +15,13 @@ class Help(argparse.HelpFormatter):
     """Help that adds the default to a flag, unless there is none or the help names it already."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        told, default = action.help or "", action.default
+        help_text, default = action.help or "", action.default
         nothing = default is None or isinstance(default, bool) or default == argparse.SUPPRESS
         values = default if isinstance(default, (list, tuple)) else [default]
-        if nothing or not values or "default" in told:
-            return told
+        if nothing or not values or "default" in help_text:
+            return help_text
         shown = " ".join(map(str, values)).replace("%", "%%")
-        return f"{told} (default: {shown})"
+        return f"{help_text} (default: {shown})"
 
 
 class Parser(argparse.ArgumentParser):
