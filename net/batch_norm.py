@@ -9,7 +9,6 @@ from torch.autograd.function import once_differentiable
 
 from net.moments import moments, pooled
 from net.precision import at_least_float32
-from net.ranks import all_gather
 
 
 class _Normalize(torch.autograd.Function):
@@ -29,9 +28,10 @@ class _Normalize(torch.autograd.Function):
         """
         parts = torch.stack(moments(x))  # (2, ..., D)
         mine = torch.cat([parts.flatten(), parts.new_full((1,), x.shape[-2])])
-        everyone = mine.new_empty(dist.get_world_size() * len(mine))
-        all_gather(everyone, mine)
-        everyone = everyone.view(-1, len(mine))  # (ranks, numbers)
+        # torch.compile of torch 2.4 knows this collective, but not the one into a single tensor.
+        gathered = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, mine)
+        everyone = torch.stack(gathered)  # (ranks, numbers)
         rows = everyone[:, -1].view(-1, *(1 for _ in parts.shape[1:]))  # (ranks, 1, ...)
         means, squares = everyone[:, :-1].view(-1, *parts.shape).unbind(1)  # (ranks, ..., D)
         mean, var, count = pooled(means, squares, rows)
