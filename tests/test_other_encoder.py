@@ -8,7 +8,7 @@ import torch
 import action_classification
 import action_retrieval
 import pretrain
-from net import methods
+from net import MODALITIES, methods
 from tests.runs import call
 from tools.evaluation import encoders
 from tools.formats import checkpoint
@@ -33,11 +33,17 @@ def test_it_is_pretrained_evaluated_and_finetuned(declared, data_root, tmp_path,
     # Two steps an epoch; the monitor's looks after epochs 0 and 3 are in eval mode.
     assert saved["model"]["encoder.norm.num_batches_tracked"] == 3 * 2
     here = ("--checkpoint-path", run)
+    taught = methods.METHODS[method].modalities  # what evaluation reads if it is told nothing else
+    kind = "" if taught == MODALITIES else "_" + "_".join(taught)
     for command, flags, name in (
         (action_classification.main, ("--modalities", "joint"), "recognition_joint"),
-        (action_classification.main, ("--finetune", "--epochs", 2), "recognition_finetune_epochs2"),
-        (action_retrieval.main, (), "retrieval"),
-        (action_retrieval.main, ("--pretrained", "random"), "retrieval_random"),
+        (
+            action_classification.main,
+            ("--finetune", "--epochs", 2),
+            f"recognition{kind}_finetune_epochs2",
+        ),
+        (action_retrieval.main, (), f"retrieval{kind}"),
+        (action_retrieval.main, ("--pretrained", "random"), f"retrieval{kind}_random"),
     ):
         done = call(command, *here, *flags)
         assert done.code == 0, done.err
