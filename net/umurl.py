@@ -93,26 +93,23 @@ class UmURLPair(UmURL):
         second: (3, B, D), the second fused feature, through the same three projectors
         feature: (B, F), the first fused feature
         """
-        *single, first, second = self.encode(views)
-        triples = [torch.stack([first, x, second]) for x in single]
-        projectors = [self.projectors[m] for m in MODALITIES]
-        outputs = torch.stack(project_together(projectors, triples), dim=1)  # (3 sets, 3, B, D)
-        fused, unimodal, second = outputs
-        return unimodal, fused, second, first
+        features = self.encode(views)
+        fused, unimodal, second = project(self.projectors, features)
+        return unimodal, fused, second, features[3]
 
 
 def project(projectors: nn.ModuleDict, features: tuple[Tensor, ...]) -> Tensor:
-    """Project the feature of each modality, and the fused feature, by the modality's projector.
+    """Project the feature of each modality, and each fused feature, by the modality's projector.
 
     projectors: {modality: its projector}
-    features: of joint, bone, motion, and all three fused, each (B, F)
-    Returns (2, 3, B, D): the projected fused feature, then the projected features of the
-    modalities. The fused feature goes first, as in the published code: the running statistics of
-    batch norm depend on the order.
+    features: of joint, bone, motion, then K features of all three fused, each (B, F)
+    Returns (1 + K, 3, B, D): the projected first fused feature, the projected features of the
+    modalities, the other projected fused features. The fused feature goes first, as in the
+    published code: the running statistics of batch norm depend on the order.
     """
-    *single, fused = features
-    pairs = [torch.stack([fused, x]) for x in single]
-    return torch.stack(project_together([projectors[m] for m in MODALITIES], pairs), dim=1)
+    single, (fused, *others) = features[:3], features[3:]
+    sets = [torch.stack([fused, x, *others]) for x in single]
+    return torch.stack(project_together([projectors[m] for m in MODALITIES], sets), dim=1)
 
 
 def _one_for_each_modality(feature_size: int, width: int) -> nn.ModuleDict:

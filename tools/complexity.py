@@ -21,10 +21,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="clips of a measured batch")
     parser.add_argument("--repeats", type=cli.whole_number(1), default=10,
                         help="measurements; the table shows the median")
-    args = parser.parse_args(argv)
-    if fault := settings.heads_fault(args.hidden_size, args.num_head):
-        parser.error(fault)
-    return args
+    return settings.parse_with_sizes(parser, argv)
 # fmt: on
 
 

@@ -32,10 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--amp", choices=("bf16", "fp16", "off"), default="bf16",
                         help="mixed precision")
     settings.add_size_flags(parser)
-    args = parser.parse_args(argv)
-    if fault := settings.heads_fault(args.hidden_size, args.num_head):
-        parser.error(fault)
-    return args
+    return settings.parse_with_sizes(parser, argv)
 # fmt: on
 
 

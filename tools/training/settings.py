@@ -1,7 +1,7 @@
 """The settings of a pre-training run, declared once: flags, defaults, what a checkpoint keeps."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,19 @@ def add_size_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of SIZES, with the defaults of pre-training, to another command."""
     records.add_flags(parser, Settings, only=SIZES)
     parser.set_defaults(**{name: getattr(Settings, name) for name in SIZES})
+
+
+def parse_with_sizes(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """Parse flags, those of `add_size_flags` among them.
+
+    Ends the program with a usage error if the heads cannot share the hidden size.
+    """
+    args = parser.parse_args(argv)
+    if fault := heads_fault(args.hidden_size, args.num_head):
+        parser.error(fault)
+    return args
 
 
 def heads_fault(hidden_size: int, num_head: int) -> str | None:
