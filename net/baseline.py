@@ -29,7 +29,8 @@ class Baseline(EncoderWithProjectors):
         feature: (B, F), the feature of the first view
         """
         pair = (derive(view, self.modalities, self.encoder.layout.skeleton) for view in views[:2])
-        first, second = self.encoder(*pair).chunk(2)  # each (B, F)
+        features = self.encoder(*pair).unflatten(0, (2, views.shape[1]))  # (2, B, F)
+        first, second = features.unbind()
         return *self.projector(first, second).unsqueeze(1), first
 
 

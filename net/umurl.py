@@ -38,7 +38,8 @@ class UmURL(EncoderWithProjectors):
         pairs = zip(MODALITIES, views[:3], strict=True)
         single = [derive(view, (modality,), skeleton) for modality, view in pairs]
         fused = [derive(view, MODALITIES, skeleton) for view in views[3:]]
-        return self.encoder(*single, *fused).chunk(len(views))
+        # By the batch's own size, since torch.compile of torch 2.4 is lost in the sizes of `chunk`.
+        return self.encoder(*single, *fused).unflatten(0, views.shape[:2]).unbind()
 
 
 class UmURLHalves(UmURL):
