@@ -22,6 +22,7 @@ from tools.formats.padding import padded_size, require_ntu_bodies, write_padded
 
 HALVES = ("train", "test")
 WIDTH = NTU.frame_size
+AWAY = 16.0  # metres; a power of two, farther than any body is from another
 MOST_TEXT = 2**28  # bytes that are read of a text
 
 
@@ -49,7 +50,8 @@ def read_npz(path: Path, scratch: Path, protocol: str | None) -> Source:
     def read(row: int) -> np.ndarray:
         half, row = (0, row) if row < counts[0] else (1, row - counts[0])
         (clip,) = data[half][row : row + 1]  # (T, 150)
-        return own_frames(clip.reshape(len(clip), *NTU.frame_shape))
+        clip = own_frames(clip.reshape(len(clip), *NTU.frame_shape))
+        return clip if own else _moved_away(clip)
 
     own = _own(path, scratch)
     protocol = protocol or (own is None and protocol_of(path, counts))
@@ -60,6 +62,16 @@ def read_npz(path: Path, scratch: Path, protocol: str | None) -> Source:
         prepared=own is not None,
         own=own,
     )
+
+
+def _moved_away(clip: np.ndarray) -> np.ndarray:
+    """A clip (T, 2, 25, 3) with its bodies a few metres from the origin, as a camera sees them.
+
+    The file has each clip's first spine at the origin, and the other joints around it. But the
+    preparation takes joints whose coordinates sum to zero for joints without a position.
+    """
+    there = clip.any((2, 3), keepdims=True)  # (T, 2, 1, 1)
+    return clip + there * np.array([0.0, 0.0, AWAY])  # float64, so that nothing is rounded
 
 
 def _labels(onehot: Rows, where: str) -> np.ndarray:
