@@ -43,12 +43,16 @@ class Rows:
         if self.dtype.kind not in "fiu":
             raise UserError(f"{where} is {self.dtype}, not numbers")
         if by_column or not self.shape or min(self.shape) < 0:
-            raise UserError(f"{where} does not lie row by row")
+            raise UserError(
+                f"{where} does not lie row by row; save it again as numpy.ascontiguousarray(array)"
+            )
         self._row = self.dtype.itemsize
         for length in self.shape[1:]:
             self._row *= length
         if start + size - self._first != self._row * self.shape[0]:
-            raise UserError(f"{where} is not a whole .npy file (its size is not {self.shape})")
+            raise UserError(
+                f"{where} is not a whole .npy file (its size is not {self.shape}); copy it again"
+            )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -95,7 +99,9 @@ def open_npz(path: Path, names: list[str], scratch: Path) -> list[Rows]:
     except (UserError, OSError):
         raise
     except Exception as error:  # a damaged archive can raise nearly any error
-        raise _no_array(str(path), error) from None
+        raise UserError(
+            f"{path} is not a whole .npz file ({_reason(error)}); copy it again"
+        ) from None
 
 
 def _member(
@@ -135,5 +141,8 @@ def require_file(path: Path) -> None:
 
 
 def _no_array(where: str, error: Exception) -> UserError:
-    reason = str(error).splitlines() or [type(error).__name__]
-    return UserError(f"{where} is not a whole .npy file ({reason[0][:100]})")
+    return UserError(f"{where} is not a whole .npy file ({_reason(error)}); copy it again")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]

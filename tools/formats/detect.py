@@ -13,6 +13,7 @@ KNOWN = (
     "UmURL's or USDRL's arrays (a folder of train_data_joint.npy ...), ST-GCN's or CrosSCLR's (of "
     "train_data.npy ...), CTR-GCN's or MAMP's .npz, or pyskl's .pkl"
 )
+RAW = {"train_data.npy", "val_data.npy"}  # of ST-GCN and CrosSCLR
 RESAMPLED = (
     "is of AimCLR's kind: each body was moved and turned by itself in each frame and the clips "
     "resampled to 50 frames, which cannot be undone; take the arrays that it was made from "
@@ -29,7 +30,8 @@ def recognize(path: Path, scratch: Path, protocol: str | None = None) -> Source:
     clips cannot be brought to the method's normalization.
     """
     names = {entry.name for entry in path.iterdir()} if path.is_dir() else {path.name}
-    if resampled := sorted(name for name in names if name.endswith("_position.npy")):
+    resampled = sorted(name for name in names if name.endswith("_position.npy"))
+    if resampled and not RAW & names:
         raise UserError(f"{path / resampled[0] if path.is_dir() else path} {RESAMPLED}")
     if path.is_dir():
         return _of_folder(path, names)
@@ -46,7 +48,7 @@ def recognize(path: Path, scratch: Path, protocol: str | None = None) -> Source:
 def _of_folder(path: Path, names: set[str]) -> Source:
     if any(name.endswith("_data_joint.npy") for name in names):
         return read_prepared(path)
-    if {"train_data.npy", "val_data.npy"} & names:
+    if RAW & names:
         return read_raw(path)
     if any(name.endswith(SUFFIX) for name in names):
         raise UserError(

@@ -196,7 +196,10 @@ def check_names(source: Source, clips: list[Clip]) -> None:
         raise UserError(f"{source.path}: {strange[0][:60]!r} is no name of a clip")
     for clip, label in zip(clips, source.labels.tolist(), strict=True):
         if clip.fields[-1] != label + 1:  # the action
-            raise UserError(f"{source.path}: {clip.name} has the label {label}")
+            raise UserError(
+                f"{source.path}: {clip.name} has the label {label}, by its name it is class "
+                f"{clip.fields[-1] - 1} from 0; take names and labels that belong together"
+            )
 
 
 def _invented(source: Source) -> list[str]:

@@ -32,9 +32,18 @@ class _Array:
         self.value = _array(content, dtype, shape, "F" if by_column else "C").value
 
 
-def _array(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str = "C") -> _Array:
-    array = _Array()
-    array.value = np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
+def _array(
+    content: bytes,
+    dtype: _Dtype,
+    shape: tuple[int, ...],
+    order: str = "C",
+    axes: tuple[int, ...] | None = None,
+) -> _Array:
+    array, values = _Array(), np.frombuffer(content, dtype.dtype)
+    if axes is None:
+        array.value = values.reshape(shape, order=order)
+    else:  # order "K", pickled by numpy 2.4 and later: as it lay in memory, then transposed
+        array.value = values.reshape(shape).transpose(axes)
     return array
 
 

@@ -84,7 +84,8 @@ def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2
     paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
     annotations, split = [], {}
     for name, path in paths.items():
-        clip = two_bodies(path).transpose(1, 0, 2, 3).astype(np.float16)  # (M, T, V, C)
+        # (M, T, V, C); in memory T comes first, which numpy 2.4 and later pickle in their own way.
+        clip = np.ascontiguousarray(two_bodies(path), np.float16).transpose(1, 0, 2, 3)
         clip = clip if clip[1].any() else clip[:1]
         annotations.append(
             {

@@ -135,9 +135,9 @@ def flipped(raw: Path, path: Path) -> None:
     ("write", "said"),
     [
         (lambda raw, path: None, "missing"),
-        (lambda raw, path: path.write_bytes(b"no zip"), "not a whole"),
+        (lambda raw, path: path.write_bytes(b"no zip"), "not a whole .npz"),
         (lambda raw, path: os.mkfifo(path), "no file"),
-        (flipped, "not a whole"),
+        (flipped, "not a whole .npz"),
         (damaged(lambda c: c.pop("y_test")), "no y_test"),
         (damaged(lambda c: c.update(x_train=c["x_train"][:, :, :75])), "not floats"),
         (damaged(lambda c: c.update(x_train=c["x_train"].astype(int))), "not floats"),
