@@ -7,18 +7,34 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
-from torch.distributed import DistError, run
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
+from tools import cli
 
 
-def main() -> None:
+def parse_args(argv: Sequence[str] | None = None) -> list[str]:
+    """The words for torchrun: its flags, the program, and the program's flags."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = cli.Parser(__doc__.splitlines()[0])
+    parser.usage = "%(prog)s [-h] [flags of torchrun] PROGRAM [flags of the program]"
+    parser.epilog = "`python -m torch.distributed.run --help` lists the flags of torchrun."
+    # The other words are torchrun's: a later --help may be of the program.
+    parser.parse_args([word for word in words[:1] if word in ("-h", "--help")])
+    return words
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Start the processes and wait for them.
 
     Exit with the code of the first process that failed.
     """
+    words = parse_args(argv)
+    # torch is slow to import. --help does not wait for it.
+    from torch.distributed import DistError, run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousError
+
     # torchrun would set the same number of threads, with a warning.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # With one store for all restarts, new processes would get addresses of processes that are gone.
@@ -27,7 +43,7 @@ def main() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     logging.disable(logging.ERROR)  # this function prints the errors itself
     try:
-        run.main()
+        run.main(words)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode > 0:  # the process has printed its error
@@ -50,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)
