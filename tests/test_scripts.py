@@ -231,3 +231,25 @@ def test_the_demo_ends_with_a_table_of_its_results(house, tmp_path):
     assert f"Next, with {python}" in after and "-m tools.report demo" in after
     shown = next(word for word in after.split() if word.endswith(".skeleton"))
     assert (house / shown).exists()
+
+
+# ---- continuous integration
+
+PROCESSOR = ("OMP_NUM_THREADS", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")
+
+
+def test_ci_repeats_the_numeric_tests_as_on_other_processors(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    told = "; ".join(f'echo "{name} ${{{name}:-}}"' for name in PROCESSOR)
+    (tmp_path / "script_test.sh").write_text(f'echo "run $*"; {told}\n')
+    environment = {name: value for name, value in os.environ.items() if name not in PROCESSOR}
+    command = ["bash", tmp_path / ".ci" / "run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    flags, settings = [], []
+    for run in done.stdout.split("run ")[1:]:
+        first, *rest = run.splitlines()
+        flags.append(first)
+        settings.append(tuple(line.partition(" ")[2] for line in rest))
+    assert flags == ["", "-m numeric", "-m numeric"]
+    assert settings[0] == ("",) * 4 and len(set(settings)) == 3

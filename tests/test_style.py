@@ -1,11 +1,15 @@
 """The code's style is part of its tests."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+from tools.setup.requirements import requirements
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,3 +45,32 @@ def test_libraries_import_no_commands():
     libraries = ("drawing", "evaluation", "formats", "setup", "training")
     for path in (p for name in libraries for p in (ROOT / "tools" / name).rglob("*.py")):
         assert not (found := names.search(path.read_text())), f"{path} imports {found[1]}"
+
+
+# What is named otherwise than it is imported, comes with another package, or is optional.
+PACKAGES = {"sklearn": "scikit-learn", "PIL": "torchvision"}
+OPTIONAL = {"onnx", "onnxscript", "onnxruntime"}
+
+
+def packages(files: Iterable[Path]) -> set[str]:
+    """The packages of other authors that some files import."""
+    ours = {path.stem for path in ROOT.iterdir()}
+    found = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.partition(".")[0])
+    return {PACKAGES.get(name, name) for name in found - ours - sys.stdlib_module_names}
+
+
+def test_requirements_are_what_is_imported():
+    needed, more = (
+        {re.match(r"[\w-]+", line)[0] for line in requirements(ROOT / file)}
+        for file in ("requirements.txt", "requirements-dev.txt")
+    )
+    folders = (ROOT / name for name in ("data_gen", "feeder", "net", "tools"))
+    code = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
+    assert packages(code) - OPTIONAL == needed
+    assert packages((ROOT / "tests").rglob("*.py")) | OPTIONAL | {"ruff"} <= more
