@@ -28,6 +28,7 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     for name in ("one", "two"):
         done = call(tsne.main, *flags, "--out", tmp_path / name)
         assert done.code == 0 and str(tmp_path / name) in done.out, done.err
+        assert f"tools.report {runs[1]}\n" in done.out
     for suffix in (".json", ".svg", ".png"):
         one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
         assert one == two, suffix
