@@ -114,30 +114,39 @@ COMMANDS = {
 }
 
 
+def shell_lines(page: Path) -> list[str]:
+    """The lines of a page's shell commands and short code, without comments."""
+    text = page.read_text()
+    found = blocks(text, "bash") + re.findall(r"`([^`\n]+)`", text)
+    lines = (line for block in found for line in block.replace("\\\n", " ").splitlines())
+    return [line.split("#")[0] for line in lines]
+
+
+def test_commands_change_no_folder():
+    """Each works after any other."""
+    for page in PAGES:
+        for line in shell_lines(page):
+            assert not re.match(r"\s*cd ", line), f"{page.name}: {line}"
+
+
 def commands() -> list[tuple[str, tuple[str, ...], set[str]]]:
     """(page, command, flags) of all commands in the docs."""
     found = []
     for page in PAGES:
-        for block in blocks(page.read_text(), "bash") + re.findall(
-            r"`([^`\n]+)`", page.read_text()
-        ):
-            for line in block.replace("\\\n", " ").splitlines():
-                line = line.split("#")[0]
-                script = re.search(r"(?:\./|bash )(script_\w+\.sh)", line)
-                module = re.search(r"python -m (tools\.\w+)", line)
-                file = re.search(r"\b(pretrain|action_\w+|(?:data_gen/)?\w+_gendata)\.py", line)
-                flags = set(re.findall(r"(?<!\S)--[a-z][\w-]*", line))
-                if script and script[1] in COMMANDS:
-                    found.append((page.name, (COMMANDS[script[1]],), flags))
-                elif module and "launch" not in line and module[1] not in ("tools.spread",):
-                    found.append((page.name, ("-m", module[1]), flags))
-                elif file and "launch" not in line and "my_gendata" not in line:
-                    name = (
-                        file[0]
-                        if "/" in file[0] or "gendata" not in file[0]
-                        else f"data_gen/{file[0]}"
-                    )
-                    found.append((page.name, (name,), flags))
+        for line in shell_lines(page):
+            script = re.search(r"(?:\./|bash )(script_\w+\.sh)", line)
+            module = re.search(r"python -m (tools\.\w+)", line)
+            file = re.search(r"\b(pretrain|action_\w+|(?:data_gen/)?\w+_gendata)\.py", line)
+            flags = set(re.findall(r"(?<!\S)--[a-z][\w-]*", line))
+            if script and script[1] in COMMANDS:
+                found.append((page.name, (COMMANDS[script[1]],), flags))
+            elif module and "launch" not in line and module[1] not in ("tools.spread",):
+                found.append((page.name, ("-m", module[1]), flags))
+            elif file and "launch" not in line and "my_gendata" not in line:
+                name = (
+                    file[0] if "/" in file[0] or "gendata" not in file[0] else f"data_gen/{file[0]}"
+                )
+                found.append((page.name, (name,), flags))
     return found
 
 
