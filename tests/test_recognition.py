@@ -68,7 +68,7 @@ def test_every_mode_says_what_it_is_and_where_it_wrote(run, flags, name):
     said = recognize(run, *flags, *SHORT).out
     assert f"written to {run / name}.json" in said
     found = results(run, name)
-    assert f"top-1 {found['top1']:.2f}" in said
+    assert f"{found['title']} {found['protocol']}: top-1 {found['top1']:.2f}" in said
     assert found["encoder"] == ("random" if "random" in flags else "pretrained")
     assert (found["late_fusion"], found["finetune"]) == (
         "--late-fusion" in flags,

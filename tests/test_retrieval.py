@@ -84,8 +84,11 @@ def test_results_are_those_of_scikit_learn(run, data_root):
     ],
 )
 def test_results_have_names_of_their_own(run, flags, name):
-    assert retrieve(run, *flags)[0] == 0
-    assert [path.name for path in run.glob("*.json")] == [f"{name}.json"]
+    code, said, _ = retrieve(run, *flags)
+    assert code == 0
+    (path,) = run.glob("*.json")
+    found = json.loads(path.read_text())
+    assert path.name == f"{name}.json" and f"{found['title']} {found['protocol']}: " in said
 
 
 def test_a_query_shows_the_nearest_training_clips(run):

@@ -12,6 +12,7 @@ from data_gen.preparing.store import StoreWriter
 from data_gen.readers.skeleton_file import read_skeleton_file
 from tests.golden_files import GOLDEN
 from tools import cli, visualize
+from tools.drawing import draw
 
 RECORDINGS = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
 FRAMES = {path: len(read_skeleton_file(path)) for path in RECORDINGS}
@@ -40,6 +41,20 @@ def test_a_sheet_has_a_row_a_modality_and_a_column_a_frame(tmp_path):
         assert sheet.size == (3 * 52 + 2, 2 * 52 + 2)
         pixels = np.array(sheet)
     assert (pixels[2:52, 2:52] != pixels[54:104, 2:52]).any(), "joints and motion look alike"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_only_what_a_sensor_saw_stands_on_a_floor(tmp_path, monkeypatch, capsys, suffix):
+    """Preparing turns the line of the shoulders, and the direction of gravity with it."""
+    monkeypatch.setattr(draw, "FLOOR", (255, 0, 255))  # a color that nothing else has
+    for flags, has_floor in (([], False), (["--raw"], True)):
+        run(RECORDING, *flags, "--frames", 2, "--out", tmp_path / f"a.{suffix}")
+        with Image.open(tmp_path / f"a.{suffix}") as image:
+            red, green, blue = np.array(image.convert("RGB")).astype(int).transpose(2, 0, 1)
+        assert ((np.minimum(red, blue) - green).max() > 40) == has_floor
+    with pytest.raises(SystemExit):
+        run("--help")
+    assert "floor" in capsys.readouterr().out
 
 
 def test_a_clip_of_a_store_is_that_of_its_file(tmp_path):
@@ -73,6 +88,7 @@ def test_augmented_views_have_the_strengths_of_the_flags(tmp_path):
         (["a.skeleton", "--sample", "b"], "FILE.skeleton or a --sample"),
         (["--sample", "b", "--raw"], "--raw"),
         (["a.skeleton", "--out", "a.mp4"], "a.mp4"),
+        (["a.skeleton", "--size", 100_000], "--size"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(argv, reason, capsys):
