@@ -85,7 +85,8 @@ def read_video(path: Path) -> np.ndarray:
     except PkuFileError:
         raise
     except ValueError as error:
-        raise PkuFileError(f"{path.name}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0].partition(";")[0]  # then come hints on numpy's flags
+        raise PkuFileError(f"{path.name}: {reason}") from None
     if values.shape[1] != VALUES:
         raise PkuFileError(f"{path.name}: {values.shape[1]} numbers a line, not {VALUES}")
     wrong = ~(np.abs(values) <= MAX_METRES).all(1)  # NaN included

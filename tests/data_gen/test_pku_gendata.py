@@ -189,7 +189,7 @@ def test_malformed_files_are_left_out_by_name(own, tmp_path, capsys, folder, cha
     edit(own / folder / "0003-M.txt", change)
     assert prepare("pkummd1", own, tmp_path) == 0
     out = capsys.readouterr().out
-    assert "left out, malformed" in out and said in out
+    assert "left out, malformed" in out and said in out and "usecols" not in out
     assert len(open_store(tmp_path, "pkummd1").names) == 33 + left
     assert prepare("pkummd1", own, tmp_path / "strict", "--strict") == 1
     assert "--strict" in capsys.readouterr().err
