@@ -289,6 +289,7 @@ def test_a_clip_that_is_not_finite_is_named_and_nothing_broken_saved(
     told = (folder / "broken_numbers.txt").read_text().splitlines()
     assert_one_line(ended, 1, f"clips {name} (coordinates are not finite) (all 6 in {folder}")
     assert re.search(r"is (nan|inf) in epoch 2, step [1-4], ", ended.err)
+    assert "--lr" not in ended.err  # it is not the cause
     assert f"{name} (coordinates are not finite)" in told
     assert {path: path.read_bytes() for path in checkpoint.in_folder(folder)} == before
 
