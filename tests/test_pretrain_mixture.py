@@ -1,6 +1,7 @@
 """Pre-training on several data sets at once, and evaluation on any of them."""
 
 import json
+from unittest import mock
 
 import pytest
 import torch
@@ -9,9 +10,12 @@ import action_retrieval
 import pretrain
 from feeder.mixture import open_data
 from feeder.store import open_store
+from tests.double_run import in_double
+from tests.ranks import run_ranks
 from tests.runs import call, pretraining
 from tests.tiny_store import write_store
 from tools.formats import checkpoint
+from tools.training import distributed
 from tools.training.run import is_resident
 from tools.training.settings import Settings
 
@@ -77,6 +81,28 @@ def test_a_mixed_run_goes_on_as_if_it_had_not_stopped(root, tmp_path):
         assert torch.equal(weight, other["model"][name]), name
     wrong = train(root, tmp_path / "parts", *BOTH, "--mix", 2, 1, "--batch-size", 10, "--epochs", 4)
     assert wrong.code == 1 and "--mix" in wrong.err and wrong.err.count("\n") == 1
+
+
+def train_in_double(process, root, folder, flags):
+    """Train on a rank that `run_ranks` has started."""
+    joined = {"start": lambda: process, "stop": lambda: None}
+    with in_double(), mock.patch.multiple(distributed, **joined):
+        done = train(root, folder, *flags)
+    return done.code, done.out, done.err
+
+
+@pytest.mark.parametrize("mix", [(), ("--mix", 2, 1)])
+def test_two_ranks_mix_as_one_process_does(root, tmp_path, mix):
+    flags = (*BOTH, *mix, "--batch-size", 10, "--epochs", 2)  # the last batch of an epoch is short
+    with in_double():
+        assert train(root, tmp_path / "one", *flags).code == 0
+    ranks = run_ranks(2, train_in_double, root, tmp_path / "two", flags)
+    assert [code for code, _, _ in ranks] == [0, 0], ranks
+    assert ranks[0][1].count("2 x cpu") == 1 and "2 x cpu" not in ranks[1][1]
+    one, two = newest(tmp_path / "one"), newest(tmp_path / "two")
+    assert one["epoch"] == two["epoch"] == 2 and one["data"] == two["data"]
+    for name, weights in one["model"].items():
+        torch.testing.assert_close(two["model"][name], weights, rtol=1e-7, atol=1e-9, msg=name)
 
 
 def test_a_share_changes_what_is_learned(root, tmp_path):
