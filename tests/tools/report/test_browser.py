@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from tests.runs import call
 from tests.tiny_run import write_run
@@ -176,9 +177,12 @@ def test_a_bare_run_says_what_to_do(tmp_path, data_root, browser):
 
 @pytest.fixture(scope="module")
 def comparison(run, tmp_path_factory, data_root):
-    """The page of two runs, one of which has nothing but its checkpoint."""
+    """The page of two runs, one of which has nothing but its checkpoint and a curve."""
     folder = tmp_path_factory.mktemp("compared")
     other = write_run(folder / "other", data_root, seed=1, hidden_size=32)
+    with SummaryWriter(other) as writer:
+        for step, loss in enumerate(LOSSES):
+            writer.add_scalar("loss/total", loss + 1, 10 * step)
     assert call(report.main, run, other, "--out", folder / "report.html").code == 0
     return folder
 
@@ -192,7 +196,10 @@ def test_several_runs_stand_side_by_side(run, comparison, browser):
     assert page.read(cells)[3:5] == [f"{recognition['top1']:.2f}", "–"]
     results = page.read("document.getElementById('results').innerText")
     assert "retrieval_random" not in results and "random, not trained" in results
-    assert "other" in page.read("document.getElementById('curves').innerText")
+    keys = "[...document.querySelectorAll('#curves .keys span')].map(k => k.textContent)"
+    assert {run.name, "other"} <= set(page.read(keys))
+    lines = "[...document.querySelectorAll('#curves .curve')].map(line => line.getAttribute('d'))"
+    assert len(set(page.read(lines))) == 2
     assert page.complaints == []
 
 
@@ -201,8 +208,14 @@ def test_the_overview_fits_one_screen(run, browser):
     assert page.read("document.getElementById('overview').getBoundingClientRect().bottom") < 900
     text = page.read("document.getElementById('overview').innerText")
     top1 = json.loads((run / "recognition.json").read_text())["top1"]
-    for said in (f"{top1:.1f} %", "random encoder", "NTU RGB+D 60", "Device", "torch"):
+    for said in ("NTU RGB+D 60", "Device", "torch"):
         assert said in text
+    bars = "[...document.querySelectorAll('#overview .bars .row')].map(row => row.innerText)"
+    retrieval = (json.loads((run / f"retrieval{of}.json").read_text()) for of in ("", "_random"))
+    figures = [top1, *(result["accuracy"] for result in retrieval)]
+    names = ["this run", "this run", "random encoder"]
+    shown = [" ".join(row.split()) for row in page.read(bars)]
+    assert shown == [f"{n} {f:.1f} %" for n, f in zip(names, figures, strict=True)]
 
 
 def test_all_clips_are_on_paper(run, browser):
