@@ -71,8 +71,10 @@ def of_classes(data: Halves, classes: Collection[int]) -> Halves:
     """Keep only the clips of some classes.
 
     classes: counted from 1, as in samples.csv.
-    Raises UserError where no training clip or no test clip is left.
+    Raises UserError where the store has no such class, or no training or no test clip is left.
     """
+    if (most := max(classes)) > (number := data.store.num_classes):
+        raise cli.UserError(f"--classes {most}: {data.store.folder} has {number} classes")
     kept = [
         rows[np.isin(data.store.action[rows], list(classes))] for rows in (data.train, data.test)
     ]
