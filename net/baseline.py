@@ -28,9 +28,9 @@ class Baseline(EncoderWithProjectors):
             own batch statistics
         feature: (B, F), the feature of the first view
         """
-        pair = (derive(view, self.modalities, self.encoder.layout.skeleton) for view in views[:2])
-        features = self.encoder(*pair).unflatten(0, (2, views.shape[1]))  # (2, B, F)
-        first, second = features.unbind()
+        views, skeleton = views[:2], self.encoder.layout.skeleton
+        pair = (derive(view, self.modalities, skeleton) for view in views)
+        first, second = self.encoder(*pair).unflatten(0, views.shape[:2]).unbind()  # each (B, F)
         return *self.projector(first, second).unsqueeze(1), first
 
 

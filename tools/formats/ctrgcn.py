@@ -22,7 +22,7 @@ from tools.formats.padding import padded_size, require_ntu_bodies, write_padded
 
 HALVES = ("train", "test")
 WIDTH = NTU.frame_size
-AWAY = 16.0  # metres; a power of two, farther than any body is from another
+AWAY = 16.0  # metres; farther than any body is from another
 MOST_TEXT = 2**28  # bytes that are read of a text
 
 
@@ -65,7 +65,7 @@ def read_npz(path: Path, scratch: Path, protocol: str | None) -> Source:
 
 
 def _moved_away(clip: np.ndarray) -> np.ndarray:
-    """A clip (T, 2, 25, 3) with its bodies a few metres from the origin, as a camera sees them.
+    """A clip (T, 2, 25, 3) with its bodies AWAY from the origin, as they are from a camera.
 
     The file has each clip's first spine at the origin, and the other joints around it. But the
     preparation takes joints whose coordinates sum to zero for joints without a position.
