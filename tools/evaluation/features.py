@@ -74,13 +74,18 @@ def of_classes(data: Halves, classes: Collection[int]) -> Halves:
     Raises UserError where the store has no such class, or no training or no test clip is left.
     """
     if (most := max(classes)) > (number := data.store.num_classes):
-        raise cli.UserError(f"--classes {most}: {data.store.folder} has {number} classes")
+        raise cli.UserError(
+            f"--classes {most}: {data.store.folder} has {number} classes; name some of 1-{number}"
+        )
     kept = [
         rows[np.isin(data.store.action[rows], list(classes))] for rows in (data.train, data.test)
     ]
     for rows, half in zip(kept, ("training", "test"), strict=True):
         if not len(rows):
-            raise cli.UserError(f"--classes: no {half} clip has one of these classes")
+            raise cli.UserError(
+                f"--classes: no {half} clip has one of these classes; name others, or take another "
+                "--protocol"
+            )
     return Halves(data.store, data.protocol, *kept)
 
 
