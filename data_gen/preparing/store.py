@@ -54,8 +54,6 @@ class StoreWriter:
         self.last_name = ""
 
     def __enter__(self) -> "StoreWriter":
-        parents = (self.folder.parent, *self.folder.parent.parents)
-        self.made = [parent for parent in parents if not parent.exists()]
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.lock = _lock(self.lock_path)
         try:
@@ -81,9 +79,6 @@ class StoreWriter:
         self._clear()
         self.lock_path.unlink(missing_ok=True)
         os.close(self.lock)
-        with contextlib.suppress(OSError):  # not empty: there is a store
-            for parent in self.made:
-                parent.rmdir()
 
     def _clear(self) -> None:
         """Remove what this run or a killed run did not finish."""

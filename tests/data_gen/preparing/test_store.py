@@ -76,8 +76,7 @@ def test_names_out_of_order_and_other_shapes_are_refused(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, SystemExit])
 def test_an_interrupted_run_leaves_nothing(tmp_path, error):
-    folder = tmp_path / "new" / "data" / "ntu60"  # its parents are new, too
-    with pytest.raises(error), StoreWriter(folder, NTU60) as store:
+    with pytest.raises(error), StoreWriter(tmp_path / "ntu60", NTU60) as store:
         store.add("a", FIELDS, clip(1))
         raise error
     assert os.listdir(tmp_path) == []
