@@ -18,14 +18,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.datasets.missing import official_missing  # noqa: E402
-from data_gen.datasets.ntu import DATASETS, LAST_SETUP, synthetic  # noqa: E402
 from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser  # noqa: E402
 from data_gen.preparing.parallel import ordered_map  # noqa: E402
 from data_gen.preparing.report import LeftOut, print_store, progress, warn  # noqa: E402
 from data_gen.preparing.store import StoreWriter  # noqa: E402
+from data_gen.readers.missing import official_missing  # noqa: E402
 from data_gen.readers.raw_folders import (  # noqa: E402
     SYNTHETIC_MARK,
     RawDataError,
@@ -40,6 +39,7 @@ from data_gen.readers.skeleton_file import (  # noqa: E402
     parse_name,
     read_skeleton_file,
 )
+from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic  # noqa: E402
 
 RAW_FOLDERS = (gendata.DATA / "nturgbd_raw", gendata.DATA / "nturgbd_raw_120")
 

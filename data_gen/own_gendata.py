@@ -21,14 +21,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.datasets.description import Description, Split  # noqa: E402
-from data_gen.datasets.known import KNOWN  # noqa: E402
-from data_gen.datasets.skeletons import (  # noqa: E402
-    BUILT_IN,
-    DescriptionError,
-    Layout,
-    Skeleton,
-)
 from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser, text, whole_number  # noqa: E402
@@ -43,6 +35,14 @@ from data_gen.readers.array_file import (  # noqa: E402
 )
 from data_gen.readers.clip_table import Clip, ClipTable, read_clip_table  # noqa: E402
 from data_gen.readers.raw_folders import SYNTHETIC_MARK, RawDataError  # noqa: E402
+from feeder.datasets.known import KNOWN  # noqa: E402
+from feeder.description import Description, Split  # noqa: E402
+from feeder.skeletons import (  # noqa: E402
+    BUILT_IN,
+    DescriptionError,
+    Layout,
+    Skeleton,
+)
 
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
 

@@ -24,7 +24,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.datasets.pku import DATASETS  # noqa: E402
 from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.flags import Parser  # noqa: E402
 from data_gen.preparing.parallel import ordered_map  # noqa: E402
@@ -42,6 +41,7 @@ from data_gen.readers.pku import (  # noqa: E402
     sample_fields,
 )
 from data_gen.readers.raw_folders import RawDataError  # noqa: E402
+from feeder.datasets.pku import DATASETS  # noqa: E402
 
 SUFFIX = ".txt"
 PLACES = ("", "*/", "*/*/")  # where an archive may lie in --data_path

@@ -22,7 +22,6 @@ from tqdm import tqdm
 if not __package__:  # started as a script, in any folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data_gen.datasets.ntu import ACTION_NAMES, DATASETS
 from data_gen.people import actions, body, performing
 from data_gen.people.coco import as_coco
 from data_gen.people.kinect import VIEW, Recording, watch
@@ -33,6 +32,7 @@ from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
 from data_gen.preparing.streams import open_streams
 from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
 from data_gen.readers.skeleton_file import SUFFIX, SampleName
+from feeder.datasets.ntu import ACTION_NAMES, DATASETS
 
 ACTIONS = tuple(actions.ACTIONS)
 Body = tuple[np.ndarray, np.ndarray]  # positions (T, 25, 3), metres; orientations (T, 25, 4)

@@ -20,8 +20,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.datasets.nwucla import DATASETS, KINECT_V1_AS_V2  # noqa: E402
-from data_gen.datasets.skeletons import KINECT_V2  # noqa: E402
 from data_gen.preparing import commands, gendata  # noqa: E402
 from data_gen.preparing.clip import prepare_clip  # noqa: E402
 from data_gen.preparing.flags import Parser  # noqa: E402
@@ -30,6 +28,8 @@ from data_gen.preparing.report import LeftOut, print_store, progress  # noqa: E4
 from data_gen.preparing.store import StoreWriter  # noqa: E402
 from data_gen.readers.raw_folders import RawDataError  # noqa: E402
 from data_gen.readers.ucla import SUFFIX, UclaFileError, parse_name, read_ucla_file  # noqa: E402
+from feeder.datasets.nwucla import DATASETS, KINECT_V1_AS_V2  # noqa: E402
+from feeder.skeletons import KINECT_V2  # noqa: E402
 
 RAW_FOLDER = gendata.DATA / "nwucla_raw"
 

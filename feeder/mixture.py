@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.skeletons import Layout
+from feeder.skeletons import Layout
 from feeder.store import Store, StoreError, open_store
 
 

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description, Split
-from data_gen.datasets.known import KNOWN
-from data_gen.datasets.skeletons import DescriptionError, Layout, Skeleton
+from common import UserError
 from feeder import store_files
+from feeder.datasets.known import KNOWN
+from feeder.description import FIELDS, Description, Split
+from feeder.skeletons import DescriptionError, Layout, Skeleton
 from feeder.store_files import Damage
 
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
 MOST_BYTES = 16 * 2**20  # size limit of a store.json
 
 
-class StoreError(ValueError):
+class StoreError(UserError):
     """A store is missing or damaged, or does not hold what was asked for.
 
     The message is one line, with the file or folder and what to do.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description
-from data_gen.datasets.skeletons import MAX_METRES, Layout
+from feeder.description import FIELDS, Description
+from feeder.skeletons import MAX_METRES, Layout
 
 COLUMNS = (*FIELDS, "start", "frames")
 CHECKED_FRAMES = 2**14  # frames whose coordinates are checked at once

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data_gen.datasets.skeletons import NTU, Layout
+from feeder.skeletons import NTU, Layout
 from net.modalities import MODALITIES, SPATIAL_TOKEN, Tokens
 
 MAX_POSITIONS = 200

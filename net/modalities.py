@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from data_gen.datasets.skeletons import KINECT_V2, Skeleton
+from feeder.skeletons import KINECT_V2, Skeleton
 from net import MODALITIES
 
 FRAMES, CHANNELS = 64, 3  # frames in a view; x, y and z

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from data_gen.datasets.skeletons import NTU, Layout
+from feeder.skeletons import NTU, Layout
 from net.batch_norm import SyncBatchNorm1d, normalize_together
 from net.encoder import Encoder
 

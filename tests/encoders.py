@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from data_gen.datasets.skeletons import NTU, Layout
+from feeder.skeletons import NTU, Layout
 from net.modalities import Tokens
 
 

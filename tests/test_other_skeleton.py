@@ -11,10 +11,10 @@ import torch
 import action_classification
 import action_retrieval
 import pretrain
-from data_gen.datasets.description import Description, Split
-from data_gen.datasets.skeletons import Layout, Skeleton
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.store import StoreWriter
+from feeder.description import Description, Split
+from feeder.skeletons import Layout, Skeleton
 from feeder.store import open_store
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import action_retrieval
 from data_gen import ntu_gendata
-from data_gen.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
+from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
 from feeder.store import open_store
 from tests import runs
 from tests.golden_files import GOLDEN

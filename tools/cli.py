@@ -8,16 +8,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from common import UserError
 from data_gen.preparing import flags
 from data_gen.preparing.flags import not_negative, path, positive, text, whole_number
 from data_gen.preparing.streams import drop_output, open_streams
 from feeder.store import StoreError
 
-__all__ = ["not_negative", "path", "positive", "text", "whole_number"]
-
-
-class UserError(Exception):
-    """An error that the user can fix; its text is one line that says how."""
+__all__ = ["UserError", "not_negative", "path", "positive", "text", "whole_number"]
 
 
 def file_with(*suffixes: str) -> Callable[[str], Path]:

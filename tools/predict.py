@@ -116,8 +116,8 @@ def memory_table(setting, gpu: Gpu) -> Iterator[str]:
 
 def protocol_table(setting, gpu: Gpu, batch: int | None) -> Iterator[str]:
     """A table of times and hours of the published protocols on 1 to 8 GPUs of one machine."""
-    from data_gen.datasets.ntu import DATASETS
     from feeder.batches import batch_bounds
+    from feeder.datasets.ntu import DATASETS
     from tools.benchmark import prediction as p
     from tools.benchmark.step import BATCH
 

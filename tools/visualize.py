@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.datasets.skeletons import KINECT_V2
+from feeder.skeletons import KINECT_V2
 from feeder.store import open_store
 from feeder.strengths import Strengths
 from net import MODALITIES

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_gen.datasets.skeletons import COCO_17, KINECT_V2
+from feeder.skeletons import COCO_17, KINECT_V2
 
 # Offsets from the middle of the head, in metres: (forward, up, to the person's left).
 FACE = {

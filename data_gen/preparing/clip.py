@@ -5,7 +5,7 @@ Coordinates are in metres. The axes of arrays are (T, M, V, C) = (frames, bodies
 
 import numpy as np
 
-from data_gen.datasets.skeletons import KINECT_V2, NTU, Layout, Skeleton
+from feeder.skeletons import KINECT_V2, NTU, Layout, Skeleton
 
 
 def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:

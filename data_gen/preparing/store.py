@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description
 from data_gen.preparing.files import sync
+from feeder.description import FIELDS, Description
 
 FILES = ("joints.npy", "samples.csv", "store.json")
 

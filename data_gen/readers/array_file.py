@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.skeletons import KINECT_V2, MAX_METRES, Skeleton
 from data_gen.preparing.clip import is_empty
 from data_gen.readers.raw_folders import RawDataError
 from data_gen.readers.skeleton_file import (
@@ -20,6 +19,7 @@ from data_gen.readers.skeleton_file import (
     SkeletonFileError,
     read_skeleton_file,
 )
+from feeder.skeletons import KINECT_V2, MAX_METRES, Skeleton
 
 SUFFIXES = (SUFFIX, ".npy", ".csv")
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # {unit: metres}

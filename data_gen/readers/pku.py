@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen.datasets.pku import ACTION_NAMES
-from data_gen.datasets.skeletons import MAX_METRES, NTU
 from data_gen.preparing.clip import align, center, is_empty, repair
 from data_gen.readers.raw_folders import RawDataError
+from feeder.datasets.pku import ACTION_NAMES
+from feeder.skeletons import MAX_METRES, NTU
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
 # The released lists contain the misspelling "Validataion videos:".

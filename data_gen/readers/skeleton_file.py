@@ -15,8 +15,8 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from data_gen.datasets.ntu import ACTION_NAMES, LAST_SETUP
-from data_gen.datasets.skeletons import MAX_METRES, NTU
+from feeder.datasets.ntu import ACTION_NAMES, LAST_SETUP
+from feeder.skeletons import MAX_METRES, NTU
 
 SUFFIX = ".skeleton"
 JOINTS = NTU.skeleton.num_joints

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_gen.datasets.nwucla import ACTIONS
-from data_gen.datasets.skeletons import KINECT_V1, MAX_METRES
 from data_gen.readers.raw_folders import RawDataError
 from data_gen.readers.skeleton_file import MAX_FRAMES
+from feeder.datasets.nwucla import ACTIONS
+from feeder.skeletons import KINECT_V1, MAX_METRES
 
 SUFFIX = ".json"
 NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from data_gen import ntu_gendata
-from data_gen.datasets.missing import official_missing
-from data_gen.datasets.ntu import DATASETS, LAST_SETUP
 from data_gen.preparing.report import print_store, progress
+from data_gen.readers.missing import official_missing
+from feeder.datasets.ntu import DATASETS, LAST_SETUP
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text, write_clips
 from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store
 

@@ -11,10 +11,10 @@ import pytest
 import action_retrieval
 import pretrain
 from data_gen import ntu_gendata, own_gendata, synthetic
-from data_gen.datasets.skeletons import AZURE_KINECT, BUILT_IN, COCO_17
 from data_gen.people.coco import as_coco
 from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
+from feeder.skeletons import AZURE_KINECT, BUILT_IN, COCO_17
 from feeder.store import open_store
 from tests.data_gen.raw_files import GOLDEN
 from tests.runs import call, pretraining

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data_gen import synthetic
-from data_gen.datasets.ntu import DATASETS, LAST_SETUP
 from data_gen.people import actions, body, kinect
 from data_gen.readers.skeleton_file import SampleName, parse_name, read_skeleton_file
+from feeder.datasets.ntu import DATASETS, LAST_SETUP
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "data_gen" / "synthetic.py"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen.datasets.skeletons import KINECT_V1, Layout
 from feeder.batches import TrainingBatches, load_clips, resident_frames
 from feeder.mixture import clips_an_epoch, epoch_order, mix
+from feeder.skeletons import KINECT_V1, Layout
 from feeder.store import StoreError, open_store
 from tests.tiny_store import write_store
 

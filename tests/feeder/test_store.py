@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_gen.datasets.ntu import DATASETS
+from feeder.datasets.ntu import DATASETS
 from feeder.store import StoreError, open_store
 from tests.tiny_store import tiny_clip, write_store
 

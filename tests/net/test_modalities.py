@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen.datasets.skeletons import BUILT_IN
+from feeder.skeletons import BUILT_IN
 from net.modalities import MODALITIES, bone, derive, motion
 from tests.golden_files import MODEL_SIZES, load, ours
 from tests.literal import model as literal

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from data_gen.datasets.ntu import ACTION_NAMES
+from feeder.datasets.ntu import ACTION_NAMES
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run

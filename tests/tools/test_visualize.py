@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers.skeleton_file import read_skeleton_file
+from feeder.datasets.ntu import DATASETS
 from tests.golden_files import GOLDEN
 from tools import cli, visualize
 from tools.drawing import draw

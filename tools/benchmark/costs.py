@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from data_gen.datasets.skeletons import NTU
+from feeder.skeletons import NTU
 from net.encoder import Encoder
 from net.losses import umurl_loss
 from net.modalities import FRAMES, MODALITIES, derive

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from data_gen.datasets.ntu import DATASETS
 from feeder.batches import whole_clips
+from feeder.datasets.ntu import DATASETS
 from net.modalities import derive
 from net.umurl import UmURL
 from tools.benchmark import inputs

@@ -14,11 +14,11 @@ import numpy as np
 from torch import Tensor
 
 from data_gen import synthetic
-from data_gen.datasets.ntu import DATASETS
-from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers import raw_folders
 from data_gen.readers.skeleton_file import SampleName
+from feeder.datasets.ntu import DATASETS
+from feeder.skeletons import NTU
 from feeder.store import Store, open_store
 from tools.cli import UserError
 

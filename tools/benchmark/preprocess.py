@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from data_gen import ntu_gendata
-from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing.parallel import usable_cpus
+from feeder.datasets.ntu import DATASETS
 from tools.benchmark import inputs
 from tools.benchmark.measure import Row, process_memory, take_turns
 from tools.benchmark.sizes import Size

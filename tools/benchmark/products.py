@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from data_gen.datasets.skeletons import NTU
+from feeder.skeletons import NTU
 from net.modalities import FRAMES, MODALITIES, SPATIAL_TOKEN
 
 

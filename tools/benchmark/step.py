@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from data_gen.datasets.ntu import DATASETS
-from data_gen.datasets.skeletons import NTU
 from feeder.batches import VIEWS, TrainingBatches, resident_frames
+from feeder.datasets.ntu import DATASETS
+from feeder.skeletons import NTU
 from net.losses import umurl_loss
 from net.modalities import FRAMES
 from net.umurl import UmURL

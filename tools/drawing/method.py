@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
-from data_gen.datasets.skeletons import NTU
+from feeder.skeletons import NTU
 from net.modalities import FRAMES, MODALITIES
 from tools.drawing import draw, scenes
 

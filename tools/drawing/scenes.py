@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.datasets.skeletons import KINECT_V2, Skeleton
 from feeder.augment import uniform_draws
 from feeder.batches import VIEWS, Batch, Clips
+from feeder.skeletons import KINECT_V2, Skeleton
 from feeder.strengths import PUBLISHED, Strengths
 from net.modalities import MODALITIES, bone, motion
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from data_gen.datasets.skeletons import Layout
+from feeder.skeletons import Layout
 from feeder.strengths import Strengths
 from net import MODALITIES, methods
 from net.methods import METHODS

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.datasets.skeletons import Layout, Skeleton
 from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.array_file import SUFFIXES, ArrayFileError, read_bodies
 from feeder.augment import resize
+from feeder.skeletons import Layout, Skeleton
 from tools.cli import UserError
 from tools.evaluation.features import (
     ENCODING_BATCH,

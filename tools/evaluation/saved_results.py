@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_gen.datasets.known import KNOWN
+from feeder.datasets.known import KNOWN
 from tools.cli import UserError
 from tools.evaluation import paper
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_gen.datasets.skeletons import NTU, DescriptionError, Layout
 from data_gen.preparing.files import whole_file
+from feeder.skeletons import NTU, DescriptionError, Layout
 from net.methods import DEFAULT_ENCODER
 from tools.cli import UserError
 from tools.formats import torch_files

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description
-from data_gen.datasets.missing import official_missing
+from data_gen.readers.missing import official_missing
 from data_gen.readers.skeleton_file import SUFFIX, SampleName, SkeletonFileError, parse_name
+from feeder.description import FIELDS, Description
 from tools.cli import UserError
 from tools.formats.array_files import require_file
 from tools.formats.foreign_clips import Source

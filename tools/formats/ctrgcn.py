@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
+from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.cli import UserError
 from tools.formats.array_files import Rows, open_npz

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description
-from data_gen.datasets.ntu import DATASETS
-from data_gen.datasets.skeletons import DescriptionError
 from data_gen.preparing.flags import whole_number
+from feeder.datasets.ntu import DATASETS
+from feeder.description import FIELDS, Description
+from feeder.skeletons import DescriptionError
 from feeder.store import Store
 from tools.cli import UserError
 

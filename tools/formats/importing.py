@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.description import FIELDS, Description, Split
-from data_gen.datasets.known import KNOWN
-from data_gen.datasets.ntu import DATASETS as NTU_DATASETS
-from data_gen.datasets.ntu import LAST_SETUP
-from data_gen.datasets.skeletons import MAX_METRES, NTU, DescriptionError
 from data_gen.preparing.clip import prepare_clip
 from data_gen.preparing.report import progress, warn
 from data_gen.preparing.store import StoreError as WriteError
 from data_gen.preparing.store import StoreWriter
 from data_gen.readers.skeleton_file import SkeletonFileError, parse_name
+from feeder.datasets.known import KNOWN
+from feeder.datasets.ntu import DATASETS as NTU_DATASETS
+from feeder.datasets.ntu import LAST_SETUP
+from feeder.description import FIELDS, Description, Split
+from feeder.skeletons import MAX_METRES, NTU, DescriptionError
 from tools.cli import UserError
 from tools.formats.clip_names import recover
 from tools.formats.foreign_clips import Clip, Source, refuse_turned

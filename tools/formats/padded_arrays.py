@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
 from data_gen.readers.skeleton_file import SUFFIX
+from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.cli import UserError
 from tools.formats.array_files import Rows, open_npy, require_file

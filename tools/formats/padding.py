@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from data_gen.datasets.skeletons import NTU
+from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.cli import UserError
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from data_gen.datasets.skeletons import NTU
 from data_gen.preparing.files import require_space
 from data_gen.readers.skeleton_file import SUFFIX
+from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.cli import UserError
 from tools.formats.foreign_clips import Source, own_texts, read_own

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_gen.datasets.ntu import DATASETS
 from data_gen.preparing import store as store_module
 from data_gen.preparing.store import StoreError, StoreWriter, npy_header
+from feeder.datasets.ntu import DATASETS
 
 NTU60 = DATASETS["ntu60"]
 FIELDS = (1, 2, 3, 1, 5)

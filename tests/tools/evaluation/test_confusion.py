@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.datasets.ntu import ACTION_NAMES
+from feeder.datasets.ntu import ACTION_NAMES
 from tools import cli
 from tools.evaluation import confusion
 

@@ -1,6 +1,6 @@
 """The paper's figures stand beside the same evaluation of the same data only."""
 
-from data_gen.datasets.ntu import DATASETS
+from feeder.datasets.ntu import DATASETS
 from tools.evaluation import paper
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.datasets.ntu import ACTION_NAMES
+from feeder.datasets.ntu import ACTION_NAMES
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_gen.datasets.skeletons import DescriptionError, Layout, check, check_keys
+from feeder.skeletons import DescriptionError, Layout, check, check_keys
 
 FORMAT = "umurl store 1"
 FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv

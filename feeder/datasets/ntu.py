@@ -6,8 +6,8 @@ https://github.com/shahroudy/NTURGB-D.
 
 from dataclasses import replace
 
-from data_gen.datasets.description import Description, Split
-from data_gen.datasets.skeletons import NTU
+from feeder.description import Description, Split
+from feeder.skeletons import NTU
 
 LAST_SETUP = {"ntu60": 17, "ntu120": 32}  # a data set has setups 1 to its last setup
 

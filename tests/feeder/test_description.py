@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from data_gen.datasets.description import Description, Split
-from data_gen.datasets.known import KNOWN
-from data_gen.datasets.ntu import synthetic
-from data_gen.datasets.skeletons import DescriptionError
+from feeder.datasets.known import KNOWN
+from feeder.datasets.ntu import synthetic
+from feeder.description import Description, Split
+from feeder.skeletons import DescriptionError
 
 
 @pytest.mark.parametrize("description", [*KNOWN.values(), synthetic("ntu60")])

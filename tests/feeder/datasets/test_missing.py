@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from data_gen.datasets.missing import official_missing
-from data_gen.datasets.ntu import DATASETS, LAST_SETUP
+from data_gen.readers.missing import official_missing
 from data_gen.readers.skeleton_file import parse_name
+from feeder.datasets.ntu import DATASETS, LAST_SETUP
 
 # Recordings of the data sets, those with missing skeletons included: (training, test).
 RECORDED = {

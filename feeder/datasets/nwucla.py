@@ -4,8 +4,8 @@ Source: Wang et al., Cross-view Action Modeling, Learning and Recognition, CVPR 
 (Northwestern-UCLA Multiview Action 3D).
 """
 
-from data_gen.datasets.description import Description, Split
-from data_gen.datasets.skeletons import KINECT_V1, NTU, Layout
+from feeder.description import Description, Split
+from feeder.skeletons import KINECT_V1, NTU, Layout
 
 ACTIONS = {  # {number in the file name: name of the action}; labels count the actions from 1
     1: "pick up with one hand",

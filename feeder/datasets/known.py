@@ -1,5 +1,5 @@
 """The data sets whose older stores have no store.json: the name of the folder identifies them."""
 
-from data_gen.datasets import ntu, pku
+from feeder.datasets import ntu, pku
 
 KNOWN = ntu.DATASETS | pku.DATASETS

@@ -1,4 +1,4 @@
-from data_gen.datasets.pku import ACTION_NAMES, DATASETS
+from feeder.datasets.pku import ACTION_NAMES, DATASETS
 
 
 def test_the_51_actions_have_names_in_the_order_of_their_numbers():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_gen.datasets.ntu import ACTION_NAMES, DATASETS, TRAIN_SUBJECTS
+from feeder.datasets.ntu import ACTION_NAMES, DATASETS, TRAIN_SUBJECTS
 
 
 def test_official_counts_of_a_data_set_agree_between_its_protocols():

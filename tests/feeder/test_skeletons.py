@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from data_gen.datasets.skeletons import BUILT_IN, KINECT_V2, NTU, DescriptionError, Layout, Skeleton
+from feeder.skeletons import BUILT_IN, KINECT_V2, NTU, DescriptionError, Layout, Skeleton
 
 # METHOD of the paper: child and parent of each bone, joints counted from 1 as NTU RGB+D does.
 NTU_BONES = (

@@ -4,8 +4,8 @@ Source of the names: Actions.xlsx of the data set (Liu et al., 2017, arXiv 1703.
 three public readers, which agree on names and order. Phase II uses 41 of the 51 numbers.
 """
 
-from data_gen.datasets.description import Description, Split
-from data_gen.datasets.skeletons import NTU
+from feeder.description import Description, Split
+from feeder.skeletons import NTU
 
 ACTION_NAMES = (  # the name of class 1, 2, ... in the label files
     "bow",
