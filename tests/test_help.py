@@ -1,4 +1,4 @@
-"""The --help of every program: under its name, without noise, and without waiting for torch."""
+"""The --help of every program: under its name, without noise."""
 
 import os
 import re
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SLOW = {"torch", "torchvision", "tensorboard", "sklearn", "scipy", "matplotlib", "PIL"}
 
 
 def programs() -> list[str]:
@@ -28,7 +27,7 @@ def programs() -> list[str]:
 def test_help_names_the_program_and_its_defaults(name):
     run = [name] if name.endswith(".py") else ["-m", name]
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *run, "--help"],
+        [sys.executable, *run, "--help"],
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"},
         capture_output=True,
@@ -40,8 +39,6 @@ def test_help_names_the_program_and_its_defaults(name):
     for noise in ("None", "Path(", "<", "__main__", "[]"):
         assert noise not in done.stdout
     assert not re.search(r"\(default: [\[(]", done.stdout)
-    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert not imported & SLOW, "imported before the flags are parsed"
 
 
 def test_the_programs_are_found():

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden_files import GOLDEN
 from tests.test_help import ROOT
 
 # Imports take seconds, in which a user may think better of it: this one is never over.
 TORCH = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
-RECORDING = str(GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton")
 PROGRAMS = {
     "pretrain.py": [],
     "action_classification.py": ["--checkpoint-path", "x"],
@@ -23,11 +21,8 @@ PROGRAMS = {
     "tools.convert": ["from-published", "x", "y"],
     "tools.export": ["--checkpoint-path", "x", "--out", "a.pt2"],
     "tools.launch": ["pretrain.py"],
-    "tools.method_figure": [RECORDING],
     "tools.predict": [],
-    "tools.report": ["x"],
     "tools.tsne": ["--checkpoint", "x"],
-    "tools.visualize": [RECORDING],
 }
 
 

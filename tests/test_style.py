@@ -48,7 +48,7 @@ def test_libraries_import_no_commands():
 
 
 # What is named otherwise than it is imported, comes with another package, or is optional.
-PACKAGES = {"sklearn": "scikit-learn", "PIL": "torchvision"}
+PACKAGES = {"sklearn": "scikit-learn", "PIL": "matplotlib"}
 OPTIONAL = {"onnx", "onnxscript", "onnxruntime"}
 
 

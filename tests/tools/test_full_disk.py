@@ -9,21 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.golden_files import GOLDEN
 from tests.runs import ROOT, call
 from tests.tiny_run import write_run
-from tools import convert, export, method_figure, tsne, visualize
+from tools import convert, export
 
-RECORDING = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 COMMANDS = {
     "arrays": (convert, "to-arrays", "{data}/ntu60", "{out}"),
     "published": (convert, "to-published", "{run}", "{out}"),
     "run": (convert, "from-published", "{published}", "{out}", "--num-head", 2),
     "export": (export, "--checkpoint-path", "{run}", "--out", "{out}.pt2"),
-    "gif": (visualize, RECORDING, "--out", "{out}.gif"),
-    "png": (visualize, RECORDING, "--out", "{out}.png"),
-    "t-SNE": (tsne, "--checkpoint", "{run}", "--out", "{out}", "--classes", 3),
-    "figure": (method_figure, RECORDING, "--out", "{out}.svg"),
 }
 
 

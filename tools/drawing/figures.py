@@ -1,4 +1,4 @@
-"""Figures of matplotlib: save them as files, and choose a text color for any background."""
+"""Write figures and images as files. The same input gives the same bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,30 +6,36 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image  # comes with matplotlib
 
-from data_gen.preparing.files import whole_file
+from common import atomic
 
 
 def save(figure: Figure, path: Path, *, dpi: int) -> None:
-    """Write a figure as .png or .svg, whichever the path names.
-
-    The same figure gives the same bytes.
-    """
-    # No date and no random ids; text stays text, and pictures stay separate.
+    """Write a figure as .png or .svg, whichever the path names."""
+    # No date and no random ids; text stays text, and images stay separate.
     svg = {"svg.hashsalt": "umurl", "svg.fonttype": "none", "image.composite_image": False}
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    with matplotlib.rc_context(svg), whole_file(path) as part:
+    with matplotlib.rc_context(svg), atomic(path) as part:
         figure.savefig(part, format=path.suffix[1:], dpi=dpi, metadata=metadata)
 
 
-def text_color(background: Sequence[float]) -> str:
-    """`white` or `black`, whichever has more contrast with a background.
+def save_images(images: Sequence[np.ndarray], path: Path, *, seconds: float = 0.0) -> None:
+    """Write images (H, W, 3) uint8: the first one as .png, or all as an endless .gif.
 
-    background: (red, green, blue, ...), numbers from 0 to 1.
-
-    The contrast is that of WCAG 2, by relative luminance. It is at least 4.5; both colors are equal
-    at a luminance of 0.179.
+    seconds: of one round of the GIF.
     """
+    first, *rest = map(Image.fromarray, images)
+    with atomic(path) as part:
+        if path.suffix == ".png":
+            first.save(part, "PNG")
+        else:  # browsers show no frame for less than 20 ms
+            pause = max(20, round(1000 * seconds / len(images)))
+            first.save(part, "GIF", save_all=True, append_images=rest, duration=pause, loop=0)
+
+
+def text_color(background: Sequence[float]) -> str:
+    """`white` or `black`, whichever has more contrast (WCAG 2) on (red, green, blue) in 0..1."""
     rgb = np.asarray(background[:3])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return "white" if linear @ (0.2126, 0.7152, 0.0722) < 0.179 else "black"

@@ -7,7 +7,7 @@ import numpy as np
 
 from feeder.store import Store
 from tools.cli import UserError
-from tools.drawing import draw
+from tools.drawing.skeletons import PITCH, YAW
 from tools.evaluation import retrieved_clips
 
 KEYFRAMES = 32  # frames that are packed of a clip; the page interpolates between them
@@ -54,8 +54,8 @@ def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
         "names": store.class_names,
         "parents": list(store.skeleton.parents),
         "origin": store.skeleton.origin[0] if len(store.skeleton.origin) == 1 else None,
-        "yaw": draw.YAW,
-        "pitch": draw.PITCH,
+        "yaw": YAW,
+        "pitch": PITCH,
         "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
         "queries": queries,
         "total": len(found.queries),

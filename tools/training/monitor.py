@@ -16,14 +16,14 @@ from feeder.store import Store
 from feeder.strengths import PUBLISHED, Strengths
 from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
-from tools.drawing import draw, scenes, sheets
+from tools.drawing.views import views_image
 from tools.evaluation.features import in_batches
 from tools.evaluation.neighbors import nearest, vote
 from tools.evaluation.standardize import scale_of
 from tools.formats.tables import markdown
 from tools.training.settings import LOCAL
 
-CLIPS_SHOWN, FRAMES_SHOWN, PICTURE = 4, 3, 120
+CLIPS_SHOWN = 4
 QUERIES, DATABASE = 512, 2048  # most clips; so k-NN is quick for any size of data set
 NEIGHBORS = 5
 ENCODING_BATCH = 64
@@ -85,7 +85,7 @@ class Monitor:
         pictures = views_picture(
             *(self.store, self.shown, self.seed, epoch, device), strengths=self.strengths
         )
-        self.writer.add_image("monitor/views", pictures, step)
+        self.writer.add_image("monitor/views", pictures, step, dataformats="HWC")
         if len(self.queries):
             clips = self.store, self.database, self.queries
             found = quick_accuracies(encoder, *clips, self.modalities)
@@ -152,31 +152,20 @@ def views_picture(
     epoch: int,
     device: torch.device,
     strengths: Strengths = PUBLISHED,
-) -> Tensor:
-    """A picture (3, H, W) uint8; each row shows a whole clip and its four augmented views.
+) -> np.ndarray:
+    """An image (H, W, 3) uint8; each row shows a whole clip and its four augmented views.
 
     rows: the clips, rows of the store.
     seed, epoch: of the random numbers that draw the views.
     strengths: of the augmentation.
 
-    The views are made as in training. The whole clip and each view show FRAMES_SHOWN frames, with
-    the name above the first one. All pictures of a row have the same scale.
+    The views are made as in training.
     """
     rng, shape = np.random.default_rng([seed, 2, epoch]), (VIEWS, len(rows))
     uniform = uniform_draws(rng, shape, store.skeleton.num_joints, strengths)
     uniform = torch.from_numpy(uniform).to(device)
     clips = load_clips(store, rows, device)
     batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)], strengths=strengths)
-    views, whole = batch.views().cpu(), clips.resized().cpu()
-    sheet = []
-    for i, row in enumerate(rows):
-        shown = {store.names[row]: scenes.scene(whole[i], skeleton=store.skeleton)}
-        shown |= scenes.of_views(views[:, i], store.skeleton)
-        view = draw.fit(list(shown.values()), PICTURE)
-        line = []
-        for name, scene in shown.items():
-            frames = sheets.evenly(len(scene.joints), FRAMES_SHOWN)
-            pictures = [draw.draw(scene, frame, view) for frame in frames]
-            line += [sheets.write(pictures[0], name, size=9), *pictures[1:]]
-        sheet.append(line)
-    return sheets.rows(sheet)
+    views, whole = batch.views().cpu().numpy(), clips.resized().cpu().numpy()
+    shown = [(store.names[row], whole[i], views[:, i]) for i, row in enumerate(rows)]
+    return views_image(shown, store.skeleton)

@@ -59,11 +59,8 @@ COMMANDS = {
     "tools.checkpoint": [""],
     "tools.convert": ["--data-root", "--names", "--protocol"],
     "tools.export": ["--out", "--checkpoint-path"],
-    "tools.method_figure": ["--out", ""],
-    "tools.report.__main__": ["--out", "--data-root", ""],
     "tools.results": [""],
     "tools.tsne": ["--out", "--checkpoint"],
-    "tools.visualize": ["--out", "--sample", ""],
 }
 
 

@@ -1,13 +1,10 @@
-"""A whole run with its report, and a browser to open it in."""
-
-from contextlib import ExitStack
+"""A whole run with its report."""
 
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 import action_classification
 import action_retrieval
-from tests import chromium
 from tests.runs import call
 from tests.tiny_run import write_run
 from tests.tools.report.pages import LOSSES
@@ -32,16 +29,3 @@ def run(tmp_path_factory, data_root):
     ]
     assert [done.code for done in made] == [0] * 5, made
     return folder
-
-
-@pytest.fixture(scope="package")
-def browser(tmp_path_factory):
-    if not chromium.find():
-        pytest.skip(chromium.WHY_NOT)
-    with ExitStack() as stack:
-        try:
-            profile = tmp_path_factory.mktemp("browser") / "profile"
-            page = stack.enter_context(chromium.page(profile))
-        except (OSError, RuntimeError) as error:  # some are there but cannot be started
-            pytest.skip(f"{chromium.find()} does not start here: {error}")
-        yield page

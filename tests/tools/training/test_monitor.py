@@ -15,6 +15,7 @@ import pretrain
 from feeder.store import open_store
 from net.encoder import Encoder
 from tests.tiny_store import write_store
+from tools.drawing import views
 from tools.formats import checkpoint
 from tools.training import monitor
 
@@ -65,8 +66,7 @@ def test_a_run_writes_what_is_promised_and_looking_changes_no_bit(
     assert [event.step for event in log.Scalars("monitor/knn_5")] == [0, 4, 6]
     pictures = [Image.open(io.BytesIO(e.encoded_image_string)) for e in log.Images("monitor/views")]
     assert len(pictures) == 3
-    columns = 5 * monitor.FRAMES_SHOWN
-    assert pictures[0].size == tuple(n * (monitor.PICTURE + 2) + 2 for n in (columns, 4))
+    assert pictures[0].size == (5 * views.FRAMES * views.SIZE, monitor.CLIPS_SHOWN * views.SIZE)
     assert (np.array(pictures[0]) != np.array(pictures[1])).any(), "each look has views of its own"
     text = log.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
     assert f"| method | {method} |" in text and "| lr | 0.0005 |" in text

@@ -1,0 +1,101 @@
+"""Pictures of skeletons: what is drawn lies where the projection says."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from feeder.skeletons import NTU
+from net.modalities import derive
+from tools.drawing.skeletons import BODY_COLORS, MARGIN, PROJECTION, evenly, fit, picture, scene
+
+SIZE = 240
+
+
+def clip_of(frames: int = 5, bodies: int = 2) -> np.ndarray:
+    """Two metres of random joints (T, 2, 25, 3); the second body stands aside."""
+    joints = np.random.default_rng(0).uniform(-1, 1, (frames, 2, 25, 3)).astype(np.float32)
+    joints[:, 1, :, 0] += 3
+    joints[:, bodies:] = 0
+    return joints
+
+
+def near(image: np.ndarray, point: np.ndarray, color: str) -> bool:
+    """Whether a color is within two pixels of a point of the unit square."""
+    x, y = (point * (SIZE, -SIZE) + (0, SIZE)).astype(int)
+    part = image[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].astype(int)
+    wanted = np.array(to_rgb(color)) * 255
+    return bool((abs(part - wanted).max(-1) < 30).any())
+
+
+def test_projection_has_equal_axes_and_looks_from_the_sensor():
+    np.testing.assert_allclose(PROJECTION @ PROJECTION.T, np.eye(2), atol=1e-12)
+    x, y, z = PROJECTION.T
+    assert x[0] < -0.9 and y[1] > 0.9, "x to the left of a Kinect's picture, y up"
+    assert z[1] > 0, "from a little above, what is farther away is higher"
+
+
+@pytest.mark.parametrize("modality", ["joint", "bone", "motion"])
+def test_all_joints_are_inside_the_margin_and_fill_it(modality):
+    (one,) = fit(scene(clip_of(), modality))
+    points = (one.body if modality == "motion" else one.dots).reshape(-1, 2)
+    assert points.min() == pytest.approx(MARGIN) and points.max() == pytest.approx(1 - MARGIN)
+
+
+def test_joints_are_drawn_where_they_are_in_the_color_of_their_body():
+    (one,) = fit(scene(clip_of()))
+    image = picture([[(one, 2, "")]], SIZE)
+    assert image.shape == (SIZE, SIZE, 3) and image.dtype == np.uint8
+    for body in (0, 1):
+        assert all(near(image, at, BODY_COLORS[body]) for at in one.dots[2, body])
+    (alone,) = fit(scene(clip_of(bodies=1)))
+    image = picture([[(alone, 2, "")]], SIZE)
+    assert not (abs(image - np.array(to_rgb(BODY_COLORS[1])) * 255).max(-1) < 30).any()
+
+
+def test_corrupted_joints_are_absent_but_the_origin_is_not():
+    clip = clip_of(bodies=1)
+    clip[:, :, [NTU.skeleton.origin[0], 7]] = 0
+    one = scene(clip)
+    there = ~np.isnan(one.dots).any(-1)  # (T, M, V)
+    assert there[:, 0, NTU.skeleton.origin[0]].all() and not there[:, :, 7].any()
+    assert not there[:, 1].any()
+    bones = np.array(NTU.skeleton.bones)
+    np.testing.assert_array_equal(np.isnan(one.lines[0, 0]).any((1, 2)), (bones == 7).any(1))
+
+
+def test_arrows_are_what_the_network_gets():
+    clip = clip_of()
+    arrows = {name: scene(clip, name).lines for name in ("bone", "motion")}
+    tokens = derive(torch.from_numpy(clip)[None], ("bone", "motion"), NTU.skeleton)
+    for name, gain in (("bone", 1), ("motion", 4)):
+        found = arrows[name][..., 1, :] - arrows[name][..., 0, :]
+        temporal = tokens[name].temporal.numpy().reshape(clip.shape)
+        np.testing.assert_allclose(found, gain * temporal, atol=1e-5)
+    assert len(np.unique(arrows["bone"][..., 0, :].reshape(-1, 3), axis=0)) == 2
+
+
+def test_scenes_that_are_fitted_together_have_one_scale():
+    clip = clip_of()
+    large, small = fit(scene(2 * clip), scene(clip))
+    spans = [np.ptp(one.dots[0, 0], axis=0) for one in (large, small)]
+    np.testing.assert_allclose(spans[0], 2 * spans[1], rtol=1e-5)
+
+
+def test_an_empty_clip_and_absurd_coordinates_can_be_drawn():
+    (nobody,) = fit(scene(np.zeros((3, 2, 25, 3))))
+    assert (picture([[(nobody, 0, "nobody $")]], 64) > 60).all()
+    _, far = fit(scene(clip_of()), scene(clip_of() * 1e6))
+    assert picture([[(far, 0, "")]], 64).shape == (64, 64, 3)
+
+
+def test_a_floor_lies_at_the_lowest_joint():
+    clip = clip_of(bodies=1)
+    floor = scene(clip, floor=True).floor
+    assert (floor[..., 1] == clip[:, 0, :, 1].min()).all()
+    assert (floor.min((0, 1)) <= clip[:, 0].min((0, 1)) + 1e-6).all()
+    assert not len(scene(clip).floor) and not len(scene(clip, "bone", floor=True).floor)
+
+
+def test_evenly_keeps_both_ends():
+    assert evenly(100, 5) == [0, 25, 50, 74, 99] and evenly(3, 8) == [0, 1, 2]

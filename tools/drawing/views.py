@@ -1,0 +1,83 @@
+"""Recordings and augmented views of clips, as scenes to draw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from common import UserError
+from data_gen.preparing.clip import choose_slots, is_empty, prepare_clip
+from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
+from feeder.augment import uniform_draws
+from feeder.batches import VIEWS, Batch, Clips
+from feeder.skeletons import Skeleton
+from feeder.strengths import Strengths
+from net import MODALITIES
+from tools.drawing.skeletons import Scene, evenly, fit, picture, scene
+
+FRAMES, SIZE = 3, 120  # frames of each view in the monitor's image, and pixels of each frame
+
+
+def read_clip(path: Path, *, raw: bool) -> np.ndarray:
+    """The clip (T, M, V, C) of a raw file in metres, prepared or raw; the most active body first.
+
+    Raises UserError where the file is malformed or shows nobody.
+    """
+    try:
+        bodies = read_skeleton_file(path)
+    except SkeletonFileError as error:
+        raise UserError(str(error)) from None
+    present = ~is_empty(bodies, (2, 3))  # (T, M)
+    if not present.any():
+        raise UserError(f"{path} shows nobody")
+    if not raw:
+        return prepare_clip(bodies)
+    kept = choose_slots(bodies, present)
+    return bodies[:, [*kept, *(slot for slot in range(bodies.shape[1]) if slot not in kept)]]
+
+
+def augmented(clip: np.ndarray, seed: int, strengths: Strengths) -> tuple[np.ndarray, np.ndarray]:
+    """A clip resized as for evaluation (64, M, V, C), and its augmented views (4, 64, M, V, C)."""
+    uniform = uniform_draws(np.random.default_rng(seed), (VIEWS, 1), clip.shape[-2], strengths)
+    frames = torch.from_numpy(np.array(clip))
+    clips = Clips(frames, torch.tensor([0]), torch.tensor([len(clip)]))
+    batch = Batch(clips, torch.from_numpy(uniform), 0, np.array([0]), [1], strengths)
+    return clips.resized()[0].numpy(), batch.views()[:, 0].numpy()
+
+
+def view_scenes(views: np.ndarray, skeleton: Skeleton) -> dict[str, Scene]:
+    """The augmented views (K, T, M, V, C) of a clip by name, each as its modality shows it.
+
+    Of four or more views the first three are joint, bone and motion; all others are fused.
+    """
+    own = MODALITIES if len(views) > len(MODALITIES) else ()
+    fused = [f"fused view {k + 1}" for k in range(len(views) - len(own))]
+    names = [*(f"{name} view" for name in own), *(fused if len(fused) > 1 else ["fused view"])]
+    shown = [*own, *["joint"] * len(fused)]
+    return {
+        name: scene(view, modality, skeleton)
+        for name, view, modality in zip(names, views, shown, strict=True)
+    }
+
+
+def views_image(
+    clips: Sequence[tuple[str, np.ndarray, np.ndarray]], skeleton: Skeleton
+) -> np.ndarray:
+    """An image (H, W, 3) uint8 for the monitor: a row a clip, first whole, then its views.
+
+    clips: (name, whole clip (T, M, V, C), views (K, T, M, V, C)), in metres.
+
+    All pictures of a row have the same scale.
+    """
+    rows = []
+    for name, whole, views in clips:
+        scenes = {name: scene(whole, skeleton=skeleton)} | view_scenes(views, skeleton)
+        rows.append(
+            [
+                (one, frame, "" if frame else title)
+                for title, one in zip(scenes, fit(*scenes.values()), strict=True)
+                for frame in evenly(len(one.lines), FRAMES)
+            ]
+        )
+    return picture(rows, SIZE)
