@@ -67,7 +67,7 @@ def skeleton(value: str) -> Skeleton:
         return Skeleton.from_plain(json.loads(Path(value).read_text(encoding="utf-8")))
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{value}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # wrong JSON, encoding or description
+    except (ValueError, RecursionError, DescriptionError) as error:
         raise argparse.ArgumentTypeError(f"{value}: {str(error)[:200]}") from None
 
 

@@ -6,14 +6,13 @@ single batch, on CPU and GPU.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from feeder.strengths import PUBLISHED, Strengths
 
 VIEW_FRAMES = 64
 
@@ -24,8 +23,45 @@ _SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), 13
 _ANGLES = 3  # further draws of a rotation, at the end and only if views are rotated
 
 
+def _strength(default: float | int | bool, meaning: str, **limits: float) -> Any:
+    return field(default=default, metadata={"group": "augmentation", "help": meaning, **limits})
+
+
+def _probability(default: float, event: str) -> Any:
+    return _strength(default, f"probability that {event}", most=1)
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How strongly views are augmented; the defaults are those of the published method.
+
+    At most one of shear and corruption changes a view. Shear multiplies all joints by one matrix
+    with ones on the diagonal. Corruption multiplies some joints by one random matrix, or sets them
+    to zero. A rotation, which the published method does not have, may follow.
+    """
+
+    shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip", most=1)
+    fewest_frames: int = _strength(64, "least frames of a crop, if the clip has them", least=1)
+    spatial_probability: float = _probability(1.0, "a view is sheared or corrupted")
+    shear_probability: float = _probability(0.5, "a changed view is sheared, not corrupted")
+    shear_amplitude: float = _strength(1.0, "greatest entry of a shear beside its diagonal")
+    corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes", most=1)
+    shared_view: bool = _strength(False, "one view of a clip for all modalities, not one for each")
+    zero_probability: float = _probability(0.5, "corruption sets joints to zero, not to a product")
+    yaw: float = _strength(0.0, "greatest rotation about the vertical axis, in degrees", most=180)
+    tilt: float = _strength(0.0, "greatest rotation about the other axes, in degrees", most=180)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether views are rotated."""
+        return self.yaw > 0 or self.tilt > 0
+
+
+PUBLISHED = Strengths()
+
+
 class Augmentation(NamedTuple):
-    """What is done to each of N views.
+    """The augmentation of each of N views.
 
     start, length: (N,) int64, the crop; `start` counts the packed frames
     matrix: (N, V, C, C) float32; each joint's position, a row of xyz, is multiplied by its matrix
@@ -39,15 +75,12 @@ class Augmentation(NamedTuple):
 def uniform_draws(
     rng: np.random.Generator, views: tuple[int, ...], joints: int, strengths: Strengths = PUBLISHED
 ) -> np.ndarray:
-    """Draw the uniform numbers that `augmentation` takes.
+    """The uniform numbers that `augmentation` takes: (*views, draws) float32 in [0, 1).
 
-    rng: a numpy generator
     views: the shape of the views, such as (4, N)
     joints: V, the number of joints of a body
-    strengths: say whether views are rotated
-    Returns (*views, draws) float32 in [0, 1).
 
-    The numbers for a rotation are drawn last, so the other numbers do not depend on the rotation.
+    The numbers for a rotation are drawn last, so the other numbers do not depend on it.
     """
     uniform = rng.random((*views, _ORDER + joints), dtype=np.float32)
     if not strengths.rotates:
@@ -55,13 +88,96 @@ def uniform_draws(
     return np.concatenate([uniform, rng.random((*views, _ANGLES), dtype=np.float32)], axis=-1)
 
 
+def augmentation(
+    uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
+) -> Augmentation:
+    """Turn uniform draws into the augmentation of N views.
+
+    uniform: (N, draws) float32 in [0, 1), as `uniform_draws` returns them
+    start, length: (N,) int64, the whole clips in packed frames
+    """
+    scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
+    cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
+    room = length - cropped
+    offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
+
+    # One draw decides between three kinds: shear below the lower threshold, corruption below the
+    # upper threshold, nothing above.
+    kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
+    changed = kind < strengths.spatial_probability
+    sheared = kind < strengths.spatial_probability * strengths.shear_probability
+    last = -_ANGLES if strengths.rotates else None
+    order = uniform[:, _ORDER:last].argsort(dim=1, stable=True)  # (N, V)
+    corrupted = order < round(strengths.corrupted_joints * order.shape[1])
+    values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
+    matrix = torch.where(
+        sheared.view(-1, 1, 1, 1),
+        shear(values * strengths.shear_amplitude),
+        corruption(corrupted & changed[:, None], values * ~zeroed.view(-1, 1, 1)),
+    )
+    if strengths.rotates:
+        drawn = uniform[:, last:] * 2 - 1
+        # Python numbers, not a tensor: the host does not wait for a copy to the GPU.
+        greatest = [math.radians(a) for a in (strengths.tilt, strengths.yaw, strengths.tilt)]
+        matrix = matrix @ rotation(torch.stack([drawn[:, i] * greatest[i] for i in range(3)], 1))
+    return Augmentation(start + offset, cropped, matrix)
+
+
+def shear(values: Tensor) -> Tensor:
+    """The matrices that shear all joints: (N, 1, C, C), with ones on the diagonal.
+
+    values: (N, C, C), the other entries. The result is transposed: a shear S maps a column p to
+    S · p, but positions are rows.
+    """
+    matrix = values.mT.clone()
+    matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
+    return matrix[:, None]
+
+
+def corruption(joints: Tensor, values: Tensor) -> Tensor:
+    """The matrices that corrupt some joints: (N, V, C, C), the identity for the other joints.
+
+    joints: (N, V) bool, which joints are corrupted
+    values: (N, C, C); the position p of a corrupted joint, a row, becomes p · values
+    """
+    identity = torch.eye(3, device=values.device)
+    return torch.where(joints[..., None, None], values[:, None], identity)
+
+
+def rotation(angles: Tensor) -> Tensor:
+    """The matrices that rotate all joints: (N, 1, C, C) for positions that are rows.
+
+    angles: (N, 3), radians, about x, y and z. The rotation about y (the vertical axis) comes first,
+    then that about x, then that about z.
+    """
+    cos, sin = angles.cos(), angles.sin()
+    about = []
+    for axis in range(3):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        matrix = torch.eye(3, device=angles.device, dtype=angles.dtype).repeat(len(angles), 1, 1)
+        matrix[:, i, i] = matrix[:, j, j] = cos[:, axis]
+        matrix[:, i, j], matrix[:, j, i] = sin[:, axis], -sin[:, axis]
+        about.append(matrix)
+    x, y, z = about
+    return (y @ x @ z)[:, None]
+
+
+def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
+    """Make N augmented views of packed clips: (N, T, M, V, C).
+
+    frames: (F, M, V, C), the packed frames
+    out: a contiguous tensor for the views, or None for a new tensor
+    """
+    cropped = resize(frames, augmentation.start, augmentation.length)
+    return transform(cropped, augmentation.matrix, out)
+
+
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
-    """Crop packed clips and resize each crop to `size` frames.
+    """Crop packed clips and resize each crop to `size` frames: (N, size, M, V, C).
 
     frames: (F, M, V, C), the packed frames
     start, length: (N,) int64, the crops in frames
-    Returns (N, size, M, V, C): for each crop the values of
-    `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
+    The values are those of `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
     """
     step = torch.arange(size, device=frames.device, dtype=frames.dtype) + 0.5  # (size,)
     scale = length[:, None].to(frames.dtype) / size
@@ -79,116 +195,18 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
 
 
 def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
-    """Multiply the position of each joint, a row of xyz, by the joint's matrix.
+    """Multiply the position of each joint, a row of xyz, by the joint's matrix: (N, T, M, V, C).
 
     views: (N, T, M, V, C)
     matrix: (N, V, C, C), or (N, 1, C, C) with one matrix for all joints
-    out: a contiguous tensor (N, T, M, V, C) for the result, or None for a new tensor
-    Returns (N, T, M, V, C).
+    out: a contiguous tensor for the result, or None for a new tensor
     """
-    n, _, _, joints, channels = views.shape
+    n, frames, bodies, joints, channels = views.shape
     # One large product for each view is far faster than many 3×3 products. Its matrix has the
     # matrices of the joints along the diagonal.
     block = views.new_zeros(n, joints, channels, joints, channels)
     block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
-    moved = torch.bmm(*map(_rows, (views, block)), out=None if out is None else _rows(out))
-    return moved.view_as(views)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """(N, a, b, V, C) -> (N, a·b, V·C)."""
-    return x.flatten(3).flatten(1, 2)
-
-
-def shear(values: Tensor) -> Tensor:
-    """The matrices that shear all joints.
-
-    values: (N, C, C), the entries of each shear beside its diagonal
-    Returns (N, 1, C, C) with ones on the diagonal, transposed: a shear S maps a column p to S · p,
-    but positions are rows.
-    """
-    matrix = values.mT.clone()
-    matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
-    return matrix[:, None]
-
-
-def corruption(joints: Tensor, values: Tensor) -> Tensor:
-    """The matrices that corrupt some joints and leave the other joints as they are.
-
-    joints: (N, V) bool, which joints are corrupted
-    values: (N, C, C); the position p of a corrupted joint, a row, becomes p · values
-    Returns (N, V, C, C), the identity for the other joints.
-    """
-    identity = torch.eye(3, device=values.device)
-    return torch.where(joints[..., None, None], values[:, None], identity)
-
-
-def rotation(angles: Tensor) -> Tensor:
-    """The matrices that rotate all joints.
-
-    angles: (N, 3), radians, about x, y and z
-    Returns (N, 1, C, C); the position p of a joint, a row, becomes p · matrix. This rotates about y
-    (the vertical axis) first, then about x, then about z.
-    """
-    cos, sin = angles.cos(), angles.sin()
-    about = []
-    for axis in range(3):
-        i, j = (axis + 1) % 3, (axis + 2) % 3
-        matrix = torch.eye(3, device=angles.device, dtype=angles.dtype).repeat(len(angles), 1, 1)
-        matrix[:, i, i] = matrix[:, j, j] = cos[:, axis]
-        matrix[:, i, j], matrix[:, j, i] = sin[:, axis], -sin[:, axis]
-        about.append(matrix)
-    x, y, z = about
-    return (y @ x @ z)[:, None]
-
-
-def augmentation(
-    uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
-) -> Augmentation:
-    """Turn uniform draws into the augmentation of N views.
-
-    uniform: (N, draws) float32 in [0, 1), as `uniform_draws` returns them
-    start, length: (N,) int64, the whole clips in packed frames
-    strengths: how strong the augmentation is
-
-    A view is sheared, or some of its joints are corrupted, or neither. Corruption multiplies the
-    joints by one matrix, or sets them to zero. A rotation, if any, follows.
-    """
-    scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
-    cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
-    room = length - cropped
-    offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
-
-    values = uniform[:, _MATRIX].view(-1, 3, 3) * 2 - 1
-    # One draw decides between three kinds: shear below the lower threshold, corruption below the
-    # upper threshold, nothing above.
-    kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
-    changed = kind < strengths.spatial_probability
-    sheared = kind < strengths.spatial_probability * strengths.shear_probability
-    last = -_ANGLES if strengths.rotates else None
-    order = uniform[:, _ORDER:last].argsort(dim=1, stable=True)  # (N, V)
-    corrupted = order < round(strengths.corrupted_joints * order.shape[1])
-    kept = values * ~zeroed.view(-1, 1, 1)
-    matrix = torch.where(
-        sheared.view(-1, 1, 1, 1),
-        shear(values * strengths.shear_amplitude),
-        corruption(corrupted & changed[:, None], kept),
-    )
-    if strengths.rotates:
-        drawn = (uniform[:, last:] * 2 - 1).unbind(1)
-        greatest = map(math.radians, strengths.angles)  # Python numbers: the host waits for no copy
-        pairs = zip(drawn, greatest, strict=True)
-        matrix = matrix @ rotation(torch.stack([part * most for part, most in pairs], 1))
-    return Augmentation(start + offset, cropped, matrix)
-
-
-def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
-    """Make N augmented views.
-
-    frames: (F, M, V, C), the packed frames
-    augmentation: what is done to each view
-    out: a contiguous tensor (N, T, M, V, C) for the views, or None for a new tensor
-    Returns (N, T, M, V, C).
-    """
-    cropped = resize(frames, augmentation.start, augmentation.length)
-    return transform(cropped, augmentation.matrix, out)
+    rows = (n, frames * bodies, joints * channels)
+    out = None if out is None else out.view(rows)
+    product = torch.bmm(views.reshape(rows), block.view(n, rows[2], rows[2]), out=out)
+    return product.view(views.shape)

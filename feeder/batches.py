@@ -6,7 +6,7 @@ workers and on any device, and a run can continue from any step.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import VIEW_FRAMES, Augmentation, augment, augmentation, resize, uniform_draws
+from feeder.augment import (
+    PUBLISHED,
+    VIEW_FRAMES,
+    Augmentation,
+    Strengths,
+    augment,
+    augmentation,
+    resize,
+    uniform_draws,
+)
 from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
-from feeder.strengths import PUBLISHED, Strengths
 
 VIEWS = 4  # joint, bone, motion, fused
 
@@ -35,6 +43,10 @@ class Clips(NamedTuple):
     start: Tensor
     length: Tensor
 
+    def to(self, device: torch.device) -> "Clips":
+        """The clips on a device. From pinned memory the host does not wait for the copy."""
+        return Clips(*(part.to(device, non_blocking=True) for part in self))
+
     def resized(self) -> Tensor:
         """The whole clips, resized as the evaluation takes them: (n, T, M, V, C)."""
         return resize(self.frames, self.start, self.length)
@@ -47,7 +59,7 @@ class Batch(NamedTuple):
     uniform: (views, n, draws) float32 in [0, 1), the random draws for the views
     step: the step in the epoch, from 0
     rows: the rows, in the store, of the clips of all ranks
-    shares: how many of these clips each rank takes
+    shares: the number of these clips that each rank takes
     strengths: how strong the augmentation is
     """
 
@@ -65,10 +77,11 @@ class Batch(NamedTuple):
         """
         frames, start, length = self.clips
         uniform, count = self.uniform, len(self.uniform)
-        clips = start.repeat(count), length.repeat(count)
         if self.strengths.shared_view:
             uniform = uniform[:1].expand_as(uniform)
-        chosen = augmentation(uniform.flatten(0, 1), *clips, self.strengths)
+        chosen = augmentation(
+            uniform.flatten(0, 1), start.repeat(count), length.repeat(count), self.strengths
+        )
         views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
         # View by view, which fits the caches of a CPU better than all views at once.
         parts = zip(*(x.chunk(count) for x in chosen), strict=True)
@@ -95,21 +108,26 @@ def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
 def load_clips(
     store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
 ) -> Clips:
-    """Load clips to a device.
+    """Load the clips of some rows (n,) to a device.
 
-    rows: (n,) integers, which clips
-    frames: what `resident_frames` returned; None to copy the frames of these clips only
+    frames: what `resident_frames` returned; None to read the frames of these clips only
     Raises StoreError if a file of the store was cut short.
     """
+    return _read_clips(store, rows, frames, pin=device.type == "cuda").to(device)
+
+
+def _read_clips(
+    store: Store | Mixture, rows: np.ndarray, frames: Tensor | None, *, pin: bool
+) -> Clips:
+    # In host memory, pinned for a GPU; resident frames stay where they are.
     store.require_whole()
     start, length = store.start[rows], store.length[rows]
     if frames is None:
-        shape = store.layout.frame_shape
-        packed = torch.empty((int(length.sum()), *shape), pin_memory=device.type == "cuda")
-        empty = np.empty((0, *shape), np.float32)  # `concatenate` needs an array, even for no clip
-        np.concatenate([empty, *map(store.clip, rows)], out=packed.numpy())
-        frames, start = packed.to(device, non_blocking=True), np.cumsum(length) - length
-    return Clips(frames, to_device(start, device), to_device(length, device))
+        frames = torch.empty((int(length.sum()), *store.layout.frame_shape), pin_memory=pin)
+        start = np.cumsum(length) - length
+        for row, first, n in zip(rows, start, length, strict=True):
+            frames[first : first + n] = torch.from_numpy(store.clip(row))
+    return Clips(frames, _host_tensor(start, pin), _host_tensor(length, pin))
 
 
 def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -121,9 +139,12 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array to a tensor on a device. The host does not wait for a GPU's copy."""
+    return _host_tensor(array, pin=device.type == "cuda").to(device, non_blocking=True)
+
+
+def _host_tensor(array: np.ndarray, pin: bool) -> Tensor:
     tensor = torch.from_numpy(array)
-    tensor = tensor.pin_memory() if device.type == "cuda" else tensor
-    return tensor.to(device, non_blocking=True)
+    return tensor.pin_memory() if pin else tensor
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
@@ -138,8 +159,16 @@ def batch_bounds(clips: int, batch_size: int) -> list[int]:
     return bounds
 
 
+def largest_batch(clips: int, batch_size: int) -> int:
+    """The clips of an epoch's largest batch, which decides the peak memory.
+
+    It is the last batch, up to an eighth larger than `batch_size`, if clips have joined it.
+    """
+    return int(np.diff(batch_bounds(clips, batch_size)).max())
+
+
 def shares(batch: int, world_size: int) -> list[int]:
-    """How many clips of a batch each rank takes. The first ranks may take one clip more."""
+    """The number of clips of a batch that each rank takes; the first may take one clip more."""
     return [len(part) for part in np.array_split(np.arange(batch), world_size)]
 
 
@@ -153,12 +182,10 @@ class TrainingBatches:
     seed: decides all random draws
     device: where the clips are loaded to
     frames: what `resident_frames` returned; None to read each batch from disk
-    workers: how many threads read ahead, one batch each; 0 reads a batch when it is needed
-    rank, world_size: number of this rank, and of all ranks
+    workers: the number of threads that read ahead, one batch each; 0 reads a batch when it is taken
     weights: the share of each data set in every batch, as `epoch_order` takes them
-    strengths: how strong the augmentation is
-    views: how many views of a clip; the first views have the same draws (except rotations) with any
-        number of views
+    views: the number of views of a clip; the first views have the same draws (except rotations)
+        with any number of views
     """
 
     store: Store | Mixture
@@ -180,39 +207,41 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in order, beginning with a step (from 0)."""
-        sizes = self.store.sizes(self.rows)
-        order = self.rows[epoch_order(sizes, self.weights, self.seed, epoch)]
+        order = self.rows[epoch_order(self.store.sizes(self.rows), self.weights, self.seed, epoch)]
         bounds = batch_bounds(len(self.rows), self.batch_size)
-        jobs = (
-            partial(self._load, order[bounds[step] : bounds[step + 1]], epoch, step)
+        reads = (
+            partial(self._read, order[bounds[step] : bounds[step + 1]], epoch, step)
             for step in range(first_step, len(self))
         )
-        return _ahead(jobs, self.workers)
+        # Threads only read into host memory. All copies to the device are made here, on the current
+        # stream of the thread that trains, so the step that follows sees them finished.
+        for batch in _read_ahead(reads, self.workers):
+            uniform = batch.uniform.to(self.device, non_blocking=True)
+            yield batch._replace(clips=batch.clips.to(self.device), uniform=uniform)
 
-    def _load(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
+    def _read(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
         # Every rank draws for all ranks (152 floats a clip in NTU RGB+D) and keeps its own part.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)
-        parts = shares(len(rows), self.world_size)
+        parts, pin = shares(len(rows), self.world_size), self.device.type == "cuda"
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])
-        clips = load_clips(self.store, rows[mine], self.device, self.frames)
-        uniform = np.ascontiguousarray(uniform[:, mine])
-        uniform = to_device(uniform, self.device)
+        clips = _read_clips(self.store, rows[mine], self.frames, pin=pin)
+        uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), pin)
         return Batch(clips, uniform, step, rows, parts, self.strengths)
 
 
-def _ahead(jobs: Iterator[partial], workers: int) -> Iterator[Batch]:
-    """Yield the results of jobs in order. Up to `workers` threads run the next jobs meanwhile."""
+def _read_ahead(reads: Iterator[Callable[[], Batch]], workers: int) -> Iterator[Batch]:
+    """Yield the results of `reads` in order. Up to `workers` threads do the next ones meanwhile."""
     if workers == 0:
-        yield from (job() for job in jobs)
+        yield from (read() for read in reads)
         return
     with ThreadPoolExecutor(workers) as pool:
         pending = deque()
         try:
-            for job in jobs:
-                pending.append(pool.submit(job))
+            for read in reads:
+                pending.append(pool.submit(read))
                 if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:

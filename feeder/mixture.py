@@ -7,10 +7,12 @@ several data sets, or their protocols, with slashes: "ntu120/pkummd1", "cross_se
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from common import UserError
 from feeder.skeletons import Layout
 from feeder.store import Store, StoreError, open_store
 
@@ -35,43 +37,63 @@ def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
     """Open one store, or several as a mixture.
 
     datasets: the name of a folder in `data_root`, or several with slashes
-    Raises StoreError as `open_store` and `mix` do.
+    Raises StoreError as `open_store` and `Mixture` do.
     """
-    stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
-    return stores[0] if len(stores) == 1 else mix(stores)
+    stores = tuple(open_store(data_root, dataset) for dataset in datasets.split("/"))
+    return stores[0] if len(stores) == 1 else Mixture(stores)
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Several stores with N clips in all; no frame is copied.
 
-    stores: the stores, in order
-    names: N strings, "STORE/CLIP"
-    start: (N,) int64, the first frame of each clip, counted through the frames of all stores
-    length: (N,) int64, the number of frames of each clip
-    first: (stores,) int64, the number of each store's first clip
+    Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
     """
 
     stores: tuple[Store, ...]
-    names: list[str]
-    start: np.ndarray
-    length: np.ndarray
-    first: np.ndarray
+
+    def __post_init__(self):
+        first = self.stores[0]
+        folders = [store.folder for store in self.stores]
+        for store in self.stores:
+            if folders.count(store.folder) > 1:
+                raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
+            if store.layout != first.layout:
+                raise StoreError(
+                    f"{first.folder} holds {first.layout} and {store.folder} {store.layout}; only "
+                    "data sets of the same skeleton and bodies can be mixed"
+                )
 
     @property
     def layout(self) -> Layout:
         """The bodies and the skeleton in a frame."""
         return self.stores[0].layout
 
+    @cached_property
+    def names(self) -> list[str]:
+        """N strings, "STORE/CLIP"."""
+        return [f"{store.dataset}/{name}" for store in self.stores for name in store.names]
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """(N,) int64, the first frame of each clip, counted through the frames of all stores."""
+        before = np.cumsum([0, *(len(store.joints) for store in self.stores[:-1])])
+        return np.concatenate([s.start + n for s, n in zip(self.stores, before, strict=True)])
+
+    @cached_property
+    def length(self) -> np.ndarray:
+        """(N,) int64, the number of frames of each clip."""
+        return np.concatenate([store.length for store in self.stores])
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(stores,) int64, the number of each store's first clip."""
+        return np.cumsum([0, *(len(store.names) for store in self.stores[:-1])])
+
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of each samples.csv, with slashes between them."""
         return "/".join(store.fingerprint for store in self.stores)
-
-    def require_whole(self) -> None:
-        """Call `Store.require_whole` of each store."""
-        for store in self.stores:
-            store.require_whole()
 
     @property
     def nbytes(self) -> int:
@@ -85,12 +107,16 @@ class Mixture:
         Raises StoreError as `Store.split` and `by_data_set` do.
         """
         protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
-        halves = [store.split(protocols[store.dataset]) for store in self.stores]
-        pairs = list(zip(self.first, halves, strict=True))
-        return tuple(np.concatenate([n + halves[i] for n, halves in pairs]) for i in (0, 1))
+        splits = [store.split(protocols[store.dataset]) for store in self.stores]
+        train, test = zip(*splits, strict=True)
+        numbered = [
+            np.concatenate([first + rows for first, rows in zip(self.first, half, strict=True)])
+            for half in (train, test)
+        ]
+        return numbered[0], numbered[1]
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
-        """How many of the clips `rows` (n,), sorted, belong to each store."""
+        """The number of the clips `rows` (n,), sorted, that belong to each store."""
         bounds = np.searchsorted(rows, [*self.first, len(self.names)])
         return tuple(np.diff(bounds).tolist())
 
@@ -99,44 +125,27 @@ class Mixture:
         number = int(np.searchsorted(self.first, row, side="right")) - 1
         return self.stores[number].clip(row - self.first[number])
 
-
-def mix(stores: Sequence[Store]) -> Mixture:
-    """Combine stores.
-
-    Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
-    """
-    first = stores[0]
-    for i, store in enumerate(stores):
-        if store.folder in [other.folder for other in stores[:i]]:
-            raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
-        if store.layout != first.layout:
-            raise StoreError(
-                f"{first.folder} holds {first.layout} and {store.folder} {store.layout}; only data "
-                "sets of the same skeleton and bodies can be mixed"
-            )
-    frames = np.cumsum([0, *(len(store.joints) for store in stores)])
-    clips = np.cumsum([0, *(len(store.names) for store in stores)])
-    return Mixture(
-        tuple(stores),
-        [f"{store.dataset}/{name}" for store in stores for name in store.names],
-        np.concatenate([s.start + before for s, before in zip(stores, frames, strict=False)]),
-        np.concatenate([store.length for store in stores]),
-        clips[:-1],
-    )
+    def require_whole(self) -> None:
+        """Call `Store.require_whole` of each store."""
+        for store in self.stores:
+            store.require_whole()
 
 
 def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[int]:
-    """How many clips of each data set an epoch draws. The sum is the number of all clips.
+    """The number of clips of each data set that an epoch draws; their sum is that of all clips.
 
     sizes: for each data set the number of its training clips
     weights: for each data set its share, up to a common factor; empty to draw each clip once
-    Raises ValueError if an epoch would draw no clip of a data set.
+    Raises UserError if an epoch would draw no clip of a data set.
     """
     weights = weights or sizes
     bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * sum(sizes)).astype(int)
     counts = np.diff(bounds).tolist()
     if 0 in counts:
-        raise ValueError(f"data set {1 + counts.index(0)} would give no clip to an epoch")
+        raise UserError(
+            f"--mix: an epoch would take no clip of data set {1 + counts.index(0)}; give it a "
+            "greater weight"
+        )
     return counts
 
 
@@ -146,7 +155,6 @@ def epoch_order(
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
     sizes, weights: as `clips_an_epoch` takes them
-    seed, epoch: decide the order
 
     Each part of the order holds each data set's share, to within one clip. The clips of a data set
     come in random order. All of them come once before any comes again, even across epochs; with a
@@ -155,16 +163,15 @@ def epoch_order(
     counts = clips_an_epoch(sizes, weights)
     first = np.cumsum([0, *sizes])
     drawn = [
-        first[number] + _draw(size, count, (seed, epoch, number))
+        first[number] + _draw(size, count, seed, epoch, number)
         for number, (size, count) in enumerate(zip(sizes, counts, strict=True))
     ]
     place = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
     return np.concatenate(drawn)[np.argsort(place, kind="stable")]
 
 
-def _draw(size: int, count: int, which: tuple[int, int, int]) -> np.ndarray:
+def _draw(size: int, count: int, seed: int, epoch: int, number: int) -> np.ndarray:
     # Permutations of the data set follow each other without end; an epoch takes the next `count`.
-    seed, epoch, number = which
     begin, end = epoch * count, (epoch + 1) * count
     rounds = range(begin // size, -(-end // size))
     # A zero at the end of a seed changes nothing, so the first data set draws as a single one does.

@@ -1,30 +1,32 @@
-"""Skeletons: the joints of a body, its bones, and the joints by which a clip is moved and turned.
+"""Skeletons: joints, bones, the joints by which a clip is centered and aligned, and joint maps.
 
-Each skeleton is defined once, here or in the store.json of a data set. All other code reads it.
+The built-in skeletons are listed in skeletons.ini; others come from the store.json of a data set or
+from a file that --skeleton names.
 """
 
-from dataclasses import dataclass, field, fields
-from math import prod
+import configparser
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-MOST_JOINTS = 256  # joints in a skeleton that a file describes
+from common import UserError
+
 MAX_METRES = 1000.0  # a greater coordinate is no position of a person in front of a camera
 
 
-class DescriptionError(ValueError):
+class DescriptionError(UserError):
     """The description of a skeleton or a data set is wrong; the message names the field."""
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The V joints of one body. Numbers of joints count from 0 in the order of `joints`.
+    """The V joints of one body. Joint numbers count from 0 in the order of `joints`.
 
     joints: the names of the V joints
     parents: for each joint its neighbor towards the body's center; the center is its own parent
     origin: the joints whose mean is moved to zero in each frame; usually the middle of the spine
     shoulders: the left and the right shoulder, whose line is turned onto the x axis
-    center: the number of the center joint, found from `parents`
-    Raises DescriptionError if the values do not fit together.
+    Raises DescriptionError if these do not fit together.
     """
 
     name: str
@@ -32,32 +34,26 @@ class Skeleton:
     parents: tuple[int, ...]
     origin: tuple[int, ...]
     shoulders: tuple[int, int]
-    center: int = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         count = len(self.joints)
-        check(0 < len(self.name) <= 100, "name", "is not 1 to 100 characters")
-        check(1 < count <= MOST_JOINTS, "joints", f"are not 2 to {MOST_JOINTS} names")
-        check(all(self.joints), "joints", "holds an empty name")
-        texts = (self.name, *self.joints)
-        check(all(text.isprintable() for text in texts), "joints", "holds what cannot be printed")
-        check(len(set(self.joints)) == count, "joints", "holds a name twice")
-        check(len(self.parents) == count, "parents", f"are {len(self.parents)}, not {count}")
-        check(len(self.origin) > 0, "origin", "names no joint")
-        check(len(self.shoulders) == 2, "shoulders", "are not two joints, left and right")
-        for name in ("parents", "origin", "shoulders"):
-            inside = all(0 <= joint < count for joint in getattr(self, name))
-            check(inside, name, f"is no joint from 0 to {count - 1}")
-        for name in ("origin", "shoulders"):
-            joints = getattr(self, name)
-            check(len(set(joints)) == len(joints), name, "names a joint twice")
-        roots = [joint for joint, parent in enumerate(self.parents) if joint == parent]
-        check(len(roots) == 1, "parents", f"have {len(roots)} centers (a joint that is its own)")
-        object.__setattr__(self, "center", roots[0])
+        if count < 2 or len(set(self.joints)) < count:
+            raise DescriptionError("joints: at least two names, each once")
+        if len(self.parents) != count:
+            raise DescriptionError(f"parents: {len(self.parents)} for {count} joints")
+        if not self.origin:
+            raise DescriptionError("origin names no joint")
+        if len(self.shoulders) != 2 or self.shoulders[0] == self.shoulders[1]:
+            raise DescriptionError("shoulders: two joints, left and right")
+        centers = {joint for joint, parent in enumerate(self.parents) if joint == parent}
         reached = set(range(count))
-        for _ in range(count):  # after `count` steps to the parent every joint is at the center
+        for _ in range(count):  # after `count` steps towards the center every joint is there
             reached = {self.parents[joint] for joint in reached}
-        check(reached == set(roots), "parents", "go round in a circle")
+        if len(centers) != 1 or reached != centers:
+            raise DescriptionError(
+                "parents: one joint, the center, is its own parent, and each path of parents "
+                "leads there"
+            )
 
     @property
     def num_joints(self) -> int:
@@ -65,51 +61,46 @@ class Skeleton:
         return len(self.joints)
 
     @property
+    def center(self) -> int:
+        """The joint that is its own parent."""
+        return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
+
+    @property
     def bones(self) -> list[tuple[int, int]]:
         """The pairs (joint, its parent) of all joints except the center."""
-        return [(j, parent) for j, parent in enumerate(self.parents) if j != parent]
+        return [(joint, parent) for joint, parent in enumerate(self.parents) if joint != parent]
 
     def to_plain(self) -> dict[str, Any]:
-        """The skeleton as values for JSON and checkpoints; joints are given by their names."""
-
-        def named(joints: tuple[int, ...]) -> list[str]:
-            return [self.joints[joint] for joint in joints]
-
-        return {
-            "name": self.name,
-            "joints": list(self.joints),
-            "parents": named(self.parents),
-            "origin": named(self.origin),
-            "shoulders": named(self.shoulders),
-        }
+        """The skeleton for JSON and checkpoints, with joints by name; --skeleton reads this."""
+        plain = {"name": self.name, "joints": list(self.joints)}
+        for key in ("parents", "origin", "shoulders"):
+            plain[key] = [self.joints[joint] for joint in getattr(self, key)]
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Skeleton":
         """The skeleton that `to_plain` described. Raises DescriptionError with the wrong field."""
-        keys = [f.name for f in fields(cls) if f.init]
-        check_keys(plain, keys, "skeleton")
-        check(isinstance(plain["name"], str), "name", "is no text")
+        keys = [f.name for f in fields(cls)]
+        if not isinstance(plain, dict) or set(plain) != set(keys):
+            raise DescriptionError(f"a skeleton has the keys {', '.join(keys)}, and no other")
         for key in keys[1:]:
-            words = isinstance(plain[key], list) and all(isinstance(w, str) for w in plain[key])
-            check(words, key, "is no list of names")
+            names = plain[key]
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise DescriptionError(f"{key} is no list of names")
         number = {joint: i for i, joint in enumerate(plain["joints"])}
         for key in keys[2:]:
-            unknown = [joint for joint in plain[key] if joint not in number]
-            check(not unknown, key, f"names {unknown[:1]}, which is none of the joints")
+            if unknown := [joint for joint in plain[key] if joint not in number]:
+                raise DescriptionError(f"{key} names {unknown[0]!r}, which is none of the joints")
         numbers = {key: tuple(number[joint] for joint in plain[key]) for key in keys[2:]}
-        return cls(plain["name"], tuple(plain["joints"]), **numbers)
+        return cls(str(plain["name"]), tuple(plain["joints"]), **numbers)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a frame holds: 1 to 16 bodies with the same skeleton. Else raises DescriptionError."""
+    """What a frame holds: M bodies with the same skeleton."""
 
     skeleton: Skeleton
     bodies: int
-
-    def __post_init__(self) -> None:
-        whole = type(self.bodies) is int and 1 <= self.bodies <= 16
-        check(whole, "bodies", "is no whole number from 1 to 16")
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -118,181 +109,107 @@ class Layout:
 
     @property
     def frame_size(self) -> int:
-        """How many numbers a frame holds, M·V·C."""
-        return prod(self.frame_shape)
+        """The number of coordinates in a frame, M·V·C."""
+        return self.bodies * self.skeleton.num_joints * 3
 
     def to_plain(self) -> dict[str, Any]:
-        """The layout as values for JSON and checkpoints."""
+        """The layout for JSON and checkpoints."""
         return {"skeleton": self.skeleton.to_plain(), "bodies": self.bodies}
 
     @classmethod
-    def from_plain(cls, plain: Any) -> "Layout":
+    def from_plain(cls, plain: dict[str, Any]) -> "Layout":
         """The layout that `to_plain` described. Raises DescriptionError with the wrong field."""
-        check_keys(plain, ["skeleton", "bodies"], "layout")
-        return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
+        bodies = plain.get("bodies")
+        if not isinstance(bodies, int) or bodies < 1:
+            raise DescriptionError("bodies is no number from 1")
+        return cls(Skeleton.from_plain(plain.get("skeleton")), bodies)
 
     def __str__(self) -> str:
         people = "body" if self.bodies == 1 else "bodies"
-        joints = self.skeleton.num_joints
-        return f"{self.bodies} {people} of {joints} joints ({self.skeleton.name})"
-
-
-def check(condition: bool, name: str, fault: str) -> None:
-    """Raise DescriptionError unless a condition holds.
-
-    name: the field
-    fault: what is wrong with the field, to follow its name in the message
-    """
-    if not condition:
-        raise DescriptionError(f"{name} {fault}")
-
-
-def check_keys(plain: Any, keys: list[str], name: str) -> None:
-    """Raise DescriptionError unless `plain` is a dictionary with exactly these keys.
-
-    name: what the message calls the dictionary
-    """
-    check(isinstance(plain, dict), name, "is no object with names and values")
-    for key in sorted(set(keys) ^ set(plain), key=str):
-        check(key not in keys, name, f"lacks {key!r}")
-        check(key in keys, name, f"has {str(key)[:40]!r}, which is unknown here")
+        return f"{self.bodies} {people} of {self.skeleton.num_joints} joints ({self.skeleton.name})"
 
 
 # ---- built-in skeletons
 
 
-def _skeleton(
-    name: str, bones: dict[str, str], origin: tuple[str, ...], shoulders: tuple[str, str]
-) -> Skeleton:
-    # bones: {joint: its parent}, in the order of the joints.
-    return Skeleton.from_plain(
-        {
-            "name": name,
-            "joints": list(bones),
-            "parents": list(bones.values()),
-            "origin": list(origin),
-            "shoulders": list(shoulders),
-        }
-    )
+def _read_built_in() -> dict[str, Skeleton]:
+    file = configparser.ConfigParser(delimiters="=")
+    file.read(Path(__file__).with_suffix(".ini"), encoding="utf-8")
+    skeletons = {}
+    for key in file.sections():
+        parents = dict(file[key])
+        name, origin = parents.pop("name"), parents.pop("origin").split(", ")
+        plain = {"name": name, "joints": list(parents), "parents": list(parents.values())}
+        plain |= {"origin": origin, "shoulders": ["left shoulder", "right shoulder"]}
+        skeletons[key] = Skeleton.from_plain(plain)
+    return skeletons
 
 
-def _limbs(*limbs: tuple[str, ...]) -> dict[str, str]:
-    # {joint: its parent} of limbs on the left side, then on the right side. A limb is
-    # (the joint of the trunk where it begins, its first joint, its second joint, ...).
-    bones = {}
-    for side in ("left", "right"):
-        for trunk, *joints in limbs:
-            parents = [trunk, *(f"{side} {joint}" for joint in joints[:-1])]
-            bones |= {f"{side} {j}": p for j, p in zip(joints, parents, strict=True)}
-    return bones
-
-
-_SHOULDERS = ("left shoulder", "right shoulder")
-_ARM, _LEG = ("shoulder", "elbow", "wrist", "hand"), ("hip", "knee", "ankle", "foot")
-
-# Order and bones as in Shahroudy et al., CVPR 2016 (NTU RGB+D).
-KINECT_V2 = _skeleton(
-    "Kinect v2",
-    {
-        "base of spine": "middle of spine",
-        "middle of spine": "spine at shoulders",
-        "neck": "spine at shoulders",
-        "head": "neck",
-        **_limbs(("spine at shoulders", *_ARM)),
-        **_limbs(("base of spine", *_LEG)),
-        "spine at shoulders": "spine at shoulders",
-        "tip of left hand": "left thumb",
-        "left thumb": "left hand",
-        "tip of right hand": "right thumb",
-        "right thumb": "right hand",
-    },
-    ("middle of spine",),
-    _SHOULDERS,
-)
-# Order as in the Kinect for Windows SDK 1.8; bones as in Chen et al., ICCV 2021 (CTR-GCN).
-KINECT_V1 = _skeleton(
-    "Kinect v1",
-    {
-        "center of hips": "spine",
-        "spine": "center of shoulders",
-        "center of shoulders": "center of shoulders",
-        "head": "center of shoulders",
-        **_limbs(("center of shoulders", *_ARM)),
-        **_limbs(("center of hips", *_LEG)),
-    },
-    ("spine",),
-    _SHOULDERS,
-)
-# Order and bones as in the Azure Kinect body tracking SDK.
-_AZURE_ARM = {
-    "clavicle": "chest", "shoulder": "clavicle", "elbow": "shoulder", "wrist": "elbow",
-    "hand": "wrist", "hand tip": "hand", "thumb": "wrist",
-}  # fmt: skip
-AZURE_KINECT = _skeleton(
-    "Azure Kinect",
-    {
-        "pelvis": "pelvis",
-        "navel": "pelvis",
-        "chest": "navel",
-        "neck": "chest",
-        **{
-            f"{side} {joint}": parent if parent == "chest" else f"{side} {parent}"
-            for side in ("left", "right")
-            for joint, parent in _AZURE_ARM.items()
-        },
-        **_limbs(("pelvis", *_LEG)),
-        "head": "neck",
-        **dict.fromkeys(("nose", "left eye", "left ear", "right eye", "right ear"), "head"),
-    },
-    ("navel",),
-    _SHOULDERS,
-)
-# Order as in Lin et al., ECCV 2014 (COCO keypoints); bones as in Duan et al., 2022 (PYSKL).
-COCO_17 = _skeleton(
-    "COCO-17",
-    {
-        **dict.fromkeys(("nose", "left eye", "right eye"), "nose"),
-        **{"left ear": "left eye", "right ear": "right eye"},
-        **{"left shoulder": "nose", "right shoulder": "nose"},
-        **{"left elbow": "left shoulder", "right elbow": "right shoulder"},
-        **{"left wrist": "left elbow", "right wrist": "right elbow"},
-        **{"left hip": "left shoulder", "right hip": "right shoulder"},
-        **{"left knee": "left hip", "right knee": "right hip"},
-        **{"left ankle": "left knee", "right ankle": "right knee"},
-    },
-    ("left hip", "right hip"),
-    _SHOULDERS,
-)
-# Order and bones as in Pavllo et al., CVPR 2019 (VideoPose3D), from Human3.6M's 32 joints.
-HUMAN36M_17 = _skeleton(
-    "Human3.6M-17",
-    {
-        "pelvis": "pelvis",
-        "right hip": "pelvis",
-        "right knee": "right hip",
-        "right foot": "right knee",
-        "left hip": "pelvis",
-        "left knee": "left hip",
-        "left foot": "left knee",
-        "spine": "pelvis",
-        "thorax": "spine",
-        "neck": "thorax",
-        "head": "neck",
-        "left shoulder": "thorax",
-        "left elbow": "left shoulder",
-        "left wrist": "left elbow",
-        "right shoulder": "thorax",
-        "right elbow": "right shoulder",
-        "right wrist": "right elbow",
-    },
-    ("spine",),
-    _SHOULDERS,
-)
-BUILT_IN = {
-    "kinect_v2": KINECT_V2,
-    "kinect_v1": KINECT_V1,
-    "azure_kinect": AZURE_KINECT,
-    "coco_17": COCO_17,
-    "human36m_17": HUMAN36M_17,
-}
+BUILT_IN = _read_built_in()  # kinect_v2, coco_17, ...: all of skeletons.ini
+KINECT_V1, KINECT_V2 = BUILT_IN["kinect_v1"], BUILT_IN["kinect_v2"]
+AZURE_KINECT, COCO_17 = BUILT_IN["azure_kinect"], BUILT_IN["coco_17"]
 NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout
+
+
+# ---- from one skeleton to another
+
+# Joints at about the same place, best first; "a + b" is the mean of two joints. A joint whose name
+# the source lacks is taken by the first row that holds it.
+_SAME_PLACE = [
+    ["pelvis", "base of spine", "center of hips", "left hip + right hip"],
+    ["middle of spine", "spine", "navel", "left hip + right hip + left shoulder + right shoulder"],
+    ["spine at shoulders", "center of shoulders", "thorax", "left shoulder + right shoulder"],
+    ["neck", "center of shoulders", "thorax", "left shoulder + right shoulder"],
+    ["head", "left ear + right ear", "nose"],
+    ["nose", "head"],
+    *(
+        [place.replace("SIDE", side) for place in row]
+        for side in ("left", "right")
+        for row in (
+            ["SIDE eye", "head", "nose"],
+            ["SIDE ear", "head", "nose"],
+            ["SIDE hand", "SIDE index + SIDE pinky", "SIDE wrist"],
+            ["SIDE hand tip", "tip of SIDE hand", "SIDE index", "SIDE hand", "SIDE wrist"],
+            ["SIDE thumb", "SIDE pinky", "SIDE hand", "SIDE wrist"],
+            ["SIDE foot", "SIDE foot index", "SIDE big toe", "SIDE small toe", "SIDE ankle"],
+        )
+    ),
+]
+
+
+def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
+    """For each joint of `target` the joints of `source` whose mean takes its place.
+
+    This is the joint of the same name; else a joint, or the mean of joints, at about the same
+    place (the pelvis from the hips, the neck from the shoulders; nose, eyes and ears from the head,
+    so that the face has no extent); else the mean of what its neighbors in `target` are taken from.
+    Raises UserError with the name of a joint for which `source` has none of these.
+    """
+    number = {joint: i for i, joint in enumerate(_joint_names(source))}
+
+    def from_same_place(joint: str) -> tuple[int, ...]:
+        row = next((row for row in _SAME_PLACE if joint in row), [])
+        for place in [joint, *row]:
+            joints = place.split(" + ")
+            if all(joint in number for joint in joints):
+                return tuple(number[joint] for joint in joints)
+        return ()
+
+    found = [from_same_place(joint) for joint in _joint_names(target)]
+    taken = []
+    for joint, sources in enumerate(found):
+        neighbors = [a if b == joint else b for a, b in target.bones if joint in (a, b)]
+        taken.append(sources or tuple(s for neighbor in neighbors for s in found[neighbor]))
+        if not taken[-1]:
+            raise UserError(
+                f"{source.name} has no joint for {target.joints[joint]!r} of {target.name}, nor "
+                f"for its neighbors; {source.name} has {', '.join(source.joints)}"
+            )
+    return taken
+
+
+def _joint_names(skeleton: Skeleton) -> list[str]:
+    # Human3.6M calls the ankles feet and has no further joint there.
+    if any("ankle" in joint for joint in skeleton.joints):
+        return list(skeleton.joints)
+    return [joint.replace("foot", "ankle") for joint in skeleton.joints]

@@ -1,5 +1,12 @@
-"""Open a store: all clips of a data set, one after another, in a folder with three files."""
+"""A store: all clips of a data set, one after another, in a folder with three files.
 
+joints.npy    (F, M, V, C) float32, metres: the frames of all clips, without padding
+samples.csv   one row a clip: name, setup, camera, subject, replication, action, start, frames
+store.json    the description of the data set; NTU RGB+D and PKU-MMD are known without it
+"""
+
+import contextlib
+import csv
 import hashlib
 import mmap
 from dataclasses import dataclass, replace
@@ -8,21 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
-from feeder import store_files
 from feeder.datasets.known import KNOWN
 from feeder.description import FIELDS, Description, Split
-from feeder.skeletons import DescriptionError, Layout, Skeleton
-from feeder.store_files import Damage
+from feeder.skeletons import MAX_METRES, DescriptionError, Layout, Skeleton
 
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
-MOST_BYTES = 16 * 2**20  # size limit of a store.json
+CHECKED = ".checked"  # a file of an older store: the coordinates were checked
+CHUNK = 2**14  # frames that are checked at once
 
 
 class StoreError(UserError):
-    """A store is missing or damaged, or does not hold what was asked for.
-
-    The message is one line, with the file or folder and what to do.
-    """
+    """A store is missing or damaged, or has no such clips. The message names the file or folder."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Store:
         return self.description.layout.skeleton
 
     @property
+    def has_labels(self) -> bool:
+        """Whether `label` and `class_names` mean anything."""
+        return self.description.has_labels
+
+    @property
     def label(self) -> np.ndarray:
         """The class of each clip: (N,) int64, from 0."""
         return self.action - 1
@@ -97,42 +105,57 @@ class Store:
         """The size of all frames in bytes."""
         return self.joints.nbytes
 
-    def require_whole(self) -> None:
-        """Raise StoreError if joints.npy has become shorter since it was opened.
-
-        Without this check (microseconds) a read behind the end kills the process without a message.
-        """
-        mapping = self.joints.base
-        if isinstance(mapping, mmap.mmap) and mapping.size() < len(mapping):
-            path = self.folder / "joints.npy"
-            raise StoreError(f"{path} was cut short while it was read; write the store anew")
-
-    def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
-        """How many of the clips in `rows` (n,) belong to each data set; here there is only one."""
-        return (len(rows),)
-
     def official(self, protocol: str) -> tuple[int, int] | None:
         """The published numbers of (training, test) clips, or None."""
         return self.description.official.get(protocol)
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of the training clips and the rows of the test clips, each (n,) int64.
+        """The rows of the training clips and of the test clips, each (n,) int64.
 
-        Raises StoreError if the data set has no such protocol, or if one half is empty.
+        There may be no test clip. Raises StoreError if the data set has no such protocol, or no
+        training clip under it.
         """
         columns = {name: getattr(self, name) for name in FIELDS} | self.more
         try:
             train = self.description.train_mask(protocol, columns)
-        except ValueError as error:
+        except UserError as error:
             raise StoreError(f"{self.folder}: {error}") from None
-        if train.all() or not train.any():
-            half = "test" if train.all() else "training"
-            raise StoreError(f"{self.folder}: no {half} clip under protocol {protocol}")
+        if not train.any():
+            raise StoreError(f"{self.folder}: no training clip under protocol {protocol}")
         return np.flatnonzero(train), np.flatnonzero(~train)
+
+    def require_split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
+        """What `split` returns, for an evaluation: StoreError without labels or test clips."""
+        if not self.has_labels:
+            raise StoreError(
+                f"{self.folder} has no labels, which an evaluation needs; prepare it with a column "
+                "label, or evaluate on another data set"
+            )
+        train, test = self.split(protocol)
+        if not len(test):
+            raise StoreError(
+                f"{self.folder}: no test clip under protocol {protocol}; mark some test, or name "
+                f"another --protocol of {', '.join(self.protocols)}"
+            )
+        return train, test
+
+    def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
+        """The number of clips of `rows` (n,) in each data set, as of a Mixture; here only one."""
+        return (len(rows),)
 
     def clip(self, row: int) -> np.ndarray:
         """The frames of one clip: (T, M, V, C) float32."""
         return self.joints[self.start[row] : self.start[row] + self.length[row]]
+
+    def require_whole(self) -> None:
+        """Raise StoreError if joints.npy became shorter after it was opened.
+
+        Without this check (microseconds) a read behind the end kills the process by SIGBUS.
+        """
+        mapping = self.joints.base
+        if isinstance(mapping, mmap.mmap) and mapping.size() < len(mapping):
+            path = self.folder / "joints.npy"
+            raise StoreError(f"{path} was cut short while it was read; write the store anew")
 
 
 def store_names(data_root: str | Path) -> list[str]:
@@ -141,63 +164,111 @@ def store_names(data_root: str | Path) -> list[str]:
 
 
 def open_store(data_root: str | Path, dataset: str) -> Store:
-    """Open the store DATA_ROOT/DATASET.
+    """Open the store DATA_ROOT/DATASET. Only samples.csv and store.json are read into memory.
 
     Raises StoreError if a file is missing or damaged, or if the files do not fit together.
 
-    Only samples.csv and store.json stay in memory. All coordinates are read once, to check that
-    each is a number of metres.
+    The coordinates are read only if they were not checked since joints.npy was written; then a file
+    `.checked` notes it.
     """
     folder = Path(data_root) / dataset
-    _check_there(Path(data_root), dataset)
-    description = _read_description(folder)
-    try:
-        joints = store_files.map_joints(folder / "joints.npy", description.layout)
-        text = (folder / "samples.csv").read_bytes()
-        table = store_files.read_table(folder / "samples.csv", text)
-        if not (folder / "store.json").exists():
-            listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in table}
-            description = replace(description, splits={**description.splits, **listed})
-        names, columns = store_files.read_samples(folder / "samples.csv", table, description)
-        store_files.check_frames(folder, names, columns, len(joints))
-        store_files.check_coordinates(folder / "joints.npy", joints, names, columns["start"])
-    except Damage as damage:
-        raise StoreError(f"{damage}; write the store anew with `{description.command}`") from None
-    more = {column: columns.pop(column) for column in description.more_columns}
-    columns["length"] = columns.pop("frames")
-    facts = {"fingerprint": hashlib.sha256(text).hexdigest(), "more": more}
-    return Store(dataset, folder, description, joints, names, **columns, **facts)
-
-
-def _check_there(data_root: Path, dataset: str) -> None:
-    # A store is a folder in DATA_ROOT; its name is no path and does not begin with a dot.
-    hint = f"; {data_root} holds {', '.join(store_names(data_root)) or 'no store'}"
-    folder = data_root / dataset
-    plain = Path(dataset).name == dataset and dataset[:1] not in ("", ".")
-    if dataset not in KNOWN and not (plain and folder.is_dir()):
-        raise StoreError(f"there is no data set {dataset!r}{hint}")
-    for name in ("joints.npy", "samples.csv"):
-        if not (folder / name).is_file():
-            command = f" with `{KNOWN[dataset].command}`" if dataset in KNOWN else ""
+    joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
+    command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
+    for path in (joints_path, samples_path):
+        if not path.is_file():
+            there = ", ".join(store_names(data_root)) or "no store"
             raise StoreError(
-                f"{folder / name} is missing; prepare the data{command}, or name another "
-                f"--data-root{hint}"
+                f"{path} is missing; prepare the data with {command}, or name another --data-root; "
+                f"{data_root} holds {there}"
             )
-
-
-def _read_description(folder: Path) -> Description:
-    path, known = folder / "store.json", KNOWN.get(folder.name)
-    if not path.exists():
-        if known is None:
-            raise StoreError(
-                f"{path} is missing; only the stores {', '.join(KNOWN)} are known without it: "
-                "write the store anew with the command that made it"
-            )
-        return known
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise DescriptionError(f"it is no file, or has more than {MOST_BYTES} bytes")
-        return Description.from_json(path.read_text(encoding="utf-8"))
-    except (DescriptionError, UnicodeDecodeError) as error:
-        command = f"`{known.command}`" if known else "the command that made it"
+        path = samples_path
+        with path.open(encoding="utf-8", newline="") as file:
+            header = next(csv.reader(file), [])
+        path = folder / "store.json"
+        description = _read_description(path, header)
+        path = samples_path
+        names, columns = _read_samples(path, header, description)
+        path = joints_path
+        # Copy-on-write: torch wants an array that can be written, though nobody writes to it.
+        joints = np.lib.format.open_memmap(path, mode="c")
+        start, length = columns.pop("start"), columns.pop("frames")
+        shape = (int(length.sum()), *description.layout.frame_shape)
+        if joints.dtype != np.float32 or joints.shape != shape:
+            raise ValueError(
+                f"it holds {joints.dtype} {joints.shape}, by store.json and samples.csv it should "
+                f"hold float32 {shape}"
+            )
+        if not _is_checked(folder, description):
+            check_coordinates(joints, names, start)
+            with contextlib.suppress(OSError):  # a folder that this user may not write to
+                (folder / CHECKED).touch()
+    except (DescriptionError, ValueError, OverflowError) as error:
         raise StoreError(f"{path}: {error}; write the store anew with {command}") from None
+    return Store(
+        dataset=dataset,
+        folder=folder,
+        description=description,
+        joints=joints,
+        names=names,
+        start=start,
+        length=length,
+        fingerprint=hashlib.sha256(samples_path.read_bytes()).hexdigest(),
+        more={column: columns.pop(column) for column in description.more_columns},
+        **columns,
+    )
+
+
+def _read_description(path: Path, header: list[str]) -> Description:
+    if path.exists():
+        return Description.from_json(path.read_text(encoding="utf-8"))
+    if path.parent.name not in KNOWN:
+        raise ValueError(f"it is missing; only {', '.join(KNOWN)} are known without it")
+    known = KNOWN[path.parent.name]
+    listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in header}
+    return replace(known, splits={**known.splits, **listed})
+
+
+def _read_samples(
+    path: Path, header: list[str], description: Description
+) -> tuple[list[str], dict[str, np.ndarray]]:
+    # The names of the clips, and {column: its integers (N,) int64} of the columns of numbers.
+    columns = (*FIELDS, "start", "frames", *description.more_columns)
+    if missing := [column for column in ("name", *columns) if column not in header]:
+        raise ValueError(f"no column {missing[0]!r}")
+    options = {"delimiter": ",", "quotechar": '"', "comments": None, "encoding": "utf-8"}
+    where = [header.index(column) for column in columns]
+    names = np.loadtxt(path, str, skiprows=1, usecols=header.index("name"), ndmin=1, **options)
+    rows = np.loadtxt(path, np.int64, skiprows=1, usecols=where, ndmin=2, **options)
+    numbers = dict(zip(columns, np.ascontiguousarray(rows.T), strict=True))
+    start, frames = numbers["start"], numbers["frames"]
+    if not len(names) or numbers["action"].min() < 1 or frames.min() < 1:
+        raise ValueError("no clip, or an action or a number of frames below 1")
+    if (start != np.cumsum(frames) - frames).any():
+        raise ValueError("the clips do not lie one after another in joints.npy")
+    return names.tolist(), numbers
+
+
+def _is_checked(folder: Path, description: Description) -> bool:
+    written = (folder / "joints.npy").stat().st_mtime_ns
+    notes = [folder / CHECKED, *[folder / "store.json"] * description.checked]
+    return any(note.exists() and note.stat().st_mtime_ns >= written for note in notes)
+
+
+def check_coordinates(joints: np.memmap, names: list[str], start: np.ndarray) -> None:
+    """Raise ValueError with a clip's name if a coordinate is not within MAX_METRES, or is NaN.
+
+    joints: (F, M, V, C), mapped from disk
+    names, start: for each clip its name and its first frame
+    """
+    # The file is read in parts: pages read through the mapping count as memory of the process.
+    with open(joints.filename, "rb") as file:
+        file.seek(joints.offset)
+        for first in range(0, len(joints), CHUNK):
+            part = np.fromfile(file, np.float32, CHUNK * joints[0].size)
+            if not (part.min() >= -MAX_METRES and part.max() <= MAX_METRES):  # NaN included
+                wrong = np.argmax(~(np.abs(part) <= MAX_METRES)) // joints[0].size
+                row = np.searchsorted(start, first + wrong, side="right") - 1
+                raise ValueError(
+                    f"clip {names[row]} holds a coordinate that is not within {MAX_METRES:.0f} m"
+                )

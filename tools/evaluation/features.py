@@ -64,7 +64,7 @@ def open_halves(store: Store, protocol: str) -> Halves:
 
     Raises StoreError where it has no such protocol.
     """
-    return Halves(store, protocol, *store.split(protocol))
+    return Halves(store, protocol, *store.require_split(protocol))
 
 
 def of_classes(data: Halves, classes: Collection[int]) -> Halves:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from common import UserError
 from feeder.datasets.ntu import ACTION_NAMES, DATASETS, TRAIN_SUBJECTS
 
 
@@ -61,5 +62,5 @@ def test_cross_setup_trains_on_even_setups(columns):
     ],
 )
 def test_what_does_not_fit_is_refused_naming_what_does(protocol, dataset, has, columns):
-    with pytest.raises(ValueError, match=has):
+    with pytest.raises(UserError, match=has):
         DATASETS[dataset].train_mask(protocol, columns)
