@@ -77,6 +77,8 @@ class Description:
     checked: bool = False
 
     def __post_init__(self):
+        if not all(text.isprintable() for text in (self.title, *self.classes)):
+            raise DescriptionError("title, classes: a name cannot be printed")
         if not all(self.classes) or not 0 < len(self.classes) == len(set(self.classes)):
             raise DescriptionError("classes: at least one name, none empty, each once")
         if not self.splits or not all(protocol.isidentifier() for protocol in self.splits):

@@ -13,8 +13,9 @@ import numpy as np
 
 from data_gen.preparing.files import sync
 from feeder.description import FIELDS, Description
+from feeder.store import CHECKED
 
-FILES = ("joints.npy", "samples.csv", "store.json")
+FILES = ("joints.npy", "samples.csv", "store.json", CHECKED)
 
 
 class StoreError(Exception):
