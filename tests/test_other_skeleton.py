@@ -139,7 +139,7 @@ def test_retrieval_and_report(trained):
     page = run / "report.html"
     assert call(report.main, run, "--out", page).code == 0
     text = page.read_text()
-    assert '"names": ["crouch", "leap", "howl"]' in text
+    assert all(name in text for name in ("crouch", "leap", "howl"))
     assert json.dumps(list(CREATURE.parents)) in text
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,19 +13,10 @@ ROWS = (5, 12)  # least and most classes that are drawn of a recording
 WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: picture width, row height, space around a track
 
 
-class Part(Protocol):
-    """A window of a recording; see `new_recordings.Window`."""
-
-    start: int
-    frames: int
-    probabilities: np.ndarray | None
-
-
 class Track(NamedTuple):
     """A recording of W windows, with K classes.
 
-    title: names the recording.
-    edges: (W + 1,) seconds, ascending; the track shows window i from edge i to edge i + 1.
+    edges: (W + 1,) seconds, ascending; window i is drawn from edge i to edge i + 1.
     probabilities: (W, K), NaN where a window shows nobody.
     """
 
@@ -34,13 +25,12 @@ class Track(NamedTuple):
     probabilities: np.ndarray
 
 
-def tracks(found: Iterable[tuple[str, Sequence[Part]]], fps: float) -> list[Track]:
-    """Make the tracks of recordings. At least one window of each recording must show somebody.
+def tracks(found: Iterable[tuple[str, Sequence[Any]]], fps: float) -> list[Track]:
+    """The tracks of recordings. At least one window of each recording must show somebody.
 
-    found: the name and the windows of each recording.
-    fps: frames of a second.
+    found: the name and the windows of each recording, see `new_recordings.Window`.
 
-    Where windows overlap, each window is shown where its middle is the nearest one.
+    Where windows overlap, each window is drawn where its middle is the nearest one.
     """
     made = []
     for title, windows in found:
@@ -55,12 +45,9 @@ def tracks(found: Iterable[tuple[str, Sequence[Part]]], fps: float) -> list[Trac
 
 
 def shown(probabilities: np.ndarray) -> list[int]:
-    """The classes that are drawn, sorted by the window in which they are most probable.
+    """The classes to draw of (W, K) probabilities, by the window in which they are most probable.
 
-    probabilities: (W, K).
-
-    They are the most probable class of each window, then the classes with the next greatest
-    probabilities.
+    They are the most probable class of each window, then those with the next greatest maximum.
     """
     seen = probabilities[np.isfinite(probabilities).all(1)]
     first, best = np.unique(seen.argmax(1)), seen.max(0)
@@ -74,18 +61,16 @@ def shown(probabilities: np.ndarray) -> list[int]:
 def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
     """Draw the tracks below each other: time to the right, a row a class, dark where probable."""
     rows = [shown(track.probabilities) for track in some]
-    heights = [ROW * len(kept) + FRAME for kept in rows]
-    figure = Figure((WIDTH, sum(heights)), layout="constrained")
     ratios = [len(kept) for kept in rows]
+    height = sum(ROW * count + FRAME for count in ratios)
+    figure = Figure((WIDTH, height), layout="constrained")
     axes = figure.subplots(len(some), squeeze=False, height_ratios=ratios)[:, 0]
     for track, kept, axis in zip(some, rows, axes, strict=True):
         values = np.ma.masked_invalid(track.probabilities[:, kept].T)  # (rows, W)
-        axis.set_facecolor("0.8")
         at = np.arange(len(kept) + 1) - 0.5
         mesh = axis.pcolormesh(track.edges, at, values, cmap="Blues", vmin=0, vmax=1)
-        names = [classes[k] for k in kept]
-        axis.set_yticks(range(len(kept)), names, fontsize=8, parse_math=False)
-        axis.set_ylim(len(kept) - 0.5, -0.5)
+        axis.set_yticks(range(len(kept)), [classes[k] for k in kept], parse_math=False)
+        axis.set(facecolor="0.8", ylim=(len(kept) - 0.5, -0.5))
         axis.set_xlabel("seconds", fontsize=8)
         axis.tick_params(labelsize=8)
         gap = " (gray: nobody)" if np.isnan(track.probabilities).any() else ""

@@ -5,42 +5,89 @@ python -m tools.report ntu60_xsub baseline half_rate --out comparison.html
 """
 
 import argparse
+import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.preparing.files import whole_file
-from tools import cli
+import jinja2
+
+from common import UserError, atomic, run
+from tools.evaluation import paper
+from tools.report import charts, content, gallery
+
+PARTS = Path(__file__).parent
 
 
 # fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False,
+                                     description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="TEST_NAME",
                         help="name of a run, or its folder; several are compared")
-    parser.add_argument("--data-root", help="folder that holds the stores (the checkpoint's)")
-    parser.add_argument("--queries", type=cli.whole_number(1), default=48,
-                        help="how many queries the gallery of a single run shows")
+    parser.add_argument("--data-root", help="folder of the stores (default: the checkpoint's)")
+    parser.add_argument("--queries", type=int, metavar="N",
+                        help="queries in the gallery of a single run (default: 48)")
     parser.add_argument("--out", type=Path,
-                        help="file to write (report.html in the run's folder; for several runs "
-                        "report_A_B.html beside the first run's folder)")
-    return parser.parse_args(argv)
+                        help="file to write (default: report.html in the run's folder, or "
+                        "report_A_B.html beside the first of several runs)")
+    args = parser.parse_args(argv)
+    if len(args.runs) > 1 and (args.queries or args.data_root):
+        parser.error("--queries, --data-root: only the page of a single run has a gallery")
+    if args.queries is not None and args.queries < 1:
+        parser.error("--queries is at least 1")
+    return args
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    from tools.report import build, collect  # import torch, so after the flags are checked
+    folders = [find_run(name) for name in args.runs]
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    runs = [content.run(*each) for each in zip(folders, names, strict=True)]
+    several, shown = len(runs) > 1, None
+    if not several:
+        try:
+            shown = gallery.build(runs[0], args.data_root, args.queries or 48)
+        except UserError as error:
+            runs[0]["missing"]["gallery"] = str(error)
 
-    folders = [collect.find_run(name) for name in args.runs]
-    report = build.build(folders, args.data_root, args.queries)
-    out = args.out or build.usual_path(folders)
-    with whole_file(out) as part:
-        part.write_text(build.page(report), encoding="utf-8")
-    for run in report["runs"]:
-        for what, why in run["missing"].items():
-            print(f"{run['name']}: no {what}: {why}")
+    loader = jinja2.FileSystemLoader(PARTS)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    page = environment.get_template("page.html").render(
+        runs=runs,
+        several=several,
+        differences=content.differences(runs),
+        results=content.side_by_side(runs),
+        curves=charts.curves(runs),
+        gallery=shown,
+        table=content.table,
+        bars=content.bars,
+        confusion=charts.confusion,
+        source=paper.SOURCE,
+        date=f"{datetime.date.today():%d %B %Y}",
+        style=(PARTS / "page.css").read_text(encoding="utf-8"),
+        script=(PARTS / "player.js").read_text(encoding="utf-8"),
+    )
+    joined = "_".join(folder.resolve().name for folder in folders)[:100]
+    usual = folders[0].parent / f"report_{joined}.html" if several else folders[0] / "report.html"
+    out = args.out or usual
+    with atomic(out) as part:
+        part.write_text(page, encoding="utf-8")
+    for one in runs:
+        for what, why in one["missing"].items():
+            print(f"{one['name']}: no {what}: {why}")
     print(f"written to {out}; open it in a browser")
 
 
+def find_run(name: str) -> Path:
+    """The folder of a run, given its TEST_NAME or its path."""
+    for folder in (Path("checkpoints") / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"no run {name}: neither checkpoints/{name} nor {name} is a folder")
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

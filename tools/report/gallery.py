@@ -1,74 +1,60 @@
-"""The gallery of a report: queries and their nearest training clips as small moving skeletons."""
+"""The gallery of a report: queries and their nearest training clips as moving skeletons."""
 
 import base64
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from feeder.store import Store
-from tools.cli import UserError
-from tools.drawing.skeletons import PITCH, YAW
-from tools.evaluation import retrieved_clips
+from common import UserError
+from feeder.store import Store, open_store
+from tools.drawing.skeletons import evenly, fit, scene
+from tools.report.content import read_csv
 
-KEYFRAMES = 32  # frames that are packed of a clip; the page interpolates between them
-FPS = 30  # frames of a second in the recordings
-MILLIMETRES = 1000.0  # of a metre; 16 bits hold up to 32 metres
+KEYFRAMES = 32  # of a clip; the page interpolates between them
+FPS = 30  # of the recordings
+UNIT, ABSENT = 60000, 65535  # the side of a picture, and a joint that is not there, in 16 bits
 
 
-def build(table: Path, store: Store, most: int, seed: int = 0) -> dict:
-    """Choose some queries of a table of retrieved clips, and pack everything that the page draws.
+def build(run: dict[str, Any], data_root: str | None, most: int, seed: int = 0) -> dict[str, Any]:
+    """Choose queries of a run's retrieval_neighbours.csv and pack the clips that the page draws.
 
-    table: the CSV file that `retrieved_clips.write` wrote.
-    store: holds the clips.
-    most: number of queries.
-    seed: draws the queries.
-    Returns a dictionary:
-        names      names of the classes
-        parents    the parent of each of the V joints
-        origin     the joint at zero, or None
-        yaw, pitch degrees, the direction of view
-        clips      {name: class, seconds, frames, bodies, data}; data is base64 of int16 millimetres
-                   (frames, bodies, V, 3), little-endian
-        queries    [{name, found: [{name, similarity}]}]
-        total      number of queries in the table
-        right      number of queries in the table whose nearest clip has their class
-    Raises UserError where the store lacks a clip.
+    run: as `content.run` returns it.
+    data_root: folder of the stores; None: the checkpoint's.
+    most, seed: number of queries, and the seed that draws them.
+
+    Raises UserError where there is no table or no store, or where the store lacks a clip.
     """
+    table = run["folder"] / "retrieval_neighbours.csv"
+    searched = [one["dataset"] for one in run["results"] if one["name"] == "retrieval"]
+    if not (table.is_file() and run["settings"] and searched):
+        raise UserError(f"run python action_retrieval.py --checkpoint-path {run['folder']}")
+    store = open_store(data_root or run["settings"]["data_root"], searched[0])
+    lines = read_csv(table)[1:]  # query, then name and similarity of each neighbor
     rows = {name: row for row, name in enumerate(store.names)}
-    found = retrieved_clips.read(table)
-    for name in {*found.queries, *(name for names in found.found for name in names)}:
-        if name not in rows:
-            raise UserError(f"{table} names {name}, which {store.folder} does not hold")
+    if lost := {name for line in lines for name in (line[0], *line[1::2])} - rows.keys():
+        raise UserError(f"{table} names {min(lost)}, which {store.folder} does not hold")
     label = {name: int(store.label[row]) for name, row in rows.items()}
-    right = np.array(
-        [label[q] == label[f[0]] for q, f in zip(found.queries, found.found, strict=True)]
-    )
-    classes = np.array([label[query] for query in found.queries])
-    queries = []
-    for i in choose(classes, right, most, seed):
-        pairs = zip(found.found[i], found.similarity[i].tolist(), strict=True)
-        shown = [{"name": name, "similarity": round(s, 4)} for name, s in pairs]
-        queries.append({"name": found.queries[i], "found": shown})
-    needed = {q["name"] for q in queries} | {f["name"] for q in queries for f in q["found"]}
+    right = np.array([label[line[0]] == label[line[1]] for line in lines])
+
+    chosen = choose(np.array([label[line[0]] for line in lines]), right, most, seed)
+    needed = {name for i in chosen for name in (lines[i][0], *lines[i][1::2])}
     return {
+        "queries": [lines[i] for i in chosen],
+        "label": label,
         "names": store.class_names,
-        "parents": list(store.skeleton.parents),
-        "origin": store.skeleton.origin[0] if len(store.skeleton.origin) == 1 else None,
-        "yaw": YAW,
-        "pitch": PITCH,
-        "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
-        "queries": queries,
-        "total": len(found.queries),
+        "shown": sorted({label[lines[i][0]] for i in chosen}),
+        "total": len(lines),
         "right": int(right.sum()),
+        "parents": store.skeleton.parents,
+        "clips": {name: pack(store, rows[name]) for name in sorted(needed)},
     }
 
 
 def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list[int]:
-    """Choose queries: evenly from each class, and evenly from right and wrong ones.
+    """Choose queries evenly from each class, and evenly from right and wrong ones.
 
     classes: (n,) of the queries.
     right: (n,) bool, whether the nearest clip has the query's class.
-    most: number of queries to choose.
     Returns indices, sorted by class, right ones first.
     """
     order = np.random.default_rng(seed).permutation(len(classes))
@@ -80,18 +66,12 @@ def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list
     return chosen[np.lexsort((~right[chosen], classes[chosen]))].tolist()
 
 
-def pack(store: Store, row: int) -> dict:
-    """Pack a clip for the page: evenly spread frames, without bodies that never appear."""
+def pack(store: Store, row: int) -> dict[str, Any]:
+    """Positions of a clip's joints in its picture, as base64 of uint16 (frames, M, V, 2)."""
     frames = int(store.length[row])
-    kept = np.linspace(0, frames - 1, min(frames, KEYFRAMES)).round().astype(int)
-    clip = store.clip(row)[kept]  # (K, M, V, C)
-    there = np.flatnonzero(clip.any((0, 2, 3)))
-    bodies = 1 + int(there.max(initial=0))
-    packed = (clip[:, :bodies] * MILLIMETRES).round().clip(-(2**15), 2**15 - 1).astype("<i2")
-    return {
-        "class": int(store.label[row]),
-        "seconds": round(frames / FPS, 2),
-        "frames": len(kept),
-        "bodies": bodies,
-        "data": base64.b64encode(packed.tobytes()).decode(),
-    }
+    clip = store.clip(row)[evenly(frames, KEYFRAMES)]  # (K, M, V, C)
+    clip = clip[:, clip.any((0, 2, 3))]
+    (fitted,) = fit(scene(clip, skeleton=store.skeleton))
+    points = np.where(np.isnan(fitted.dots), ABSENT, fitted.dots * UNIT).round().astype("<u2")
+    data = base64.b64encode(points.tobytes()).decode()
+    return {"seconds": frames / FPS, "bodies": clip.shape[1], "data": data}
