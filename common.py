@@ -46,9 +46,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield part
         for file in (*part.rglob("*"), part):
-            _fsync(file)
+            fsync(file)
         part.replace(path)
-        _fsync(path.parent)
+        fsync(path.parent)
     finally:
         if part.is_dir():
             shutil.rmtree(part)
@@ -56,7 +56,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,28 +11,30 @@ Each may lie in DIR or up to two folders deeper (Data, Label, Split).
 """
 
 import argparse
-import signal
 import sys
-from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from data_gen.preparing import commands, gendata  # noqa: E402
-from data_gen.preparing.flags import Parser  # noqa: E402
-from data_gen.preparing.parallel import ordered_map  # noqa: E402
-from data_gen.preparing.report import progress  # noqa: E402
-from data_gen.preparing.store import StoreWriter  # noqa: E402
+from common import UserError, run  # noqa: E402
+from data_gen.clip import require_metres  # noqa: E402
+from data_gen.gendata import (  # noqa: E402
+    DATA,
+    Report,
+    add_flags,
+    ordered_map,
+    print_next,
+    print_store,
+)
 from data_gen.readers.pku import (  # noqa: E402
     NAME,
     Action,
-    PkuFileError,
     clip_name,
     cut_clip,
     read_actions,
@@ -40,12 +42,11 @@ from data_gen.readers.pku import (  # noqa: E402
     read_video,
     sample_fields,
 )
-from data_gen.readers.raw_folders import RawDataError  # noqa: E402
+from data_gen.writer import StoreWriter  # noqa: E402
 from feeder.datasets.pku import DATASETS  # noqa: E402
 
 SUFFIX = ".txt"
 PLACES = ("", "*/", "*/*/")  # where an archive may lie in --data_path
-MALFORMED = "left out, malformed"
 
 
 class Video(NamedTuple):
@@ -65,77 +66,52 @@ class Clip(NamedTuple):
     cut: bool  # whether the label ends after the video
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(
+# fmt: off
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
         description="From raw recordings of PKU-MMD to a store for training. An action is the "
-        "frames from the label's first to the label's last frame, both included, counted from 0."
+        "frames from the label's first to the label's last frame, both included, counted from 0.",
+        allow_abbrev=False,
     )
-    parser.add_argument("--dataset", choices=DATASETS, required=True, help="phase I or II")
-    parser.add_argument(
-        "--data_path",
-        type=Path,
-        metavar="DIR",
+    add = parser.add_argument
+    add("--dataset", choices=DATASETS, required=True, help="phase I or II")
+    add("--data_path", type=Path, metavar="DIR",
         help="folder of the unpacked archives: videos, labels and the lists of training videos "
-        "(default: data/DATASET_raw)",
-    )
-    gendata.add_flags(parser, "DIR/DATASET")
+        "(default: data/DATASET_raw)")
+    add_flags(parser, "DIR/DATASET")
     args = parser.parse_args(argv)
-    args.data_path = args.data_path or gendata.DATA / f"{args.dataset}_raw"
+    args.data_path = args.data_path or DATA / f"{args.dataset}_raw"
     return args
+# fmt: on
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """Write the store; print what it holds and what was left out."""
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    report = Report(args.strict)
     description = DATASETS[args.dataset]
     splits = {p: find_split(args.data_path, args.dataset, p) for p in description.splits}
-    notes = defaultdict(list)
-    videos = find_videos(args.data_path, splits, notes)
-    with (
-        StoreWriter(args.out_folder / args.dataset, description) as store,
-        closing(ordered_map(read_clips, videos, args.workers)) as results,
-    ):
-        results = zip(videos, progress(results, len(videos)), strict=True)
-        training = fill(store, splits, results, notes)
-        for note, names in notes.items():
-            print(f"{note}: {len(names)}", *names, sep="\n  ")
-        if args.strict and MALFORMED in notes:
-            raise RawDataError("there are malformed files, so no store was written (--strict)")
+    videos = find_videos(args.data_path, splits, report)
+    with StoreWriter(args.out_folder / args.dataset, description) as store:
+        results = ordered_map(read_clips, videos, args.workers)
+        results = tqdm(results, total=len(videos), unit="video", disable=None)
+        for video, clips in zip(videos, results, strict=True):
+            training = tuple(split[video.name] for split in splits.values())
+            for clip in clips:
+                if isinstance(clip, UserError):
+                    report.malformed(str(clip))
+                elif clip.joints is None:
+                    report.note("left out, without any body", clip.name)
+                else:
+                    if clip.cut:
+                        report.note("cut where the video ends", clip.name)
+                    store.add(clip.name, clip.fields, clip.joints, training)
+        report.print()
         if not store.clips:
-            raise RawDataError(f"no clip in {args.data_path}, so no store was written")
+            raise UserError(f"no clip in {args.data_path}, so no store was written")
         store.commit()
-    print(f"{args.dataset}: {store.clips} clips, {store.frames} frames in {store.folder}")
-    for protocol, count in zip(splits, training, strict=True):
-        print(f"  {protocol}: {count} training and {store.clips - count} test clips")
-    print(f"next: {commands.pretraining(store.folder, next(iter(splits)))}")
-
-
-def fill(
-    store: StoreWriter,
-    splits: dict[str, dict[str, int]],
-    results: Iterable[tuple[Video, list[Clip | str]]],
-    notes: dict[str, list[str]],
-) -> np.ndarray:
-    """Write the clips of all videos to the store.
-
-    splits: {protocol: {name of a video: 1 for training, else 0}}
-    results: videos, and what `read_clips` returned for them
-    notes: {what is to be printed: names of clips}; this function adds to it
-    Returns the number of training clips of each protocol.
-    """
-    total = np.zeros(len(splits), int)
-    for video, clips in results:
-        training = tuple(split[video.name] for split in splits.values())
-        for clip in clips:
-            if isinstance(clip, str):
-                notes[MALFORMED].append(clip)
-            elif clip.joints is None:
-                notes["left out, without any body"].append(clip.name)
-            else:
-                if clip.cut:
-                    notes["cut where the video ends"].append(clip.name)
-                store.add(clip.name, clip.fields, clip.joints, training)
-                total += training
-    return total
+    print_store(store)
+    flags = f"--pre-dataset {args.dataset} --protocol cross_subject"
+    print_next(store, f"{args.dataset}_xsub", flags)
 
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
@@ -143,37 +119,35 @@ def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
 
     folder: the folder of the unpacked archives
     dataset: "pkummd1" or "pkummd2"
-    Raises RawDataError if the folder holds no list of the protocol.
+    Raises UserError if the folder holds no list of the protocol.
     """
     name = protocol + ("_v2" if dataset == "pkummd2" else "") + SUFFIX
     found = find(folder, name.replace("_", "[-_]"))
     if not found:
-        raise RawDataError(
+        raise UserError(
             f"{folder / name} is missing: unpack PKU-MMD there, from "
             "https://struct002.github.io/PKUMMD/, or name its folder with --data_path"
         )
     return read_split(found[0])
 
 
-def find_videos(
-    folder: Path, splits: dict[str, dict[str, int]], notes: dict[str, list[str]]
-) -> list[Video]:
+def find_videos(folder: Path, splits: dict[str, dict[str, int]], report: Report) -> list[Video]:
     """The videos that have labels and are in every split, sorted by name.
 
     folder: the folder of the unpacked archives
     splits: {protocol: {name of a video: 1 for training, else 0}}
-    notes: {what is to be printed: names}; this function adds the videos that are left out
+    report: takes the videos that are left out
     """
     skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
     videos = []
-    for path in sorted(skeletons.glob(f"*{SUFFIX}"), key=lambda path: path.stem):
+    for path in sorted(skeletons.glob(f"[!.]*{SUFFIX}"), key=lambda path: path.stem):
         video = Video(path.stem, path, labels / path.name)
         if not NAME.fullmatch(video.name):
-            notes["left out, no name like 0002-L or A01N01-L"].append(video.name)
+            report.note("left out, no name like 0002-L or A01N01-L", video.name)
         elif not video.label.is_file():
-            notes["left out, without a label file"].append(video.name)
+            report.note("left out, without a label file", video.name)
         elif not all(video.name in split for split in splits.values()):
-            notes["left out, in no half of a split"].append(video.name)
+            report.note("left out, in no half of a split", video.name)
         else:
             videos.append(video)
     return videos
@@ -184,7 +158,7 @@ def find_folder(folder: Path, kind: str) -> Path:
 
     folder: where to search, up to two folders deeper
     kind: "skeleton" or "label"
-    Raises RawDataError unless there is exactly one.
+    Raises UserError unless there is exactly one.
     """
     found = [
         place
@@ -195,7 +169,7 @@ def find_folder(folder: Path, kind: str) -> Path:
     ]
     if len(found) != 1:
         names = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
-        raise RawDataError(
+        raise UserError(
             f"{folder}: needs one folder whose name contains {kind!r}, with files like "
             f"0002-L.txt or A01N01-L.txt; there is {names}"
         )
@@ -207,33 +181,39 @@ def find(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for place in PLACES for path in folder.glob(place + pattern))
 
 
-def read_clips(video: Video) -> list[Clip | str]:
-    """The clips of a video, sorted by name; a message in the place of each malformed one."""
+def read_clips(video: Video) -> list[Clip | UserError]:
+    """The clips of a video, sorted by name; a fault in the place of each malformed one."""
     try:
         actions, bodies = read_actions(video.label), read_video(video.skeleton)
-    except PkuFileError as error:
-        return [str(error)]
-    return [x if isinstance(x, str) else read_clip(video, bodies, x) for x in actions]
+    except (UserError, OSError) as error:
+        return [UserError(str(error))]
+    clips: list[Clip | UserError] = []
+    for action in actions:
+        try:
+            clips.append(cut(video, bodies, action))
+        except UserError as fault:
+            clips.append(fault)
+    return clips
 
 
-def read_clip(video: Video, bodies: np.ndarray, action: Action) -> Clip | str:
-    """The clip of an action, or a message if its label is malformed.
+def cut(video: Video, bodies: np.ndarray, action: Action | UserError) -> Clip:
+    """The clip of an action. Raises UserError if its label is malformed.
 
     bodies: (T, 2, 25, 3), metres, the whole video
     """
-    try:
-        joints = cut_clip(bodies, action)
-    except PkuFileError as error:
-        return f"{video.label.name}, {error}"
-    fields, cut = sample_fields(video.name, action), action.end >= len(bodies)
-    return Clip(clip_name(video.name, action), fields, joints, cut)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    return gendata.run(prepare, parse_args(argv))
+    if isinstance(action, UserError):
+        raise action
+    if action.start >= len(bodies):
+        raise UserError(
+            f"{video.label.name}, line {action.line}: the action begins at frame {action.start}, "
+            f"the video has only {len(bodies)} frames"
+        )
+    name, joints = clip_name(video.name, action), cut_clip(bodies, action)
+    if joints is not None:
+        require_metres(name, joints)
+    fields, is_cut = sample_fields(video.name, action), action.end >= len(bodies)
+    return Clip(name, fields, joints, is_cut)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; no store was written"))
-    sys.exit(main())
+    run(main)

@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The tests whose figures may depend on the processor and on the number of threads: `-m numeric`.
 NUMERIC = (
     *("net", "literal", "feeder/test_augment.py", "feeder/test_batches.py"),
-    *("data_gen/preparing/test_clip.py", "tools/evaluation", "tools/test_tsne.py"),
+    *("data_gen/test_clip.py", "tools/evaluation", "tools/test_tsne.py"),
     *("tools/training/test_distributed.py", "tools/training/test_monitor.py"),
     *("test_pretrain.py", "test_recognition.py", "test_retrieval.py"),
 )

@@ -11,8 +11,7 @@ import pytest
 import action_classification
 import action_retrieval
 import pretrain
-from data_gen import ntu_gendata, synthetic
-from tests.golden_files import GOLDEN
+from data_gen import synthetic
 from tests.runs import ROOT, SMALL, call
 from tools import convert
 
@@ -22,7 +21,6 @@ NEXT = {
     "recognition": (action_classification, "--checkpoint-path run --epochs 1"),
     "retrieval": (action_retrieval, "--checkpoint-path run"),
     "synthetic": (synthetic, "--out_folder raw --subjects 1 --actions 1 --workers 1"),
-    "raw files": (ntu_gendata, f"--data_path {GOLDEN}/skeletons --out_folder stores --workers 1"),
     "import": (convert, "import arrays ntu60"),
     "published": (convert, "from-published published mine --num-head 2"),
 }

@@ -104,7 +104,7 @@ def test_a_query_shows_the_nearest_training_clips(run):
 
 def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
     folders = ["--data_path", str(GOLDEN / "skeletons"), "--out_folder", str(tmp_path)]
-    assert ntu_gendata.main([*folders, "--workers", "1"]) == 0
+    ntu_gendata.main([*folders, "--workers", "1"])
     folder = write_run(tmp_path / "run", tmp_path)
     capsys.readouterr()
     said = retrieve(folder, "--query", RAW)[1]

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.preparing.clip import is_empty
-from data_gen.readers.raw_folders import RawDataError
+from common import UserError
+from data_gen.clip import is_empty
 from data_gen.readers.skeleton_file import (
-    MAX_BYTES,
-    MAX_FRAMES,
     SUFFIX,
     SkeletonFileError,
     read_skeleton_file,
@@ -22,12 +20,13 @@ from data_gen.readers.skeleton_file import (
 from feeder.skeletons import KINECT_V2, MAX_METRES, Skeleton
 
 SUFFIXES = (SUFFIX, ".npy", ".csv")
+MAX_BYTES, MAX_FRAMES = 128 * 2**20, 20_000
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}  # {unit: metres}
 MAX_BODIES = 16  # bodies in a frame
 MAX_SIZE = 10.0  # metres; no body is so long
 
 
-class ArrayFileError(RawDataError):
+class ArrayFileError(UserError):
     """A recording cannot be used; the message names the file and the fault."""
 
 

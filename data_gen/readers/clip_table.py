@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_gen.readers.raw_folders import RawDataError
+from common import UserError
 
 FIELDS = ("setup", "camera", "subject", "replication")
 SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns read as splits
@@ -55,21 +55,17 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
     path: the CSV file
     folder: the folder that the column `file` refers to; a file must lie in it
     splits: the columns of splits; empty for all columns in SPLITS that the table has
-    Raises RawDataError with the line and the column if the table is wrong.
+    Raises UserError with the line and the column if the table is wrong.
 
     Classes are sorted as numbers if all labels are whole numbers, else in alphabetical order.
     """
     header, rows = _read(path)
     splits = tuple(splits) or tuple(column for column in SPLITS if column in header)
     if not splits:
-        raise RawDataError(
-            f"{path}, line 1: no column {' or '.join(SPLITS)}; --splits names others"
-        )
+        raise UserError(f"{path}, line 1: no column {' or '.join(SPLITS)}; --splits names others")
     for column in ("file", "label", *splits):
         if column not in header:
-            raise RawDataError(
-                f"{path}, line 1: no column {column!r}, there are {', '.join(header)}"
-            )
+            raise UserError(f"{path}, line 1: no column {column!r}, there are {', '.join(header)}")
     columns = {column: [row[i] for row in rows] for i, column in enumerate(header)}
     names = _names(path, columns["file"], folder)
     _check_texts(path, "label", columns["label"])
@@ -92,33 +88,33 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     # The header and the lines. All values are texts without spaces at their ends.
     try:
         if not path.is_file():
-            raise RawDataError(f"{path} is not there, or is no file")
+            raise UserError(f"{path} is not there, or is no file")
         if path.stat().st_size > MAX_BYTES:
-            raise RawDataError(f"{path}: over {MAX_BYTES // 2**20} MB, which is no table of clips")
+            raise UserError(f"{path}: over {MAX_BYTES // 2**20} MB, which is no table of clips")
         text = path.read_text(encoding="utf-8-sig")
         first = text.partition("\n")[0]
         mark = ";" if ";" in first and "," not in first else ","
         lines = list(csv.reader(text.rstrip().splitlines(), delimiter=mark, strict=True))
     except OSError as error:
-        raise RawDataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RawDataError(f"{path}: not a CSV file ({error})") from None
+        raise UserError(f"{path}: not a CSV file ({error})") from None
     header = [name.strip() for name in lines[0]] if lines else []
     if len(lines) < 2:
-        raise RawDataError(f"{path}: holds no clip; it needs a line of columns and a line a clip")
+        raise UserError(f"{path}: holds no clip; it needs a line of columns and a line a clip")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise RawDataError(f"{path}, line 1: the column {twice!r} is there twice")
+        raise UserError(f"{path}, line 1: the column {twice!r} is there twice")
     for line, row in enumerate(lines[1:], 2):
         if len(row) != len(header):
-            raise RawDataError(f"{path}, line {line}: {len(row)} values, not {len(header)}")
+            raise UserError(f"{path}, line {line}: {len(row)} values, not {len(header)}")
     return header, [[value.strip() for value in row] for row in lines[1:]]
 
 
 def _check_texts(path: Path, column: str, texts: list[str]) -> None:
     for line, text in enumerate(texts, 2):
         if not (0 < len(text) <= MAX_TEXT and text.isprintable()):
-            raise RawDataError(f"{path}, line {line}: {column} is {text[:20]!r}")
+            raise UserError(f"{path}, line {line}: {column} is {text[:20]!r}")
 
 
 def _names(path: Path, files: list[str], folder: Path) -> list[str]:
@@ -126,19 +122,17 @@ def _names(path: Path, files: list[str], folder: Path) -> list[str]:
     lines: dict[str, int] = {}
     for line, file in enumerate(files, 2):
         if Path(file).is_absolute() or ".." in Path(file).parts or not Path(file).name:
-            raise RawDataError(f"{path}, line {line}: file {file[:60]!r} leads out of {folder}")
+            raise UserError(f"{path}, line {line}: file {file[:60]!r} leads out of {folder}")
         name = Path(file).with_suffix("").as_posix()
         if (before := lines.setdefault(name, line)) != line:
-            raise RawDataError(
-                f"{path}, line {line}: the clip {name[:60]!r} is that of line {before}"
-            )
+            raise UserError(f"{path}, line {line}: the clip {name[:60]!r} is that of line {before}")
     return list(lines)
 
 
 def _training(path: Path, column: str, values: list[str]) -> list[int]:
     for line, value in enumerate(values, 2):
         if value.lower() not in TRAINS:
-            raise RawDataError(
+            raise UserError(
                 f"{path}, line {line}: {column} is {value[:20]!r}, neither train nor test"
             )
     return [TRAINS[value.lower()] for value in values]

@@ -1,63 +1,92 @@
-"""Find raw files of NTU RGB+D, and read the lists of files to leave out."""
+"""Find raw files of NTU RGB+D, and the clips to leave out because their skeletons are missing."""
 
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from common import UserError
 from data_gen.readers.skeleton_file import NAME, SUFFIX
 
-SKELETON_FOLDERS = "nturgb+d_skeletons*"
 MISSING_LIST = "samples_with_missing_skeletons.txt"
 SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that data_gen/synthetic.py puts into its folders
 
 
-class RawDataError(Exception):
-    """Raw data or a list of missing samples cannot be used; the message says what to do."""
+def find_skeleton_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """{name of a clip: its `.skeleton` file} at any depth below the folders, sorted by name.
 
-
-def skeleton_folders(paths: Iterable[Path]) -> list[Path]:
-    """The folders `nturgb+d_skeletons*` in each path; the path itself if it has no such folder."""
-    return [
-        folder
-        for path in paths
-        for folder in sorted(f for f in path.glob(SKELETON_FOLDERS) if f.is_dir()) or [path]
-    ]
-
-
-def find_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """{name of a clip: its raw file} in all folders, sorted. The first of equal names is taken."""
+    Of files with the same name the first is taken. Hidden files and folders are not data: macOS
+    writes `._NAME.skeleton` beside a file.
+    """
     files: dict[str, Path] = {}
     for folder in folders:
-        for path in folder.iterdir():
-            if path.suffix == SUFFIX:
-                files.setdefault(path.stem, path)
+        for place, inside, names in os.walk(folder, followlinks=True):
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+            for name in names:
+                if name.endswith(SUFFIX) and not name.startswith("."):
+                    files.setdefault(name.removesuffix(SUFFIX), Path(place, name))
     return dict(sorted(files.items()))
 
 
-def find_missing_lists(folders: Iterable[Path]) -> list[Path]:
-    """The lists of missing samples in the folders of raw files or in their parents."""
-    places = dict.fromkeys(place for folder in folders for place in (folder.parent, folder))
-    return [path for place in places for path in sorted(place.glob(f"*{MISSING_LIST}"))]
+def places_of(files: Iterable[Path]) -> list[Path]:
+    """The folders of some files, and the parents of these folders; there, lists may lie."""
+    folders = dict.fromkeys(path.parent for path in files)
+    return list(dict.fromkeys(place for folder in folders for place in (folder.parent, folder)))
+
+
+def missing_samples(path: Path | None, places: Iterable[Path], is_ntu120: bool) -> set[str]:
+    """The names of the clips to leave out.
+
+    path: the user's list; None for the lists in `places`, or else the official list
+    is_ntu120: warn if the lists found are those of NTU RGB+D 60
+    """
+    lists = (
+        [path] if path else [p for place in places for p in sorted(place.glob(f"*{MISSING_LIST}"))]
+    )
+    if not lists:
+        return official_missing()
+    missing = set().union(*map(read_missing_list, lists))
+    if not path and is_ntu120 and max(missing, default="") < "S018":
+        print(
+            f"warning: {' and '.join(map(str, lists))}: no name of S018 to S032, which NTU-120's "
+            "list has; where there is no such file, the official list is taken",
+            file=sys.stderr,
+        )
+    return missing
+
+
+def official_missing(max_setup: int = 32) -> set[str]:
+    """The names of the missing samples in setups 1 to max_setup: 302 up to 17, 535 up to 32.
+
+    Source: https://github.com/shahroudy/NTURGB-D, NTU_RGBD120_samples_with_missing_skeletons.txt;
+    the list of NTU-60 holds the same names up to setup 17. Our file is a shorter form, with one
+    line for each setup and camera: "S001C002 P005R002A008 P006R001A008" stands for two names.
+    """
+    text = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii")
+    return {
+        begin + rest
+        for begin, *rests in map(str.split, text.splitlines())
+        for rest in rests
+        if int(begin[1:4]) <= max_setup
+    }
 
 
 def read_missing_list(path: Path) -> set[str]:
-    """Read the names of clips in a list: one name in a line, after any lines of text.
+    """The names in a list: one in a line, with or without suffix, after any lines of prose.
 
-    path: the list; a name may have the suffix `.skeleton`
-    Raises RawDataError if the file cannot be read, if it holds text but no name, or if a line after
-    the first name is no name.
+    Raises UserError if the file holds text but no name, or if a line after the first name is none.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text"
-        raise RawDataError(f"list of missing samples {path} cannot be read: {reason}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"list of missing samples {path} is not a text file") from None
     names: set[str] = set()
     for number, line in enumerate(text.splitlines(), 1):
         name = line.strip().removesuffix(SUFFIX)
         if NAME.fullmatch(name):
             names.add(name)
         elif name and names:
-            raise RawDataError(f"{path}, line {number}: {name[:40]!r} is no name of a clip")
+            raise UserError(f"{path}, line {number}: {name[:40]!r} is not the name of a clip")
     if text.strip() and not names:
-        raise RawDataError(f"{path} holds no name of a clip, so it is no list of missing samples")
+        raise UserError(f"{path} holds no name of a clip, so it is no list of missing samples")
     return names

@@ -1,39 +1,34 @@
 """Read raw `.skeleton` files of NTU RGB+D, and their names.
 
 A file begins with the number of frames. Each frame begins with the number of bodies. Each body is a
-line of 10 values, a line with the number of joints (25), and a line of 12 values for each joint.
-The first three of the 12 values are x y z in metres. Lines end in LF or CRLF.
+line of 10 values, of which the first is its tracking number, a line with the number of joints (25),
+and a line of 12 values for each joint. The first three of the 12 values are x y z in metres. Lines
+end in LF or CRLF.
 """
 
-import os
+import contextlib
 import re
-import stat
 from collections.abc import Iterator
 from itertools import islice
+from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from common import UserError
 from feeder.datasets.ntu import ACTION_NAMES, LAST_SETUP
 from feeder.skeletons import MAX_METRES, NTU
 
 SUFFIX = ".skeleton"
 JOINTS = NTU.skeleton.num_joints
-BODY_VALUES = 10
-JOINT_VALUES = 12
+BODY_VALUES, JOINT_VALUES = 10, 12  # values in a line
+BLOCK_ROWS = 500  # lines of joints that are kept as text at once
+COUNT_SPACES = methodcaller("count", b" ")
 MAX_SLOTS = 4  # bodies of a frame that are kept
 
-# A file beyond these limits is no clip; it is refused before it is read into memory.
-MAX_FRAMES = 20_000  # eleven minutes at 30 frames a second
-MAX_BYTES = 128 * 2**20
-BLOCK_ROWS = 500  # lines of joints that are kept as text at once; they fit the processor's cache
-
 NAME = re.compile(r"S([0-9]{3})C([0-9]{3})P([0-9]{3})R([0-9]{3})A([0-9]{3})")
-
-
-class SkeletonFileError(ValueError):
-    """A raw file is malformed; the message names the file, the line if there is one, the fault."""
+SkeletonFileError = UserError  # the former name
 
 
 class SampleName(NamedTuple):
@@ -49,15 +44,15 @@ class SampleName(NamedTuple):
 def parse_name(name: str) -> SampleName:
     """The fields of a clip's name, which is given without suffix.
 
-    Raises SkeletonFileError if the name is not that of a clip of NTU RGB+D.
+    Raises UserError if the name is not that of a clip of NTU RGB+D.
     """
     match = NAME.fullmatch(name)
     if not match:
-        raise SkeletonFileError(f"{name}: not a name like S001C002P003R002A013")
+        raise UserError(f"{name}: not a name like S001C002P003R002A013")
     sample = SampleName(*map(int, match.groups()))
     last_setup = max(LAST_SETUP.values())
     if min(sample) < 1 or sample.setup > last_setup or sample.action > len(ACTION_NAMES):
-        raise SkeletonFileError(
+        raise UserError(
             f"{name}: not a clip of NTU RGB+D "
             f"(setups 1 to {last_setup}, actions 1 to {len(ACTION_NAMES)}, nothing is 0)"
         )
@@ -67,166 +62,114 @@ def parse_name(name: str) -> SampleName:
 def read_skeleton_file(path: str | Path) -> np.ndarray:
     """Read the bodies of a raw file: (T, M, 25, 3) float64, metres.
 
-    Body k of a frame is in slot k along M. M is the greatest number of bodies in a frame, but at
-    most 4; further bodies are skipped. A slot without a body is zero.
-    Raises SkeletonFileError if the file is not whole, or holds values that no recording has.
+    Body k of a frame is in slot k along M, as published. M is the greatest number of bodies in a
+    frame, but at most 4; further bodies are skipped. A slot without a body is zero.
+    Raises UserError with the line if the file is not whole, or holds values that no recording has.
     """
-    name = Path(path).name
-    try:
-        status = os.stat(path)  # before opening, since to open a pipe waits for its writer
-        if not stat.S_ISREG(status.st_mode):
-            raise SkeletonFileError(f"{name}: not a regular file")
-        if status.st_size > MAX_BYTES:
-            size = f"{status.st_size / 2**20:,.0f} MB"
-            raise SkeletonFileError(
-                f"{name}, line 1: {size} of text, over the {MAX_BYTES // 2**20} of a clip"
-            )
-        with open(path, "rb") as file:
-            return _Reader(name, file).clip()
-    except OSError as error:
-        raise SkeletonFileError(f"{name}: cannot be read: {error.strerror}") from None
+    frames, at, _, joints = read_raw_bodies(path)
+    frame, slot = at[:, at[1] < MAX_SLOTS]
+    bodies = np.zeros((frames, slot.max(initial=-1) + 1, JOINTS, 3))
+    bodies[frame, slot] = joints[at[1] < MAX_SLOTS]
+    return bodies
 
 
-class _Reader:
-    """Reads the lines of one file and counts them for messages."""
+def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
+    """Read a raw file as a list of n bodies.
+
+    Returns the number of frames; (2, n) the frame of each body and its position in the frame; the
+    n tracking numbers; (n, 25, 3) float64 the joints in metres. Raises as `read_skeleton_file`.
+    """
+    with open(path, "rb") as file:
+        return _Lines(Path(path).name, file).bodies()
+
+
+class _Lines:
+    """Reads the lines of a file and counts them for messages."""
 
     def __init__(self, name: str, lines: Iterator[bytes]):
         self.name = name
         self.lines = lines
         self.line = 0  # the number of the last line that was read
-        self.place = ""  # the frame, in words
-        self.rows: list[bytes] = []  # lines of joints that are still text, 25 for each body
-        self.bodies: list[tuple[int, int, int]] = []  # frame, slot and first line of these bodies
-        # Bodies that were converted: (2, n) frames and slots, (n, 25, 3) coordinates.
-        self.done: list[tuple[np.ndarray, np.ndarray]] = []
 
     def fail(self, reason: str, line: int | None = None) -> NoReturn:
-        """Raise SkeletonFileError with a line, by default the last that was read."""
-        raise SkeletonFileError(
-            f"{self.name}, line {line or max(self.line, 1)}: {reason}"
-        ) from None
+        """Raise UserError with a line, by default the last that was read."""
+        raise UserError(f"{self.name}, line {line or max(self.line, 1)}: {reason}") from None
 
-    def clip(self) -> np.ndarray:
-        """The whole file as `read_skeleton_file` returns it."""
-        try:
-            frames = self.walk()
-        except SkeletonFileError:
-            self.check_rows()  # the message shall name the first fault in the file
-            raise
-        self.convert()
-        slots = max((at[1].max(initial=-1) for at, _ in self.done), default=-1) + 1
-        clip = np.zeros((frames, slots, JOINTS, 3))
-        for at, joints in self.done:
-            clip[tuple(at)] = joints
-        return clip
-
-    def walk(self) -> int:
-        """Read all lines and collect the bodies. Returns the number of frames."""
+    def bodies(self) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
+        """The whole file as `read_raw_bodies` returns it."""
+        at, numbers, first_lines, rows = [], [], [], []
+        blocks = [np.empty(0)]
         frames = self.count("frames")
-        if frames > MAX_FRAMES:
-            self.fail(f"announces {frames} frames, over the {MAX_FRAMES} of a clip")
         for frame in range(frames):
-            self.place = f"frame {frame + 1} of {frames}"
             for slot in range(self.count("bodies")):
-                self.body(frame, slot)
+                header = self.next().split()
+                if len(header) != BODY_VALUES:
+                    self.fail(f"{len(header)} values where a body begins with {BODY_VALUES}")
+                if (joints := self.count("joints")) != JOINTS:
+                    self.fail(f"{joints} joints where a body has {JOINTS}")
+                at.append((frame, slot))
+                numbers.append(header[0])
+                first_lines.append(self.line + 1)
+                rows += islice(self.lines, JOINTS)
+                self.line += JOINTS
+                if lacking := -len(rows) % JOINTS:
+                    self.line -= lacking
+                    self.fail("the file ends too early")
+                if len(rows) >= BLOCK_ROWS:
+                    blocks.append(self.coordinates(rows, first_lines))
+                    rows.clear()
         for line in self.lines:
             self.line += 1
             if line.strip():
                 self.fail(f"the file goes on after the {frames} frames that it announces")
-        return frames
-
-    def body(self, frame: int, slot: int) -> None:
-        """Read the lines of one body."""
-        values = len(self.next().split(None, BODY_VALUES))
-        if values != BODY_VALUES:
-            self.fail(f"{_number(values, BODY_VALUES)} where a body begins with {BODY_VALUES}")
-        joints = self.count("joints")
-        if joints != JOINTS:
-            self.fail(f"{joints} joints where a body has {JOINTS}")
-        if len(self.rows) >= BLOCK_ROWS:
-            self.convert()
-        self.bodies.append((frame, slot, self.line + 1))
-        rows = list(islice(self.lines, JOINTS))
-        self.line += len(rows)
-        self.rows += rows
-        if len(rows) != JOINTS:
-            self.fail(f"the file ends in {self.place}")
+        blocks.append(self.coordinates(rows, first_lines))
+        joints = np.concatenate(blocks).reshape(-1, JOINTS, 3)
+        return frames, np.array(at, int).reshape(-1, 2).T, numbers, joints
 
     def next(self) -> bytes:
         """Read one line."""
         line = next(self.lines, None)
         if line is None:
-            self.fail(f"the file ends in {self.place}" if self.line else "the file is empty")
+            self.fail("the file ends too early" if self.line else "the file is empty")
         self.line += 1
         return line
 
     def count(self, what: str) -> int:
         """Read a line that holds a number of frames, bodies or joints."""
         text = self.next().strip()
-        if not text.isdigit():  # for bytes this means the digits 0 to 9 only
+        if not (text.isdigit() and len(text) < 10):  # for bytes this means the digits 0 to 9 only
             self.fail(f"{_quote(text)} is not a number of {what}")
-        if len(text) > 12:  # int() refuses very long texts
-            self.fail(f"announces {_quote(text)} {what}")
         return int(text)
 
-    def convert(self) -> None:
-        """Convert the collected lines of joints from text to numbers."""
-        if not self.rows:
-            return
-        text = b"".join([b"\n", *self.rows])
-        if not _all_lines_have(JOINT_VALUES, text):
-            self.check_rows()
+    def coordinates(self, rows: list[bytes], first_lines: list[int]) -> np.ndarray:
+        """x y z of each joint, all in one row.
+
+        rows: the lines of the joints of the last bodies
+        first_lines: for each body of the file the number of its first line
+        """
         tokens: list[bytes] = []
-        for row in self.rows:
-            tokens += row.split(None, 3)
+        for row in rows:
+            tokens += row.split(b" ", 3)
         del tokens[3::4]  # the rest of each line
-        try:
-            values = np.fromiter(map(float, tokens), float, len(tokens))
-        except ValueError:
-            self.check_rows()
-        if not (np.abs(values) <= MAX_METRES).all() or b"_" in text:
-            self.check_rows()
-        joints = values.reshape(-1, JOINTS, 3)
-        at = np.array(self.bodies).T[:2]
-        kept = at[1] < MAX_SLOTS
-        self.done.append((at[:, kept], joints[kept]))
-        self.rows, self.bodies = [], []
-
-    def check_rows(self) -> None:
-        """Raise SkeletonFileError for the first fault in the collected lines of joints."""
-        for number, row in enumerate(self.rows):
-            if fault := _row_fault(row):
-                body, joint = divmod(number, JOINTS)
-                self.fail(fault, self.bodies[body][2] + joint)
-
-
-def _all_lines_have(values: int, text: bytes) -> bool:
-    # Whether each line has so many values. The text has a newline before each line.
-    characters = np.frombuffer(text, np.uint8)
-    blank = (characters == 32) | (characters - np.uint8(9) < 5)  # where bytes.split() splits
-    begins = (blank[:-1] > blank[1:]).view(np.uint8)
-    lines = np.flatnonzero(characters[:-1] == 10)
-    per_line = np.add.reduceat(begins, lines, dtype=np.uint8)  # modulo 256: the sum is checked too
-    return bool((per_line == values).all()) and np.count_nonzero(begins) == values * len(lines)
-
-
-def _row_fault(row: bytes) -> str | None:
-    # What is wrong with the line of a joint, or None.
-    tokens = row.split(None, JOINT_VALUES)
-    if len(tokens) != JOINT_VALUES:
-        return f"{_number(len(tokens), JOINT_VALUES)} where a joint has {JOINT_VALUES}"
-    for token in tokens[:3]:
-        try:
-            value = float(token.replace(b"_", b"?"))
-        except ValueError:
-            return f"{_quote(token)} is not a number"
-        if not abs(value) <= MAX_METRES:  # NaN included
-            return f"{_quote(token)} is not a coordinate within {MAX_METRES:.0f} m"
-    return None
-
-
-def _number(values: int, most: int) -> str:
-    return f"more than {most} values" if values > most else f"{values} values"
+        if set(map(COUNT_SPACES, rows)) <= {JOINT_VALUES - 1}:
+            with contextlib.suppress(ValueError):
+                values = np.fromiter(map(float, tokens), float, len(tokens))
+                if len(values) == 3 * len(rows) and (np.abs(values) <= MAX_METRES).all():
+                    return values
+        values = []  # other spacing, or a fault
+        first = len(first_lines) - len(rows) // JOINTS
+        for i, row in enumerate(rows):
+            line = first_lines[first + i // JOINTS] + i % JOINTS
+            tokens = row.split()
+            if len(tokens) != JOINT_VALUES:
+                self.fail(f"{len(tokens)} values where a joint has {JOINT_VALUES}", line)
+            try:
+                values += map(float, tokens[:3])
+            except ValueError:
+                self.fail(f"{_quote(b' '.join(tokens[:3]))} is not x y z", line)
+            if not all(abs(value) <= MAX_METRES for value in values[-3:]):  # NaN included
+                self.fail(f"{values[-3:]} is not within {MAX_METRES:.0f} m", line)
+        return np.array(values)
 
 
 def _quote(text: bytes) -> str:

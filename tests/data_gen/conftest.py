@@ -7,11 +7,11 @@ from data_gen import ntu_gendata
 
 @pytest.fixture
 def prepare(tmp_path, capsys):
-    """Run the command: prepare(flags ...) -> exit code, standard output, standard error."""
+    """Run the command: prepare(flags ...) -> its standard output."""
 
-    def prepare(*args, out_folder=tmp_path / "out"):
-        code = ntu_gendata.main([*map(str, args), "--out_folder", str(out_folder)])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+    def prepare(*flags, out_folder=tmp_path / "out", workers=1):
+        where = ("--out_folder", out_folder, "--workers", workers)
+        ntu_gendata.main([*map(str, (*flags, *where))])
+        return capsys.readouterr().out
 
     return prepare

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_gen.readers.missing import official_missing
+from data_gen.readers.raw_folders import official_missing
 from data_gen.readers.skeleton_file import SUFFIX, SampleName, SkeletonFileError, parse_name
 from feeder.description import FIELDS, Description
 from tools.cli import UserError

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_gen.readers.missing import official_missing
+from data_gen.readers.raw_folders import official_missing
 from data_gen.readers.skeleton_file import parse_name
 from feeder.datasets.ntu import DATASETS, LAST_SETUP
 

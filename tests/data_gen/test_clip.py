@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_gen.preparing.clip import prepare_clip, rotation_to_x
+from data_gen.clip import prepare_clip, rotation_to_x
 from data_gen.readers.skeleton_file import read_skeleton_file
 from tests.data_gen.raw_files import GOLDEN
 from tests.literal import preprocess as literal

@@ -1,0 +1,178 @@
+"""What the *_gendata.py commands share: flags, worker processes, and what they print."""
+
+import argparse
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from common import UserError
+from data_gen.clip import require_metres
+from data_gen.writer import StoreWriter
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+CHUNK = 16  # items that a worker takes at once
+AHEAD = 3  # chunks for each worker that may be in work or waiting
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
+    """Add --out_folder, --workers and --strict.
+
+    stores: the folders that --out_folder DIR leads to, for the help
+    """
+    add = parser.add_argument
+    add("--out_folder", type=Path, default=DATA, metavar="DIR",
+        help=f"the store becomes {stores} (default: data)")  # fmt: skip
+    add("--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)")
+    add("--strict", action="store_true", help="a malformed file ends the run without a store")
+
+
+def usable_cpus() -> int:
+    """The number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    """Yield function(item) for each item, in order, from `workers` processes.
+
+    The look-ahead is bounded, so memory does not grow with the number of items. With one worker,
+    or few items, this process computes alone. Raises UserError if a worker is killed.
+    """
+    workers = min(workers, math.ceil(len(items) / CHUNK))
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    pending = deque()
+    try:
+        for start in range(0, len(items), CHUNK):
+            pending.append(pool.submit(_apply, function, items[start : start + CHUNK]))
+            if len(pending) > AHEAD * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    except BrokenProcessPool:
+        raise UserError("a worker process was killed; is there enough memory?") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """In a child process: end as soon as the parent is gone, even if it was killed."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class Report:
+    """What became of the raw files that are not simply in the store.
+
+    strict: whether a malformed file ends the run
+    """
+
+    def __init__(self, strict: bool):
+        self.strict = strict
+        self.notes: dict[str, list[str]] = {}
+
+    def note(self, what: str, name: str) -> None:
+        """Note a file or clip under a heading."""
+        self.notes.setdefault(what, []).append(name)
+
+    def malformed(self, fault: str) -> None:
+        """Note a malformed file: its name and the fault. Raises UserError if `strict`."""
+        if self.strict:
+            raise UserError(f"{fault}; no store was written (--strict)")
+        self.note("left out, malformed", fault)
+
+    def print(self) -> None:
+        """Print each heading with its number of names, then the names."""
+        for what, names in self.notes.items():
+            print(f"{what}: {len(names)}", *names, sep="\n  ")
+
+
+def read_all(
+    read: Callable[[Path], np.ndarray | None],
+    paths: Sequence[Path],
+    workers: int,
+    report: Report,
+) -> Iterator[tuple[Path, np.ndarray]]:
+    """Yield (path, clip) of each file that holds a clip; the others go to the report.
+
+    read: returns the clip, or None where nobody is; raises UserError for a malformed file
+    """
+    clips = ordered_map(partial(_try, read), paths, workers)
+    clips = tqdm(clips, total=len(paths), unit="clip", disable=None)
+    for path, clip in zip(paths, clips, strict=True):
+        if clip is None:
+            report.note("left out, without any body", path.name)
+            continue
+        try:
+            if isinstance(clip, UserError):
+                raise clip
+            require_metres(path.name, clip)
+        except UserError as fault:
+            report.malformed(str(fault))
+        else:
+            yield path, clip
+
+
+def _try(read: Callable[[Path], np.ndarray | None], path: Path) -> np.ndarray | UserError | None:
+    try:
+        return read(path)
+    except (UserError, OSError) as error:
+        return UserError(str(error))
+
+
+def print_store(store: StoreWriter) -> None:
+    """Print what a store holds, and whether its splits have the official numbers of clips."""
+    size = sum(path.stat().st_size for path in store.folder.iterdir())
+    print(
+        f"{store.folder.name}: {store.clips} clips, {store.frames} frames, {size / 1e6:.1f} MB "
+        f"in {store.folder} ({store.description.title})"
+    )
+    for protocol, counts in store.split_counts().items():
+        print(split_line(protocol, counts, store.description.official.get(protocol)))
+
+
+def split_line(protocol: str, counts: tuple[int, int], official: tuple[int, int] | None) -> str:
+    """One line: the numbers of (training, test) clips, beside the official numbers if any."""
+    line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
+    if not official:
+        return line
+    verdict = "" if counts == official else "not "
+    return f"{line}, {verdict}the official {official[0]} and {official[1]}"
+
+
+def print_next(store: StoreWriter, name: str, flags: str = "") -> None:
+    """Print the command that pre-trains on a store.
+
+    name: of the run
+    """
+    root = "" if store.folder.parent == DATA else f" --data-root {store.folder.parent}"
+    print(f"next: ./script_pretrain.sh {name}{flags and ' '}{flags}{root}")

@@ -1,0 +1,106 @@
+"""Worker processes: order, bounded look-ahead, death; the numbers of clips that are printed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from multiprocessing import parent_process
+
+import pytest
+
+from common import UserError
+from data_gen import gendata
+from data_gen.gendata import AHEAD, CHUNK, ordered_map, split_line
+
+
+def square_after_a_while(item: int) -> tuple[int, int]:
+    time.sleep(0.002 * (item % 3))
+    return item**2, os.getpid()
+
+
+def die_at_20(item: int) -> int:
+    if item == 20 and parent_process():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def fail_at_20(item: int) -> int:
+    if item == 20:
+        raise ZeroDivisionError
+    return item
+
+
+def test_results_come_in_order_from_several_processes():
+    items = range(5 * CHUNK + 3)
+    results = list(ordered_map(square_after_a_while, items, 2))
+    assert [result for result, _ in results] == [item**2 for item in items]
+    assert os.getpid() not in {process for _, process in results}
+
+
+@pytest.mark.parametrize(("items", "workers"), [(3 * CHUNK, 1), (CHUNK, 2), (0, 2), (3, 0)])
+def test_one_worker_or_little_work_stays_in_this_process(items, workers):
+    results = list(ordered_map(square_after_a_while, range(items), workers))
+    assert [result for result, _ in results] == [item**2 for item in range(items)]
+    assert {process for _, process in results} <= {os.getpid()}
+
+
+def test_the_look_ahead_is_bounded():
+    class Items:
+        furthest = 0
+
+        def __len__(self):
+            return 1000 * CHUNK
+
+        def __getitem__(self, part):
+            self.furthest = max(self.furthest, part.stop)
+            return [part.start] * CHUNK
+
+    items = Items()
+    results = ordered_map(abs, items, 2)
+    assert len(list(islice(results, CHUNK))) == CHUNK
+    assert items.furthest <= CHUNK * (2 * AHEAD + 2)
+    results.close()
+
+
+def test_a_killed_worker_is_an_error_and_no_hang():
+    with pytest.raises(UserError):
+        list(ordered_map(die_at_20, range(10 * CHUNK), 2))
+
+
+def test_what_the_function_raises_comes_through():
+    with pytest.raises(ZeroDivisionError):
+        list(ordered_map(fail_at_20, range(10 * CHUNK), 2))
+
+
+SCRIPT = """
+import os, sys, time
+from data_gen.gendata import CHUNK, ordered_map
+
+if __name__ == "__main__":
+    for result in ordered_map(abs, range(100 * CHUNK), 2):
+        time.sleep(0.5)  # until the workers wait for work
+        os.killpg(0, 2) if sys.argv[1] == "2" else os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_parent(tmp_path, number):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py", str(int(number))],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(gendata.DATA.parent)},
+    )
+    _, error = process.communicate(timeout=60)  # the workers hold the pipe open while they live
+    assert process.returncode == -number
+    assert error.count("Traceback") == (number == signal.SIGINT)  # none of the workers'
+
+
+def test_official_numbers_are_recognized():
+    assert split_line("cross_view", (3, 1), None).endswith("3 training and 1 test clips")
+    assert "not the official" not in split_line("cross_view", (3, 1), (3, 1))
+    assert "not the official 3 and 2" in split_line("cross_view", (3, 1), (3, 2))

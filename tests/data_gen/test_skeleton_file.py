@@ -1,0 +1,219 @@
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from common import UserError
+from data_gen.readers import skeleton_file
+from data_gen.readers.skeleton_file import (
+    SampleName,
+    parse_name,
+    read_skeleton_file,
+)
+from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
+from tests.literal.preprocess import body_slots, read_skeleton
+
+NAME = "S001C001P001R001A001"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a text or bytes to a file and read the clip."""
+
+    def read(content):
+        path = tmp_path / f"{NAME}.skeleton"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_skeleton_file(path)
+
+    return read
+
+
+@pytest.fixture
+def fault(read):
+    """The number of the line that is named for a malformed text."""
+
+    def fault(content):
+        with pytest.raises(UserError) as caught:
+            read(content)
+        found = re.fullmatch(
+            rf"{NAME}\.skeleton, line ([0-9]+): ([ -~]{{1,140}})", str(caught.value)
+        )
+        assert found, str(caught.value)
+        return int(found[1])
+
+    return fault
+
+
+# ------------------------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "skeletons").iterdir()), ids=lambda p: p.stem)
+def test_same_numbers_as_a_literal_reader(path):
+    bodies = read_skeleton_file(path)
+    literal = body_slots(read_skeleton(path)).transpose(1, 0, 2, 3)
+    slots = bodies.shape[1]
+    assert bodies.dtype == np.float64
+    np.testing.assert_array_equal(bodies, literal[:, :slots])
+    assert not literal[:, slots:].any()
+
+
+def test_body_k_of_a_frame_goes_to_slot_k_and_the_fifth_is_skipped(read):
+    frames = random_frames([2, 0, 6, 1])
+    bodies = read(raw_text(frames))
+    assert bodies.shape == (4, 4, 25, 3)
+    for t, slot in np.ndindex(4, 4):
+        expected = frames[t][slot] if slot < len(frames[t]) else 0
+        np.testing.assert_array_equal(bodies[t, slot], np.broadcast_to(expected, (25, 3)))
+
+
+@pytest.mark.parametrize("counts", [[], [0], [0, 0, 0]])
+def test_nobody(read, counts):
+    assert read(raw_text(random_frames(counts))).shape == (len(counts), 0, 25, 3)
+
+
+TEXT = raw_text(random_frames([1, 2]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT.replace("\n", "\r\n"),
+        TEXT.removesuffix("\n"),
+        TEXT + "\n\n  \r\n\n",
+        TEXT.replace(" ", "  "),
+        TEXT.replace(" ", "\t"),
+        TEXT.replace("\n", " \n"),
+        TEXT.replace("\n", "\n "),
+        TEXT.replace("NaN", "1_0"),
+        TEXT.replace("NaN", "junk"),
+        TEXT.replace("NaN", "\x00"),
+        TEXT.replace("NaN", "-1.#IND"),
+    ],
+    ids=[
+        *("CRLF", "no last newline", "blank lines at the end", "double spaces", "tabs"),
+        *("trailing space", "leading space", "underscore", "word", "null", "Windows NaN"),
+    ],
+)
+def test_spacing_and_columns_that_are_not_used_do_not_matter(read, text):
+    np.testing.assert_array_equal(read(text), read(TEXT))
+
+
+@pytest.mark.parametrize("number", ["5", "-0.25", "+1.5", ".5", "5.", "1e-3", "-8.145472E-05", "0"])
+def test_ways_to_write_a_number(read, number):
+    lines = TEXT.split("\n")
+    lines[4] = f"{number} {number} 3.0 " + lines[4].split(" ", 3)[3]
+    assert read("\n".join(lines))[0, 0, 0].tolist() == [float(number), float(number), 3.0]
+
+
+def test_many_more_frames_than_300(read):
+    frames = random_frames(1000 * [1])
+    np.testing.assert_array_equal(read(raw_text(frames)), np.array(frames))
+
+
+def test_blocks_do_not_show(read, monkeypatch):
+    text = raw_text(random_frames([1, 3, 0, 5, 2]))
+    whole = read(text)
+    for rows in (1, 25, 26, 75):
+        monkeypatch.setattr(skeleton_file, "BLOCK_ROWS", rows)
+        np.testing.assert_array_equal(read(text), whole)
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def with_line(number: int, line: str) -> str:
+    """TEXT with one line replaced; lines count from 1."""
+    lines = TEXT.split("\n")
+    lines[number - 1] = line
+    return "\n".join(lines)
+
+
+def with_token(number: int, column: int, token: str) -> str:
+    tokens = TEXT.split("\n")[number - 1].split(" ")
+    tokens[column] = token
+    return with_line(number, " ".join(tokens))
+
+
+# TEXT: 1 frames; frame 1 = 2 bodies, 3 header, 4 joints, 5-29 rows;
+# frame 2 = 30 bodies, 31 header, 32 joints, 33-57 rows, 58 header, 59 joints, 60-84 rows
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 1),
+        *((with_token(84, 2, token), 84) for token in ("abc", "0x1p3", "1,5", "٣", "NaN", "-inf")),
+        *((with_token(5, 0, token), 5) for token in ("1e400", "-1000.5", "7" * 5000)),
+        *((with_line(7, line), 7) for line in ("1 2 3", "", " ".join(13 * "1"))),
+        *((with_line(3, line), 3) for line in ("1 2", " ".join(11 * "1"))),
+        *((with_line(4, line), 4) for line in ("24", "1000000000")),
+        *((with_line(1, line), 1) for line in ("-2", "2.0", "1_0", "²", "", "9" * 5000)),
+        (with_line(30, "-1"), 30),
+        (with_line(1, "1"), 30),  # the file goes on
+        (with_line(1, "3"), 84),  # the file ends too early
+        (with_line(30, "3"), 84),
+        (with_line(30, "1"), 58),
+        ("\n".join(TEXT.split("\n")[:70]), 70),
+        ("\n".join(TEXT.split("\n")[:58]), 58),
+        (TEXT.replace(TEXT.split("\n")[9] + "\n", ""), 30),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 50, 1),
+        (TEXT.encode("utf-16"), 1),
+        (100_000 * b"0\n", 2),
+        (b"20000\n" + 10 * b"0\n", 11),
+    ],
+)
+def test_every_fault_is_named_with_its_line(fault, text, line):
+    assert fault(text) == line
+
+
+def test_numbers_of_bodies_beyond_the_fourth_are_checked_too(fault):
+    lines = raw_text(random_frames([6])).split("\n")
+    lines[-3] = "x " + lines[-3].split(" ", 1)[1]
+    assert fault("\n".join(lines)) == len(lines) - 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1000000000\n" + 1000 * b"0\n",
+        b"20000\n1\n" + 1000 * b"0\n",
+        b"100000000\n" + 1000 * b"0\n",
+        b"1\n1000000000\n",
+        b"20000\n" + 19_999 * b"0\n" + b"1\n",
+    ],
+)
+def test_what_is_announced_takes_no_memory(fault, content):
+    tracemalloc.start()
+    try:
+        fault(content)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_no_readable_file(tmp_path):
+    with pytest.raises(OSError):
+        read_skeleton_file(tmp_path / f"{NAME}.skeleton")
+    with pytest.raises(OSError):
+        read_skeleton_file(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------- names
+
+
+def test_a_name():
+    assert parse_name("S032C003P106R002A120") == SampleName(32, 3, 106, 2, 120)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "foo", "S1C1P1R1A1", "s001C001P001R001A001", "S001C001P001R001A001 (1)"),
+        *("S001C001P001R001A0011", "S001C001P001R001A001.txt", "S001C001P001R001A00١"),
+        *("S001C001P001R001A001\n", "._S001C001P001R001A001", "S001P001C001R001A001"),
+        *("S000C001P001R001A001", "S001C001P001R001A000", "S033C001P001R001A001"),
+        "S001C001P001R001A121",
+    ],
+)
+def test_names_that_are_no_clip_of_ntu(name):
+    with pytest.raises(UserError):
+        parse_name(name)
