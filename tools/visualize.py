@@ -12,9 +12,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import UserError, run
+from feeder.augment import Strengths
 from feeder.skeletons import KINECT_V2
 from feeder.store import open_store
-from feeder.strengths import Strengths
 from net import MODALITIES
 from tools.drawing.figures import save_images
 from tools.drawing.skeletons import evenly, fit, picture, scene

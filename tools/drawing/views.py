@@ -9,10 +9,9 @@ import torch
 from common import UserError
 from data_gen.preparing.clip import choose_slots, is_empty, prepare_clip
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
-from feeder.augment import uniform_draws
+from feeder.augment import Strengths, uniform_draws
 from feeder.batches import VIEWS, Batch, Clips
 from feeder.skeletons import Skeleton
-from feeder.strengths import Strengths
 from net import MODALITIES
 from tools.drawing.skeletons import Scene, evenly, fit, picture, scene
 

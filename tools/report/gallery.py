@@ -57,13 +57,13 @@ def choose(classes: np.ndarray, right: np.ndarray, most: int, seed: int) -> list
     right: (n,) bool, whether the nearest clip has the query's class.
     Returns indices, sorted by class, right ones first.
     """
-    order = np.random.default_rng(seed).permutation(len(classes))
-    turn = np.empty(len(classes), int)
-    for kind in set(zip(classes.tolist(), right.tolist(), strict=True)):
-        members = order[(classes[order] == kind[0]) & (right[order] == kind[1])]
+    kind, order = 2 * classes + ~right, np.random.default_rng(seed).permutation(len(classes))
+    turn = np.empty(len(classes), int)  # of a query among those of its kind
+    for each in np.unique(kind):
+        members = order[kind[order] == each]
         turn[members] = np.arange(len(members))
     chosen = order[np.argsort(turn[order], kind="stable")][:most]
-    return chosen[np.lexsort((~right[chosen], classes[chosen]))].tolist()
+    return chosen[np.argsort(kind[chosen], kind="stable")].tolist()
 
 
 def pack(store: Store, row: int) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import torch
 
 from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
+from feeder.augment import PUBLISHED
 from feeder.skeletons import KINECT_V2
-from feeder.strengths import PUBLISHED
 from tests.data_gen.raw_files import random_frames, raw_text
 from tests.golden_files import GOLDEN
 from tools.drawing.views import FRAMES, SIZE, augmented, read_clip, view_scenes, views_image
