@@ -92,11 +92,6 @@ class Description:
         return len(self.classes)
 
     @property
-    def has_labels(self) -> bool:
-        """Whether the actions in samples.csv are classes."""
-        return self.classes != UNLABELED
-
-    @property
     def more_columns(self) -> tuple[str, ...]:
         """The columns of samples.csv beyond FIELDS that say which clips are training clips."""
         columns = (split.column for split in self.splits.values())
@@ -144,7 +139,6 @@ class Description:
             plain = json.loads(text)
             if plain["format"] != FORMAT:
                 raise DescriptionError(f"format is {plain['format']!r}, not {FORMAT!r}")
-            official = {protocol: tuple(counts) for protocol, counts in plain["official"].items()}
             return cls(
                 title=plain["title"],
                 layout=Layout.from_plain(plain),
@@ -152,7 +146,7 @@ class Description:
                 splits={protocol: Split(**split) for protocol, split in plain["splits"].items()},
                 origin=plain["origin"],
                 command=plain["command"],
-                official=official,
+                official={protocol: tuple(n) for protocol, n in plain["official"].items()},
                 **{key: plain[key] for key in LATER_KEYS if key in plain},
             )
         except KeyError as error:

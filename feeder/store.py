@@ -16,7 +16,7 @@ import numpy as np
 
 from common import UserError
 from feeder.datasets.known import KNOWN
-from feeder.description import FIELDS, Description, Split
+from feeder.description import FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import MAX_METRES, DescriptionError, Layout, Skeleton
 
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
@@ -76,8 +76,8 @@ class Store:
 
     @property
     def has_labels(self) -> bool:
-        """Whether `label` and `class_names` mean anything."""
-        return self.description.has_labels
+        """Whether the clips have labels; if not, all have the action 1."""
+        return self.description.classes != UNLABELED
 
     @property
     def label(self) -> np.ndarray:
@@ -182,17 +182,25 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
                 f"{data_root} holds {there}"
             )
     try:
+        path = folder / "store.json"
+        description = _read_description(path)
         path = samples_path
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
-        path = folder / "store.json"
-        description = _read_description(path, header)
-        path = samples_path
-        names, columns = _read_samples(path, header, description)
+        if not (folder / "store.json").exists():
+            listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in header}
+            description = replace(description, splits={**description.splits, **listed})
+        names = _read_columns(path, header, ["name"], str)[0].tolist()
+        numbers = [*FIELDS, "start", "frames", *description.more_columns]
+        columns = dict(zip(numbers, _read_columns(path, header, numbers, np.int64), strict=True))
+        start, length = columns["start"], columns["frames"]
+        if columns["action"].min() < 1 or length.min() < 1:
+            raise ValueError("an action or a number of frames is below 1")
+        if (start != np.cumsum(length) - length).any():
+            raise ValueError("the clips do not lie one after another in joints.npy")
         path = joints_path
         # Copy-on-write: torch wants an array that can be written, though nobody writes to it.
         joints = np.lib.format.open_memmap(path, mode="c")
-        start, length = columns.pop("start"), columns.pop("frames")
         shape = (int(length.sum()), *description.layout.frame_shape)
         if joints.dtype != np.float32 or joints.shape != shape:
             raise ValueError(
@@ -214,39 +222,25 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
         start=start,
         length=length,
         fingerprint=hashlib.sha256(samples_path.read_bytes()).hexdigest(),
-        more={column: columns.pop(column) for column in description.more_columns},
-        **columns,
+        more={column: columns[column] for column in description.more_columns},
+        **{field: columns[field] for field in FIELDS},
     )
 
 
-def _read_description(path: Path, header: list[str]) -> Description:
+def _read_description(path: Path) -> Description:
     if path.exists():
         return Description.from_json(path.read_text(encoding="utf-8"))
     if path.parent.name not in KNOWN:
         raise ValueError(f"it is missing; only {', '.join(KNOWN)} are known without it")
-    known = KNOWN[path.parent.name]
-    listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in header}
-    return replace(known, splits={**known.splits, **listed})
+    return KNOWN[path.parent.name]
 
 
-def _read_samples(
-    path: Path, header: list[str], description: Description
-) -> tuple[list[str], dict[str, np.ndarray]]:
-    # The names of the clips, and {column: its integers (N,) int64} of the columns of numbers.
-    columns = (*FIELDS, "start", "frames", *description.more_columns)
-    if missing := [column for column in ("name", *columns) if column not in header]:
-        raise ValueError(f"no column {missing[0]!r}")
-    options = {"delimiter": ",", "quotechar": '"', "comments": None, "encoding": "utf-8"}
+def _read_columns(path: Path, header: list[str], columns: list[str], kind: type) -> np.ndarray:
+    # The values of K columns of samples.csv: (K, N).
     where = [header.index(column) for column in columns]
-    names = np.loadtxt(path, str, skiprows=1, usecols=header.index("name"), ndmin=1, **options)
-    rows = np.loadtxt(path, np.int64, skiprows=1, usecols=where, ndmin=2, **options)
-    numbers = dict(zip(columns, np.ascontiguousarray(rows.T), strict=True))
-    start, frames = numbers["start"], numbers["frames"]
-    if not len(names) or numbers["action"].min() < 1 or frames.min() < 1:
-        raise ValueError("no clip, or an action or a number of frames below 1")
-    if (start != np.cumsum(frames) - frames).any():
-        raise ValueError("the clips do not lie one after another in joints.npy")
-    return names.tolist(), numbers
+    form = {"delimiter": ",", "quotechar": '"', "comments": None, "encoding": "utf-8"}
+    table = np.loadtxt(path, kind, skiprows=1, usecols=where, ndmin=2, **form)
+    return np.ascontiguousarray(table.T)
 
 
 def _is_checked(folder: Path, description: Description) -> bool:

@@ -102,28 +102,6 @@ def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data)
         torch.testing.assert_close(views[i].flatten(1), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_clip_of_64_frames_stays_as_it_is_and_one_of_one_frame_is_held():
-    frames = torch.randn(65, 2, 25, 3)
-    views = resize(frames, *of_length(64, 1))
-    assert torch.equal(views[0], frames[:64])
-    assert torch.equal(views[1], frames[64:].expand(64, 2, 25, 3))
-
-
-@settings(deadline=None, max_examples=30)
-@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=5), seed=st.integers(0, 2**16))
-def test_nothing_outside_the_clips_is_read(lengths, seed):
-    # Every second clip holds NaN; the views of the other clips stay finite.
-    start, length = of_length(*[n for n in lengths for _ in range(2)])
-    frames = torch.full((int(length.sum()), 2, 25, 3), torch.nan)
-    for a, n in zip(start[::2].tolist(), length[::2].tolist(), strict=True):
-        frames[a : a + n] = 1
-    edge = uniform(2 * len(lengths), seed)
-    edge[len(lengths) :] = 1 - 2**-24  # the greatest value that is drawn
-    both = (start[::2].repeat(2), length[::2].repeat(2))
-    assert augment(frames, augmentation(edge, *both)).isfinite().all()
-    assert resize(frames, start[::2], length[::2]).isfinite().all()
-
-
 # ---- draws
 
 
@@ -134,53 +112,23 @@ def crops(uniform: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tenso
     return chosen.start, chosen.length
 
 
-@pytest.mark.parametrize("frames", [1, 30, 63, 64, 65, 100, 200, 300, 5000])
-def test_crops_are_in_range_and_uniform(frames):
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 70, 299, 5000])
+def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
     start, length = crops(uniform(20_000), frames)
-    assert length.min() >= min(64, frames)
-    assert length.max() <= frames
-    assert start.min() == 0
-    assert (start + length <= frames).all()
+    assert length.min() >= min(64, frames) and length.max() <= frames
+    assert start.min() == 0 and (start + length <= frames).all()
     if frames <= 64:
         assert (length == frames).all()
         return
-    # Scales are U[0.1, 1], cut below at 64 frames.
-    shortest = max((65 / frames - 0.1) / 0.9, 0)
-    assert (length == 64).float().mean() == pytest.approx(shortest, abs=0.015)
-    above = length[length > 64].float()
-    if frames >= 200:
-        middle = (max(65, 0.1 * frames) + frames) / 2
-        assert above.mean() == pytest.approx(middle, rel=0.015)
-        assert above.max() >= 0.995 * frames - 1
-    # Starts are uniform: so is start / (greatest possible start).
-    room = (frames - length).clamp(min=1)
-    share = (start + 0.5) / (room + 1)
-    histogram = torch.histc(share[frames - length >= 20].float(), 10, 0, 1)
-    if histogram.sum() > 5000:
-        assert (histogram / histogram.sum()).sub(0.1).abs().max() < 0.02
-
-
-def test_every_start_is_as_likely_as_every_other():
-    for frames in (65, 67, 70):
-        start, length = crops(uniform(20_000), frames)
-        starts = start[length == 64]
-        share = torch.bincount(starts) / len(starts)
-        assert len(share) == frames - 64 + 1
-        assert share.sub(1 / len(share)).abs().max() < 0.02
-
-
-def test_crops_are_those_of_the_plain_reading():
     rng = np.random.default_rng(0)
-    for frames in (70, 150, 299):
-        plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
-        start, length = crops(uniform(20_000), frames)
-        for ours_, theirs in ((start, plain[:, 0]), (length, plain[:, 1])):
-            quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
-            np.testing.assert_allclose(
-                np.quantile(ours_.numpy(), quantiles),
-                np.quantile(theirs, quantiles),
-                atol=0.04 * frames,
-            )
+    plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
+    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+    for drawn, theirs in ((start, plain[:, 0]), (length, plain[:, 1])):
+        np.testing.assert_allclose(
+            np.quantile(drawn.numpy(), quantiles),
+            np.quantile(theirs, quantiles),
+            atol=max(1, 0.04 * frames),
+        )
 
 
 def kinds(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -198,9 +146,7 @@ def test_half_shear_a_quarter_zero_and_fifteen_joints_are_corrupted():
     assert not (sheared & zeroed).any()
     corrupted = changed[~sheared]
     assert (corrupted.sum(1) == 15).all()
-    # Every joint is as likely as every other, and so is every pair.
-    share = corrupted.float().mean(0)
-    assert share.sub(15 / 25).abs().max() < 0.025
+    # Every pair of joints is as likely as every other.
     pairs = corrupted.float().T @ corrupted.float() / len(corrupted)
     off_diagonal = pairs[~torch.eye(25, dtype=torch.bool)]
     assert off_diagonal.sub(15 * 14 / (25 * 24)).abs().max() < 0.03
@@ -238,10 +184,8 @@ def test_each_strength_does_what_it_says():
     assert (length == 16).float().mean() == pytest.approx((17 / 40 - 0.3) / 0.7, abs=0.015)
 
 
-def test_strengths_share_the_draws_of_the_published_ones():
-    """So that runs that differ in one strength see the same crops, joints and matrices else."""
-    weak = augmented(shear_amplitude=0.3)
-    default = augmented()
+def test_a_strength_leaves_the_other_draws_as_they_are():
+    weak, default = augmented(shear_amplitude=0.3), augmented()
     assert torch.equal(weak.start, default.start) and torch.equal(weak.length, default.length)
     sheared, _, _ = kinds(default.matrix)
     assert torch.equal(weak.matrix[~sheared], default.matrix[~sheared])
@@ -254,31 +198,15 @@ def test_matrices_are_uniform_from_minus_one_to_one():
     shears = chosen.matrix[sheared][:, 0]
     assert (chosen.matrix[sheared] == shears[:, None]).all()  # one matrix for all joints
     assert (shears.diagonal(dim1=1, dim2=2) == 1).all()
-    values = [shears[:, i, j] for i in range(3) for j in range(3) if i != j]
     corrupting = ~sheared & ~zeroed
-    first = changed[corrupting].int().argmax(1)
-    matrices = chosen.matrix[corrupting, first]
+    matrices = chosen.matrix[corrupting, changed[corrupting].int().argmax(1)]
     same = (chosen.matrix[corrupting] == matrices[:, None]).flatten(2).all(2)
     assert torch.equal(same, changed[corrupting])  # one matrix for all corrupted joints
-    values += list(matrices.flatten(1).T)
-    for drawn in values:
-        assert drawn.min() >= -1
-        assert drawn.max() <= 1
+    off_diagonal = shears[:, ~torch.eye(3, dtype=torch.bool)]  # (N, 6)
+    for drawn in (*off_diagonal.T, *matrices.flatten(1).T):
+        assert drawn.min() >= -1 and drawn.max() <= 1
         assert drawn.mean() == pytest.approx(0, abs=0.04)
         assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.03)
-    correlation = torch.corrcoef(matrices.flatten(1).T) - torch.eye(9)
-    assert correlation.abs().max() < 0.06
-
-
-def test_both_bodies_and_all_frames_are_changed_alike():
-    close = {"rtol": 0, "atol": 1e-12}
-    frames = gaussian(40, 1, 25, 3).expand(-1, 2, -1, -1).contiguous()
-    chosen = augmentation(uniform(200), torch.zeros(200, dtype=torch.long), torch.full((200,), 40))
-    views = augment(frames, chosen)
-    torch.testing.assert_close(views[:, :, 0], views[:, :, 1], **close)
-    still = torch.ones(40, 2, 25, 3, dtype=torch.float64)
-    views = augment(still, chosen)
-    torch.testing.assert_close(views, views[:, :1].expand_as(views), **close)
 
 
 @settings(deadline=None, max_examples=25)
@@ -292,31 +220,16 @@ def test_transforms_are_those_of_the_plain_reading(frames, seed):
     crop = resize(packed, torch.tensor([start]), torch.tensor([length]))
     np.testing.assert_allclose(crop[0], ours(view, np.float64), rtol=1e-9, atol=1e-9)
 
-    matrix = literal.draw_shear_matrix(rng)
-    joints = rng.choice(25, 15, replace=False)
+    matrix, joints = literal.draw_shear_matrix(rng), rng.choice(25, 15, replace=False)
     chosen = torch.zeros(1, 25, dtype=torch.bool)
     chosen[0, joints] = True
     values = torch.from_numpy(matrix)[None]
-    close = {"rtol": 1e-6, "atol": 1e-6}  # the plain reading gives float32
-    np.testing.assert_allclose(
-        transform(crop, shear(values))[0], ours(literal.shear(view, matrix)), **close
-    )
-    np.testing.assert_allclose(
-        transform(crop, corruption(chosen, values))[0],
-        ours(literal.transform_joints(view, joints, matrix)),
-        **close,
-    )
-    np.testing.assert_allclose(
-        transform(crop, corruption(chosen, torch.zeros(1, 3, 3)))[0],
-        ours(literal.zero_joints(view, joints)),
-        **close,
-    )
-
-
-def test_equal_draws_still_corrupt_fifteen_joints():
-    tied = torch.full((3, DRAWS), 0.75)  # corruption by a matrix, any joints
-    chosen = augmentation(tied, *of_length(64, 100, 5))
-    assert ((chosen.matrix != torch.eye(3)).flatten(2).any(2).sum(1) == 15).all()
+    for matrices, plain in (
+        (shear(values), literal.shear(view, matrix)),
+        (corruption(chosen, values), literal.transform_joints(view, joints, matrix)),
+        (corruption(chosen, torch.zeros(1, 3, 3)), literal.zero_joints(view, joints)),
+    ):  # the plain reading gives float32
+        np.testing.assert_allclose(transform(crop, matrices)[0], ours(plain), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (20, 12), (32, 19), (2, 1)])
@@ -334,39 +247,35 @@ def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
 # ---- rotation, which the published method does not have
 
 
-def rotated(n: int = 2000, seed: int = 0, **strengths: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The matrices of n views without and with a rotation, from the same draws."""
-    plain, turned = Strengths(), Strengths(**strengths)
+def rotated(**strengths: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrices of 2,000 views without and with a rotation, from the same draws."""
     matrices = []
-    for chosen in (plain, turned):
-        drawn = torch.from_numpy(uniform_draws(np.random.default_rng(seed), (n,), JOINTS, chosen))
-        matrices.append(augmentation(drawn, *of_length(*[64] * n), chosen).matrix)
+    for chosen in (Strengths(), Strengths(**strengths)):
+        rng = np.random.default_rng(0)
+        drawn = torch.from_numpy(uniform_draws(rng, (2000,), JOINTS, chosen))
+        matrices.append(augmentation(drawn, *of_length(*[64] * 2000), chosen).matrix)
     return matrices[0].double(), matrices[1].double()
 
 
-def test_a_rotation_keeps_lengths_and_hands():
-    angles = gaussian(50, 3)
-    matrix = rotation(angles)
-    assert matrix.shape == (50, 1, 3, 3)
-    eye = torch.eye(3, dtype=torch.float64).expand_as(matrix)
-    torch.testing.assert_close(matrix @ matrix.mT, eye, rtol=0, atol=1e-12)
-    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(50, 1, dtype=torch.float64))
-    quarter = torch.eye(3, dtype=torch.float64) * torch.pi / 2
-    about_x, about_y, about_z = rotation(quarter)[:, 0]
-    x, y, z = torch.eye(3, dtype=torch.float64)
+def test_a_rotation_is_right_handed():
     close = {"rtol": 0, "atol": 1e-12}
-    torch.testing.assert_close(y @ about_x, z, **close)  # right-handed: y goes to z about x
+    matrix = rotation(gaussian(50, 3))
+    eye = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(matrix @ matrix.mT, eye.expand(50, 1, 3, 3), **close)
+    about_x, about_y, about_z = rotation(eye * torch.pi / 2)[:, 0]
+    x, y, z = eye
+    torch.testing.assert_close(y @ about_x, z, **close)
     torch.testing.assert_close(z @ about_y, x, **close)
     torch.testing.assert_close(x @ about_z, y, **close)
 
 
-def test_yaw_turns_about_the_vertical_axis_alone_on_top_of_the_others():
+def test_yaw_is_uniform_about_the_vertical_axis_and_follows_the_other_changes():
     plain, turned = rotated(yaw=50, spatial_probability=1)
     torch.testing.assert_close(turned[..., 1], plain[..., 1], rtol=0, atol=1e-6)  # heights stay
     only = rotated(yaw=50, spatial_probability=0)[1][:, 0]
     angles = torch.atan2(only[:, 2, 0], only[:, 0, 0]).rad2deg()
     assert angles.abs().max() <= 50.001
-    assert torch.histc(angles, 10, -50, 50).sub(200).abs().max() < 60  # uniform
+    assert torch.histc(angles, 10, -50, 50).sub(200).abs().max() < 60
     rotation_of = only[:, None].expand(-1, JOINTS, -1, -1)
     torch.testing.assert_close(turned, plain @ rotation_of, rtol=0, atol=1e-5)
 

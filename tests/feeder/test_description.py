@@ -7,7 +7,7 @@ import pytest
 from common import UserError
 from feeder.datasets.known import KNOWN
 from feeder.datasets.ntu import synthetic
-from feeder.description import UNLABELED, Description, Split
+from feeder.description import Description, Split
 from feeder.skeletons import DescriptionError
 
 NTU60 = KNOWN["ntu60"]
@@ -49,10 +49,6 @@ def test_synthetic_recordings_have_another_title_and_no_official_numbers():
     made = synthetic("ntu120")
     assert "NTU" not in made.title and not made.official
     assert made.classes == KNOWN["ntu120"].classes and made.splits == KNOWN["ntu120"].splits
-
-
-def test_a_store_without_labels_says_so():
-    assert NTU60.has_labels and not replace(NTU60, classes=UNLABELED).has_labels
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+import numpy as np
+
+from feeder.datasets import ntu, pku
+from feeder.datasets.known import KNOWN
+
+
+def test_ntu_has_the_published_actions_subjects_and_numbers_of_clips():
+    names = ntu.ACTION_NAMES
+    assert len(set(names)) == 120 and KNOWN["ntu60"].classes == names[:60]
+    assert (names[0], names[49]) == ("drink water", "punching/slapping other person")
+    for dataset, clips in (("ntu60", 56_578), ("ntu120", 113_945)):
+        official = KNOWN[dataset].official
+        assert official.keys() == KNOWN[dataset].splits.keys()
+        assert {sum(counts) for counts in official.values()} == {clips}
+
+
+def test_ntu_is_split_by_subjects_cameras_and_setups():
+    grid = np.indices((32, 3, 106)).reshape(3, -1) + 1  # every (setup, camera, subject) once
+    columns = dict(zip(("setup", "camera", "subject"), grid, strict=True))
+
+    def training(dataset: str, protocol: str, column: str) -> set[int]:
+        return set(columns[column][KNOWN[dataset].train_mask(protocol, columns)].tolist())
+
+    subjects = training("ntu120", "cross_subject", "subject")
+    assert subjects == set(ntu.TRAIN_SUBJECTS) and len(subjects) == 53
+    assert training("ntu60", "cross_subject", "subject") == {s for s in subjects if s <= 40}
+    assert training("ntu60", "cross_view", "camera") == {2, 3}
+    assert training("ntu120", "cross_setup", "setup") == set(range(2, 33, 2))
+
+
+def test_pku_has_its_51_actions_in_the_order_of_their_numbers():
+    assert len(set(pku.ACTION_NAMES)) == 51
+    assert list(pku.ACTION_NAMES) == sorted(pku.ACTION_NAMES)  # as the release numbers them
+    assert [pku.ACTION_NAMES[n - 1] for n in (1, 8, 51)] == ["bow", "drink water", "writing"]
