@@ -99,11 +99,12 @@ class StoreWriter:
         columns = ("name", *FIELDS, "start", "frames", *self.description.more_columns)
         with open(self.part / "samples.csv", "w", encoding="utf-8", newline="") as samples:
             csv.writer(samples, lineterminator="\n").writerows([columns, *self.rows])
-        description = replace(self.description, checked=True)
-        (self.part / "store.json").write_text(description.to_json(), encoding="utf-8")
         self.joints.seek(0)
         self.joints.write(npy_header(self.frames, self.description.layout.frame_shape))
         self.joints.close()
+        description = replace(self.description, checked=True)
+        # The last file: `checked` holds only if joints.npy is not newer than store.json.
+        (self.part / "store.json").write_text(description.to_json(), encoding="utf-8")
         for path in (*self.part.iterdir(), self.part):
             fsync(path)
         if self.folder.exists():  # no system can replace a folder in one step

@@ -97,11 +97,6 @@ class Description:
         columns = (split.column for split in self.splits.values())
         return tuple(dict.fromkeys(column for column in columns if column not in FIELDS))
 
-    @property
-    def num_clips(self) -> int | None:
-        """The published number of clips, or None."""
-        return sum(next(iter(self.official.values()))) if self.official else None
-
     def train_mask(self, protocol: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which clips are training clips under a protocol: (N,) bool.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import feeder.store
+from data_gen.writer import StoreWriter
 from feeder.datasets.ntu import DATASETS
 from feeder.description import UNLABELED
 from feeder.store import StoreError, open_store
@@ -248,6 +249,15 @@ def test_coordinates_are_read_once_and_again_only_if_they_change(root, checked, 
     spoil(root)
     open_store(root, "ntu60")
     assert len(calls) == 1 + (not checked)
+
+
+def test_a_store_that_was_just_written_is_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(feeder.store, "check_coordinates", None)
+    with StoreWriter(tmp_path / "ntu60", DATASETS["ntu60"]) as writer:
+        writer.add("a", (1, 1, 1, 1, 1), np.ones((900, 2, 25, 3), np.float32))
+        writer.commit()
+    assert open_store(tmp_path, "ntu60").description.checked
+    assert sorted(os.listdir(tmp_path / "ntu60")) == ["joints.npy", "samples.csv", "store.json"]
 
 
 def test_a_store_in_a_read_only_folder_is_opened(root, monkeypatch):
