@@ -42,10 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     folders = [find_run(name) for name in args.runs]
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [str(folder) for folder in folders]
-    runs = [content.run(*each) for each in zip(folders, names, strict=True)]
+    runs = [content.run(*each) for each in zip(folders, args.runs, strict=True)]
     several, shown = len(runs) > 1, None
     if not several:
         try:
