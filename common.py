@@ -18,7 +18,8 @@ def run(main: Callable[[], None]) -> None:
     Under torchrun every rank raises the same UserError, so only rank 0 prints it.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 ends no command
+        if hasattr(stream, "reconfigure"):  # a terminal that is not UTF-8 ends no command
+            stream.reconfigure(errors="replace")
     try:
         main()
     except (UserError, OSError) as error:

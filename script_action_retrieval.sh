@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Action retrieval: nearest neighbors with the newest checkpoint of a pre-trained run.
+# Action retrieval: nearest neighbors with the newest checkpoint of a run.
 #     ./script_action_retrieval.sh TEST_NAME [flags of action_retrieval.py]
 # Data set, protocol and model size come from the checkpoint in checkpoints/TEST_NAME.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/setup/python.sh
+source setup.sh
 need_test_name "$@"
 need_python
 name=$1

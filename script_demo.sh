@@ -4,7 +4,7 @@
 # pre-trained and with a random encoder.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/setup/python.sh
+source setup.sh
 set_up requirements.txt
 name=demo
 raw=data/demo/nturgb+d_skeletons

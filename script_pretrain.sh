@@ -1,32 +1,36 @@
 #!/usr/bin/env bash
-# Pre-train without labels.
+# Pre-train without labels, on all GPUs of CUDA_VISIBLE_DEVICES, or on the CPU if there is none.
 #     ./script_pretrain.sh TEST_NAME [flags of pretrain.py]
-# Checkpoints and TensorBoard events go into checkpoints/TEST_NAME. The script uses every GPU that
-# CUDA_VISIBLE_DEVICES shows, or the CPU if there is none.
+# Checkpoints and TensorBoard events go into checkpoints/TEST_NAME. The same command continues a run.
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/setup/python.sh
+source setup.sh
 need_test_name "$@"
 need_python
 name=$1
 shift
 
+# The published settings of each protocol; flags after TEST_NAME win.
 case $name in
-    ntu60_xsub)    data=(--pre-dataset ntu60 --protocol cross_subject --batch-size 512) ;;
-    ntu60_xview)   data=(--pre-dataset ntu60 --protocol cross_view --batch-size 1024) ;;
-    ntu120_xsetup) data=(--pre-dataset ntu120 --protocol cross_setup --batch-size 1024) ;;
-    ntu120_xsub | *) data=(--pre-dataset ntu120 --protocol cross_subject --batch-size 1024) ;;
+    ntu60_xsub*)    dataset=ntu60;  protocol=cross_subject; batch_size=512 ;;
+    ntu60_xview*)   dataset=ntu60;  protocol=cross_view;    batch_size=1024 ;;
+    ntu120_xsetup*) dataset=ntu120; protocol=cross_setup;   batch_size=1024 ;;
+    *)              dataset=ntu120; protocol=cross_subject; batch_size=1024 ;;
 esac
-if [[ " $*" != *" --pre-dataset"* ]]; then
-    "$PYTHON" tools/setup/check_test_name.py "$name" ntu60_xsub ntu60_xview ntu120_xsetup ntu120_xsub
-fi
+schedule=(--schedule 351)
+[[ " $* " == *" --cosine "* ]] && schedule=()
+[[ $name == ntu120_xs* || $name == ntu60_x* || " $*" == *" --pre-dataset"* ]] ||
+    echo "$name names no protocol (ntu60_xsub, ntu60_xview, ntu120_xsub, ntu120_xsetup): NTU-120 x-sub"
 
 gpus=$("$PYTHON" -c "import torch; print(torch.cuda.device_count())")
 launcher=()
 if [ "$gpus" -gt 1 ]; then
-    launcher=(-m tools.launch --standalone --nproc_per_node "$gpus")
+    launcher=(-m torch.distributed.run --standalone --nproc_per_node "$gpus")
 fi
 
 set -x
-exec "$PYTHON" ${launcher[@]+"${launcher[@]}"} pretrain.py "${data[@]}" \
+exec "$PYTHON" ${launcher[@]+"${launcher[@]}"} pretrain.py \
+    --pre-dataset "$dataset" --protocol "$protocol" --batch-size "$batch_size" \
+    --hidden-size 1024 --num-head 1 --num-layer 1 --projector-width 4096 \
+    --lr 5e-4 --wd 1e-5 --epochs 451 ${schedule[@]+"${schedule[@]}"} \
     --checkpoint-path "checkpoints/$name" "$@"

@@ -3,6 +3,6 @@
 #     bash script_test.sh [flags of pytest]
 set -euo pipefail
 cd "$(dirname "$0")"
-source tools/setup/python.sh
+source setup.sh
 set_up requirements-dev.txt
 exec "$PYTHON" -m pytest "$@"

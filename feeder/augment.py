@@ -23,12 +23,8 @@ _SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), 13
 _ANGLES = 3  # further draws of a rotation, at the end and only if views are rotated
 
 
-def _strength(default: float | int | bool, meaning: str, **limits: float) -> Any:
-    return field(default=default, metadata={"group": "augmentation", "help": meaning, **limits})
-
-
-def _probability(default: float, event: str) -> Any:
-    return _strength(default, f"probability that {event}", most=1)
+def _strength(default: float | int | bool, meaning: str) -> Any:
+    return field(default=default, metadata={"help": meaning})  # pretrain.py makes it a flag
 
 
 @dataclass(frozen=True)
@@ -40,16 +36,20 @@ class Strengths:
     to zero. A rotation, which the published method does not have, may follow.
     """
 
-    shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip", most=1)
-    fewest_frames: int = _strength(64, "least frames of a crop, if the clip has them", least=1)
-    spatial_probability: float = _probability(1.0, "a view is sheared or corrupted")
-    shear_probability: float = _probability(0.5, "a changed view is sheared, not corrupted")
+    shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip")
+    fewest_frames: int = _strength(64, "least frames of a crop, if the clip has them")
+    spatial_probability: float = _strength(1.0, "probability that a view is sheared or corrupted")
+    shear_probability: float = _strength(
+        0.5, "probability that a changed view is sheared, not corrupted"
+    )
     shear_amplitude: float = _strength(1.0, "greatest entry of a shear beside its diagonal")
-    corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes", most=1)
+    corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes")
     shared_view: bool = _strength(False, "one view of a clip for all modalities, not one for each")
-    zero_probability: float = _probability(0.5, "corruption sets joints to zero, not to a product")
-    yaw: float = _strength(0.0, "greatest rotation about the vertical axis, in degrees", most=180)
-    tilt: float = _strength(0.0, "greatest rotation about the other axes, in degrees", most=180)
+    zero_probability: float = _strength(
+        0.5, "probability that corruption sets joints to zero, not to a product"
+    )
+    yaw: float = _strength(0.0, "greatest rotation about the vertical axis, in degrees")
+    tilt: float = _strength(0.0, "greatest rotation about the other axes, in degrees")
 
     @property
     def rotates(self) -> bool:

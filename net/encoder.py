@@ -126,12 +126,6 @@ class TokenStream(nn.Module):
         self.register_buffer("positions", positions, persistent=False)
         self.transformer = Transformer(hidden_size, num_head, num_layer)
 
-    def learn_positions(self, tokens: int) -> None:
-        """Add a learned position encoding for so many tokens, in place of any other encoding."""
-        del self.positions
-        self.positions = nn.Parameter(torch.empty(tokens, self.fusion.in_features))
-        nn.init.trunc_normal_(self.positions, std=0.02)
-
     def embed(self, view: dict[str, Tensor]) -> Tensor:
         """Embed the tokens of a view, and fuse the modalities if there are several.
 
@@ -167,8 +161,6 @@ class Encoder(nn.Module):
     goes through a linear map. A single modality skips the fusion.
     """
 
-    learns_spatial_positions = False  # whether spatial tokens get a learned position encoding
-
     def __init__(
         self,
         hidden_size: int = 1024,
@@ -187,8 +179,6 @@ class Encoder(nn.Module):
         sizes = hidden_size, num_head, num_layer
         self.temporal = TokenStream(layout.frame_size, *sizes, ordered=True)
         self.spatial = TokenStream(SPATIAL_TOKEN, *sizes, ordered=False)
-        if self.learns_spatial_positions:
-            self.spatial.learn_positions(layout.bodies * layout.skeleton.num_joints)
         self.feature_size = 2 * hidden_size
         self.layout = layout
 
@@ -202,13 +192,3 @@ class Encoder(nn.Module):
         temporal = [{m: tokens.temporal for m, tokens in view.items()} for view in views]
         spatial = [{m: tokens.spatial for m, tokens in view.items()} for view in views]
         return torch.cat([self.temporal(temporal), self.spatial(spatial)], dim=-1)
-
-
-class SpatialPositionsEncoder(Encoder):
-    """The encoder with a learned position encoding on its spatial tokens.
-
-    The encoding tells the transformer which joint of which body a token is, as in USDRL (Weng et
-    al., AAAI 2025).
-    """
-
-    learns_spatial_positions = True

@@ -1,117 +1,148 @@
-"""UmURL: the encoder with one projector for each modality."""
+"""The models that are pre-trained: UmURL, its variant with a second fused view, the baseline.
+
+Each is an encoder with projectors. `forward` takes the augmented views of B clips,
+(views, B, T, M, V, C) in metres, and returns the projected features for the loss, then the fused
+feature (B, F) of the encoder.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from feeder.skeletons import NTU, Layout
+from net.distributed import SyncBatchNorm1d
+from net.encoder import Encoder
 from net.modalities import MODALITIES, derive
-from net.projectors import EncoderWithProjectors, Projector, project_together
+
+
+class Projector(nn.Sequential):
+    """Three linear layers; batch norm and ReLU follow the first and the second."""
+
+    def __init__(self, width_in: int, width_out: int):
+        super().__init__(
+            nn.Linear(width_in, width_in),
+            SyncBatchNorm1d(width_in),
+            nn.ReLU(),
+            nn.Linear(width_in, width_in),
+            SyncBatchNorm1d(width_in),
+            nn.ReLU(),
+            nn.Linear(width_in, width_out),
+        )
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Project K sets of features, each (B, width_in) -> (K, B, width_out).
+
+        Each set has its own batch statistics, as if the projector were called K times.
+        """
+        x = torch.stack(features)
+        for layer in self:
+            is_norm = isinstance(layer, SyncBatchNorm1d)
+            x = torch.stack([layer(rows) for rows in x]) if is_norm else layer(x)
+        return x
+
+
+class EncoderWithProjectors(nn.Module):
+    """An encoder and the projectors that its features go through during pre-training.
+
+    A subclass makes its projectors in `add_projectors` and uses them in `forward`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 1024,
+        num_head: int = 1,
+        num_layer: int = 1,
+        projector_width: int = 4096,
+        layout: Layout = NTU,
+        encoder: Callable[..., nn.Module] = Encoder,
+    ):
+        """Build the encoder, then its projectors.
+
+        hidden_size: width H of a token
+        num_head, num_layer: attention heads and layers of each transformer
+        projector_width: width D of a projected feature
+        layout: bodies and skeleton of a frame
+        encoder: class of the encoder
+        """
+        super().__init__()
+        self.encoder = encoder(hidden_size, num_head, num_layer, layout)
+        self.add_projectors(self.encoder.feature_size, projector_width)
+
+    def add_projectors(self, feature_size: int, width: int) -> None:
+        """Make the projectors, from features of width F to width D."""
+        raise NotImplementedError
 
 
 class UmURL(EncoderWithProjectors):
-    """The model of UmURL while it is pre-trained (Sun et al., ACM MM 2023)."""
+    """UmURL (Sun et al., ACM MM 2023): one encoder, and one projector for each modality."""
 
     def add_projectors(self, feature_size: int, width: int) -> None:
-        """Make one projector for each modality."""
-        self.projectors = _one_for_each_modality(feature_size, width)
+        """Make the projectors of joint, bone and motion."""
+        self.projectors = nn.ModuleDict({m: Projector(feature_size, width) for m in MODALITIES})
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode and project four views of the same B clips.
+    def forward(self, views: Tensor) -> tuple[Tensor, ...]:
+        """Encode and project the views for joint, bone, motion, then the fused view or views.
 
-        views: (4, B, T, M, V, C) joint coordinates in metres, of which joint, bone, motion and the
-            fused feature are taken, in this order
+        views: (4, B, T, M, V, C), or (5, ...) with a second fused view
 
         Returns
-        unimodal: (3, B, D), the feature of each modality alone, through its projector
-        fused: (3, B, D), the fused feature, through the same three projectors
+        unimodal: (3, B, D), the feature of each modality through its own projector
+        fused: (3, B, D), the fused feature through each of the three projectors
+        second: (3, B, D), the same of the second fused view, if there is one
         feature: (B, F), the fused feature
-        """
-        features = self.encode(views)
-        fused, unimodal = project(self.projectors, features)
-        return unimodal, fused, features[-1]
-
-    def encode(self, views: Tensor) -> tuple[Tensor, ...]:
-        """Encode the views that `forward` takes: one for each modality, then the fused views.
-
-        Returns the features of joint, bone and motion, then of each fused view, each (B, F).
         """
         skeleton = self.encoder.layout.skeleton
         pairs = zip(MODALITIES, views[:3], strict=True)
         single = [derive(view, (modality,), skeleton) for modality, view in pairs]
         fused = [derive(view, MODALITIES, skeleton) for view in views[3:]]
-        # By the batch's own size, since torch.compile of torch 2.4 is lost in the sizes of `chunk`.
-        return self.encoder(*single, *fused).unflatten(0, views.shape[:2]).unbind()
+        features = self.encoder(*single, *fused)  # all views are one batch of the encoder
+        y_joint, y_bone, y_motion, *y_fused = features.unflatten(0, views.shape[:2]).unbind()
+
+        # Fused first, as published: running statistics depend on the order.
+        unimodal = zip(self.projectors.values(), (y_joint, y_bone, y_motion), strict=True)
+        z = torch.stack([project(y_fused[0], y, *y_fused[1:]) for project, y in unimodal], dim=1)
+        z_fused, z_unimodal, *second = z.unbind()  # each (3, B, D)
+        return z_unimodal, z_fused, *second, y_fused[0]
 
 
-class UmURLHalves(UmURL):
-    """UmURL with further projectors for the temporal and for the spatial half of each feature.
+class Baseline(EncoderWithProjectors):
+    """The simple baseline (Sun et al. 2023, figure 2a): two views of a clip, one projector."""
 
-    So each half learns to be useful alone, as in USDRL (Weng et al., AAAI 2025).
-    """
+    modalities = MODALITIES  # of both views
 
     def add_projectors(self, feature_size: int, width: int) -> None:
-        """Make the projectors of UmURL, then one for each modality and each half."""
-        super().add_projectors(feature_size, width)
-        self.halves = nn.ModuleDict(
-            {
-                name: _one_for_each_modality(feature_size // 2, width)
-                for name in ("temporal", "spatial")
-            }
-        )
+        """Make the only projector."""
+        self.projector = Projector(feature_size, width)
 
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Encode and project four views, and project the halves of their features.
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode and project the first two views.
 
-        views: as `UmURL.forward` takes them
+        views: (2 or more, B, T, M, V, C)
 
         Returns
-        unimodal, fused: as `UmURL.forward` returns them
-        temporal, spatial: each (2, 3, B, D), the projected half of the fused feature, then the
-            projected halves of the features of each modality alone
-        feature: (B, F), the fused feature
+        first, second: each (1, B, D), the projected feature of one view
+        feature: (B, F), the feature of the first view
         """
-        features = self.encode(views)
-        fused, unimodal = project(self.projectors, features)
-        halves = zip(*(feature.chunk(2, dim=-1) for feature in features), strict=True)
-        pairs = zip(self.halves.values(), halves, strict=True)
-        temporal, spatial = (project(projectors, half) for projectors, half in pairs)
-        return unimodal, fused, temporal, spatial, features[-1]
+        views, skeleton = views[:2], self.encoder.layout.skeleton
+        pair = (derive(view, self.modalities, skeleton) for view in views)
+        first, second = self.encoder(*pair).unflatten(0, views.shape[:2]).unbind()  # each (B, F)
+        return *self.projector(first, second).unsqueeze(1), first
 
 
-class UmURLPair(UmURL):
-    """UmURL with a second fused view. The loss pulls the features of both fused views together.
+class JointBaseline(Baseline):
+    """The baseline on the joint modality alone."""
 
-    Without the second view UmURL compares the fused feature only with features of one modality.
-    """
-
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Encode and project five views of the same B clips.
-
-        views: (5, B, T, M, V, C) joint coordinates in metres: four views as `UmURL.forward` takes
-            them, then the second fused view
-
-        Returns
-        unimodal, fused: as `UmURL.forward` returns them
-        second: (3, B, D), the second fused feature, through the same three projectors
-        feature: (B, F), the first fused feature
-        """
-        features = self.encode(views)
-        fused, unimodal, second = project(self.projectors, features)
-        return unimodal, fused, second, features[3]
+    modalities = ("joint",)
 
 
-def project(projectors: nn.ModuleDict, features: tuple[Tensor, ...]) -> Tensor:
-    """Project the feature of each modality, and each fused feature, by the modality's projector.
+class BoneBaseline(Baseline):
+    """The baseline on the bone modality alone."""
 
-    projectors: {modality: its projector}
-    features: of joint, bone, motion, then K features of all three fused, each (B, F)
-    Returns (1 + K, 3, B, D): the projected first fused feature, the projected features of the
-    modalities, the other projected fused features. The fused feature goes first, as in the
-    published code: the running statistics of batch norm depend on the order.
-    """
-    single, (fused, *others) = features[:3], features[3:]
-    sets = [torch.stack([fused, x, *others]) for x in single]
-    return torch.stack(project_together([projectors[m] for m in MODALITIES], sets), dim=1)
+    modalities = ("bone",)
 
 
-def _one_for_each_modality(feature_size: int, width: int) -> nn.ModuleDict:
-    return nn.ModuleDict({m: Projector(feature_size, width) for m in MODALITIES})
+class MotionBaseline(Baseline):
+    """The baseline on the motion modality alone."""
+
+    modalities = ("motion",)

@@ -10,9 +10,9 @@ from unittest import mock
 
 import torch
 
+import common
 import pretrain
 from feeder.batches import Batch
-from tools import cli
 
 
 @contextlib.contextmanager
@@ -34,4 +34,4 @@ def in_double() -> Iterator[None]:
 
 if __name__ == "__main__":
     with in_double():
-        cli.run(pretrain.main)
+        common.run(pretrain.main)

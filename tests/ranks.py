@@ -21,21 +21,25 @@ def run_ranks(
     function: Callable,
     *args: Any,
     on_gpus: bool = False,
+    joined: bool = True,
     seconds: float = TIMEOUT,
 ) -> list[Any]:
     """What `function(process, *args)` returns on each of `world_size` ranks: gloo, on GPUs NCCL.
+
+    Without `joined` it is `function(*args)`, which joins the other ranks itself.
 
     function: defined in a module, so that multiprocessing can pickle it
     on_gpus: whether each rank has a GPU
     seconds: that it may take at most
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.ranks", "tools.training.run"])
+    context.set_forkserver_preload(["tests.ranks", "pretrain"])
     store = dist.TCPStore("127.0.0.1", 0, None, True, timedelta(seconds=TIMEOUT))
     with tempfile.TemporaryDirectory() as folder:
         ranks = [
             context.Process(
-                target=_work, args=(rank, world_size, store.port, folder, function, args, on_gpus)
+                target=_work,
+                args=(rank, world_size, store.port, folder, function, args, on_gpus, joined),
             )
             for rank in range(world_size)
         ]
@@ -59,6 +63,7 @@ def _work(
     function: Callable,
     args: tuple,
     on_gpus: bool,
+    joined: bool,
 ) -> None:
     """One rank, with the environment that torchrun would give it."""
     os.environ |= {
@@ -73,6 +78,6 @@ def _work(
     if not on_gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
-    result = function(distributed.start(), *args)
+    result = function(distributed.start(), *args) if joined else function(*args)
     torch.save(result, Path(folder, f"{rank}.pt"))
     distributed.stop()

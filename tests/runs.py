@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from tools import cli
+import common
 
 ROOT = Path(__file__).parents[1]
 # A model and steps so small that a run takes a second.
@@ -53,7 +53,7 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
         contextlib.redirect_stderr(err),
     ):
         try:
-            cli.run(main)
+            common.run(main)
         except SystemExit as exit:
             code = exit.code
         finally:
@@ -112,8 +112,7 @@ def server() -> Iterator[Callable[[Path, list[str]], Child]]:
 def serve() -> None:
     """For each line of standard input fork a child, print its id, and later its exit code."""
     import pretrain
-    import tools.training.run  # noqa: F401 (imports torch, once for all children)
-    from tools.formats.checkpoint import code_facts
+    from tools.training.checkpoint import code_facts
 
     code_facts()  # calls git, once for all children
     for line in iter(sys.stdin.readline, ""):
@@ -137,7 +136,7 @@ def _run_and_exit(main: Callable[[], None]) -> None:
     # A normal exit takes a second, in which Python frees everything in torch.
     code = 0
     try:
-        cli.run(main)
+        common.run(main)
     except SystemExit as ended:
         code = ended.code
     atexit._run_exitfuncs()

@@ -9,9 +9,10 @@ import action_classification
 import action_retrieval
 import pretrain
 from net import MODALITIES, methods
+from tests.encoders import graph_encoder
 from tests.runs import call
 from tools.evaluation import encoders
-from tools.formats import checkpoint
+from tools.training import checkpoint
 
 SIZES = ("--hidden-size", 16, "--projector-width", 24, "--batch-size", 12)
 RUN = ("--epochs", 3, "--schedule", "--protocol", "cross_subject", "--pre-dataset", "ntu60")
@@ -19,7 +20,7 @@ RUN = ("--epochs", 3, "--schedule", "--protocol", "cross_subject", "--pre-datase
 
 @pytest.fixture
 def declared(monkeypatch):
-    monkeypatch.setitem(methods.ENCODERS, "graph", "tests.encoders:graph_encoder")
+    monkeypatch.setitem(methods.ENCODERS, "graph", graph_encoder)
 
 
 @pytest.mark.parametrize("method", methods.METHODS)

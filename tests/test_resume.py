@@ -1,10 +1,8 @@
-"""A run that is interrupted and goes on gives the same results as a run without interruption."""
+"""A run that is stopped or killed continues, with the results of a run without interruption."""
 
-import itertools
 import os
 import random
-import re
-import resource
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -16,8 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import pretrain
 from tests.runs import Child, Outcome, call, pretraining, server
-from tools.formats import checkpoint
-from tools.training import run
+from tests.tiny_store import write_store
+from tools.training import checkpoint
+from tools.training.log import TrainingLog
 
 EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
 
@@ -65,52 +64,39 @@ def finished(data_root, tmp_path_factory) -> Path:
     return folder
 
 
-# ---- stops that let the run save
-
-
-@pytest.mark.parametrize("last", range(1, EPOCHS * STEPS))
-def test_sigterm_saves_after_any_step(data_root, finished, tmp_path, monkeypatch, last):
-    interrupt(monkeypatch, last, by=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    stopped = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
-    assert stopped.code == 143 and stopped.err == ""
-    assert f"stopped by SIGTERM at step {last}" in stopped.out
-    saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
-    assert (saved["epoch"], saved["step"]) == divmod(last, STEPS)
-
-    again = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
-    assert again.code == 0 and "going on from" in again.out
-    assert_same_run(tmp_path / "run", finished)
-
-
-def test_a_shorter_run_goes_on_when_it_is_made_longer(data_root, finished, tmp_path):
-    for epochs in range(1, EPOCHS + 1):
-        assert pretrain_small(data_root, tmp_path / "run", epochs=epochs).code == 0
-    assert_same_run(tmp_path / "run", finished)
-
-
-def test_a_finished_run_says_so_and_writes_nothing(data_root, finished):
-    before = sorted((f, f.stat().st_mtime_ns) for f in finished.iterdir() if f.name != ".lock")
-    again = pretrain_small(data_root, finished, "--keep", 9)
-    assert again.code == 0 and f"is finished: {EPOCHS} epochs are done" in again.out
-    assert before == sorted(
-        (f, f.stat().st_mtime_ns) for f in finished.iterdir() if f.name != ".lock"
-    )
-
-
 class Crash(BaseException):
     """Raised in place of the end of a process."""
 
 
 def interrupt(monkeypatch, *at: int, by: Callable[[], None]) -> None:
-    """Call a function before some steps, which are counted from 1 over all runs of a test."""
-    steps, real = itertools.count(1), run.training_step
+    """Call a function after some steps, counted from 1 over all runs of a test."""
+    steps, add = [], TrainingLog.add
 
-    def step(*arguments):
-        if next(steps) in at:
+    def add_and_interrupt(*arguments):
+        add(*arguments)
+        steps.append(1)
+        if len(steps) in at:
             by()
-        return real(*arguments)
 
-    monkeypatch.setattr(run, "training_step", step)
+    monkeypatch.setattr(TrainingLog, "add", add_and_interrupt)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("last", [1, 4, 5])
+def test_a_signal_saves_after_any_step(data_root, finished, tmp_path, monkeypatch, last, number):
+    interrupt(monkeypatch, last, by=lambda: os.kill(os.getpid(), number))
+    stopped = pretrain_small(data_root, tmp_path / "run", "--save-every", 50)
+    assert (stopped.code, stopped.err) == (128 + number, "")
+    saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
+    assert (saved["epoch"], saved["step"]) == divmod(last, STEPS)
+    assert pretrain_small(data_root, tmp_path / "run", "--save-every", 50).code == 0
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_a_finished_run_is_continued_when_it_is_made_longer(data_root, finished, tmp_path):
+    for epochs in (1, 3, 3, EPOCHS):
+        assert pretrain_small(data_root, tmp_path / "run", epochs=epochs).code == 0
+    assert_same_run(tmp_path / "run", finished)
 
 
 def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monkeypatch):
@@ -120,7 +106,7 @@ def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monk
     def crash() -> None:
         raise Crash
 
-    interrupt(monkeypatch, 1, 5, 6, by=crash)  # at step 1, at step 4, at step 3 done again
+    interrupt(monkeypatch, 1, 5, 6, by=crash)
     for _ in range(3):
         with pytest.raises(Crash):
             pretrain_small(data_root, tmp_path / "run", *flags, epochs=3)
@@ -129,142 +115,80 @@ def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monk
     assert [step for step, _ in curves(tmp_path / "run")["monitor/views"]] == [0, 2, 4, 6]
 
 
-def test_the_loss_scale_of_fp16_goes_on(data_root, tmp_path, monkeypatch):
-    real, flags = torch.amp.GradScaler, ("--amp", "fp16")
-
-    def scaler(device: str, enabled: bool) -> torch.amp.GradScaler:
-        return real(device, init_scale=2.0**18, growth_interval=3, enabled=enabled)
-
-    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
-    monkeypatch.setattr(run, "check", lambda *_: None)  # which wants a GPU for it
-    assert pretrain_small(data_root, tmp_path / "whole", *flags).code == 0
-    interrupt(monkeypatch, 3, 6, by=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    for code in (143, 143, 0):
-        assert pretrain_small(data_root, tmp_path / "run", *flags).code == code
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
-
-
-# ---- full disks
-
-
-@pytest.fixture
-def files_no_larger_than(monkeypatch):
-    """Make a write beyond a size fail, as on a full disk, until the test ends or size is None."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int | None) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
-
-    yield limit
-    limit(None)
-
-
-@pytest.mark.parametrize("size", [500, 100_000])
-def test_a_full_disk_ends_the_run_with_one_line(
-    data_root, finished, tmp_path, files_no_larger_than, size
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
+    data_root, finished, tmp_path, damage
 ):
-    """500 bytes stop TensorBoard's file, 100,000 a checkpoint's."""
-    folder = tmp_path / "run"
-    assert pretrain_small(data_root, folder, epochs=2).code == 0
-    before = {path: path.read_bytes() for path in checkpoint.in_folder(folder)}
-    files_no_larger_than(size)
-    failed = pretrain_small(data_root, folder)
-    files_no_larger_than(None)
-    assert failed.code == 1
-    assert re.fullmatch(r"error: .*\n", failed.err), failed.err
-    assert {path: path.read_bytes() for path in checkpoint.in_folder(folder)} == before
-    assert not list(folder.glob("*.part"))
-    assert pretrain_small(data_root, folder).code == 0
-    assert_same_run(folder, finished)
+    shutil.copytree(finished, tmp_path / "run")
+    path = checkpoint.newest(tmp_path / "run")
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content[: len(content) // 2] if damage == "truncated" else content)
+    again = pretrain_small(data_root, tmp_path / "run", "--keep", 9)
+    assert again.code == 0 and str(path) in again.out
+    assert_same_run(tmp_path / "run", finished)
 
 
-# ---- checkpoints that cannot be used
-
-
-def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_taken(
-    data_root, finished, tmp_path
-):
-    folder = tmp_path / "run"
-    assert pretrain_small(data_root, folder, epochs=3).code == 0
-    path = checkpoint.newest(folder)
-    path.write_bytes(path.read_bytes()[:-1000])
-    again = pretrain_small(data_root, folder)
-    assert again.code == 0
-    assert f"warning: {path} is damaged" in again.out
-    assert f"going on from {folder / 'checkpoint_0002.pt'}" in again.out
-    assert_same_run(folder, finished)
-
-
-def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(data_root, tmp_path):
-    folder = tmp_path / "run"
-    assert pretrain_small(data_root, folder, epochs=2).code == 0
-    for path in checkpoint.in_folder(folder):
-        path.write_bytes(b"")
-    again = pretrain_small(data_root, folder)
-    assert again.code == 1
-    assert again.err == f"error: {folder}: no checkpoint is whole; move them away to start anew\n"
-
-
-def test_another_runs_checkpoint_begins_a_run_and_the_same_command_goes_on(
-    data_root, finished, tmp_path
-):
-    folder, first = tmp_path / "run", finished / "checkpoint_0001.pt"
-    begun = pretrain_small(data_root, folder, "--resume", first, epochs=2)
-    assert f"going on from {first}" in begun.out
-    again = pretrain_small(data_root, folder, "--resume", first)
-    assert f"going on from {folder / 'checkpoint_0002.pt'}" in again.out
-    ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (folder, finished))
-    assert all(torch.equal(ours["model"][name], w) for name, w in theirs["model"].items())
+def test_a_named_checkpoint_begins_another_run(data_root, finished, tmp_path):
+    named = checkpoint.path_of(finished, 2)
+    for _ in range(2):  # the second time the folder's own checkpoint wins
+        assert pretrain_small(data_root, tmp_path / "run", "--resume", named).code == 0
+    for part in ("model", "optimizer"):
+        ours, theirs = (
+            checkpoint.load(checkpoint.newest(f))[part] for f in (tmp_path / "run", finished)
+        )
+        assert str(ours) == str(theirs)
 
 
 @pytest.mark.parametrize(
-    ("flags", "name"),
+    ("flags", "named"),
     [
-        (["--lr", 0.001], "--lr is 0.001 here and was 0.0005"),
-        (["--batch-size", 6], "--batch-size is 6 here and was 12"),
-        (["--seed", 1], "--seed is 1 here and was 0"),
-        (["--hidden-size", 16], "--hidden-size is 16 here and was 8"),
-        (["--schedule", 1, 3], "--schedule is [1, 3] here and was [2]"),
-        (["--amp", "bf16"], "--amp is bf16 here and was off"),
-        (["--protocol", "cross_view"], "--protocol is cross_view here and was cross_subject"),
+        (("--lr", 1e-3), "--lr"),
+        (("--seed", 1), "--seed"),
+        (("--yaw", 10), "--yaw"),
+        (("--hidden-size", 16), "--hidden-size"),
+        (("--protocol", "cross_view"), "--protocol"),
     ],
 )
-def test_other_settings_are_refused_by_name(data_root, finished, flags, name):
-    before = sorted(finished.iterdir())
-    refused = pretrain_small(data_root, finished, *flags, epochs=6)
-    assert refused.code == 1
-    assert refused.err.startswith(f"error: {name} in the run to go on from; take that")
-    assert refused.err.count("\n") == 1 and "--resume-anyway" in refused.err
-    assert sorted(finished.iterdir()) == before
+def test_other_settings_are_refused_by_name(data_root, finished, tmp_path, flags, named):
+    shutil.copytree(finished, tmp_path / "run")
+    refused = pretrain_small(data_root, tmp_path / "run", *flags, epochs=6)
+    assert refused.code == 1 and named in refused.err and "--resume-anyway" in refused.err
+    taken = pretrain_small(data_root, tmp_path / "run", *flags, "--resume-anyway", epochs=6)
+    assert taken.code == (1 if named == "--hidden-size" else 0), taken.err
 
 
-def test_other_settings_are_taken_when_told(data_root, finished, tmp_path):
-    flags = ["--resume", finished / "checkpoint_0002.pt", "--lr", 0.001, "--batch-size", 6]
-    assert pretrain_small(data_root, tmp_path / "run", *flags).code == 1
-    assert not (tmp_path / "run").exists()
-    done = pretrain_small(data_root, tmp_path / "run", *flags, "--resume-anyway")
-    assert done.code == 0
-    assert "note: --lr is 0.001 here and was 0.0005" in done.out
-    saved = checkpoint.load(checkpoint.newest(tmp_path / "run"))
-    assert saved["epoch"] == EPOCHS and saved["settings"]["lr"] == 0.001
-    # The rate of an epoch is that of the new settings: 0.001, and a tenth from epoch 2 on.
-    assert saved["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0.0001)
+def test_other_data_are_refused(finished, tmp_path):
+    other = write_store(tmp_path / "other", seed=7)
+    refused = pretrain_small(other, finished, epochs=6)
+    assert refused.code == 1 and "data:" in refused.err
 
 
-def test_a_model_of_another_size_is_refused_even_when_told(data_root, finished, tmp_path):
-    flags = ["--resume", finished / "checkpoint_0002.pt", "--hidden-size", 16, "--resume-anyway"]
-    refused = pretrain_small(data_root, tmp_path / "run", *flags)
-    assert refused.code == 1
-    assert refused.err.startswith("error: the checkpoint: encoder.")
-    assert refused.err.count("\n") == 1
+def test_settings_of_older_code(data_root, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    path = checkpoint.newest(tmp_path / "run")
+    saved = torch.load(path, weights_only=True)
+    saved["settings"] |= {"accumulate": 2, "no_compile": True, "average": 0.0}
+    del saved["settings"]["tilt"]  # a setting that is newer than the checkpoint
+    torch.save(saved, path)
+    assert pretrain_small(data_root, tmp_path / "run", epochs=5).code == 0
+    saved["settings"]["average"] = 0.99
+    torch.save(saved, checkpoint.path_of(tmp_path / "run", 9))
+    refused = pretrain_small(data_root, tmp_path / "run", epochs=15)
+    assert refused.code == 1 and "--average" in refused.err
 
 
-def test_other_data_are_refused(data_root, finished, tmp_path):
-    from tests.tiny_store import write_store
-
-    refused = pretrain_small(write_store(tmp_path / "other", seed=7), finished, epochs=6)
-    assert refused.code == 1
-    assert refused.err.startswith("error: the data's frames is ")
+def test_two_runs_in_one_folder(data_root, tmp_path, start):
+    flags = pretraining(data_root, tmp_path / "run", "--epochs", 10_000)
+    child = start(tmp_path, flags)
+    while not checkpoint.in_folder(tmp_path / "run"):
+        assert not child.ended()
+        time.sleep(0.01)
+    other = call(pretrain.main, *flags)
+    child.kill()
+    child.wait()
+    assert other.code == 1 and str(tmp_path / "run") in other.err
 
 
 # ---- a run that is killed
@@ -327,14 +251,3 @@ def test_killed_at_twenty_random_moments(data_root, tmp_path, start):
 @pytest.mark.slow
 def test_killed_at_three_hundred_random_moments(data_root, tmp_path, start):
     assert kill_in_turn(start, data_root, tmp_path, kills=300, epochs=30, seed=1) >= 30
-
-
-def test_sigterm_from_outside(data_root, tmp_path, start):
-    child = start(tmp_path, pretraining(data_root, tmp_path / "run", "--epochs", 10_000))
-    while not checkpoint.in_folder(tmp_path / "run"):
-        assert not child.ended()
-        time.sleep(0.01)
-    child.kill(signal.SIGTERM)
-    ended = child.wait()
-    assert ended.code == 143 and ended.err == ""
-    assert "stopped by SIGTERM" in ended.out

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from net.umurl import UmURL
-from tools.formats import checkpoint
+from tools.training import checkpoint
 
 SIZES = {"hidden_size": 16, "num_head": 2, "num_layer": 1, "projector_width": 24}
 

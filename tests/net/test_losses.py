@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.losses import baseline_loss, covariance_term, umurl_loss, variance_term
+from net.losses import baseline_loss, pair_loss, umurl_loss, variance_and_covariance
 from tests.golden_files import load
 from tests.literal import model as literal
 
@@ -21,8 +21,8 @@ def test_terms_and_gradients_match_the_published_ones(name):
         np.testing.assert_allclose(terms[term].item(), golden[term], rtol=1e-4)
     regulated = (terms["variance"] + terms["covariance"]).item()
     np.testing.assert_allclose(regulated, golden["vc"].sum(), rtol=1e-4)
-    spread = 5 * variance_term(z.detach()) + covariance_term(z.detach())
-    np.testing.assert_allclose(spread, golden["vc"], rtol=1e-4)
+    variance, covariance = variance_and_covariance(z.detach())
+    np.testing.assert_allclose(5 * variance + covariance, golden["vc"], rtol=1e-4)
     for i in range(6):
         np.testing.assert_allclose(z.grad[i], golden[f"grad{i}"], rtol=1e-4, atol=1e-6)
 
@@ -35,8 +35,8 @@ def test_covariance_by_the_smaller_matrix_is_that_of_torch(n, width, seed):
     z.requires_grad_()
     full = torch.cov(z.T, correction=1)
     expected = (full.square().sum() - full.diagonal().square().sum()) / width
-    torch.testing.assert_close(covariance_term(z), expected)
-    ours, theirs = (torch.autograd.grad(f, z)[0] for f in (covariance_term(z), expected))
+    torch.testing.assert_close(variance_and_covariance(z)[1], expected)
+    ours, theirs = (torch.autograd.grad(f, z)[0] for f in (variance_and_covariance(z)[1], expected))
     torch.testing.assert_close(ours, theirs)
 
 
@@ -56,22 +56,32 @@ def test_loss_is_that_of_the_plain_reading(n, width, seed):
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("n", "width"), [(5, 9), (9, 5)])
-def test_gradients_in_closed_form_are_those_of_the_terms(n, width):
-    z = torch.randn(2, n, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def test_the_baseline_is_the_plain_formula():
+    figures = load("loss_small")
+    z = [torch.from_numpy(figures[f"z{i}"]).double()[None] for i in (0, 3)]  # (1, n, D) each
+    terms = baseline_loss(*z)
+    invariance = (z[0] - z[1]).square().mean().item()
+    assert terms["invariance"].item() == pytest.approx(invariance, rel=1e-9)
+    expected = 5 * invariance + figures["vc"][0] + figures["vc"][3]
+    assert terms["total"].item() == pytest.approx(expected, rel=1e-4)
 
-    def both(z):
-        return variance_term(z), covariance_term(z)
 
-    assert torch.autograd.gradcheck(both, (z * 0.9).requires_grad_())
+def test_the_pair_adds_the_distance_of_the_fused_views():
+    z = torch.randn(9, 8, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = umurl_loss(z[:3], z[3:6])["total"]
+    terms = pair_loss(*z.split(3), invariance_weight=2.0)
+    distance = (z[3:6] - z[6:]).square().mean((1, 2)).sum()
+    torch.testing.assert_close(terms["invariance"], distance)
+    torch.testing.assert_close(terms["total"], whole + 2 * distance)
 
 
 def test_terms_that_are_known_without_a_formula():
     spread = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) * 10
-    assert variance_term(spread) == 0  # wide enough: no push
+    assert variance_and_covariance(spread)[0] == 0  # wide enough: no push
     collapsed = torch.ones(8, 6)
-    assert variance_term(collapsed).item() == pytest.approx(0.99)  # 1 − √1e-4
-    assert covariance_term(collapsed) == 0
+    variance, covariance = variance_and_covariance(collapsed)
+    assert variance.item() == pytest.approx(0.99)  # 1 − √1e-4
+    assert covariance == 0
     same = torch.randn(3, 16, 6, generator=torch.Generator().manual_seed(0))
     same[1:] = same[0]
     terms = umurl_loss(same, same)
@@ -80,7 +90,7 @@ def test_terms_that_are_known_without_a_formula():
     generator = torch.Generator().manual_seed(0)
     copied = torch.randn(64, 1, generator=generator, dtype=torch.float64).expand(64, 5)
     expected = 20 * copied[:, 0].var().item() ** 2 / 5
-    assert covariance_term(copied).item() == pytest.approx(expected)
+    assert variance_and_covariance(copied)[1].item() == pytest.approx(expected)
 
 
 def test_loss_is_computed_in_single_precision_under_autocast_and_double_stays_double():

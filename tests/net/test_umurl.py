@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from net.losses import umurl_loss
+from net.losses import baseline_loss, umurl_loss
+from net.methods import METHODS
 from net.modalities import MODALITIES, derive
-from net.umurl import UmURL
+from net.umurl import Baseline, UmURL
 from tests.golden_files import MODEL_SIZES
 from tests.net.golden_models import golden_model
 from tests.published import our_name, zero_gradients
@@ -53,29 +53,6 @@ def test_gradient_norms_match_the_published_ones(name, dtype, zero):
             assert norm == pytest.approx(published[key], rel=1e-3), key
 
 
-def test_a_step_encodes_its_four_views_in_one_pass():
-    _, model, views = golden_model("model_small")
-    calls = {"encoder": 0, "attention": 0, "projector": 0, "batch norm": 0}
-
-    def count(what):
-        def hook(*_):
-            calls[what] += 1
-
-        return hook
-
-    model.encoder.register_forward_hook(count("encoder"))
-    for stream in (model.encoder.temporal, model.encoder.spatial):
-        stream.transformer.register_forward_hook(count("attention"))
-    for projector in model.projectors.values():
-        projector[0].register_forward_hook(count("projector"))
-        for layer in projector:
-            if isinstance(layer, nn.BatchNorm1d):
-                layer.register_forward_hook(count("batch norm"))
-    model(views[0])
-    # Batch norm, two a projector, sees the fused and a modality's own features apart.
-    assert calls == {"encoder": 1, "attention": 2, "projector": 3, "batch norm": 12}
-
-
 def test_every_view_reaches_its_own_outputs_and_no_other():
     _, model, views = golden_model("model_small")
     model.eval()
@@ -97,3 +74,39 @@ def test_sizes_are_the_published_ones():
     assert tuple(model.projectors) == MODALITIES
     assert round(count / 1e6, 2) == 50.38
     assert not [key for key in model.state_dict() if "position" in key]
+
+
+SIZES = {"hidden_size": 12, "num_head": 2, "num_layer": 1, "projector_width": 20}
+
+
+def test_a_second_fused_view_changes_nothing_else():
+    torch.manual_seed(0)
+    views = torch.randn(5, 6, 64, 2, 25, 3, dtype=torch.float64)
+    model = UmURL(**SIZES).double()
+    unimodal, fused, second, feature = model(views)
+    for found, expected in zip((unimodal, fused, feature), model(views[:4]), strict=True):
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(second, model(views[[0, 1, 2, 4]])[1])
+
+
+def test_both_views_of_the_baseline_have_batch_statistics_of_their_own():
+    torch.manual_seed(0)
+    model = Baseline(**SIZES).double().train()
+    views = torch.randn(4, 6, 64, 2, 25, 3, dtype=torch.float64)
+    first, second, feature = model(views)
+    assert first.shape == second.shape == (1, 6, 20) and feature.shape == (6, 24)
+    for view, z in zip(views[:2], (first, second), strict=True):
+        torch.testing.assert_close(z, model.projector(model.encoder(derive(view))))
+    torch.testing.assert_close(feature, model.encoder(derive(views[0])))
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_weights_of_other_modalities_get_no_gradient(modality):
+    torch.manual_seed(0)
+    model = METHODS[modality].model(**SIZES).double().train()
+    *projected, _ = model(torch.randn(2, 6, 64, 2, 25, 3, dtype=torch.float64))
+    baseline_loss(*projected)["total"].backward()
+    unused = {name for name, weight in model.named_parameters() if weight.grad is None}
+    others = set(MODALITIES) - {modality} | {"fusion"}
+    assert unused == {name for name, _ in model.named_parameters() if others & {*name.split(".")}}
+    assert METHODS[modality].modalities == (modality,)

@@ -12,7 +12,7 @@ from net import MODALITIES, methods
 from tools.evaluation import paper
 from tools.evaluation.paper import FINGERPRINT
 from tools.evaluation.settings import changed, in_words
-from tools.training.settings import FREE, Settings
+from tools.training.checkpoint import FREE
 
 # Settings of pre-training that do not make another experiment: seed, machine, saving.
 ELSEWHERE = {"seed"} | FREE - {"epochs"}
@@ -106,10 +106,7 @@ def _trained_on(result: dict[str, Any]) -> str:
 
 def _pretraining(result: dict[str, Any]) -> dict[str, Any]:
     """The settings of pre-training; a setting that is newer than the result has its default."""
-    told = result.get("pretraining", {})
-    method = told.get("method") or methods.DEFAULT
-    whole = "lr" in told and method in methods.METHODS  # older results have only a few settings
-    return (Settings(method=method).plain() if whole else {}) | told
+    return result.get("pretraining", {})
 
 
 def _retrievals(

@@ -1,5 +1,6 @@
 """Load the encoder of a checkpoint, or an encoder of the same sizes with random weights."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ from net import MODALITIES, methods
 from net.methods import METHODS
 from tools.formats import checkpoint
 from tools.formats.checkpoint import CheckpointError
-from tools.training import records
 
 
 class LoadedEncoder(NamedTuple):
@@ -43,7 +43,8 @@ class LoadedEncoder(NamedTuple):
         Raises CheckpointError where a value is not allowed.
         """
         try:
-            return records.pick(Strengths, self.settings)
+            names = {field.name for field in fields(Strengths)}
+            return Strengths(**{k: v for k, v in self.settings.items() if k in names})
         except ValueError as error:
             raise checkpoint.CheckpointError(f"{self.source}: {error}") from None
 
@@ -112,7 +113,7 @@ def _build(settings: dict[str, Any], layout: Layout) -> nn.Module:
     name = settings.get("encoder", methods.DEFAULT_ENCODER)
     if name not in methods.ENCODERS:
         raise CheckpointError(f"--encoder {name} of this run is not declared in net/methods.py")
-    return methods.load_encoder_class(name)(*sizes, layout)
+    return methods.ENCODERS[name](*sizes, layout)
 
 
 def _fill(encoder: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:

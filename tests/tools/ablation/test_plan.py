@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tools.training.settings import RECIPES
 
 from tools.ablation import plan
 from tools.ablation.variants import ALONE, DEFAULT, VARIANTS, streams_of, with_needed
-from tools.training.settings import RECIPES
 
 PLAN = plan.Plan([DEFAULT, "late"], plan.base_of({}), [1e-3, 1e-2], range(3), Path("out"), "f")
 

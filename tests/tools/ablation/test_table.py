@@ -3,10 +3,10 @@
 import csv
 
 import pytest
+from tools.training.settings import Settings
 
 from tools.ablation import table
 from tools.ablation.variants import DEFAULT
-from tools.training.settings import Settings
 
 
 def result(variant, lr, seed, value, held_out):

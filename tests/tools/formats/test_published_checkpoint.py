@@ -7,10 +7,10 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from net.baseline import Baseline
 
 import action_retrieval
 import pretrain
-from net.baseline import Baseline
 from net.modalities import derive
 from net.umurl import UmURL
 from tests import golden_files

@@ -1,16 +1,18 @@
-"""Batch norm over ranks against torch's batch norm over the whole batch, both exact in float64."""
+"""All-gather, and batch norm over ranks against torch's over the whole batch, in float64."""
 
 import pytest
 import torch
 from torch import nn
 
-from net.batch_norm import SyncBatchNorm1d
+from net.distributed import SyncBatchNorm1d, gather
+from net.losses import umurl_loss
 from tests.ranks import run_ranks
 from tools.training.distributed import Process
 
 WIDTH = 6
 SHARES = ([5, 5, 5, 5], [4, 3, 0, 0], [1, 0, 0, 1], [0, 9, 2, 1])
 # A variance from squares about 0 would be off by 1e-4 at 1e6, where the mean is off by 1e-10.
+GATHERED = [3, 2, 0, 1]  # clips of each rank
 KINDS = ((torch.float64, 0.0), (torch.float64, 1e6), (torch.float32, 0.0), (torch.bfloat16, 0.0))
 CLOSE = {torch.float64: 1e-8, torch.float32: 1e-4, torch.bfloat16: 2e-2}
 CASES = [(shares, dtype, offset) for shares in SHARES for dtype, offset in KINDS]
@@ -49,7 +51,7 @@ def passed(norm: nn.BatchNorm1d, x: torch.Tensor, grad: torch.Tensor, dtype: tor
     }
 
 
-def on_a_rank(process: Process) -> list[dict]:
+def on_a_rank(process: Process) -> dict:
     """All cases, on this rank's rows."""
     results = []
     for shares, dtype, offset in CASES:
@@ -60,7 +62,20 @@ def on_a_rank(process: Process) -> list[dict]:
         results.append(passed(norm, x[mine], grad[mine], dtype))
         norm.double().eval()  # which takes the running statistics, without asking other ranks
         results[-1]["eval"] = norm(x[mine]).detach() if process.rank == 0 else None
-    return results
+    return {"norms": results, "gathered": gathered(process)}
+
+
+def gathered(process: Process) -> dict[str, torch.Tensor]:
+    """A loss of clips gathered from uneven shares, and its gradient for this rank's own."""
+    shares = GATHERED
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(6, sum(shares), 5, generator=generator, dtype=torch.float64)
+    first = sum(shares[: process.rank])
+    mine = z[:, first : first + shares[process.rank]].requires_grad_()
+    clips = gather(mine, shares)
+    total = umurl_loss(*clips.split(3))["total"]
+    total.backward()
+    return {"clips": clips.detach(), "total": total.detach(), "gradient": mine.grad}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +87,7 @@ def ranks():
 def test_ranks_normalize_as_one_process_does(ranks, case):
     shares, dtype, offset = CASES[case]
     x, grad = whole(shares, offset)
-    parts = [rank[case] for rank in ranks]
+    parts = [rank["norms"][case] for rank in ranks]
     expected = passed(norm_of(nn.BatchNorm1d), x, grad, dtype)
     exact = passed(norm_of(nn.BatchNorm1d), x, grad, torch.float64)
     assert x.std(0, correction=0).min() > 0.1  # so that rounding is not made more than ten times
@@ -99,3 +114,15 @@ def test_one_process_has_the_batch_norm_of_torch():
     theirs = passed(norm_of(nn.BatchNorm1d), x, grad, torch.float32)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_gathered_clips_have_the_loss_and_the_gradient_of_one_process(ranks):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(6, sum(GATHERED), 5, generator=generator, dtype=torch.float64).requires_grad_()
+    total = umurl_loss(*z.split(3))["total"]
+    total.backward()
+    for rank in ranks:
+        assert torch.equal(rank["gathered"]["clips"], z.detach())
+        torch.testing.assert_close(rank["gathered"]["total"], total.detach())
+    gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks], dim=1)
+    torch.testing.assert_close(gradient, z.grad)

@@ -1,0 +1,103 @@
+"""Checkpoints: names, atomic writes, and files that are damaged or of other code."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from tests.tiny_run import write_run
+from tools.training import checkpoint
+from tools.training.checkpoint import CheckpointError
+
+
+@pytest.fixture
+def content(tmp_path) -> dict:
+    """All parts of a small checkpoint."""
+    return torch.load(checkpoint.newest(write_run(tmp_path / "made")), weights_only=True)
+
+
+def test_what_is_saved_is_loaded_and_the_newest_is_that_of_the_latest_step(tmp_path, content):
+    for epoch, step in ((9, 0), (10, 3), (10, 12), (2, 0)):
+        path = checkpoint.save(tmp_path, content | {"epoch": epoch, "step": step})
+        assert checkpoint.position(path) == (epoch, step)
+    loaded = checkpoint.load(checkpoint.newest(tmp_path))
+    assert (loaded["epoch"], loaded["step"]) == (10, 12)
+    assert loaded.keys() == content.keys() and loaded["settings"] == content["settings"]
+    for name, weight in content["model"].items():
+        assert torch.equal(loaded["model"][name], weight)
+    encoder = checkpoint.encoder_of(loaded)
+    assert encoder and all(
+        torch.equal(w, content["model"][f"encoder.{k}"]) for k, w in encoder.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"), [(1, [4]), (2, [3, 4]), (9, [1, 2, 3, 4]), (None, [1, 2, 3, 4])]
+)
+def test_older_checkpoints_go(tmp_path, content, keep, left):
+    (tmp_path / "checkpoint_0001.pt.123.part").touch()  # of a run that was killed
+    for epoch in range(1, 5):
+        checkpoint.save(tmp_path, content | {"epoch": epoch}, keep)
+    assert [checkpoint.position(path)[0] for path in checkpoint.in_folder(tmp_path)] == left
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path, content, monkeypatch):
+    before = checkpoint.save(tmp_path, content | {"epoch": 1}).read_bytes()
+
+    def fail(_, path):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(CheckpointError, match="checkpoint_0001"):
+        checkpoint.save(tmp_path, content | {"epoch": 1})
+    assert checkpoint.newest(tmp_path).read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_weight_that_is_not_finite_is_not_saved(tmp_path, content):
+    content["model"]["encoder.spatial.fusion.weight"][0, 0] = float("inf")
+    with pytest.raises(CheckpointError, match=r"encoder\.spatial\.fusion\.weight"):
+        checkpoint.save(tmp_path, content)
+    assert not checkpoint.in_folder(tmp_path)
+
+
+class Hostile:
+    def __reduce__(self):
+        return print, ("this must not run",)
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "text", "truncated", "pickle", "code", "part"]
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path, content, capsys, kind):
+    path = tmp_path / "checkpoint_0003.pt"
+    whole = checkpoint.save(tmp_path / "whole", content).read_bytes()
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Hostile()))
+    elif kind == "code":
+        torch.save(content | {"format": Hostile()}, path)
+    elif kind == "part":
+        torch.save({k: v for k, v in content.items() if k != "optimizer"}, path)
+    elif kind != "missing":
+        path.write_bytes({"empty": b"", "text": b"text", "truncated": whole[:-99]}[kind])
+    with pytest.raises(CheckpointError, match=r"checkpoint_0003\.pt") as refused:
+        checkpoint.load(path)
+    assert "\n" not in str(refused.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_that_do_not_fit_are_named():
+    model = nn.Linear(3, 2)
+    state = {name: weight.clone() for name, weight in model.state_dict().items()}
+    checkpoint.check_fits(model, state, "a.pt")
+    for wrong, name in (
+        ({"weight": state["weight"]}, "bias"),
+        (state | {"more": torch.ones(1)}, "more"),
+        (state | {"bias": torch.ones(3)}, "bias"),
+        (state | {"bias": torch.tensor([1.0, torch.nan])}, "bias"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"a\.pt.*{name}"):
+            checkpoint.check_fits(model, wrong, "a.pt")

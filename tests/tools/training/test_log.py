@@ -1,0 +1,62 @@
+"""The log of a run: means, non-finite numbers, and steps that fp16 skips."""
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from feeder.store import open_store
+from tools.training.log import SKIPPED_IN_A_ROW, NonFinite, TrainingLog
+
+
+@pytest.fixture
+def log(data_root, tmp_path):
+    with TrainingLog(
+        tmp_path, open_store(data_root, "ntu60"), total=9, done=2, is_main=True
+    ) as log:
+        yield log
+
+
+def add(log: TrainingLog, step: int, **scalars: float) -> None:
+    values = {"loss/total": 1.0} | {name.replace("_", "/", 1): v for name, v in scalars.items()}
+    tensors = {name: torch.tensor(value) for name, value in values.items()}
+    log.add(0, step, np.array([3, 5, 7, 9]), tensors)
+
+
+def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
+    for step, total in enumerate((1.0, 2.0, 6.0)):
+        add(log, step, loss_total=total)
+    log.write(learning_rate=0.5)
+    log.write()  # no new step, no entry
+    add(log, 3, loss_total=8.0)
+    log.write(learning_rate=0.25)
+    assert (log.latest["loss/total"], log.latest["train/learning_rate"]) == (8, 0.25)
+    log.writer.flush()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    points = [(event.step, event.value) for event in events.Scalars("loss/total")]
+    assert points == [(5, 3.0), (6, 8.0)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_path, value):
+    add(log, 0, loss_intra=1.0)
+    add(log, 1, loss_intra=value)
+    with pytest.raises(NonFinite) as raised:
+        log.write()
+    named = [log.store.names[row] for row in (3, 5, 7, 9)]
+    assert "loss/intra" in str(raised.value) and "step 2" in str(raised.value)
+    assert named[0] in str(raised.value)
+    assert set(named) <= set((tmp_path / "broken_numbers.txt").read_text().splitlines())
+
+
+def test_steps_that_fp16_skips_are_too_many_at_some_point(log):
+    for step in range(SKIPPED_IN_A_ROW - 1):
+        add(log, step, train_skipped=1.0)
+    add(log, 40, train_skipped=0.0)
+    log.write()
+    for step in range(SKIPPED_IN_A_ROW - 1):
+        add(log, step, train_skipped=1.0)
+    log.write()
+    add(log, 99, train_skipped=1.0)
+    with pytest.raises(NonFinite, match="fp16"):
+        log.write()

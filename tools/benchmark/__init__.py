@@ -1,1 +1,0 @@
-"""Measures each stage of this code beside the literal version: `python -m tools.benchmark`."""
