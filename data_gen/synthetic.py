@@ -2,273 +2,264 @@
 
     python data_gen/synthetic.py --out_folder DIR
 
-With --skeleton coco_17 the same people are written as arrays with the joints of COCO, and a table
-of clips for data_gen/own_gendata.py.
-
-Articulated bodies (people/body.py) perform (people/performing.py) actions (people/actions.py) in
-front of a modeled Kinect (people/kinect.py). The bytes of a file depend only on the seed and on the
-name of the file, not on the other files and not on the number of workers.
+With --skeleton coco_17: the same people as arrays with the joints of COCO, and a table of clips for
+data_gen/own_gendata.py. A file depends on the seed and on its name only.
 """
 
 import argparse
 import csv
+import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 if not __package__:  # started as a script, in any folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data_gen.people import actions, body, performing
-from data_gen.people.coco import as_coco
-from data_gen.people.kinect import VIEW, Recording, watch
-from data_gen.preparing import commands
-from data_gen.preparing.files import remove, whole_folder
-from data_gen.preparing.flags import Parser, whole_number
-from data_gen.preparing.parallel import WorkerDied, ordered_map, usable_cpus
-from data_gen.preparing.streams import open_streams
+from common import UserError, atomic, run
+from data_gen.gendata import ordered_map, usable_cpus
+from data_gen.key_poses import ACTIONS, pose
 from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
-from data_gen.readers.skeleton_file import SUFFIX, SampleName
+from data_gen.readers.skeleton_file import SampleName
 from feeder.datasets.ntu import ACTION_NAMES, DATASETS
+from feeder.skeletons import COCO_17, KINECT_V2
 
-ACTIONS = tuple(actions.ACTIONS)
-Body = tuple[np.ndarray, np.ndarray]  # positions (T, 25, 3), metres; orientations (T, 25, 4)
+# The body at rest: each joint's parent, and the way from there in metres for a stature of 1.
+PARENT = (0, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1, 7, 7, 11, 11)
+ORDER = (0, 1, 20, *range(2, 20), *range(21, 25))  # parents first
+STANDING = (0, 12, 15, 16, 19)  # hips and feet do not turn with the bones above
+LEFT, RIGHT = [4, 5, 6, 7, 21, 22, 12, 13, 14, 15], [8, 9, 10, 11, 23, 24, 16, 17, 18, 19]
+OFFSETS = np.zeros((25, 3))
+OFFSETS[[1, 20, 2, 3]] = (0, 0.171, 0), (0, 0.126, 0), (0, 0.042, 0), (0, 0.082, -0.012)
+OFFSETS[RIGHT] = [
+    *((0.1, -0.03, 0), (0, -0.155, 0), (0, -0.143, 0), (0, -0.044, 0)),  # arm
+    *((0, -0.045, 0), (-0.008, -0.018, -0.028)),  # tip and thumb
+    *((0.046, -0.02, 0), (0, -0.232, 0), (0, -0.228, 0), (0, -0.03, -0.066)),  # leg
+]
+OFFSETS[LEFT] = OFFSETS[RIGHT] * (-1, 1, 1)
+
+# Degrees of a person's posture (mean and deviation), of the stance before and after an action in
+# one clip (deviation), and of idle movements (amplitude).
+POSTURE = pose(spine=-2, neck=-5, arm=(0, 10, 10), elbow=16, leg=(0, 0, 5), knee=-4)
+POSTURE_STD = pose(spine=(4, 0, 2), chest=(0, 5, 0), neck=8, arm=(5, 10, 4), elbow=6)
+STANCE_STD = pose(spine=(5, 0, 5), chest=(0, 20, 0), neck=(10, 16, 0), arm=(10, 15, 6), elbow=15)
+SWAY = pose(spine=(2, 0, 2), chest=(0, 6, 0), neck=(6, 12, 0), arm=(5, 6, 3), elbow=6, hand=8)
+
+# {replication: {camera: degrees by which the first person is turned away from it}}. As in NTU
+# RGB+D, people face camera 2 in replication 1 and camera 3 in replication 2.
+VIEW = {1: {1: 45, 2: 0, 3: 90}, 2: {1: -45, 2: -90, 3: 0}}
+NOISE = np.full((25, 1), 0.004)  # standard deviation in metres, 3 m from the camera
+NOISE[[6, 7, 10, 11, 14, 15, 18, 19, 21, 22, 23, 24]] = 0.012
 
 
-def sample_names(
-    subjects: int = 12, num_actions: int = len(ACTIONS), setups: int = 2, replications: int = 1
-) -> list[SampleName]:
-    """The names of a data set's clips: each subject performs each action for each camera. Sorted.
+def sample_names(subjects=12, actions=16, setups=2, replications=1) -> list[SampleName]:
+    """The clips of a data set, sorted: each subject performs each action before each camera.
 
-    Each setup has clips of all subjects, cameras and replications. With 3 or more subjects and 2 or
-    more setups, both halves of every protocol of NTU RGB+D 60 and 120 have each action.
+    With 3 or more subjects and 2 or more setups, both halves of each NTU protocol have each action.
     """
     return sorted(
         SampleName(1 + (subject + camera + replication) % setups, camera, subject, replication, a)
         for subject in range(1, subjects + 1)
         for replication in range(1, replications + 1)
         for camera in VIEW[replication]
-        for a in ACTIONS[:num_actions]
+        for a in [*ACTIONS][:actions]
     )
 
 
-# ---------------------------------------------------------------- what happens
+def forward_kinematics(offsets: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Joints (T, 25, 3) in metres, on the floor y = 0, of a body with `offsets` (25, 3) in `poses`.
 
-
-def perform(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The movements of the people in a clip, before a camera records them.
-
-    Returns positions (T, M, 25, 3) in metres, where the floor is y = 0 and the first person faces
-    -z, and orientations (T, M, 25, 4) as quaternions.
+    poses: (T, 25, 3), see data_gen/key_poses.py
     """
-    action = actions.ACTIONS[sample.action]
-    person = body.draw_person(np.random.default_rng((seed, sample.subject)))
-    manner = performing.draw_manner(np.random.default_rng((seed, sample.subject, sample.action)))
-    rng = np.random.default_rng((seed, *sample))
-    mirrored = person.left_handed != (rng.random() < 0.15)
-    course = performing.draw_course(action, person.tempo * manner.haste, mirrored, rng)
-    t = course.frame_times()
-    cast = [body.forward_kinematics(person, performing.animate(course, 0, person, manner, t, rng))]
-    if action.people == 2:
-        person, manner, late = (
-            body.draw_person(rng),
-            performing.draw_manner(rng),
-            rng.uniform(0, 0.25),
-        )
-        pose = performing.animate(course, 1, person, manner, t - late, rng)
-        cast.append(body.forward_kinematics(person, pose))
-        cast = face_each_other(*cast, action, np.searchsorted(t, course.meeting_time()), rng)
-    elif rng.random() < 0.05:
-        cast.append(bystander(t, rng))
-    joints, turned = zip(*cast, strict=True)
-    return np.stack(joints, axis=1), np.stack(turned, axis=1)
+    joints, turned = np.zeros(poses.shape), {}
+    for j in ORDER:  # a bone turns about y, swings about x and z, and follows the bone above
+        turned[j] = Rotation.from_rotvec(poses[:, j] * (1, 0, 1), degrees=True)
+        turned[j] *= Rotation.from_rotvec(poses[:, j] * (0, 1, 0), degrees=True)
+        if j not in STANDING:
+            turned[j] = turned[PARENT[j]] * turned[j]
+        joints[:, j] = joints[:, PARENT[j]] + turned[j].apply(offsets[j])
+    joints[..., 1] += poses[:, 0, :1] / 100 - joints[:, [15, 19], 1].min(axis=1, keepdims=True)
+    return joints
 
 
-def place(
-    joints: np.ndarray, turned: np.ndarray, frame: int, yaw: float, x: float, z: float
-) -> Body:
-    """Turn and move a body.
+def move(poses, times, t, who, manner, rng) -> np.ndarray:
+    """The joints (T, 25, 3) in metres of a person who goes through key poses.
 
-    joints, turned: positions and orientations, as in Body
-    frame: the frame in which the body shall be above the place x, z (metres)
-    yaw: degrees about the vertical axis
+    poses: (K, 25, 3) at the times (K,) in seconds; between them minimum jerk (Flash, Hogan 1985)
+    t: (T,) times of the frames in seconds
+    who, manner, rng: generators of what a person has, of how it does the action, and of the rest
     """
-    start = joints[frame, 0] * (1, 0, 1)
-    turn = body.rotation(y=yaw)
-    target = np.array([x, 0, z])
-    return body.rotate(turn, joints - start) + target, body.multiply(turn, turned)
+    shape = OFFSETS.shape
+    offsets = OFFSETS * who.uniform(1.54, 1.9)
+    offsets[4:12] *= who.uniform(0.9, 1.1)  # arms
+    offsets[12:20] *= who.uniform(0.9, 1.1)  # legs
+    posture = POSTURE + POSTURE_STD * who.standard_normal(shape)
+    gain = who.uniform(0.6, 1.15) * np.exp(0.2 * manner.standard_normal(shape))
+    shift = 14 * manner.standard_normal(shape) + 6 * rng.standard_normal(shape)
+    shift[0] = 0  # centimetres
+    poses = np.where(poses != 0, poses * gain + shift, 0)
+    poses[:2] += STANCE_STD * rng.standard_normal(shape)
+    poses[-2:] += STANCE_STD * rng.standard_normal(shape)
+    if (who.random() < 0.35) != (rng.random() < 0.15):  # left-handed
+        poses[:, LEFT + RIGHT] = poses[:, RIGHT + LEFT]
+        poses *= (1, -1, -1)
+    at = np.interp(t, times, np.arange(len(times)))
+    k = at.astype(int).clip(max=len(times) - 2)
+    u = (at - k)[:, None, None]
+    hertz, phase = rng.uniform(0.1, 0.7, shape), rng.uniform(0, 2 * np.pi, shape)
+    sway = SWAY * np.sin(2 * np.pi * hertz * t[:, None, None] + phase)
+    poses = poses[k] + (poses[k + 1] - poses[k]) * u**3 * (10 + u * (6 * u - 15)) + posture + sway
+    poses[:, [0, 6, 10], 0] = poses[:, [0, 6, 10], 0].clip(0, 150)  # elbows and knees bend one way
+    poses[:, [14, 18], 0] = poses[:, [14, 18], 0].clip(-150, 0)
+    return forward_kinematics(offsets, poses)
 
 
-def face_each_other(
-    first: Body,
-    second: Body,
-    action: actions.Action,
-    meet: int,
-    rng: np.random.Generator,
-) -> list[Body]:
-    """Put two bodies opposite each other.
+def perform(sample: SampleName, seed: int = 0) -> np.ndarray:
+    """The joints (T, M, 25, 3) in metres of the people in a clip; the first one faces -z."""
+    action, rng = ACTIONS[sample.action], np.random.default_rng((seed, *sample))
+    who = np.random.default_rng((seed, sample.subject))
+    manner = np.random.default_rng((seed, sample.subject, sample.action))
+    i, j, least, most = action.repeat
+    again = [*range(i, j)] * int(rng.integers(least, most + 1))
+    keys = [0, *range(i), *again, *range(j, len(action.keys)), -1]  # people wait before and after
+    seconds = np.array([action.keys[k][0] for k in keys])
+    seconds[[1, -1]] = 0.5
+    seconds *= manner.uniform(0.65, 1.25) * np.exp(0.25 * rng.standard_normal(len(keys)))
+    times = seconds.cumsum()
+    t = np.linspace(0, times[-1], int(np.clip(30 * times[-1], 40, 150)))
+    poses = np.array([action.keys[k][1] for k in keys])
+    people = [move(poses, times, t, who, manner, rng)]
+    if action.gap is not None:
+        people.append(move(poses, times, t - rng.uniform(0, 0.25), rng, rng, rng) * (-1, 1, -1))
+        people[1][..., 2] -= np.interp(t, times[[1, -2]], action.gap)[:, None]
+    return np.stack(people, axis=1)
 
-    action: says how far apart they are when they meet
-    meet: the frame in which they meet
+
+def record(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """What a Kinect sees of a clip: joints (T, M, 25, 3) in metres, and who is seen (T, M) bool.
+
+    It looks along +z, and y is up. Bodies come in any order; all but the first may come late or
+    leave early; a few frames may have none. Noise grows with the distance and behind the trunk.
     """
-    gap = action.gap
-    for (joints, _), touches in zip((first, second), action.reach, strict=True):
-        gap += touches * (joints[meet, 0, 2] - joints[meet, [7, 11], 2].min())
-    gap = max(gap, 0.4)
-    aim, aside = rng.normal(0, 6, 2), rng.normal(0, 0.04)
-    return [
-        place(*first, meet, aim[0], 0, gap / 2),
-        place(*second, meet, 180 + aim[1], aside, -gap / 2),
-    ]
+    joints, rng = perform(sample, seed), np.random.default_rng((seed, *sample, 1))
+    frames, bodies = joints.shape[:2]
+    turn = VIEW[sample.replication][sample.camera] + rng.normal(0, 6), rng.normal(-12, 3)
+    turn = Rotation.from_euler("yx", turn, degrees=True).as_matrix()
+    place = 0, 0.1 * (7 * sample.setup % 9) - 0.5, 2.7 + 0.2 * (5 * sample.setup % 6)
+    joints = joints[:, rng.permutation(bodies)] - joints[:, :, 0].mean(axis=(0, 1))
+    joints = joints @ turn.T + rng.normal(place, 0.15)
+    deviation = NOISE * joints[..., 2:] / 3 + 0.05 * (joints - joints[:, :, 1:2] > 0.08)[..., 2:]
+    noise = rng.standard_normal((frames + 9, *joints.shape[1:])).cumsum(axis=0)
+    joints = joints + deviation * (1, 1, 1.5) * (noise[9:] - noise[:-9]) / 3
+    late, early, lost = rng.uniform(0.1, 0.4, 3) * (rng.random(3) < (0.15, 0.1, 0.12)) * frames
+    t = np.arange(frames)[:, None]
+    seen = (t >= late) & (t < frames - early) | (np.arange(bodies) == 0)
+    seen[int(lost) : int(lost) + 4 * (lost > 0)] = False
+    return joints, seen
 
 
-def bystander(t: np.ndarray, rng: np.random.Generator) -> Body:
-    """An idle body beside the scene; t: (T,), seconds."""
-    person = body.draw_person(rng)
-    pose = person.posture + person.habit + performing.idle(person, t, rng)
-    x, z = rng.choice([-1, 1]) * rng.uniform(0.8, 1.3), rng.uniform(0, 0.8)
-    return place(*body.forward_kinematics(person, pose), 0, rng.uniform(-90, 90), x, z)
+def as_coco(joints: np.ndarray) -> np.ndarray:
+    """The joints of COCO (..., 17, 3) from those of Kinect v2 (..., 25, 3), in metres."""
+    of = dict(zip(KINECT_V2.joints, np.moveaxis(joints, -2, 0), strict=True))
+    left, up = of["left shoulder"] - of["right shoulder"], of["head"] - of["neck"]
+    front = np.cross(left, up) / np.linalg.norm(up, axis=-1, keepdims=True)
+    of["nose"] = of["head"] + 0.3 * front
+    for side, sign in (("left", 1), ("right", -1)):
+        of[f"{side} eye"] = of["head"] + 0.25 * front + sign * 0.1 * left
+        of[f"{side} ear"] = of["head"] + sign * 0.2 * left
+    return np.stack([of[name] for name in COCO_17.joints], axis=-2)
 
 
-def record(sample: SampleName, seed: int = 0) -> Recording:
-    """The recording of a clip: its people perform, and a Kinect records them."""
-    return watch(sample, *perform(sample, seed), np.random.default_rng((seed, *sample, 1)))
+def write_recording(sample: SampleName, folder: Path, seed: int, skeleton: str) -> str:
+    """Write a raw file, or an array (T, M, 17, 3) with the joints of COCO; return its name.
 
-
-# ---------------------------------------------------------------- files
-
-ROW = "%.6f %.6f %.6f %.2f %.2f %.2f %.2f %.4f %.4f %.4f %.4f %d\n"
-BODY = "{} 0 1 1 1 1 0 %.4f %.4f 2\n25\n" + 25 * ROW
-
-
-def to_text(recording: Recording) -> str:
-    """A recording as the text of a raw file, with lines that end in LF."""
-    rows = recording.rows
-    trunk = rows[:, :, 20, :3] - rows[:, :, 0, :3]
-    lean = trunk[..., [0, 2]] / np.linalg.norm(trunk, axis=-1, keepdims=True)
-    values = np.concatenate([lean, rows.reshape(*rows.shape[:2], -1)], axis=-1).tolist()
-    templates = [BODY.format(number) for number in recording.ids]
-    parts = [f"{len(rows)}\n"]
-    for frame, present in zip(values, recording.present.tolist(), strict=True):
-        parts.append(f"{sum(present)}\n")
-        bodies = zip(templates, frame, present, strict=True)
-        parts += [template % tuple(numbers) for template, numbers, seen in bodies if seen]
-    return "".join(parts).replace("nan", "NaN")
-
-
-def write_recording(sample: SampleName, folder: Path, seed: int = 0) -> str:
-    """Write one raw file and return its name. As in NTU RGB+D, lines end in CRLF in some files."""
-    text = to_text(record(sample, seed))
-    if np.random.default_rng((seed, *sample, 2)).random() < 0.3:
-        text = text.replace("\n", "\r\n")
-    name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample) + SUFFIX
-    (folder / name).write_bytes(text.encode("ascii"))
-    return name
-
-
-def write_array(sample: SampleName, folder: Path, seed: int = 0) -> str:
-    """Write one recording as an array (T, M, 17, 3) with the joints of COCO; return its name."""
-    recording = record(sample, seed)
-    bodies = as_coco(recording.rows[..., :3]) * recording.present[..., None, None]
-    name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample) + ".npy"
-    np.save(folder / name, bodies.astype(np.float32))
-    return name
-
-
-def write_table(folder: Path, names: list[str], samples: list[SampleName]) -> None:
-    """Write clips.csv, the table of the arrays, with both splits of NTU RGB+D 60.
-
-    names, samples: the names of the files and the fields of the clips
+    As in NTU RGB+D, lines may end in CRLF, and values that are no coordinates may be NaN.
     """
-    description = DATASETS["ntu60"]
-    columns = dict(zip(SampleName._fields, np.array(samples).T, strict=True))
-    halves = [description.train_mask(split, columns) for split in description.splits]
-    with (folder / "clips.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("file", "label", *SampleName._fields[:4], *description.splits))
-        for name, sample, *trains in zip(names, samples, *halves, strict=True):
-            label = ACTION_NAMES[sample.action - 1]
-            table.writerow(
-                (name, label, *sample[:4], *("train" if each else "test" for each in trains))
-            )
+    joints, seen = record(sample, seed)
+    name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample)
+    if skeleton == "coco_17":
+        np.save(folder / f"{name}.npy", np.float32(as_coco(joints) * seen[..., None, None]))
+        return f"{name}.npy"
+    rng = np.random.default_rng((seed, *sample, 2))
+    end, image = rng.choice(["\n", "\r\n"]), rng.choice(["0 0 0 0", "NaN NaN NaN NaN"])
+    lines = [len(joints)]
+    for bodies, there in zip(joints.tolist(), seen, strict=True):
+        lines.append(there.sum())
+        for m in np.flatnonzero(there):
+            lines += [f"{72057594037927936 + m} 0 1 1 1 1 0 0 0 2", 25]
+            lines += [f"{x:.6f} {y:.6f} {z:.6f} {image} 0 0 0 0 2" for x, y, z in bodies[m]]
+    text = "".join(f"{line}{end}" for line in lines)
+    (folder / f"{name}.skeleton").write_bytes(text.encode())
+    return f"{name}.skeleton"
 
 
 def write_recordings(
-    folder: str | Path,
-    samples: list[SampleName],
-    seed: int = 0,
-    workers: int = 1,
-    skeleton: str = "kinect_v2",
-) -> list[Path]:
-    """Write a folder with the files of some clips, all or none; return their paths.
+    folder: Path, samples: list[SampleName], seed=0, workers=1, skeleton="kinect_v2"
+) -> None:
+    """Write the files of some clips to a folder, atomically.
 
-    folder: the folder; older synthetic recordings in it are replaced
-    samples: which clips
-    seed: decides all random draws
-    workers: how many processes write
-    skeleton: "kinect_v2" for raw files, "coco_17" for arrays and the table clips.csv
-    Raises FileExistsError if the folder holds anything else, since real recordings have the same
-    names.
+    skeleton: "kinect_v2" for raw files, "coco_17" for arrays and clips.csv, their table
+    Raises UserError if the folder holds anything but older synthetic recordings, which are
+    replaced: real recordings have the same names.
     """
-    folder = Path(folder).resolve()
-    replaceable = not folder.exists() or (folder / SYNTHETIC_MARK).is_file()
-    if not replaceable and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} holds other files than synthetic ones: name a new folder")
-    with whole_folder(folder) as unfinished:
-        kind = {"kinect_v2": write_recording, "coco_17": write_array}[skeleton]
-        write = partial(kind, folder=unfinished, seed=seed)
+    if folder.exists() and not (folder / SYNTHETIC_MARK).is_file() and any(folder.iterdir()):
+        raise UserError(f"--out_folder {folder} holds other files; name a new folder")
+    with atomic(folder) as part:
+        part.mkdir()
+        write = partial(write_recording, folder=part, seed=seed, skeleton=skeleton)
         written = ordered_map(write, samples, workers)
-        bar = tqdm(written, "writing recordings", len(samples), unit="clip", disable=None)
-        names = list(bar)
-        mark = "Written by data_gen/synthetic.py: no real recordings.\n"
-        (unfinished / SYNTHETIC_MARK).write_text(mark)
+        names = list(tqdm(written, "recordings", len(samples), unit="clip", disable=None))
+        (part / SYNTHETIC_MARK).write_text(
+            "Written by data_gen/synthetic.py: no real recordings.\n"
+        )
         if skeleton == "coco_17":
-            write_table(unfinished, names, samples)
+            write_table(part / "clips.csv", names, samples)
         else:
-            (unfinished / MISSING_LIST).touch()  # no clip: the official list is about real clips
-        remove(folder)  # it holds synthetic recordings or nothing
-    return [folder / name for name in names]
+            (part / MISSING_LIST).touch()  # no clip: the official list is about real clips
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(description="Write synthetic recordings as raw NTU .skeleton files.")
-    add, up_to = partial(parser.add_argument, metavar="N"), partial(whole_number, 1)
-    add("--out_folder", type=Path, required=True, metavar="DIR", help="folder of the files")
-    add("--subjects", type=up_to(40), default=12, help="number of people, up to 40")
-    add("--actions", type=up_to(16), default=16, help="number of actions, up to 16")
-    add("--setups", type=up_to(17), default=2, help="number of setups (camera positions), up to 17")
-    add("--replications", type=up_to(2), default=1, help="how often each is repeated, 1 or 2")
-    parser.add_argument("--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2",
-                        help="raw files of Kinect v2, or arrays with COCO's joints")  # fmt: skip
-    add("--seed", type=whole_number(0), default=0, help="the same seed gives the same files")
-    add("--workers", type=up_to(256), default=usable_cpus(), help="number of processes")
-    return parser.parse_args(argv)
+def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None:
+    """Write the table of the clips in some files, with the splits of NTU RGB+D 60."""
+    ntu60, fields = DATASETS["ntu60"], SampleName._fields
+    columns = dict(zip(fields, np.array(samples).T, strict=True))
+    trains = np.array([ntu60.train_mask(split, columns) for split in ntu60.splits]).T
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("file", "label", *fields[:4], *ntu60.splits))
+        for name, sample, train in zip(names, samples, trains, strict=True):
+            label, halves = ACTION_NAMES[sample.action - 1], np.where(train, "train", "test")
+            table.writerow((name, label, *sample[:4], *halves))
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    open_streams()
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add, number = parser.add_argument, partial(parser.add_argument, type=int, metavar="N")
+    add("--out_folder", type=Path, required=True, metavar="DIR")
+    number("--subjects", choices=range(1, 41), default=12, help="people, up to 40")
+    number("--actions", choices=range(1, 17), default=16, help="actions, up to 16")
+    number("--setups", choices=range(1, 18), default=2, help="places of the cameras, up to 17")
+    number("--replications", choices=(1, 2), default=1, help="of each action, 1 or 2")
+    add(
+        "--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2", help="or COCO's joints"
+    )
+    number("--seed", default=0, help="the same seed gives the same files")
+    number("--workers", default=usable_cpus(), help="processes")
+    args = parser.parse_args(argv)
     samples = sample_names(args.subjects, args.actions, args.setups, args.replications)
-    try:
-        paths = write_recordings(args.out_folder, samples, args.seed, args.workers, args.skeleton)
-    except (OSError, WorkerDied) as error:
-        sys.exit(f"synthetic.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("synthetic.py: interrupted, nothing was written")
-    size = sum(path.stat().st_size for path in paths) / 1e6
-    print(f"{len(paths)} recordings, {size:.0f} MB, are in {args.out_folder}")
-    # The store gets a folder of its own, so that it does not replace a store of real recordings.
-    store = args.out_folder.with_name(f"{args.out_folder.name}_store")
+    write_recordings(args.out_folder, samples, args.seed, args.workers, args.skeleton)
+    print(f"{len(samples)} recordings are in {args.out_folder}")
+    prepare = f"ntu_gendata.py --dataset ntu60 --data_path {args.out_folder}"
     if args.skeleton == "coco_17":
-        table = "--clips", args.out_folder / "clips.csv", "--skeleton", args.skeleton
-        prepare = "data_gen/own_gendata.py", "--name", "people", *table
-    else:
-        prepare = "data_gen/ntu_gendata.py", "--dataset", "ntu60", "--data_path", args.out_folder
-    print(f"next: {commands.command(*prepare, '--out_folder', store)}")
+        table = args.out_folder / "clips.csv"
+        prepare = f"own_gendata.py --name people --clips {table} --skeleton coco_17"
+    print(f"next: python data_gen/{prepare} --out_folder {args.out_folder}_store")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

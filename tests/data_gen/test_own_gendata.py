@@ -13,9 +13,8 @@ import pretrain
 from common import UserError
 from data_gen import ntu_gendata, own_gendata, synthetic
 from data_gen.clip import prepare_clip
-from data_gen.people.coco import as_coco
 from data_gen.readers.skeleton_file import read_skeleton_file
-from feeder.skeletons import AZURE_KINECT, BUILT_IN, COCO_17
+from feeder.skeletons import AZURE_KINECT, COCO_17
 from feeder.store import open_store
 from tests.data_gen.raw_files import GOLDEN
 from tests.runs import call, pretraining
@@ -274,20 +273,6 @@ def test_wrong_flags(arrays, capsys, flags):
 
 
 # ---- the example: synthetic people as a pose estimator gives them
-
-
-def test_coco_keeps_limbs_and_looks_where_the_chest_does():
-    joints, _ = synthetic.perform(synthetic.sample_names(1, 1, 1)[0])  # facing -z
-    bodies = as_coco(joints)
-    assert bodies.shape == (*joints.shape[:2], 17, 3)
-    kinect = BUILT_IN["kinect_v2"].joints
-    for joint, name in enumerate(COCO_17.joints[5:], 5):
-        np.testing.assert_array_equal(bodies[:, :, joint], joints[:, :, kinect.index(name)])
-    nose, head = bodies[:, 0, 0], joints[:, 0, 3]
-    assert ((nose - head)[:, 2] < 0).mean() > 0.9
-    aside = np.linalg.norm(bodies[:, 0, 3] - bodies[:, 0, 5], axis=-1)  # left ear, left shoulder
-    other = np.linalg.norm(bodies[:, 0, 3] - bodies[:, 0, 6], axis=-1)
-    assert (aside < other).mean() > 0.9
 
 
 def test_the_coco_example_goes_the_whole_way(tmp_path, capsys):
