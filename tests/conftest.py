@@ -1,4 +1,4 @@
-"""Fixtures of several test files, and marks: which tests are numeric, slow or need a GPU."""
+"""Fixtures of several test files, and marks: numeric, slow, gpu."""
 
 import signal
 from pathlib import Path
@@ -19,51 +19,19 @@ NUMERIC = (
     *("tools/training/test_distributed.py", "tools/training/test_monitor.py"),
     *("test_pretrain.py", "test_recognition.py", "test_retrieval.py"),
 )
-MINUTES = {"": 8, "numeric": 1}  # on two cores that do nothing else, roughly
-
-
-def pytest_sessionstart(session):
-    """Print how long the tests take, if all tests or all numeric tests are to run."""
-    config = session.config
-    minutes = MINUTES.get(config.getoption("-m"))
-    everything = config.args_source == config.ArgsSource.TESTPATHS
-    if everything and minutes and not config.getoption("-k"):
-        config.get_terminal_writer().line(f"these tests take about {minutes} min on two cores")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by -m
 def pytest_collection_modifyitems(config, items):
     """Mark the numeric tests. Skip slow and GPU tests unless `-m` names their mark."""
-    asked, here = config.getoption("-m"), Path(__file__).parent
+    chosen, here = config.getoption("-m"), Path(__file__).parent
     numeric = [here / name for name in NUMERIC]
     for item in items:
         if any(item.path.is_relative_to(path) for path in numeric):
             item.add_marker("numeric")
         for mark in ("slow", "gpu"):
-            if item.get_closest_marker(mark) and mark not in asked:
+            if item.get_closest_marker(mark) and mark not in chosen:
                 item.add_marker(pytest.mark.skip(reason=f"run it with `pytest -m {mark}`"))
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """Print what `pytest -m gpu` found as one table."""
-    if config.getoption("-m") != "gpu":
-        return
-    rows = [("what", "measured", "allowed", "result")]
-    for result, name in (("passed", "ok"), ("failed", "FAILED"), ("error", "ERROR")):
-        for report in terminalreporter.stats.get(result, ()):
-            compared = [value for key, value in report.user_properties if key == "compared"]
-            for what, measured, allowed in compared:
-                met = "ok" if measured <= allowed else "FAILED"
-                rows.append((what, f"{measured:.3g}", f"{allowed:.3g}", met))
-            if not compared or (name != "ok" and all(m <= a for _, m, a in compared)):
-                rows.append((report.nodeid, "-", "-", name))
-    for report in terminalreporter.stats.get("skipped", ()):
-        reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
-        rows.append((report.nodeid, "-", "-", f"skipped: {reason}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        terminalreporter.write_line("  ".join(cells).rstrip())
 
 
 @pytest.fixture(scope="session")

@@ -174,6 +174,34 @@ def test_two_stores_train_as_one(tmp_path):
     assert checkpoint.load(checkpoint.newest(tmp_path / "run"))["settings"]["mix"] == [3.0, 1.0]
 
 
+def test_the_code_is_that_of_the_start_of_the_run(data_root, tmp_path, monkeypatch):
+    commits = iter("abcdefgh")
+    monkeypatch.setattr(checkpoint, "code_facts", lambda: {"commit": next(commits)})
+    for epochs in (2, 3):
+        flags = pretraining(data_root, tmp_path / "run", "--epochs", epochs)
+        assert call(pretrain.main, *flags).code == 0
+    saved = [checkpoint.load(path)["code"] for path in checkpoint.in_folder(tmp_path / "run")]
+    assert saved == [{"commit": "a"}, {"commit": "a"}, {"commit": "b"}]
+
+
+def test_another_optimizer_with_groups_of_its_own_resumes(data_root, tmp_path, monkeypatch):
+    def build(parameters, lr, weight_decay, fused):
+        first, *others = parameters
+        groups = [{"params": [first], "lr": 10 * lr}, {"params": others}]
+        return torch.optim.SGD(groups, lr, momentum=0.9, weight_decay=weight_decay)
+
+    monkeypatch.setattr(torch.optim, "Adam", build)
+    for folder, runs in (("whole", [3]), ("parts", [1, 3])):
+        for epochs in runs:
+            flags = ("--epochs", epochs, "--schedule", 1)
+            done = call(pretrain.main, *pretraining(data_root, tmp_path / folder, *flags))
+            assert done.code == 0, done.err
+    whole, parts = (checkpoint.load(checkpoint.newest(tmp_path / f)) for f in ("whole", "parts"))
+    assert [g["lr"] for g in whole["optimizer"]["param_groups"]] == pytest.approx([5e-4, 5e-5])
+    for name, weight in whole["model"].items():
+        assert torch.equal(weight, parts["model"][name]), name
+
+
 # ---- numbers that are not finite
 
 

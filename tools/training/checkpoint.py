@@ -90,7 +90,8 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
         raise CheckpointError(f"{path} is not written: {broken} is not finite; lower --lr")
     for left in folder.glob("checkpoint_*.part"):  # of a run that was killed
         left.unlink(missing_ok=True)
-    write(path, {"format": FORMAT, "code": code_facts(), **checkpoint})
+    code = checkpoint.get("code") or code_facts()
+    write(path, {"format": FORMAT, **checkpoint, "code": code})
     older = [other for other in in_folder(folder) if position(other) < position(path)]
     for other in older[: max(len(older) - keep + 1, 0)] if keep else ():
         other.unlink(missing_ok=True)
