@@ -135,13 +135,13 @@ def commands() -> list[tuple[str, tuple[str, ...], set[str]]]:
     for page in PAGES:
         for line in shell_lines(page):
             script = re.search(r"(?:\./|bash )(script_\w+\.sh)", line)
-            module = re.search(r"python -m (tools\.\w+)", line)
+            module = re.search(r"python -m (tools\.\w+(?: (?:import|map|from-\w+|to-\w+))?)", line)
             file = re.search(r"\b(pretrain|action_\w+|(?:data_gen/)?\w+_gendata)\.py", line)
             flags = set(re.findall(r"(?<!\S)--[a-z][\w-]*", line))
             if script and script[1] in COMMANDS:
                 found.append((page.name, (COMMANDS[script[1]],), flags))
             elif module and "launch" not in line and module[1] not in ("tools.spread",):
-                found.append((page.name, ("-m", module[1]), flags))
+                found.append((page.name, ("-m", *module[1].split()), flags))
             elif file and "launch" not in line and "my_gendata" not in line:
                 name = (
                     file[0] if "/" in file[0] or "gendata" not in file[0] else f"data_gen/{file[0]}"

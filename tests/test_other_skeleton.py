@@ -18,9 +18,9 @@ from feeder.skeletons import Layout, Skeleton
 from feeder.store import open_store
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run
-from tools import classify, convert, tsne, visualize
+from tools import classify, convert, export, tsne, visualize
 from tools.evaluation.encoders import load_encoder
-from tools.formats import checkpoint, exported
+from tools.formats import checkpoint
 from tools.report import __main__ as report
 
 PARENTS = {  # of a body that no sensor has: it has a tail and no head
@@ -156,8 +156,8 @@ def test_pictures_and_clusters(trained, tmp_path):
 
 
 def test_the_exported_encoder_takes_its_bodies(trained):
-    model = exported.JointsToFeature(load_encoder(trained[1]))
-    joints = exported.example(model.encoder, 2)
+    model = export.JointsToFeature(load_encoder(trained[1]))
+    joints = export.example_joints(model, 2)
     assert joints.shape == (2, 64, 1, 17, 3) and model(joints).shape == (2, 16)
 
 

@@ -1,121 +1,108 @@
-"""Write the clips of other codes' files as a store."""
+"""Import the clips of other codes' files as a store."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from data_gen.preparing.clip import prepare_clip
-from data_gen.preparing.report import progress, warn
-from data_gen.preparing.store import StoreError as WriteError
-from data_gen.preparing.store import StoreWriter
-from data_gen.readers.skeleton_file import SkeletonFileError, parse_name
+from common import UserError
+from data_gen.clip import prepare_clip, require_metres
+from data_gen.gendata import Report
+from data_gen.readers.raw_folders import official_missing
+from data_gen.readers.skeleton_file import SUFFIX, parse_name
+from data_gen.writer import StoreWriter
 from feeder.datasets.known import KNOWN
 from feeder.datasets.ntu import DATASETS as NTU_DATASETS
 from feeder.datasets.ntu import LAST_SETUP
 from feeder.description import FIELDS, Description, Split
-from feeder.skeletons import MAX_METRES, NTU, DescriptionError
-from tools.cli import UserError
-from tools.formats.clip_names import recover
-from tools.formats.foreign_clips import Clip, Source, refuse_turned
+from feeder.skeletons import NTU
+from tools.formats.reading import Row, Source
 
-# Number of classes -> data set, for files without names. 51 classes are PKU-MMD phase II, the usual
-# one in such files, unless the target's name is that of phase I.
+# Number of classes -> data sets, the usual one first, for files without names.
 BY_CLASSES = {60: ("ntu60",), 120: ("ntu120",), 51: ("pkummd2", "pkummd1")}
-UNKNOWN = (1, 1, 1, 1)  # setup, camera, subject and replication of a clip without a name
-MOST_TITLE = 200  # characters of a title
 
 
-def write_store(source: Source, target: Path, names: Path | None) -> int:
-    """Write the clips of a source as a store; returns how many clips show nobody and are left out.
+def write_store(source: Source, target: Path, listed: Path | None, report: Report) -> StoreWriter:
+    """Write the clips of a source as a store; clips that show nobody go to the report.
 
-    source: the clips.
-    target: the folder of the store.
-    names: a file with a list of the clips' names, or None.
-    Raises UserError where the clips do not fit together or cannot be brought to the method's
-    normalization.
+    target: the folder of the store; its name may be that of a data set.
+    listed: a file with a list of the clips' names, see `match_names`.
+    Raises UserError where the clips do not fit together.
     """
     if not len(source.labels):
-        raise UserError(f"{source.path}: there is no clip in it")
-    if source.own:
-        description, clips = source.own
-    else:
-        refuse_turned(source.path, len(source.labels), source.read)
-        try:
-            description = describe(source, target, named=bool(source.names or names))
-        except DescriptionError as error:
-            raise UserError(f"{source.path}: {error}") from None
-        clips = name_clips(source, description, names, target)
-    check_names(source, clips)
-    order = sorted(range(len(clips)), key=lambda row: clips[row].name)
-    left_out = 0
-    try:
-        with StoreWriter(target, description) as store:
-            for row in progress(order, len(order)):
-                name, fields, more = clips[row]
-                clip = prepared(source, row, name)
-                if clip is None:
-                    left_out += 1
-                else:
-                    store.add(name, fields, clip, more)
-            if not store.clips:
-                raise UserError(f"{source.path}: there is no clip in it")
-            store.commit()
-    except WriteError as error:
-        raise UserError(str(error)) from None
-    return left_out
+        raise UserError(f"{source.path} holds no clip")
+    description, rows = source.own or _describe(source, target, listed)
+    if not len(rows) == len({name for name, *_ in rows}) == len(source.labels):
+        raise UserError(f"{source.path}: a clip's name occurs twice")
+    with StoreWriter(target, description) as store:
+        for i in tqdm(
+            sorted(range(len(rows)), key=lambda i: rows[i][0]), unit="clip", disable=None
+        ):
+            name, fields, more = rows[i]
+            if fields[-1] != source.labels[i] + 1:  # the action
+                raise UserError(
+                    f"{source.path}: {name} has the label {source.labels[i]}, by its name it is "
+                    f"class {fields[-1] - 1} from 0; take names and labels that belong together"
+                )
+            clip = source.read(i)
+            if not source.prepared:
+                clip = _prepare(f"{source.path}: {name}", clip)
+            if clip is None or not len(clip):
+                report.note("left out, without any body", name)
+            else:
+                store.add(name, fields, clip, more)
+        if not store.clips:
+            raise UserError(f"{source.path} holds no clip that shows anybody")
+        store.commit()
+    return store
 
 
-def prepared(source: Source, row: int, name: str) -> np.ndarray | None:
-    """A clip (T, 2, 25, 3) float32 as a store holds it; None where it shows nobody."""
-    clip = source.read(row)
-    if not (np.abs(clip) <= MAX_METRES).all():  # NaN fails, too
-        raise UserError(
-            f"{source.path}: {name} holds a coordinate that is no number up to {MAX_METRES:g} m"
-        )
-    if source.prepared or not len(clip):
-        return clip if len(clip) else None
+def _prepare(name: str, clip: np.ndarray) -> np.ndarray | None:
+    require_metres(name, clip)
     bodies = clip.astype(np.float64)
     if np.array_equal(bodies[:, 0], bodies[:, 1]):  # some files repeat a single person
         bodies[:, 1] = 0
     return prepare_clip(bodies)
 
 
-# ---- which data set
-
-
-def describe(source: Source, target: Path, *, named: bool) -> Description:
-    """The description that the store will have.
-
-    source: the clips.
-    target: the folder of the store; its name may be that of a data set.
-    named: whether the clips have names. Without names only the halves of the file can split the
-        store.
-    Raises UserError where the folder's name is that of another data set.
-    """
-    dataset = find_dataset(source, target)
-    for protocol in source.training if dataset else ():
-        if protocol not in (has := KNOWN[dataset].splits):
-            has = " and ".join(has)
-            raise UserError(f"{source.path}: {dataset} has no protocol {protocol}; it has {has}")
+def _describe(source: Source, target: Path, listed: Path | None) -> tuple[Description, list[Row]]:
+    """The description of the store, and the row of samples.csv of each clip."""
+    dataset, names, training = find_dataset(source, target), source.names, source.training
     about = {
-        "origin": f"{source.kind}: {source.path.name}"[:MOST_TITLE],
-        "command": f"python -m tools.convert import {source.path.name} {target.name}"[:MOST_TITLE],
+        "origin": f"{source.kind}: {source.path.name}"[:200],
+        "command": f"python -m tools.convert import {source.path.name} {target.name}"[:200],
     }
-    if dataset in NTU_DATASETS and named:
-        return replace(KNOWN[dataset], **about)
-    splits = {protocol: Split(protocol) for protocol in source.training}
-    if not splits:
-        raise UserError(f"{source.path}: no split of it holds all clips")
-    if dataset is None:
-        classes = tuple(f"action {i + 1}" for i in range(int(source.labels.max(initial=0)) + 1))
-        return Description(source.path.stem[:MOST_TITLE], NTU, classes, splits, **about)
-    official = {p: n for p, n in KNOWN[dataset].official.items() if p in splits}
-    return replace(KNOWN[dataset], splits=splits, official=official, **about)
+    if listed and (names or dataset not in NTU_DATASETS):
+        raise UserError(f"--names is for NTU RGB+D without names, which {source.path} is not")
+    known = KNOWN.get(dataset)
+    if known and (wrong := sorted(training.keys() - known.splits.keys())):
+        has = " and ".join(known.splits)
+        raise UserError(f"{source.path}: {dataset} has no protocol {wrong[0]}; it has {has}")
+    if known and (names or listed):
+        names = names or match_names(listed, source, known, LAST_SETUP[dataset])
+        rows = [(name, tuple(parse_name(name)), ()) for name in names]
+        _compare_splits(source, known, rows)
+        return replace(known, **about), rows
+    splits = {protocol: Split(protocol) for protocol in training}
+    if known:
+        official = {p: n for p, n in known.official.items() if p in splits}
+        description = replace(known, splits=splits, official=official, **about)
+    else:
+        classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1))
+        description = Description(source.path.stem[:200], NTU, classes, splits, **about)
+    if not names:
+        (mask,) = training.values()
+        digits = len(str(len(mask)))
+        names = [f"{'train' if t else 'test'}_{i:0{digits}d}" for i, t in enumerate(mask, 1)]
+    columns = [training[column].astype(int).tolist() for column in description.more_columns]
+    # Setup, camera, subject and replication are unknown.
+    fields = [(1, 1, 1, 1, label + 1) for label in source.labels.tolist()]
+    return description, list(zip(names, fields, zip(*columns, strict=True), strict=True))
 
 
 def find_dataset(source: Source, target: Path) -> str | None:
-    """The name of a source's data set (ntu60, ntu120, pkummd2 …); None where it is no known one.
+    """The name of a source's data set (ntu60, ntu120, pkummd2 ...); None where it is no known one.
 
     Raises UserError where the target's name is that of another data set.
     """
@@ -126,94 +113,58 @@ def find_dataset(source: Source, target: Path) -> str | None:
     else:
         try:
             fields = [parse_name(name) for name in source.names]
-        except SkeletonFileError as error:
+            in_60 = all(f.setup <= LAST_SETUP["ntu60"] and f.action <= 60 for f in fields)
+            # A part of NTU-120 may look like NTU-60; only the user knows.
+            dataset = wanted if wanted in NTU_DATASETS else "ntu60" if in_60 else "ntu120"
+        except UserError as error:
             if wanted in NTU_DATASETS or not source.training:
                 raise UserError(f"{source.path}: {error}") from None
-            fields = []
-        in_60 = all(f.setup <= LAST_SETUP["ntu60"] and f.action <= 60 for f in fields)
-        dataset = ("ntu60" if in_60 else "ntu120") if fields else None
-        # A part of NTU-120 may look like NTU-60; only the user knows.
-        dataset = wanted if dataset and wanted in NTU_DATASETS else dataset
+            dataset = None
     if wanted != dataset and wanted in KNOWN:
-        holds = dataset or f"{int(source.labels.max(initial=-1)) + 1} classes"
-        raise UserError(f"{target} is the name of another data set: {source.path} is of {holds}")
+        raise UserError(f"{target} is the name of another data set than that of {source.path}")
     return dataset
 
 
-# ---- names
-
-
-def name_clips(
-    source: Source, description: Description, listed: Path | None, target: Path
-) -> list[Clip]:
-    """The row of samples.csv of each clip: name, fields, and further columns.
-
-    listed: a file with a list of names, or None.
-    """
-    names = source.names
-    if names is None and listed:
-        dataset = find_dataset(source, target)
-        if dataset not in NTU_DATASETS:
-            raise UserError(f"--names is for NTU RGB+D; {source.path} is of other data")
-        names = recover(listed, source, description, LAST_SETUP[dataset])
-    elif listed:
-        raise UserError(f"--names is for files without names; {source.path} holds names")
-    if names is None:
-        names = _invented(source)
-    columns = [source.training[column] for column in description.more_columns]
-    clips = []
-    for row, (name, label) in enumerate(zip(names, source.labels.tolist(), strict=True)):
-        more = tuple(int(column[row]) for column in columns)
-        clips.append(Clip(name, _fields(source, name, label, bool(more)), more))
-    _compare_splits(source, description, clips)
-    return clips
-
-
-def _compare_splits(source: Source, description: Description, clips: list[Clip]) -> None:
-    """Warn where the file splits a protocol otherwise than the data set's rule.
-
-    The rule is taken.
-    """
-    columns = dict(zip(FIELDS, np.array([clip.fields for clip in clips]).T, strict=True))
+def _compare_splits(source: Source, description: Description, rows: list[Row]) -> None:
+    # Say where the file splits a protocol otherwise than the data set's rule, which is taken.
+    columns = dict(zip(FIELDS, np.array([fields for _, fields, _ in rows]).T, strict=True))
     for protocol, training in source.training.items():
-        if description.splits[protocol].column in FIELDS:
-            other = int((description.train_mask(protocol, columns) != training).sum())
-            if other:
-                warn(
-                    f"{other} clips are in another half of {protocol} in {source.path} than by the "
-                    f"rule of {description.title}; the store has the rule's"
-                )
-
-
-def check_names(source: Source, clips: list[Clip]) -> None:
-    """Raise UserError unless the clips agree with the source, and each has a name of its own."""
-    names = [clip.name for clip in clips]
-    if source.names not in (None, names) or len(names) != len(source.labels):
-        raise UserError(f"{source.path}: the names in it do not agree")
-    if len(set(names)) < len(names):
-        raise UserError(f"{source.path}: a clip's name occurs twice")
-    if strange := [name for name in names if not (name.strip() and name.isprintable())]:
-        raise UserError(f"{source.path}: {strange[0][:60]!r} is no name of a clip")
-    for clip, label in zip(clips, source.labels.tolist(), strict=True):
-        if clip.fields[-1] != label + 1:  # the action
-            raise UserError(
-                f"{source.path}: {clip.name} has the label {label}, by its name it is class "
-                f"{clip.fields[-1] - 1} from 0; take names and labels that belong together"
+        if other := (description.train_mask(protocol, columns) != training).sum():
+            print(
+                f"warning: {other} clips are in another half of {protocol} in {source.path} than "
+                f"by the rule of {description.title}, which the store has"
             )
 
 
-def _invented(source: Source) -> list[str]:
-    (training,) = list(source.training.values())[:1]
-    digits = len(str(len(training)))
-    return [f"{'train' if train else 'test'}_{i:0{digits}d}" for i, train in enumerate(training, 1)]
+def match_names(path: Path, source: Source, description: Description, last_setup: int) -> list[str]:
+    """The names of a source's clips from a list of names, in the order of the source.
 
+    path: a text file with one name a line, such as CTR-GCN's skes_available_name.txt.
+    last_setup: the last setup of the data set; names of later ones are skipped.
 
-def _fields(source: Source, name: str, label: int, by_column: bool) -> tuple[int, ...]:
-    # setup, camera, subject, replication, action
+    CTR-GCN and MAMP order the clips of each half by the subject, the camera or the setup, whichever
+    splits the halves, and then as the list does, without the officially missing clips. Raises
+    UserError where names and labels do not agree.
+    """
+    lines = (line.strip().removesuffix(SUFFIX) for line in path.read_text().splitlines())
     try:
-        fields = parse_name(name)
-    except SkeletonFileError as error:
-        if by_column:
-            return (*UNKNOWN, label + 1)
-        raise UserError(f"{source.path}: {error}") from None
-    return fields
+        listed = {name: parse_name(name) for name in lines if name}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    ((protocol, training),) = source.training.items()
+    column = description.splits[protocol].column
+    missing, classes = official_missing(last_setup), description.num_classes
+    found = {True: [], False: []}  # whether they train: names
+    for name, fields in sorted(listed.items(), key=lambda item: getattr(item[1], column)):
+        if name not in missing and fields.setup <= last_setup and fields.action <= classes:
+            value = np.array([getattr(fields, column)])
+            found[bool(description.train_mask(protocol, {column: value}))].append(name)
+    names = found[True] + found[False]
+    actions = [listed[name].action - 1 for name in names]
+    if len(found[True]) != training.sum() or actions != source.labels.tolist():
+        raise UserError(
+            f"{path}: its {len(found[True])} training and {len(found[False])} test names do not "
+            f"fit the {training.sum()} and {(~training).sum()} clips and their labels; take the "
+            "list that the file was made from, without the clips that were left out"
+        )
+    return names

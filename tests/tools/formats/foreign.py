@@ -69,7 +69,7 @@ def ctrgcn_npz(
             origin = clip[0, 0, 1].copy()
             clip[there] -= origin
             x[i, : len(clip)] = clip.reshape(len(clip), 150)
-            y[i, int(name[17:20]) - 1] = 1
+            y[i, (int(name[17:20]) - 1) % classes] = 1
         content |= {f"x_{half}": x, f"y_{half}": y}
     np.savez(out, **content)
     return halves

@@ -1,5 +1,6 @@
 """Checkpoints of the published code: exact both ways, and nothing runs that a file holds."""
 
+import argparse
 import json
 import sys
 from collections import OrderedDict
@@ -7,21 +8,18 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from net.baseline import Baseline
 
 import action_retrieval
-import pretrain
+from common import UserError
 from net.modalities import derive
-from net.umurl import UmURL
+from net.umurl import Baseline, UmURL
 from tests import golden_files
 from tests.literal.model import UmURL as LiteralUmURL
 from tests.literal.model import adam, train_step
 from tests.tiny_run import write_run
 from tests.tools.formats.foreign import Opens
-from tools import cli
-from tools.cli import UserError
 from tools.evaluation.encoders import load_encoder
-from tools.formats import checkpoint
+from tools.training import checkpoint
 
 PE = "module.backbone.ma_encoder.pe.pe"
 FUSION = "backbone.mm_fusion.t_fusion.0.weight"
@@ -137,105 +135,54 @@ def test_our_checkpoints_come_back_too(converted, tmp_path, data_root):
     torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
 
 
-def test_converted_checkpoints_are_evaluated_but_not_gone_on_from(
-    converted, tmp_path, data_root, monkeypatch, capsys
-):
+def test_converted_checkpoints_are_evaluated(converted, tmp_path, data_root, monkeypatch):
     torch.save(published("model_small"), tmp_path / "a.pth.tar")
     flags = ("--pre-dataset", "ntu120", "--protocol", "cross_setup", "--data-root", data_root)
     converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", *flags)
-    file = tmp_path / "run" / "checkpoint_0451.pt"
-    for where in (tmp_path / "run", file):
-        monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(where)])
-        action_retrieval.main()
-        found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
-        assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
-        assert (found["pretraining"]["method"], found["pretraining"]["epochs"]) == ("umurl", 451)
-    sizes = "--hidden-size 16 --projector-width 64 --pre-dataset ntu120 --protocol cross_setup"
-    where = f"--data-root {data_root} --checkpoint-path {tmp_path / 'run'}"
-    monkeypatch.setattr(sys, "argv", f"pretrain.py {sizes} {where}".split())
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        cli.run(pretrain.main)
-    said = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert said.startswith("error: --") and said.count("\n") == 1
+    monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(tmp_path / "run")])
+    action_retrieval.main()
+    found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
+    assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
+    assert (found["pretraining"]["method"], found["pretraining"]["epochs"]) == ("umurl", 451)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change",
     [
-        (lambda s: s.pop("optimizer"), "no dict 'optimizer'"),
-        (lambda s: s.update(epoch="451"), "no int 'epoch'"),
-        (lambda s: s["state_dict"].pop("module.b_projector.6.bias"), "lacks the weight"),
-        (lambda s: s["state_dict"].pop("module.j_projector.6.weight"), "unknown or missing"),
-        (lambda s: s["state_dict"].update({"module.head": torch.ones(2)}), "'head'"),
-        (lambda s: s["state_dict"].update({"module.x": "y"}), "more than weights"),
-        (lambda s: s.update(epoch=-1), "'epoch' is -1, not from 0"),
-        (lambda s: s.update(epoch=10**9), "'epoch' is 1000000000, not from 0"),
-        (lambda s: s.update(epoch=10**600), "'epoch' is 1000000000"),
-        (lambda s: s.update(epoch=True), "'epoch' is True, not from 0"),
-        *(
-            (lambda s, w=w, name=name: s["state_dict"].update({name: w}), "more than weights")
-            for name in ("module.backbone.mm_fusion.t_fusion.0.weight", "module.j_projector.6.bias")
-            for w in (
-                torch.empty(0),
-                torch.empty(0, 16),
-                torch.eye(16).to_sparse(),
-                torch.ones(1).expand(10**9, 10**9),  # more than any memory, of four bytes
-                torch.empty(16, 16, device="meta"),
-            )
-        ),
-        (
-            lambda s: s["state_dict"].update({f"module.{FUSION}": torch.tensor(1.0)}),
-            "temporal.fusion.weight is no matrix",
-        ),
-        (
-            lambda s: s["state_dict"].update({f"module.{FUSION}": torch.ones(8)}),
-            "temporal.fusion.weight is no matrix",
-        ),
-        (
-            lambda s: s["state_dict"]["module.backbone.ma_encoder.pe.pe"].unsqueeze_(0),
-            "sinusoid",
-        ),
-        (
-            lambda s: s["state_dict"].update(
-                {PE: s["state_dict"][PE].double()},
-            ),
-            "sinusoid",
-        ),
-        (lambda s: s["optimizer"]["state"][0].update(x=torch.eye(3).to_sparse()), "not that of"),
-        (lambda s: s["optimizer"]["state"].update({0: 3}), "not that of this model"),
-        (lambda s: s["optimizer"]["param_groups"][0].update(lr={}), "not that of this model"),
-        (lambda s: s["optimizer"].update(more=torch.ones(2)), "not that of this model"),
-        (lambda s: s["state_dict"]["module.backbone.ma_encoder.pe.pe"].add_(1), "sinusoid"),
-        (lambda s: s["optimizer"]["param_groups"].append({}), "not that of this model"),
-        (lambda s: s["optimizer"]["state"].update({999: {}}), "not that of this model"),
-        (lambda s: s["state_dict"]["module.j_projector.0.bias"].fill_(torch.nan), "not finite"),
+        lambda s: s.pop("optimizer"),
+        lambda s: s.update(epoch="451"),
+        lambda s: s["state_dict"].pop("module.b_projector.6.bias"),
+        lambda s: s["state_dict"].pop("module.j_projector.6.weight"),
+        lambda s: s["state_dict"].update({"module.head": torch.ones(2)}),
+        lambda s: s["state_dict"].update({"module.x": "y"}),
+        lambda s: s["state_dict"].update({f"module.{FUSION}": torch.ones(8)}),
+        lambda s: s["state_dict"][PE].add_(1),
+        lambda s: s["state_dict"]["module.j_projector.0.bias"].fill_(torch.nan),
+        lambda s: s["optimizer"].update(param_groups=[]),
+        lambda s: s["optimizer"]["param_groups"].append({"params": [0]}),
     ],
 )
-def test_what_is_no_published_checkpoint_is_refused(converted, tmp_path, change, said):
+def test_what_is_no_published_checkpoint_is_refused(converted, tmp_path, change):
     theirs = published("model_small")
     change(theirs)
     torch.save(theirs, tmp_path / "a.pth.tar")
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=str(tmp_path)):
         converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
-    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_files_that_would_run_code_and_other_methods_are_refused(converted, tmp_path):
     evil = Opens(str(tmp_path / "ran"))
     torch.save(published("model_small") | {"more": evil}, tmp_path / "a.pth.tar")
-    with pytest.raises(UserError, match="damaged or not a checkpoint") as error:
+    with pytest.raises(UserError, match=r"io\.open"):
         converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
-    # torch proposes to load it all the same.
-    assert "io.open" in str(error.value) and "weights_only" not in str(error.value)
     assert not (tmp_path / "ran").exists()
+    torch.save(published("model_small") | {"args": argparse.Namespace(lr=1)}, tmp_path / "c.tar")
+    with pytest.raises(UserError, match=r"argparse\.Namespace"):
+        converted("from-published", tmp_path / "c.tar", tmp_path / "run")
     torch.save(published("model_small"), tmp_path / "b.pth.tar")
-    with pytest.raises(UserError, match="cannot be divided by --num-head 3"):
+    with pytest.raises(UserError, match="--num-head 3"):
         converted("from-published", tmp_path / "b.pth.tar", tmp_path / "run", "--num-head", 3)
     folder = write_run(tmp_path / "baseline", model=Baseline(16, 2, 1, 24))
-    with pytest.raises(UserError, match=r"lacks the weight|unknown here"):
+    with pytest.raises(UserError):
         converted("to-published", folder, tmp_path / "c")
-    with pytest.raises(UserError, match="is there already"):
-        converted("to-published", folder, tmp_path / "b.pth.tar")

@@ -1,0 +1,327 @@
+"""Files of other code become the store that the raw recordings become, or are refused."""
+
+import os
+import pickle
+import shutil
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from common import UserError
+from data_gen.clip import prepare_clip
+from data_gen.readers.skeleton_file import read_skeleton_file
+from feeder.store import Store
+from tests import golden_files
+from tests.literal import preprocess
+from tests.tools.formats import foreign
+from tests.tools.formats.foreign import Opens
+
+
+def assert_same(store: Store, expected: dict[str, np.ndarray]) -> None:
+    """Assert that a store holds the expected clips {name: clip}."""
+    assert store.names == sorted(expected)
+    for row, name in enumerate(store.names):
+        assert store.action[row] == int(name[17:20]) and store.subject[row] == int(name[9:12])
+        np.testing.assert_allclose(store.clip(row), expected[name], atol=2e-6)
+
+
+def names_file(raw, path, *more):
+    """Write the list of names that belongs to a file of CTR-GCN, and `more` names."""
+    names = sorted([*(path.stem for path in raw.glob("*.skeleton")), *more])
+    path.write_text("\n".join(names) + "\n")
+    return path
+
+
+# ---- CTR-GCN, MAMP
+
+
+@pytest.mark.parametrize(
+    ("file", "protocol", "classes", "target"),
+    [
+        ("NTU60_CS.npz", "cross_subject", 60, "ntu60"),
+        ("NTU60_XView.npz", "cross_view", 60, "ntu60"),
+        ("NTU120_CSub.npz", "cross_subject", 120, "ntu120"),
+        ("NTU120_XSet.npz", "cross_setup", 120, "ntu120"),
+    ],
+)
+def test_npz_with_names_is_the_store_of_the_raw_files(
+    imported, raw, expected, tmp_path, file, protocol, classes, target
+):
+    foreign.ctrgcn_npz(raw, tmp_path / file, protocol, classes=classes, twice=classes == 120)
+    # Names that the list has and the file has not: an officially missing clip; of NTU-120 in 60.
+    more = ["S001C002P005R002A008", *(["S031C001P099R001A110"] * (classes == 60))]
+    names = names_file(raw, tmp_path / "skes_available_name.txt", *more)
+    store = imported(tmp_path / file, tmp_path / target, "--names", names)
+    assert_same(store, expected)
+    assert store.title == f"NTU RGB+D {classes}" and file in store.description.origin
+    train, _ = store.split(protocol)
+    assert [store.names[row] for row in train] == [
+        name for name in sorted(expected) if foreign.in_training_set(name, protocol)
+    ]
+    assert store.official("cross_subject")  # what a comparison with the paper asks for
+
+
+def test_npz_without_names_has_invented_ones_and_its_split(imported, raw, expected, tmp_path):
+    halves = foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CV.npz", "cross_view")
+    store = imported(tmp_path / "NTU60_CV.npz", tmp_path / "ntu60")
+    assert store.protocols == ("cross_view",) and store.num_classes == 60
+    for rows, names in zip(store.split("cross_view"), halves, strict=True):
+        assert len(rows) == len(names)
+        for row, name in zip(rows, names, strict=True):  # the file's order
+            assert store.label[row] == int(name[17:20]) - 1
+            np.testing.assert_allclose(store.clip(row), expected[name], atol=2e-6)
+
+
+def test_a_person_who_stands_there_twice_is_one(imported, raw, expected, tmp_path):
+    foreign.ctrgcn_npz(raw, tmp_path / "NTU120_CSub.npz", "cross_subject", twice=True)
+    store = imported(tmp_path / "NTU120_CSub.npz", tmp_path / "ntu60")
+    single = sum(not clip[:, 1].any() for clip in expected.values())
+    assert 0 < single == sum(not store.clip(row)[:, 1].any() for row in range(len(store.names)))
+
+
+def test_pku_mmd_by_its_classes(imported, raw, tmp_path):
+    foreign.ctrgcn_npz(raw, tmp_path / "PKUv2_XSub.npz", "cross_subject", classes=51)
+    for target, title in (("pkummd2", "II"), ("pkummd1", "I"), ("other", "II")):
+        store = imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target)
+        assert store.title == f"PKU-MMD {title}" and store.protocols == ("cross_subject",)
+
+
+def test_compressed_and_other_floats_are_read_too(imported, raw, expected, tmp_path):
+    foreign.ctrgcn_npz(raw, tmp_path / "a.npz", "cross_subject")
+    content = dict(np.load(tmp_path / "a.npz"))
+    content |= {k: v.astype(">f8") for k, v in content.items() if k.startswith("x")}
+    np.savez_compressed(tmp_path / "NTU60_CS.npz", **content)
+    names = names_file(raw, tmp_path / "n.txt")
+    before = sorted(tmp_path.iterdir())
+    assert_same(imported(tmp_path / "NTU60_CS.npz", tmp_path / "x", "--names", names), expected)
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "x"])
+
+
+def test_memory_does_not_grow_with_the_file(imported, tmp_path):
+    """The file has 230 MB; less than 60 MB of memory are used."""
+    clips, frames = 1280, 300
+    x = np.zeros((frames, 150), np.float32)
+    x[:5] = np.random.default_rng(0).normal(0, 0.4, (5, 150))
+    header = {"descr": "<f4", "fortran_order": False, "shape": (clips // 2, frames, 150)}
+    with zipfile.ZipFile(tmp_path / "NTU60_CS.npz", "w") as archive:
+        for half in ("train", "test"):
+            with archive.open(f"x_{half}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for _ in range(clips // 2):
+                    file.write(x.data)
+            with archive.open(f"y_{half}.npy", "w") as file:
+                np.save(file, np.eye(60)[np.arange(clips // 2) % 60])
+    tracemalloc.start()
+    try:
+        store = imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu60")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(store.joints) == 5 * clips and peak < 60e6
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        lambda names: names[:-1],
+        lambda names: names[::-1],
+        lambda names: [*names, "no name"],
+        lambda names: [],
+        lambda names: sorted([*names, "S001C001P001R002A007"]),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(imported, raw, tmp_path, lines):
+    foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CS.npz", "cross_subject")
+    names = sorted(path.stem for path in raw.glob("*.skeleton"))
+    (tmp_path / "n.txt").write_text("\n".join(lines(names)))
+    with pytest.raises(UserError, match=r"n\.txt"):
+        imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu60", "--names", tmp_path / "n.txt")
+    assert not (tmp_path / "ntu60").exists()
+
+
+def test_a_folder_named_for_another_data_set_and_an_unknown_split_are_refused(
+    imported, raw, tmp_path
+):
+    foreign.ctrgcn_npz(raw, tmp_path / "mine.npz", "cross_subject")
+    with pytest.raises(UserError, match="--protocol"):
+        imported(tmp_path / "mine.npz", tmp_path / "ntu60")
+    shutil.copy(tmp_path / "mine.npz", tmp_path / "NTU60_CS.npz")
+    with pytest.raises(UserError, match="ntu120"):
+        imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu120")
+    with pytest.raises(UserError, match="cross_setup"):
+        imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu60", "--protocol", "cross_setup")
+    assert imported(tmp_path / "mine.npz", tmp_path / "a", "--protocol", "cross_view").protocols
+
+
+# ---- pyskl, mmaction2
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pkl_is_the_store_of_the_raw_files_to_the_step_of_float16(
+    imported, raw, tmp_path, protocol
+):
+    splits = {"xsub": "cross_subject", "xview": "cross_view"}
+    foreign.pyskl_pkl(raw, tmp_path / "ntu60_3danno.pkl", splits, protocol=protocol)
+    store = imported(tmp_path / "ntu60_3danno.pkl", tmp_path / "ntu60")
+    # What the same numbers give, read from the raw files and rounded.
+    rounded = {
+        path.stem: prepare_clip(read_skeleton_file(path).astype(np.float16).astype(float))
+        for path in raw.glob("*.skeleton")
+    }
+    assert_same(store, rounded)
+    assert store.protocols == ("cross_subject", "cross_view")
+
+
+def test_pkl_whose_split_is_not_the_official_one_says_so(imported, raw, tmp_path, capsys):
+    foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_view"})
+    store = imported(tmp_path / "a.pkl", tmp_path / "ntu60")
+    assert "4 clips" in capsys.readouterr().out
+    train, _ = store.split("cross_subject")
+    assert {int(subject) for subject in store.subject[train]} == {1, 2}
+
+
+def test_pkl_of_other_recordings_brings_its_splits(imported, raw, tmp_path):
+    foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_subject"})
+    content = pickle.loads((tmp_path / "a.pkl").read_bytes())
+    for clip in content["annotations"]:
+        clip["frame_dir"] = "my-" + clip["frame_dir"]
+    content["split"] = {k: [f"my-{n}" for n in v] for k, v in content["split"].items()}
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(content, 4))
+    store = imported(tmp_path / "mine.pkl", tmp_path / "own")
+    assert store.title == "mine" and store.protocols == ("cross_subject",)
+    train, _ = store.split("cross_subject")
+    assert all(int(store.names[row][12:15]) in (1, 2) for row in train)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Opens,
+        lambda _: np.array([None]),
+        lambda _: np.zeros(2, "U3"),
+        lambda _: np.zeros(2, [("a", "f4")]),
+        lambda _: {1},
+        lambda _: os.system,
+    ],
+)
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_hostile_pickle_runs_nothing(imported, tmp_path, value, protocol):
+    clip = {"frame_dir": "S001C001P001R001A001", "label": 0, "total_frames": 1}
+    for keypoint, split in ((value, lambda _: {}), (lambda _: np.zeros((1, 1, 25, 3)), value)):
+        annotation = clip | {"keypoint": keypoint(str(tmp_path / "ran"))}
+        content = {"annotations": [annotation], "split": split(str(tmp_path / "ran"))}
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol))
+        (tmp_path / "ran").unlink(missing_ok=True)
+        with pytest.raises(UserError, match=r"a\.pkl"):
+            imported(tmp_path / "a.pkl", tmp_path / "ntu60")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.pkl"]
+
+
+# ---- folders of arrays
+
+
+def test_the_published_arrays_become_the_store_that_raw_files_become(imported, tmp_path):
+    raw = golden_files.GOLDEN / "skeletons"
+    preprocess.write_protocol(raw, "cross_subject", tmp_path / "padded")
+    store = imported(tmp_path / "padded", tmp_path / "data" / "ntu60")
+    assert store.names == sorted(path.stem for path in raw.glob("*.skeleton"))
+    for row, name in enumerate(store.names):
+        clip = prepare_clip(read_skeleton_file(raw / f"{name}.skeleton"))
+        np.testing.assert_allclose(store.clip(row), clip, atol=1e-5)
+
+
+def test_camera_arrays_are_the_store_of_the_raw_files(imported, raw, expected, tmp_path):
+    foreign.stgcn_arrays(raw, tmp_path / "NTU" / "xsub", "cross_subject")
+    np.save(tmp_path / "NTU" / "xsub" / "train_position.npy", np.zeros(3))  # made from them
+    assert_same(imported(tmp_path / "NTU" / "xsub", tmp_path / "ntu60"), expected)
+    with pytest.raises(UserError, match="xsub"):
+        imported(tmp_path / "NTU", tmp_path / "other" / "ntu60")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_arrays_turned_onto_z_are_refused(imported, raw, tmp_path, counts):
+    foreign.turned_arrays(raw, tmp_path / "a", "cross_subject", counts=counts)
+    with pytest.raises(UserError, match="10 of 10"):
+        imported(tmp_path / "a", tmp_path / "ntu60")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_resampled_arrays_are_refused_by_name(imported, tmp_path, file):
+    foreign.resampled_arrays(tmp_path / "a")
+    source = tmp_path / "a" / "train_position.npy" if file else tmp_path / "a"
+    with pytest.raises(UserError, match=r"_position\.npy"):
+        imported(source, tmp_path / "ntu60")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("train_data_joint.npy", None),
+        ("val_label.pkl", None),
+        ("val_num_frame.npy", b"no array"),
+        ("val_label.pkl", b"\x80\x04]"),
+        ("val_label.pkl", (["a"], [1])),
+        ("val_label.pkl", (["S001C001P001R001A002"] * 24, [1] * 24)),
+        ("val_label.pkl", ([f"{i}" for i in range(24)], [1] * 24)),
+        ("val_label.pkl", ([f"S001C001P001R001A{i + 9:03}" for i in range(24)], [0] * 24)),
+        ("val_num_frame.npy", np.zeros(24, int)),
+        ("train_data_joint.npy", np.zeros((24, 3, 300, 25))),
+        ("train_data_joint.npy", np.array([None])),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan)),
+        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), -1001.0)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    imported, converted, tmp_path, data_root, file, content
+):
+    converted("to-arrays", data_root / "ntu60", tmp_path / "a")
+    for own in ("store.json", "samples.csv"):  # as arrays of other code are
+        (tmp_path / "a" / own).unlink()
+    path = tmp_path / "a" / file
+    path.unlink()
+    if isinstance(content, np.ndarray):
+        np.save(path, content)
+    elif content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content))
+    with pytest.raises((UserError, OSError)):
+        imported(tmp_path / "a", tmp_path / "ntu60")
+    assert not (tmp_path / "ntu60").exists()
+
+
+# ---- damaged files
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """A file with some bytes changed, removed or inserted, mostly near its beginning or end."""
+    content = bytearray(content)
+    for _ in range(rng.choice([1, 3, 10])):
+        place = rng.choice([0, len(content) - 600, rng.integers(len(content))])
+        place = int(place + rng.integers(500)) % len(content)
+        kind, some = rng.integers(3), rng.integers(256, size=rng.choice([1, 4, 50])).astype("u1")
+        if kind == 0:
+            content[place] ^= 1 << int(rng.integers(8))
+        else:
+            content[place : place + len(some) * int(kind == 1)] = some.tobytes()
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["npz", "pkl, protocol 2", "pkl, protocol 4"])
+def test_damaged_files_are_taken_or_refused(imported, raw, tmp_path, kind):
+    name = "NTU60_CS.npz" if kind == "npz" else "a.pkl"
+    if kind == "npz":
+        foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CS.npz", "cross_subject")
+    else:
+        foreign.pyskl_pkl(raw, tmp_path / name, {"xsub": "cross_subject"}, protocol=int(kind[-1]))
+    whole, rng, refused = (tmp_path / name).read_bytes(), np.random.default_rng(0), 0
+    for _ in range(60):
+        (tmp_path / name).write_bytes(mutated(whole, rng))
+        try:
+            imported(tmp_path / name, tmp_path / "out")
+            shutil.rmtree(tmp_path / "out")
+        except UserError:
+            refused += 1
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert refused > 20
