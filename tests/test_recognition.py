@@ -152,34 +152,28 @@ def test_full_augmentation_has_the_strengths_of_the_pretraining(data_root, tmp_p
     assert found["default", "full"] != found["default", "none"]
 
 
-def test_impossible_strengths_of_a_checkpoint_are_one_line(data_root, tmp_path):
-    folder = write_run(tmp_path / "run", data_root, more={"zero_probability": 7.0})
-    code, _, error = recognize(folder, "--finetune", "--epochs", 1)
-    assert code == 1 and "--zero-probability" in error and error.count("\n") == 1
-
-
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "named"),
     [
-        (["--modalities", "joint,joint"], "each at most once"),
-        (["--modalities", "skeleton"], "joint,bone,motion"),
-        (["--label-fraction", "1.5"], "'1.5' is more than 1"),
-        (["--label-fraction", "0"], "above 0"),
-        (["--label-fraction", "0.1", "--labels-per-class", "1"], "not allowed with"),
-        (["--augment", "full"], "--augment is for --finetune"),
-        (["--encoder-lr", "0.1"], "--encoder-lr is for --finetune"),
-        (["--finetune", "--save-features", "x.npz"], "without --finetune"),
-        (["--finetune", "--standardize"], "without --finetune"),
+        (["--modalities", "joint,joint"], "--modalities"),
+        (["--modalities", "skeleton"], "--modalities"),
+        (["--label-fraction", "1.5"], "--label-fraction"),
+        (["--label-fraction", "0"], "--label-fraction"),
+        (["--label-fraction", "0.1", "--labels-per-class", "1"], "--labels-per-class"),
+        (["--augment", "full"], "--augment"),
+        (["--encoder-lr", "0.1"], "--encoder-lr"),
+        (["--finetune", "--save-features", "x.npz"], "--save-features"),
+        (["--finetune", "--standardize"], "--standardize"),
         (["--tune", "--lr", "1"], "--lr"),
-        (["--save-features", ""], "--save-features"),
+        (["--epochs", "0"], "--epochs"),
         (["--classes", "9-3"], "--classes"),
         (["--observe", "1.5"], "--observe"),
         (["--drop-frames", "1"], "--drop-frames"),
     ],
 )
-def test_flags_that_do_not_go_are_refused_in_one_line(run, flags, said):
+def test_flags_that_do_not_go_are_refused(run, flags, named):
     code, _, error = recognize(run, *flags)
-    assert code == 2 and said in error and error.count("\n") == 1
+    assert code == 2 and named in error.splitlines()[-1] and not list(run.glob("recognition*"))
 
 
 def test_standardized_features_are_judged_beside_those_as_published(run, data_root):
@@ -240,8 +234,6 @@ def test_curves_over_less_than_whole_clips(run, mode):
     [
         (["--lr", "1e30", "--wd", "1"], "--wd"),
         (["--wd", "1e30"], "--wd"),
-        (["--wd", "1e30", "--epochs", "1"], "--wd"),
-        (["--finetune", "--wd", "1e30"], "--wd"),
         (["--finetune", "--encoder-lr", "1e30"], "--encoder-lr"),
     ],
 )

@@ -6,14 +6,13 @@ Results that differ only in seeds share a row: mean ± standard deviation over t
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_gen.preparing.commands import command
-from tools import cli
-from tools.evaluation import comparison, saved_results
-from tools.evaluation.comparison import Row
+import common
+from common import UserError
+from tools.evaluation import compare, results
+from tools.evaluation.compare import Row
 from tools.formats.tables import markdown
 
 HEADER = (
@@ -26,51 +25,38 @@ LEGEND = (
 )
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(__doc__.splitlines()[0])
-    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER",
-                        help="a run's folder, or a folder of runs (checkpoints)")  # fmt: skip
-    return parser.parse_args(argv)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    folders = parse_args(argv).folders or [Path("checkpoints")]
-    runs = {path.parent for folder in folders for path in folder.rglob("*.json")}
-    found = []
-    for run in sorted(runs):
-        results, others = saved_results.results(run)
-        found += [(run, result) for result in results]
-        for path in others:
-            print(f"{path} is left out: it is not a result of this code", file=sys.stderr)
-    if not found:
-        raise cli.UserError(
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    help = "a run's folder, or a folder of runs (checkpoints)"
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help=help)
+    folders = parser.parse_args(argv).folders or [Path("checkpoints")]
+    runs = sorted({path.parent for folder in folders for path in folder.rglob("*.json")})
+    rows = compare.compare((run, result) for run in runs for result in results.read(run))
+    if not rows:
+        raise UserError(
             f"no result in {', '.join(map(str, folders))}; make one with "
-            f"`{command('script_action_recognition.sh', 'TEST_NAME')}`"
+            "`./script_action_recognition.sh TEST_NAME`"
         )
-    print("\n".join(table(comparison.compare(found))))
+    lines = [cells(*item) for item in zip(rows, compare.differences(rows), strict=True)]
+    print("\n".join([*markdown(HEADER, lines), "", LEGEND]))
 
 
-def table(rows: list[Row]) -> list[str]:
-    """The lines of the Markdown table, and a legend."""
-    differing = comparison.differences(rows)
-    cells = [_cells(row, names) for row, names in zip(rows, differing, strict=True)]
-    return [*markdown(HEADER, cells), "", LEGEND]
-
-
-def _cells(row: Row, differing: str) -> tuple[str, ...]:
-    figures = (row.figures.get(name, []) for name in ("top1", "best_top1", "top5", "map"))
-    return (
-        comparison.evaluation(row),
-        comparison.encoder(row),
-        comparison.trained(row),
+def cells(row: Row, differing: str) -> list[str]:
+    """The cells of a row, one for each column of HEADER."""
+    one = row.experiment
+    _, title, protocol = one["tested"]
+    return [
+        compare.evaluation(row),
+        f"{one['encoder']}, width {one['pretraining']['hidden_size']}",
+        compare.trained(row),
         differing or "–",
-        comparison.tested(row),
-        *map(comparison.spread, figures),
-        str(row.paper or "–"),
-        comparison.count(row),
-        ", ".join(row.runs),
-    )
+        f"{title} {protocol}",
+        *(compare.spread(row.figures(name)) for name in ("top1", "best_top1", "top5", "map")),
+        str(row.singles[0].paper or "–"),
+        compare.count(row),
+        ", ".join(dict.fromkeys(single.run.resolve().name for single in row.singles)),
+    ]
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    common.run(main)

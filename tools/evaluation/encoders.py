@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from feeder.skeletons import Layout
-from feeder.strengths import Strengths
+from feeder.augment import Strengths
 from net import MODALITIES, methods
 from net.methods import METHODS
-from tools.formats import checkpoint
-from tools.formats.checkpoint import CheckpointError
+from tools.training import checkpoint
+from tools.training.checkpoint import CheckpointError
 
 
 class LoadedEncoder(NamedTuple):
@@ -38,19 +37,13 @@ class LoadedEncoder(NamedTuple):
 
     @property
     def strengths(self) -> Strengths:
-        """The augmentation of its pre-training.
-
-        Raises CheckpointError where a value is not allowed.
-        """
-        try:
-            names = {field.name for field in fields(Strengths)}
-            return Strengths(**{k: v for k, v in self.settings.items() if k in names})
-        except ValueError as error:
-            raise checkpoint.CheckpointError(f"{self.source}: {error}") from None
+        """The augmentation of its pre-training."""
+        names = {field.name for field in fields(Strengths)}
+        return Strengths(**{name: self.settings[name] for name in names & self.settings.keys()})
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that its pre-training taught it to read."""
+        """The modalities that its pre-training encoded."""
         method = METHODS.get(self.settings.get("method", methods.DEFAULT))
         return method.modalities if method else MODALITIES
 
@@ -64,7 +57,7 @@ class LoadedEncoder(NamedTuple):
 def load_encoder(path: str | Path) -> nn.Module:
     """Load the encoder of a checkpoint, in eval mode, onto the CPU.
 
-    path: a checkpoint, or a run's folder; then its newest checkpoint.
+    path: a checkpoint, or a run's folder, whose newest checkpoint is taken.
     Raises CheckpointError where there is none, or where other code wrote it.
     """
     return load(path).encoder
@@ -83,39 +76,36 @@ def load(
     pretrained: `final`: the encoder of `path`. `random`: the same encoder with random weights. Else
         the path of another checkpoint.
     seed: draws the random weights.
-    device: where the encoder is put.
     Raises CheckpointError where there is no checkpoint, or where other code wrote it.
     """
-    path = Path(path)
-    source = path if str(pretrained) in ("final", "random") else Path(pretrained)
+    path, random = Path(path), str(pretrained) == "random"
+    source = path if random or str(pretrained) == "final" else Path(pretrained)
     source = checkpoint.newest(source) if source.is_dir() else source
     saved = checkpoint.load(source)
+    settings = saved["settings"]
     torch.manual_seed(seed)
-    encoder = _build(saved["settings"], checkpoint.layout_of(saved))
-    if str(pretrained) != "random":
-        _fill(encoder, checkpoint.encoder_of(saved), source)
+    name = settings.get("encoder", methods.DEFAULT_ENCODER)
+    if name not in methods.ENCODERS:
+        raise CheckpointError(f"{source}: its encoder {name!r} is not declared in net/methods.py")
+    encoder = methods.ENCODERS[name](
+        settings["hidden_size"],
+        settings["num_head"],
+        settings["num_layer"],
+        checkpoint.layout_of(saved),
+    )
+    if not random:
+        weights = checkpoint.encoder_of(saved)
+        checkpoint.check_fits(encoder, weights, source)
+        encoder.load_state_dict(weights)
     return LoadedEncoder(
-        encoder.eval().requires_grad_(False).to(device),
-        "random" if str(pretrained) == "random" else "pretrained",
-        path.parent if path.is_file() else path,
-        source,
-        {part: saved[part] for part in ("settings", "data", "code")},
+        encoder=encoder.eval().requires_grad_(False).to(device),
+        kind="random" if random else "pretrained",
+        folder=path.parent if path.is_file() else path,
+        source=source,
+        saved={part: saved[part] for part in ("settings", "data", "code")},
     )
 
 
 def best_device() -> torch.device:
     """A GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _build(settings: dict[str, Any], layout: Layout) -> nn.Module:
-    sizes = (settings[name] for name in ("hidden_size", "num_head", "num_layer"))
-    name = settings.get("encoder", methods.DEFAULT_ENCODER)
-    if name not in methods.ENCODERS:
-        raise CheckpointError(f"--encoder {name} of this run is not declared in net/methods.py")
-    return methods.ENCODERS[name](*sizes, layout)
-
-
-def _fill(encoder: nn.Module, weights: dict[str, torch.Tensor], source: Path) -> None:
-    checkpoint.check_fits(encoder, weights, source)
-    encoder.load_state_dict(weights)

@@ -1,36 +1,36 @@
-"""The data of an evaluation, and the features of its clips."""
+"""The data of an evaluation, and the features of its clips.
 
-from collections.abc import Collection, Iterator, Sequence
+Each clip is taken whole, resized to 64 frames, without augmentation, and encoded once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from data_gen.preparing.clip import prepare_clip
-from data_gen.preparing.files import whole_file
-from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
+from common import UserError, atomic
+from data_gen.clip import prepare_clip
+from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.augment import resize
-from feeder.batches import to_device
+from feeder.batches import to_device, whole_clips
 from feeder.mixture import by_data_set
 from feeder.store import Store, open_store
 from net import MODALITIES
 from net.modalities import derive
-from tools import cli
-from tools.evaluation.altered_clips import Alteration, load_altered
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.progress import Progress
 
 ENCODING_BATCH = 256  # clips; fixed, so that features do not depend on flags
 
+# Reads clips of a store: (store, rows, device) -> (n, 64, M, V, C).
+Loader = Callable[[Store, np.ndarray, torch.device], Tensor]
+
 
 class Halves(NamedTuple):
-    """The training and the test clips of a store under a protocol.
-
-    train: (n,) rows of the store.
-    test: (m,) rows of the store.
-    """
+    """The training and the test clips of a store under a protocol: rows (n,) and (m,)."""
 
     store: Store
     protocol: str
@@ -39,10 +39,7 @@ class Halves(NamedTuple):
 
 
 class Features(NamedTuple):
-    """The features of all clips; each clip is encoded once for each stream.
-
-    train: (S, n, D) float32. test: (S, m, D) float32. A stream is a set of modalities; there are S.
-    """
+    """Features of S streams (sets of modalities): train (S, n, D), test (S, m, D), float32."""
 
     data: Halves
     train: Tensor
@@ -59,45 +56,40 @@ class Features(NamedTuple):
         return classes_of(self.data.store, self.data.test, self.test.device)
 
 
+class Labels(NamedTuple):
+    """How many training clips of each class keep their label; all where both are None.
+
+    fraction: the share of the clips, rounded, at least one clip.
+    per_class: the number of clips; all where the class has fewer.
+    """
+
+    fraction: float | None = None
+    per_class: int | None = None
+
+    def draw(self, classes: np.ndarray, seed: int) -> np.ndarray:
+        """Draw the clips that keep their label, of clips with these classes (n,): indices (k,).
+
+        With one seed, a smaller choice is part of a larger one.
+        """
+        if self == ALL_LABELS:
+            return np.arange(len(classes))
+        rng = np.random.default_rng(seed)
+        kept = []
+        for name in np.unique(classes):
+            clips = rng.permutation(np.flatnonzero(classes == name))
+            kept.append(clips[: self.per_class or max(1, round(self.fraction * len(clips)))])
+        return np.sort(np.concatenate(kept))
+
+
+ALL_LABELS = Labels()
+
+
+# ---- data
+
+
 def open_halves(store: Store, protocol: str) -> Halves:
-    """The training and the test clips of a store.
-
-    Raises StoreError where it has no such protocol.
-    """
+    """The training and the test clips of a store. Raises StoreError where it has no such split."""
     return Halves(store, protocol, *store.require_split(protocol))
-
-
-def of_classes(data: Halves, classes: Collection[int]) -> Halves:
-    """Keep only the clips of some classes.
-
-    classes: counted from 1, as in samples.csv.
-    Raises UserError where the store has no such class, or no training or no test clip is left.
-    """
-    if (most := max(classes)) > (number := data.store.num_classes):
-        raise cli.UserError(
-            f"--classes {most}: {data.store.folder} has {number} classes; name some of 1-{number}"
-        )
-    kept = [
-        rows[np.isin(data.store.action[rows], list(classes))] for rows in (data.train, data.test)
-    ]
-    for rows, half in zip(kept, ("training", "test"), strict=True):
-        if not len(rows):
-            raise cli.UserError(
-                f"--classes: no {half} clip has one of these classes; name others, or take another "
-                "--protocol"
-            )
-    return Halves(data.store, data.protocol, *kept)
-
-
-def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
-    """Divide the training clips: some stand for training clips, others for test clips.
-
-    fitting, judging: the training clips of each part, as indices or as a mask (n,).
-    """
-    data, on = features.data, features.train.device
-    halves = (features.train[:, torch.from_numpy(part).to(on)] for part in (fitting, judging))
-    rows = Halves(data.store, data.protocol, data.train[fitting], data.train[judging])
-    return Features(rows, *halves)
 
 
 def halves_for(
@@ -108,9 +100,7 @@ def halves_for(
 ) -> Halves:
     """The data on which an encoder is evaluated; an argument that is None is as in pre-training.
 
-    data_root: the folder of the stores.
-    dataset: the name of the store; after pre-training on several stores, by default the first one.
-    protocol: by default the protocol of the chosen store in pre-training.
+    After pre-training on several stores, the first one is the default.
     Raises StoreError where the data is missing, and UserError where its clips have other bodies or
     joints than the encoder needs.
     """
@@ -120,116 +110,45 @@ def halves_for(
     dataset = dataset or first
     store = open_store(data_root or settings["data_root"], dataset)
     if store.layout != (layout := loaded.encoder.layout):
-        raise cli.UserError(
+        raise UserError(
             f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
             "; take a store with the same skeleton, or another checkpoint"
         )
     return open_halves(store, protocol or trained.get(dataset, trained[first]))
 
 
-def encode(
-    encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
-) -> Features:
-    """Encode all training and test clips, for each set of modalities in `streams`.
+def of_classes(data: Halves, classes: set[int]) -> Halves:
+    """Keep only the clips of some classes, counted from 1.
 
-    encoder: in eval mode.
-    Raises UserError, which names a clip, where a feature is not finite.
+    Raises UserError where the store has no such class, or no training or no test clip is left.
     """
-    halves = []
-    for rows, half in ((data.train, "training"), (data.test, "test")):
-        what = f"encoding {half} clips"
-        halves.append(extract_streams(encoder, data.store, rows, streams, what=what))
-    return Features(data, *halves)
-
-
-def extract_streams(
-    encoder: nn.Module,
-    store: Store,
-    rows: np.ndarray,
-    streams: Sequence[tuple[str, ...]],
-    *,
-    what: str = "encoding clips",
-    alteration: Alteration | None = None,
-) -> Tensor:
-    """Encode some clips once for each of S streams: (S, n, D) float32, on the encoder's device.
-
-    streams: sets of modalities.
-    The other arguments and errors are those of `extract_features`.
-    """
-    parts = []
-    for names in streams:
-        title = f"{what}, {'+'.join(names)}"
-        parts.append(
-            extract_features(encoder, store, rows, names, what=title, alteration=alteration)
+    store = data.store
+    if (most := max(classes)) > store.num_classes:
+        raise UserError(
+            f"--classes {most}: {store.folder} has classes 1-{store.num_classes}; name some of them"
         )
-    return torch.stack(parts)
-
-
-@torch.inference_mode()
-def extract_features(
-    encoder: nn.Module,
-    store: Store,
-    rows: np.ndarray,
-    modalities: tuple[str, ...] = MODALITIES,
-    *,
-    what: str = "encoding clips",
-    alteration: Alteration | None = None,
-) -> Tensor:
-    """Encode some clips once, without augmentation: (n, D) float32, on the encoder's device.
-
-    encoder: in eval mode.
-    rows: (n,) of the store.
-    modalities: what the encoder sees.
-    what: title of the progress bar.
-    alteration: what is removed from the clips; None: whole clips.
-    Raises UserError, which names a clip, where a feature is not finite.
-    """
-    device, skeleton, parts = device_of(encoder), encoder.layout.skeleton, []
-    with Progress(what, len(rows), "clip") as progress:
-        for batch in in_batches(rows, ENCODING_BATCH):
-            clips = load_altered(store, batch, device, alteration)
-            parts.append(encoder(derive(clips, modalities, skeleton)))
-            progress.update(len(batch))
-    features = torch.cat(parts)
-    broken = ~features.isfinite().all(1).cpu().numpy()
-    if broken.any():
-        raise cli.UserError(
-            f"the feature of {store.names[rows[broken.argmax()]]} and of {broken.sum() - 1} other "
-            "clips is not finite; look at the coordinates of that clip and at the checkpoint"
+    train, test = (
+        rows[np.isin(store.action[rows], list(classes))] for rows in (data.train, data.test)
+    )
+    if not (len(train) and len(test)):
+        half = "test" if len(train) else "training"
+        raise UserError(
+            f"--classes: no {half} clip has one of these classes; name others, or take another "
+            "--protocol"
         )
-    return features
+    return data._replace(train=train, test=test)
 
 
-@torch.inference_mode()
-def encode_clip(
-    encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
-) -> Tensor:
-    """The feature (D,) of one clip (T, M, V, C) float32, which is prepared as clips of a store are.
+def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
+    """Divide the training clips: some stand for training clips, others for test clips.
 
-    modalities: what the encoder sees.
-    Raises UserError where the clip has other bodies or joints than the encoder needs.
+    fitting, judging: the training clips of each part, as indices or as a mask (n,).
     """
-    if clip.shape[1:] != encoder.layout.frame_shape:
-        there = "{} bodies of {} joints".format(*clip.shape[1:])
-        raise cli.UserError(f"the recording shows {there}, the encoder needs {encoder.layout}")
-    device = device_of(encoder)
-    start, length = torch.tensor([[0], [len(clip)]], device=device)
-    view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
-    return encoder(derive(view, modalities, encoder.layout.skeleton))[0]
-
-
-def read_recording(path: str | Path) -> np.ndarray:
-    """Read a raw `.skeleton` file as a clip (T, M, V, C) float32, prepared as clips of a store are.
-
-    Raises UserError where the file is malformed or shows nobody.
-    """
-    try:
-        clip = prepare_clip(read_skeleton_file(path))
-    except SkeletonFileError as error:
-        raise cli.UserError(str(error)) from None
-    if clip is None:
-        raise cli.UserError(f"{path} shows nobody")
-    return clip
+    data, device = features.data, features.train.device
+    train, test = (
+        features.train[:, torch.from_numpy(part).to(device)] for part in (fitting, judging)
+    )
+    return Features(data._replace(train=data.train[fitting], test=data.train[judging]), train, test)
 
 
 def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
@@ -238,21 +157,11 @@ def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def labeled_clips(
-    store: Store, rows: np.ndarray, device: torch.device, alteration: Alteration | None = None
+    store: Store, rows: np.ndarray, device: torch.device, load: Loader = whole_clips
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of clips (b, T, M, V, C), without augmentation, and their classes (b,).
-
-    rows: (n,) of the store.
-    alteration: what is removed from the clips; None: whole clips.
-    """
+    """Yield batches of clips (b, 64, M, V, C), without augmentation, and their classes (b,)."""
     for batch in in_batches(rows, ENCODING_BATCH):
-        clips = load_altered(store, batch, device, alteration)
-        yield clips, classes_of(store, batch, device)
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """The device of a module's weights."""
-    return next(module.parameters()).device
+        yield load(store, batch, device), classes_of(store, batch, device)
 
 
 def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -260,18 +169,107 @@ def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
     return to_device(store.label[rows], device)
 
 
-def save_features(path: Path, features: Features) -> None:
-    """Write the features of training and test clips as an .npz file that needs no pickle.
+def device_of(module: nn.Module) -> torch.device:
+    """The device of a module's weights."""
+    return next(module.parameters()).device
 
-    The file holds features (N, S·D) float32, labels (N,) from 0, names (N,), and training (N,)
-    bool. The training clips come first.
+
+# ---- features
+
+
+def encode(
+    encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
+) -> Features:
+    """Encode all training and test clips once; errors are those of `extract_features`."""
+    train, test = (
+        extract_features(encoder, data.store, rows, streams, what=f"encoding {half} clips")
+        for rows, half in ((data.train, "training"), (data.test, "test"))
+    )
+    return Features(data, train, test)
+
+
+@torch.inference_mode()
+def extract_features(
+    encoder: nn.Module,
+    store: Store,
+    rows: np.ndarray,
+    streams: Sequence[tuple[str, ...]] = (MODALITIES,),
+    *,
+    what: str = "encoding clips",
+    load: Loader = whole_clips,
+) -> Tensor:
+    """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
+
+    encoder: in eval mode.
+    streams: sets of modalities; the modalities of a set are fused.
+    what: title of the progress bar.
+    Raises UserError, which names a clip, where a feature is not finite.
+    """
+    device, parts = device_of(encoder), []
+    with tqdm(total=len(rows), desc=what, unit="clip", leave=False, disable=None) as bar:
+        for batch in in_batches(rows, ENCODING_BATCH):
+            parts.append(encode_views(encoder, load(store, batch, device), streams))
+            bar.update(len(batch))
+    features = torch.cat(parts, 1)
+    broken = ~features.isfinite().all(2).all(0).cpu().numpy()
+    if broken.any():
+        raise UserError(
+            f"the feature of {store.names[rows[broken.argmax()]]} and of {broken.sum() - 1} other "
+            "clips is not finite; look at the coordinates of that clip and at the checkpoint"
+        )
+    return features
+
+
+def encode_views(
+    encoder: nn.Module, clips: Tensor, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
+) -> Tensor:
+    """Encode resized clips (n, 64, M, V, C) for each of S streams: (S, n, D)."""
+    views = (derive(clips, names, encoder.layout.skeleton) for names in streams)
+    return encoder(*views).unflatten(0, (len(streams), -1))
+
+
+@torch.inference_mode()
+def encode_clip(
+    encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
+) -> Tensor:
+    """The feature (D,) of one clip (T, M, V, C) float32, which is prepared as clips of a store are.
+
+    Raises UserError where the clip has other bodies or joints than the encoder needs.
+    """
+    if clip.shape[1:] != encoder.layout.frame_shape:
+        bodies, joints, _ = clip.shape[1:]
+        raise UserError(
+            f"the recording shows {bodies} bodies of {joints} joints, the encoder needs "
+            f"{encoder.layout}"
+        )
+    device = device_of(encoder)
+    start, length = torch.tensor([[0], [len(clip)]], device=device)
+    view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
+    return encode_views(encoder, view, [modalities])[0, 0]
+
+
+def read_recording(path: str | Path) -> np.ndarray:
+    """Read a raw `.skeleton` file as a clip (T, M, V, C) float32, prepared as clips of a store are.
+
+    Raises UserError where the file is malformed or shows nobody.
+    """
+    clip = prepare_clip(read_skeleton_file(path))
+    if clip is None:
+        raise UserError(f"{path} shows nobody")
+    return clip
+
+
+def save_features(path: Path, features: Features) -> None:
+    """Write an .npz file, the training clips first.
+
+    It holds features (N, S·D) float32, labels (N,) from 0, names (N,), and training (N,) bool.
     """
     store, rows = features.data.store, np.concatenate([features.data.train, features.data.test])
-    halves = (part.transpose(0, 1).flatten(1) for part in (features.train, features.test))
-    with whole_file(path) as part, part.open("wb") as file:
+    clips = torch.cat([features.train, features.test], dim=1)  # (S, N, D)
+    with atomic(path) as part, part.open("wb") as file:
         np.savez(
             file,
-            features=torch.cat(list(halves)).cpu().numpy(),
+            features=clips.transpose(0, 1).flatten(1).cpu().numpy(),
             labels=store.label[rows],
             names=np.array(store.names)[rows],
             training=np.arange(len(rows)) < len(features.data.train),

@@ -1,39 +1,72 @@
-"""Results of evaluations: the names of their files, their content, and how they are written."""
+"""Results of evaluations: the names of their files, their content, writing and reading them."""
 
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from data_gen.preparing.files import whole_file
+from common import UserError, atomic
 from feeder.mixture import by_data_set
 from net import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves
-from tools.evaluation.paper import FINGERPRINT
-from tools.evaluation.recognition import Run
-from tools.evaluation.retrieval import Retrieval
-from tools.evaluation.settings import changed, in_words
-from tools.formats import checkpoint
+from tools.evaluation.finetuning import FINETUNE
+from tools.evaluation.probe import LINEAR
+from tools.training import checkpoint
 
 LONGEST_NAME = 120  # characters
+FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in results and checkpoints
 
 
-class Evaluation(NamedTuple):
+# ---- settings and names
+
+
+def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
+    """The settings of `recognition` or `retrieval` that make another result, with their defaults.
+
+    Encoder, data and seeds are not among them. The order is that of a result's name.
+    """
+    few = {"label_fraction": None, "labels_per_class": None, "classes": None}
+    if task == "retrieval":
+        return {**few, "knn_neighbours": [1], "standardize": False}
+    training = asdict(FINETUNE if finetune else LINEAR)
+    training["schedule"] = list(training["schedule"])
+    mode = {"late_fusion": False, "finetune": False}
+    return {**mode, **few, "standardize": False, "tune": False, **training}
+
+
+def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that differ from the defaults of their task; one that is missing does not."""
+    usual = defaults(task, finetune=bool(settings.get("finetune")))
+    return {key: settings[key] for key in usual if settings.get(key, usual[key]) != usual[key]}
+
+
+def in_words(key: str, value: Any) -> str:
+    """A setting as the name of a result has it: `lr0.1`, `k5`, `10pct`, `finetune`."""
+    if value is True:
+        return {"standardize": "standardized", "tune": "tuned"}.get(key, key)
+    if key == "label_fraction":
+        return f"{100 * value:g}pct"
+    if key == "labels_per_class":
+        return f"{value}perclass"
+    name = {"knn_neighbours": "k", "batch_size": "batch"}.get(key, key.replace("_", "-"))
+    if isinstance(value, (list, tuple)):
+        return name + ("-".join(f"{item:g}" for item in value) or "-none")
+    return f"{name}{value:g}" if isinstance(value, (int, float)) else f"{name}-{value}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
     """What is evaluated, and how.
 
     task: `recognition` or `retrieval`.
-    loaded: the encoder.
-    data: the training and the test clips.
-    modalities: what the encoder sees.
-    settings: the names and values that `settings.defaults` lists.
-    seed: of the first run.
-    runs: number of runs; each has the next seed.
+    settings: the names and values that `defaults` lists.
+    seed, runs: the seed of the first run, and the number of runs; each has the next seed.
     start: time at which the evaluation began, by `time.perf_counter`.
     """
 
@@ -49,20 +82,20 @@ class Evaluation(NamedTuple):
     @property
     def name(self) -> str:
         """The name of its files: the task, and everything that differs from the defaults."""
+        loaded, data, source = self.loaded, self.data, self.loaded.source
+        trained = by_data_set(loaded.settings["pre_dataset"], loaded.settings["protocol"])
         parts = [self.task]
         if self.modalities != MODALITIES:
             parts.append("-".join(self.modalities))
         parts += [in_words(*item) for item in changed(self.task, self.settings).items()]
-        settings = self.loaded.settings
-        trained = by_data_set(settings["pre_dataset"], settings["protocol"])
-        if (self.data.store.dataset, self.data.protocol) != next(iter(trained.items())):
-            parts += [self.data.store.dataset, self.data.protocol]
-        if self.loaded.kind != "pretrained":
-            parts.append(self.loaded.kind)
-        elif not self.loaded.is_final:
-            source = self.loaded.source
-            beside = source.resolve().parent == self.loaded.folder.resolve()
-            parts.append(source.stem if beside else f"{source.resolve().parent.name}-{source.stem}")
+        if (data.store.dataset, data.protocol) != next(iter(trained.items())):
+            parts += [data.store.dataset, data.protocol]
+        if loaded.kind != "pretrained":
+            parts.append(loaded.kind)
+        elif not loaded.is_final:
+            folder = source.resolve().parent
+            beside = folder == loaded.folder.resolve()
+            parts.append(source.stem if beside else f"{folder.name}-{source.stem}")
         parts += [f"seed{self.seed}"] if self.seed else []
         parts += [f"runs{self.runs}"] if self.runs > 1 else []
         name = "_".join(parts)
@@ -75,26 +108,25 @@ class Evaluation(NamedTuple):
         """The seeds of its runs."""
         return range(self.seed, self.seed + self.runs)
 
-    @property
-    def path(self) -> Path:
-        """The path of its result."""
-        return self.loaded.folder / f"{self.name}.json"
+    def file(self, suffix: str) -> Path:
+        """The path of one of its files, such as NAME.json or NAME_confusion.csv."""
+        return self.loaded.folder / f"{self.name}{suffix}"
 
     @property
     def events(self) -> Path:
         """The folder of its TensorBoard events."""
-        return self.loaded.folder / self.name
+        return self.file("")
 
     def facts(self) -> dict[str, Any]:
         """Everything that a result tells beside its figures."""
-        store = self.data.store
+        store, saved = self.data.store, self.loaded.saved
         return {
             "task": self.task,
             "encoder": self.loaded.kind,
             "checkpoint": str(self.loaded.source),
-            "pretraining": self.loaded.settings,
-            "pretraining_data": self.loaded.saved["data"],
-            "pretraining_code": self.loaded.saved["code"],
+            "pretraining": saved["settings"],
+            "pretraining_data": saved["data"],
+            "pretraining_code": saved["code"],
             "dataset": store.dataset,
             "title": store.title,
             "protocol": self.data.protocol,
@@ -110,14 +142,13 @@ class Evaluation(NamedTuple):
         }
 
 
-def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
-    """Write a result into the run's folder, whole or not at all; returns its path.
+# ---- writing and reading
 
-    figures: plain values; numbers must be finite.
-    """
-    path = evaluation.path
+
+def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
+    """Write the result NAME.json; return its path. The figures are plain, finite values."""
     text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
-    with whole_file(path) as part:
+    with atomic(path := evaluation.file(".json")) as part:
         part.write_text(text + "\n")
     return path
 
@@ -129,18 +160,23 @@ def new_events(folder: Path) -> SummaryWriter:
     return SummaryWriter(folder)
 
 
-def write_curves(folder: Path, runs: Sequence[Run]) -> None:
-    """Write loss and accuracy of each run's tests as TensorBoard curves.
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The results in a run's folder, those of the pre-trained encoder first.
 
-    Older curves are removed.
+    A result is the content of its JSON file, and `file`, its name. Raises UserError for a file that
+    is no JSON.
     """
-    for run in runs:
-        with new_events(folder / f"seed{run.seed}") as writer:
-            for test in run.tests:
-                for name in ("loss", "top1", "top5"):
-                    writer.add_scalar(f"recognition/{name}", test[name], test["epoch"])
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        value = read_json(path)
+        if isinstance(value, dict) and value.get("task") in ("recognition", "retrieval"):
+            found.append({**value, "file": path.name})
+    return sorted(found, key=lambda result: (result["encoder"] != "pretrained", result["task"]))
 
 
-def predicted(runs: Sequence[Run | Retrieval]) -> torch.Tensor:
-    """The classes that all runs predicted for the test clips: (runs · m,)."""
-    return torch.cat([run.predicted for run in runs])
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises UserError where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); make it again") from None

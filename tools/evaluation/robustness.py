@@ -4,164 +4,124 @@ Early recognition shows only the beginning of each clip; robustness removes join
 models learned from whole clips.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
-from data_gen.preparing.files import whole_file
-from tools.evaluation.altered_clips import KINDS, Alteration
-from tools.evaluation.classifiers import Recognizer
-from tools.evaluation.features import (
-    Features,
-    Halves,
-    classes_of,
-    device_of,
-    extract_streams,
-    labeled_clips,
-)
-from tools.evaluation.labels import ALL_LABELS, Labels, few_labels
-from tools.evaluation.neighbors import nearest, vote
-from tools.evaluation.recognition import Run, accuracy, predict
-from tools.evaluation.retrieval import percent
-from tools.evaluation.settings import AMOUNTS, in_words
-from tools.evaluation.standardize import Scale
+from common import UserError
+from feeder.batches import Clips, load_clips, whole_clips
+from feeder.store import Store
+from tools.drawing import figures
+from tools.evaluation.features import Loader
+from tools.evaluation.results import Evaluation, in_words
 from tools.formats.tables import write_csv
 
-
-class Curve(NamedTuple):
-    """Accuracies on test clips from which more and more is removed.
-
-    kind, amounts: see `Alteration`.
-    accuracy: (amounts, runs), in percent.
-    """
-
-    kind: str
-    amounts: list[float]
-    accuracy: np.ndarray
-
-
-def curve(
-    kind: str, amounts: Sequence[float], accuracies: Callable[[Alteration], list[float]]
-) -> Curve:
-    """Compute a curve.
-
-    kind, amounts: see `Alteration`.
-    accuracies: an alteration -> the accuracy of each run in percent.
-    """
-    values = [accuracies(Alteration(kind, amount)) for amount in amounts]
-    return Curve(kind, list(amounts), np.array(values))
+# kind -> label of the amounts in a picture, and the default amounts.
+# `observe`: the share of the frames, from the first one, that is kept.
+# `drop_joints`: the number of joints that are moved to the origin.
+# `drop_frames`: the share of the frames that is left out.
+KINDS: dict[str, tuple[str, list[float]]] = {
+    "observe": (
+        "observed share of each clip",
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+    ),
+    "drop_joints": ("joints that are missing", [0, 1, 2, 5, 10, 15]),
+    "drop_frames": ("share of frames that are missing", [0.0, 0.2, 0.4, 0.6, 0.8, 0.9]),
+}
 
 
-def of_recognition(
-    encoder: nn.Module,
-    data: Halves,
-    streams: Sequence[tuple[str, ...]],
-    runs: Sequence[Run],
-    scale: Scale | None = None,
-) -> Callable[[Alteration], list[float]]:
-    """The function that gives `curve` the top-1 accuracies of trained models.
-
-    runs: of recognition.
-    scale: standardized the features that the models learned from, or None.
-    """
-
-    def accuracies(alteration: Alteration) -> list[float]:
-        if any(isinstance(run.model, Recognizer) for run in runs):
-            clips = (data.store, data.test, device_of(encoder), alteration)
-            found = (predict(run.model, labeled_clips(*clips)) for run in runs)
-        else:
-            features = _features(encoder, data, streams, alteration, scale)
-            classes = classes_of(data.store, data.test, features.device)
-            found = (predict(run.model, [(features, classes)]) for run in runs)
-        return [accuracy(*scored)["top1"] for scored in found]
-
-    return accuracies
+def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
+    """Raise UserError where a curve, {kind: amounts}, removes more joints than a body has."""
+    most, joints = max(curves.get("drop_joints", [0])), store.joints.shape[2]
+    if most > joints:
+        raise UserError(f"--drop-joints {most:g} is more than the {joints} joints of a body")
 
 
-def of_retrieval(
-    encoder: nn.Module,
-    features: Features,
-    modalities: tuple[str, ...],
-    neighbors: int,
-    labels: Labels = ALL_LABELS,
-    seeds: Sequence[int] = (0,),
-    scale: Scale | None = None,
-) -> Callable[[Alteration], list[float]]:
-    """The function that gives `curve` the accuracies of retrieval.
-
-    features: of whole clips; standardized if `scale` is given.
-    neighbors: how many neighbors vote.
-    labels, seeds: as in `retrieval.retrieve`.
-    """
-    data = features.data
-    train_labels = data.store.label[data.train]
-
-    def accuracies(alteration: Alteration) -> list[float]:
-        (queries,) = _features(encoder, data, [modalities], alteration, scale)
-        found = []
-        for seed in seeds:
-            kept = torch.from_numpy(few_labels(train_labels, seed, *labels)).to(queries.device)
-            _, indices = nearest(queries, features.train[0][kept], neighbors)
-            predicted = vote(features.train_classes[kept][indices])
-            found.append(percent(predicted == features.test_classes))
-        return found
-
-    return accuracies
-
-
-def _features(
-    encoder: nn.Module,
-    data: Halves,
-    streams: Sequence[tuple[str, ...]],
-    alteration: Alteration,
-    scale: Scale | None,
+def load_altered(
+    store: Store, rows: np.ndarray, device: torch.device, *, kind: str, amount: float
 ) -> Tensor:
-    """Features (S, m, D) of the altered test clips."""
-    what = f"encoding test clips, {alteration.kind} {alteration.amount:g}"
-    features = extract_streams(
-        encoder, data.store, data.test, streams, what=what, alteration=alteration
-    )
-    return scale.apply(features) if scale else features
+    """Load some clips of a store, altered, as the evaluation sees them: (n, 64, M, V, C).
 
-
-def write(found: Curve, beside: Path) -> Path:
-    """Write NAME_KIND.csv and NAME_KIND.png beside a result NAME.json; returns the picture's path.
-
-    The names of the files contain the amounts if these are not the defaults.
+    What is removed is drawn by a generator that the row seeds. So it is the same in every batch,
+    and a larger amount removes what a smaller amount removes, and more.
     """
-    usual = found.amounts == AMOUNTS[found.kind]
-    stem = (
-        f"{beside.with_suffix('')}_{found.kind if usual else in_words(found.kind, found.amounts)}"
-    )
-    heading = [found.kind, *(f"run {i + 1}" for i in range(found.accuracy.shape[1]))]
-    rows = zip(found.amounts, found.accuracy.tolist(), strict=True)
-    write_csv(Path(f"{stem}.csv"), heading, ([a, *(f"{v:.2f}" for v in row)] for a, row in rows))
-    figure = picture(found)
-    with whole_file(f"{stem}.png") as part:
-        figure.savefig(part, format="png", dpi=120)
-    return Path(f"{stem}.png")
+    if kind == "observe":
+        clips = load_clips(store, rows, device)
+        return clips._replace(length=(clips.length * amount).ceil().long()).resized()
+    if kind == "drop_frames":
+        return fewer_frames(store, rows, amount, device).resized()
+    views = whole_clips(store, rows, device)
+    order = np.stack([_rng(row).permutation(views.shape[3]) for row in rows])  # (n, V)
+    kept = torch.from_numpy(order >= amount).to(device)
+    return views * kept[:, None, None, :, None]
 
 
-def picture(found: Curve) -> Figure:
-    """Draw the mean over the runs as a line, and their range as a band."""
+def fewer_frames(store: Store, rows: np.ndarray, share: float, device: torch.device) -> Clips:
+    """Clips without a share of their frames, at least one frame each."""
+    kept = []
+    for row in rows:
+        count = int(store.length[row])
+        order = _rng(row).permutation(count)[: max(1, round(count * (1 - share)))]
+        kept.append(store.start[row] + np.sort(order))
+    length = np.array([len(frames) for frames in kept])
+    parts = (store.joints[np.concatenate(kept)], np.cumsum(length) - length, length)
+    frames, start, length = (torch.from_numpy(part).to(device) for part in parts)
+    return Clips(frames, start, length)
+
+
+def _rng(row: int) -> np.random.Generator:
+    return np.random.default_rng([int(row), 3])
+
+
+def write_curves(
+    evaluation: Evaluation,
+    curves: Mapping[str, Sequence[float]],
+    accuracies: Callable[[Loader], list[float]],
+) -> list[Path]:
+    """Write NAME_KIND.csv and NAME_KIND.png beside a result, for each curve {kind: amounts}.
+
+    accuracies: how clips are loaded -> the accuracy of each run in percent.
+    Returns the paths of the pictures. The names contain the amounts if these are not the defaults.
+    """
+    drawn = []
+    for kind, amounts in curves.items():
+        label, usual = KINDS[kind]
+        values = np.array(
+            [accuracies(partial(load_altered, kind=kind, amount=amount)) for amount in amounts]
+        )  # (amounts, runs)
+        stem = f"_{kind if amounts == usual else in_words(kind, amounts)}"
+        header = [kind, *(f"run {i + 1}" for i in range(values.shape[1]))]
+        rows = ([a, *(f"{v:.2f}" for v in row)] for a, row in zip(amounts, values, strict=True))
+        write_csv(evaluation.file(f"{stem}.csv"), header, rows)
+        drawn.append(evaluation.file(f"{stem}.png"))
+        figures.save(picture(label, amounts, values), drawn[-1], dpi=120)
+    return drawn
+
+
+def picture(label: str, amounts: Sequence[float], accuracy: np.ndarray) -> Figure:
+    """Draw accuracies (amounts, runs) in percent: their mean as a line, their range as a band."""
     figure = Figure((5.5, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    mean = found.accuracy.mean(1)
-    axes.plot(found.amounts, mean, marker="o", color="#2a6fb0")
-    if found.accuracy.shape[1] > 1:
-        limits = found.accuracy.min(1), found.accuracy.max(1)
-        axes.fill_between(found.amounts, *limits, color="#2a6fb0", alpha=0.2, linewidth=0)
-    for amount, value in zip(found.amounts, mean, strict=True):
-        label = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-        axes.annotate(f"{value:.1f}", (amount, value), **label)
-    axes.set_xlabel(KINDS[found.kind])
-    axes.set_ylabel("accuracy, %")
-    axes.set_ylim(0, 105)
+    mean = accuracy.mean(1)
+    axes.plot(amounts, mean, marker="o", color="#2a6fb0")
+    axes.fill_between(
+        amounts, accuracy.min(1), accuracy.max(1), color="#2a6fb0", alpha=0.2, linewidth=0
+    )
+    for amount, value in zip(amounts, mean, strict=True):
+        axes.annotate(
+            f"{value:.1f}",
+            (amount, value),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    axes.set(xlabel=label, ylabel="accuracy, %", ylim=(0, 105))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -1,6 +1,6 @@
-"""Standardize features: subtract the mean of each dimension, and divide by its standard deviation.
+"""Standardize features: subtract the mean of each dimension, divide by its standard deviation.
 
-Both are taken from the training clips. The encoder ends in a maximum over tokens, so its features
+Both are those of the training clips. The encoder ends in a maximum over tokens, so its features
 have large means and unequal deviations. MAE puts a batch norm before its linear layer for the same
 reason (He et al., CVPR 2022, appendix A.1).
 """
@@ -11,18 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from data_gen.preparing.files import whole_file
+from common import atomic
 from tools.evaluation.features import Features
 
 
 class Scale(NamedTuple):
-    """Mean and standard deviation of each dimension of features: (..., 1, D) float32 both."""
+    """Mean and standard deviation of each dimension of features, (..., 1, D) float32 both."""
 
     mean: Tensor
     deviation: Tensor
 
     def apply(self, features: Tensor) -> Tensor:
-        """Standardize features (..., n, D); the shape stays."""
+        """Standardize features (..., n, D)."""
         return (features - self.mean) / self.deviation
 
 
@@ -36,15 +36,11 @@ def scale_of(features: Tensor) -> Scale:
 def standardized(features: Features) -> tuple[Features, Scale]:
     """Standardize the features of both halves by the training clips; returns them and the scale."""
     scale = scale_of(features.train)
-    halves = (scale.apply(part) for part in (features.train, features.test))
-    return Features(features.data, *halves), scale
+    train, test = (scale.apply(part) for part in (features.train, features.test))
+    return Features(features.data, train, test), scale
 
 
-def write(path: Path, scale: Scale) -> None:
-    """Write a scale as arrays `mean` and `deviation`, (S, D) float32.
-
-    No pickle is needed to read them.
-    """
-    with whole_file(path) as part, part.open("wb") as file:
-        arrays = {name: part.squeeze(-2).cpu().numpy() for name, part in scale._asdict().items()}
-        np.savez(file, **arrays)
+def write_scale(path: Path, scale: Scale) -> None:
+    """Write an .npz file with `mean` and `deviation`, (S, D) float32."""
+    with atomic(path) as part, part.open("wb") as file:
+        np.savez(file, **{k: v.squeeze(-2).cpu().numpy() for k, v in scale._asdict().items()})

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from common import UserError
 from data_gen.preparing.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.store import open_store
@@ -16,7 +17,6 @@ from tests.literal import input as literal_views
 from tests.literal.model import Encoder as LiteralEncoder
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
-from tools.cli import UserError
 from tools.evaluation import encoders, features, flags
 from tools.evaluation.features import (
     encode,
@@ -25,8 +25,8 @@ from tools.evaluation.features import (
     halves_for,
     read_recording,
 )
-from tools.formats import checkpoint
 from tools.formats.published_checkpoint import to_published
+from tools.training import checkpoint
 
 
 def test_modalities_are_a_set_in_one_order():
@@ -58,7 +58,7 @@ def test_six_lines_encode_a_recording(run):
 def test_features_are_those_of_the_literal_version(run, data_root, names):
     """Batched, from the store, against one clip at a time in the published layout."""
     store, rows = open_store(data_root, "ntu60"), np.array([40, 3, 7])
-    found = extract_features(encoders.load_encoder(run), store, rows, names)
+    (found,) = extract_features(encoders.load_encoder(run), store, rows, [names])
     path = checkpoint.newest(run)
     state = to_published(checkpoint.load(path), path)["state_dict"].items()
     literal = LiteralEncoder(16, 2, 1).eval()

@@ -21,7 +21,7 @@ def test_it_is_the_scaler_of_scikit_learn_fitted_on_training_clips(data_root, tm
         for ours, theirs in ((found.train, train), (found.test, test)):
             expected = exact.transform(theirs[stream])
             np.testing.assert_allclose(ours[stream], expected, rtol=1e-4, atol=1e-5)
-    standardize.write(tmp_path / "scale.npz", scale)
+    standardize.write_scale(tmp_path / "scale.npz", scale)
     with np.load(tmp_path / "scale.npz", allow_pickle=False) as saved:
         np.testing.assert_allclose(saved["mean"], train.mean(1), rtol=1e-5)
         assert saved["deviation"].shape == (2, 7) and (saved["deviation"][:, 3] == 1).all()

@@ -1,7 +1,7 @@
 """Classify new recordings: whole, or in windows that slide over them.
 
-trained = saved_layers.load(Path("checkpoints/mine"))
-bodies = read("wave.npy", trained.loaded.encoder.layout.skeleton)
+trained = linear_layers.load(Path("checkpoints/mine"))
+bodies = read_bodies(Path("wave.npy"), trained.loaded.encoder.layout.skeleton)
 (window,) = classify(trained, bodies, [(0, len(bodies))])
 print(trained.classes[window.best[0]])
 """
@@ -14,34 +14,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_gen.preparing.clip import prepare_clip
-from data_gen.readers.array_file import SUFFIXES, ArrayFileError, read_bodies
+from common import UserError
+from data_gen.clip import prepare_clip
+from data_gen.readers.array_file import SUFFIXES
 from feeder.augment import resize
-from feeder.skeletons import Layout, Skeleton
-from tools.cli import UserError
+from feeder.skeletons import Layout
 from tools.evaluation.features import (
     ENCODING_BATCH,
     Halves,
     device_of,
-    extract_streams,
+    extract_features,
     halves_for,
 )
+from tools.evaluation.linear_layers import Trained
 from tools.evaluation.neighbors import joined, nearest
-from tools.evaluation.saved_layers import Trained
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes that are shown for each window
 
 
 class Database(NamedTuple):
-    """The training clips that are searched for the nearest ones.
-
-    data: the clips are `data.train`.
-    features: (n, S·D) of S streams; the features of each stream have unit length.
-    """
+    """The training clips that are searched: `data.train`, and their joined features (n, S·D)."""
 
     data: Halves
     features: Tensor
+
+
+class Neighbor(NamedTuple):
+    """A training clip near a window: its name, its class, its cosine similarity."""
+
+    clip: str
+    action: str
+    similarity: float
 
 
 class Window(NamedTuple):
@@ -49,15 +53,13 @@ class Window(NamedTuple):
 
     start, frames: its first frame, from 0, and its number of frames.
     probabilities: (K,) float32 of the classes; None where the window shows nobody.
-    near: (k,) rows of the store: the nearest training clips, nearest first.
-    similarity: (k,) their cosine similarities.
+    near: the nearest training clips, nearest first.
     """
 
     start: int
     frames: int
     probabilities: np.ndarray | None = None
-    near: np.ndarray = np.empty(0, int)
-    similarity: np.ndarray = np.empty(0)
+    near: Sequence[Neighbor] = ()
 
     @property
     def best(self) -> list[int]:
@@ -83,22 +85,9 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read(path: Path, skeleton: Skeleton, unit: float = 1.0) -> np.ndarray:
-    """Read the bodies of a recording: (T, M, V, 3) float64, in metres.
-
-    path, skeleton, unit: see `array_file.read_bodies`.
-    Raises UserError where the file cannot be used.
-    """
-    try:
-        return read_bodies(path, skeleton, unit)
-    except ArrayFileError as error:
-        raise UserError(str(error)) from None
-
-
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
     """Where windows lie that slide over a recording: a list of (start, frames).
 
-    frames: of the recording.
     window: frames of a window; None: the whole recording.
     stride: frames from one window to the next; None: half a window.
 
@@ -128,7 +117,7 @@ def database(trained: Trained, data_root: str | Path | None = None) -> Database:
             "on; name the right one by --data-root, train again, or take --neighbors 0"
         )
     what = "encoding training clips"
-    features = extract_streams(encoder, data.store, data.train, trained.streams, what=what)
+    features = extract_features(encoder, data.store, data.train, trained.streams, what=what)
     return Database(data, joined(trained.scaled(features)))
 
 
@@ -147,59 +136,50 @@ def classify(
     among: the training clips to search, or None.
     neighbors: how many training clips are searched for each part.
     """
-    device, windows = device_of(trained.loaded.encoder), []
+    encoder, windows = trained.loaded.encoder, []
     for first in range(0, len(pieces), ENCODING_BATCH):
         some = pieces[first : first + ENCODING_BATCH]
-        views = [_view(bodies[s : s + n], trained.loaded.encoder.layout) for s, n in some]
-        seen = [view for view in views if view is not None]
-        found = iter(())
-        if seen:
-            features = trained.features(torch.cat(seen).to(device))  # (S, n, D)
-            probabilities = trained.probabilities(features).cpu().numpy()
-            found = zip(probabilities, *_nearest(features, among, neighbors), strict=True)
-        for piece, view in zip(some, views, strict=True):
-            windows.append(Window(*piece) if view is None else Window(*piece, *next(found)))
+        views = [_view(bodies[s : s + n], encoder.layout) for s, n in some]
+        if seen := [view for view in views if view is not None]:
+            features = trained.features(torch.cat(seen).to(device_of(encoder)))  # (S, n, D)
+            probabilities = iter(trained.probabilities(features).cpu().numpy())
+            near = iter(_neighbors(features, among, neighbors))
+        for (start, frames), view in zip(some, views, strict=True):
+            found = () if view is None else (next(probabilities), next(near))
+            windows.append(Window(start, frames, *found))
     return windows
 
 
 def _view(bodies: np.ndarray, layout: Layout) -> Tensor | None:
-    """A part of a recording as the encoder sees it: (1, 64, M, V, C).
-
-    None where it shows nobody.
-    """
+    """A part of a recording as the encoder sees it, (1, 64, M, V, C); None where it is empty."""
     clip = prepare_clip(bodies, layout)
     if clip is None:
         return None
     return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
 
 
-def _nearest(features: Tensor, among: Database | None, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n, k) of the training clips nearest to features (S, n, D), and similarities (n, k)."""
+def _neighbors(features: Tensor, among: Database | None, count: int) -> list[list[Neighbor]]:
+    """The training clips nearest to each of n features (S, n, D)."""
     if among is None:
-        return np.empty((features.shape[1], 0), int), np.empty((features.shape[1], 0))
-    k = min(count, len(among.features))
-    similarity, found = nearest(joined(features), among.features, k)
-    return among.data.train[found.cpu().numpy()], similarity.cpu().numpy()
-
-
-# ---- tables
+        return [[]] * features.shape[1]
+    store, rows = among.data.store, among.data.train
+    similarity, found = nearest(joined(features), among.features, min(count, len(rows)))
+    return [
+        [
+            Neighbor(store.names[row], store.class_names[store.label[row]], value)
+            for row, value in zip(rows[indices], values, strict=True)
+        ]
+        for indices, values in zip(found.cpu().numpy(), similarity.tolist(), strict=True)
+    ]
 
 
 def write(
-    path: Path,
-    found: Sequence[tuple[str, list[Window]]],
-    classes: Sequence[str],
-    among: Database | None,
-    fps: float,
+    path: Path, found: Sequence[tuple[str, list[Window]]], classes: Sequence[str], fps: float
 ) -> None:
     """Write a CSV file with one line a window: its place, its classes, its nearest training clips.
 
     found: the name and the windows of each recording.
-    classes: names of the classes.
-    among: the training clips that were searched, or None.
-    fps: frames of a second.
-
-    Frames count from 0. `end` is the first frame after the window.
+    fps: frames of a second. Frames count from 0; `end` is the first frame after the window.
     """
     shown = min(SHOWN, len(classes))
     near = max(len(window.near) for _, windows in found for window in windows)
@@ -214,18 +194,7 @@ def write(
             row = [name, *ends, *(f"{end / fps:.3f}" for end in ends)]
             for best in window.best:
                 row += [classes[best], f"{window.probabilities[best]:.6f}"]
-            for clip, action, similarity in neighbors_of(window, among):
-                row += [clip, action, f"{similarity:.6f}"]
+            for one in window.near:
+                row += [one.clip, one.action, f"{one.similarity:.6f}"]
             rows.append(row + [""] * (len(header) - len(row)))
     write_csv(path, header, rows)
-
-
-def neighbors_of(window: Window, among: Database | None) -> list[tuple[str, str, float]]:
-    """The name, the class and the similarity of each training clip that is near a window."""
-    if among is None:
-        return []
-    store = among.data.store
-    return [
-        (store.names[row], store.class_names[store.label[row]], similarity)
-        for row, similarity in zip(window.near.tolist(), window.similarity.tolist(), strict=True)
-    ]

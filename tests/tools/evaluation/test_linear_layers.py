@@ -1,0 +1,136 @@
+"""Saved linear layers: they score as those that were trained, or are refused in one line."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import action_classification
+from common import UserError
+from feeder.batches import whole_clips
+from tests.runs import call
+from tests.tiny_run import write_run
+from tools.evaluation import encoders, features, linear_layers, standardize
+from tools.evaluation.finetuning import FINETUNE, finetune
+from tools.evaluation.probe import LINEAR, linear_evaluation
+from tools.evaluation.results import Evaluation, defaults
+
+FUSED = ("joint", "bone", "motion")
+
+
+@pytest.fixture
+def file(run) -> Path:
+    """The file that `recognition.pt` of a run is, after a short training."""
+    assert call(action_classification.main, "--checkpoint-path", run, "--epochs", 2).code == 0
+    (path,) = run.glob("recognition*.pt")
+    return path.rename(run / "recognition.pt")
+
+
+@pytest.mark.parametrize("streams", [[FUSED], [("joint",), ("motion",)]])
+@pytest.mark.parametrize("way", ["plain", "standardized", "finetuned"])
+def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
+    loaded, scale = encoders.load(run), None
+    data = features.halves_for(loaded)
+    evaluation = Evaluation("recognition", loaded, data, FUSED, defaults("recognition"))
+    if way == "finetuned":
+        settings = replace(FINETUNE, epochs=2, encoder_lr=0.01)
+        trained = finetune(loaded.encoder, data, streams, settings)
+    else:
+        found = features.encode(loaded.encoder, data, streams)
+        if way == "standardized":
+            found, scale = standardize.standardized(found)
+        trained = linear_evaluation(found, replace(LINEAR, epochs=20, lr=0.3))
+    linear_layers.write(evaluation, trained, streams, scale)
+
+    back = linear_layers.load(run)
+    assert back.streams == streams and back.classes == data.store.class_names
+    with torch.inference_mode():
+        views = whole_clips(data.store, data.test, torch.device("cpu"))
+        found = back.probabilities(back.features(views))
+    assert torch.allclose(found.sum(1), torch.ones(len(found)))
+    first, second = found.topk(2).values.T
+    sure = first - second > 1e-4  # the same clips in other batches are the same but for rounding
+    assert sure.sum() > 20
+    assert torch.equal(found.argmax(1)[sure], trained.predicted[sure])
+
+
+def test_the_file_tells_where_it_belongs_and_needs_no_pickle(file, data_root):
+    saved = torch.load(file, weights_only=True)
+    assert saved["facts"]["checkpoint"] == "checkpoint_0003.pt"
+    assert saved["facts"]["data_root"] == str(data_root.resolve())
+    assert len(saved["facts"]["classes"]) == 60 and not saved["encoder"]
+    moved = file.parent.rename(file.parent.with_name("elsewhere"))  # a run may be moved
+    assert linear_layers.load(moved).facts["dataset"] == "ntu60"
+
+
+def test_a_random_encoder_leaves_none(run):
+    flags = ("--checkpoint-path", run, "--epochs", 2, "--pretrained", "random")
+    assert call(action_classification.main, *flags).code == 0
+    assert list(run.glob("recognition*.json")) and not list(run.glob("recognition*.pt"))
+
+
+def test_a_checkpoint_from_elsewhere_is_found_again(run, data_root, tmp_path):
+    other = write_run(tmp_path / "other", data_root, seed=7)
+    flags = ("--checkpoint-path", run, "--pretrained", other / "checkpoint_0003.pt")
+    assert call(action_classification.main, *flags, "--epochs", 2).code == 0
+    loaded = linear_layers.load(run).loaded
+    assert loaded.source == other / "checkpoint_0003.pt" and loaded.folder == run
+
+
+# ---- refused
+
+
+def refused(run: Path) -> str:
+    with pytest.raises(UserError) as error:
+        linear_layers.load(run)
+    assert "\n" not in str(error.value) and str(run) in str(error.value)
+    return str(error.value)
+
+
+def test_a_run_without_layers_says_which_command_makes_them(run, tmp_path):
+    assert f"action_classification.py --checkpoint-path {run}" in refused(run)
+    refused(tmp_path / "nothing")
+
+
+def test_of_several_results_one_must_be_named(file):
+    two = file.rename(file.with_name("recognition_a.pt"))
+    assert linear_layers.load(file.parent).path == two  # the only one
+    (file.parent / "recognition_b.pt").write_bytes(two.read_bytes())
+    assert "recognition_a.pt" in refused(file.parent) and "recognition_b.pt" in refused(file.parent)
+    assert linear_layers.load(two).path == two
+    two.rename(file)
+    assert linear_layers.load(file.parent).path == file  # the usual one
+
+
+def test_layers_of_another_encoder_are_refused(file, data_root):
+    write_run(file.parent, data_root, seed=5)  # the same name, other weights
+    assert "checkpoint_0003.pt" in refused(file)
+    (file.parent / "checkpoint_0003.pt").unlink()
+    assert "checkpoint_0003.pt" in refused(file)
+
+
+def test_other_and_damaged_files_are_refused(file):
+    refused(file.parent / "checkpoint_0003.pt")
+    content = file.read_bytes()
+    for cut in (0, 1, 100, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:cut])
+        refused(file)
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_pickle_runs_nothing(file, tmp_path):
+    ran = tmp_path / "ran"
+    torch.save({"format": linear_layers.FORMAT, "facts": Hostile(ran)}, file)
+    refused(file)
+    assert not ran.exists()

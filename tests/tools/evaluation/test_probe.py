@@ -1,0 +1,143 @@
+"""Linear evaluation: what is trained, on which labels, the summary of several runs, tuning."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from common import UserError
+from feeder.store import open_store
+from tests.encoders import GraphEncoder
+from tools.evaluation import probe
+from tools.evaluation.features import Features, Labels, encode, open_halves
+from tools.evaluation.probe import LINEAR, Run, accuracy, linear_evaluation, predict, summary
+
+SHORT = replace(LINEAR, epochs=8, schedule=())
+
+
+@pytest.fixture
+def features(data_root) -> Features:
+    """Features that show the class, far too small for a small learning rate."""
+    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
+    rng = np.random.default_rng(0)
+
+    def of(rows):
+        shown = 0.02 * np.eye(8)[data.store.label[rows]] + rng.normal(0, 0.01, (len(rows), 8))
+        return torch.from_numpy(shown.astype(np.float32))[None]
+
+    return Features(data, of(data.train), of(data.test))
+
+
+def test_the_linear_classifier_starts_as_published():
+    torch.manual_seed(0)
+    model = probe.LinearClassifier(2, 2048, 60)
+    assert [x.weight.std().item() for x in model.layers] == pytest.approx([0.01] * 2, rel=0.02)
+    assert all((x.bias == 0).all() for x in model.layers)
+    assert model(torch.randn(2, 5, 2048)).shape == (2, 5, 60)
+
+
+def test_late_fusion_adds_the_scores_of_layers_trained_apart(features, monkeypatch):
+    """With all clips in one batch their order does not matter: each stream trains as if alone."""
+    monkeypatch.setattr(torch.nn.init, "normal_", lambda x, std: torch.nn.init.zeros_(x))
+    settings = replace(LINEAR, lr=1.0, wd=0.01, epochs=30, schedule=(20,))
+    both = Features(features.data, *(torch.cat([x, -3 * x]) for x in features[1:]))
+    scores = []
+    for some in (slice(0, 1), slice(1, 2), slice(0, 2)):
+        streams = Features(both.data, both.train[some], both.test[some])
+        run = linear_evaluation(streams, settings)
+        scores.append(predict(run.model, [(streams.test, streams.test_classes)])[0])
+    torch.testing.assert_close(scores[2], scores[0] + scores[1], rtol=1e-4, atol=1e-5)
+
+
+def test_scores_that_are_not_finite_are_no_result(features):
+    """Also after the last step, whose loss was still finite."""
+    with pytest.raises(UserError, match="--lr"):
+        large = features._replace(train=1e3 * features.train, test=1e3 * features.test)
+        linear_evaluation(large, replace(LINEAR, lr=3e38, epochs=1))
+
+
+def test_an_encoder_with_batch_statistics_is_encoded_in_eval_mode(data_root):
+    torch.manual_seed(0)
+    encoder = GraphEncoder(12).eval().requires_grad_(False)
+    modes = []
+    encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
+    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
+    features = encode(encoder, data, [("joint",)])
+    assert features.train.shape == (1, 24, 12) and modes and not any(modes)
+    assert linear_evaluation(features, replace(LINEAR, lr=1.0)).tests[-1]["top1"] > 30
+
+
+def test_accuracy_counts_the_first_and_the_first_five():
+    scores = torch.tensor([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4]])
+    found = accuracy(scores, torch.tensor([0, 1, 5]))
+    assert found == pytest.approx({"top1": 100 / 3, "top5": 200 / 3})
+    assert accuracy(scores[:, :2], torch.tensor([0, 1, 1]))["top5"] == 100
+
+
+def test_summary_takes_the_best_of_the_mean_curve():
+    tests = [
+        [{"epoch": 5, "top1": a, "top5": 90.0}, {"epoch": 7, "top1": b, "top5": 80.0}]
+        for a, b in ((60.0, 50.0), (50.0, 54.0))
+    ]
+    runs = [Run(seed, 4, each, torch.zeros(1), None) for seed, each in enumerate(tests)]
+    found = summary(runs)
+    assert (found["top1"], found["best_top1"], found["best_epoch"]) == (52, 55, 5)
+    assert found["top1_std"] == pytest.approx(8**0.5)
+    assert found["best_top1_std"] == pytest.approx(50**0.5)
+    assert found["top5"] == 80
+    assert summary(runs[:1])["top1_std"] is None
+
+
+def test_few_labels_are_balanced_nested_and_drawn_by_seed():
+    classes = np.random.default_rng(0).permutation(np.repeat([0, 3, 7, 9], [100, 40, 7, 1]))
+    tenth = Labels(fraction=0.1).draw(classes, 0)
+    assert np.bincount(classes[tenth], minlength=10).tolist() == [10, 0, 0, 4, 0, 0, 0, 1, 0, 1]
+    assert set(Labels(fraction=0.01).draw(classes, 0)) <= set(tenth)
+    assert set(tenth) <= set(Labels(fraction=0.5).draw(classes, 0))
+    assert not np.array_equal(tenth, Labels(fraction=0.1).draw(classes, 1))
+    np.testing.assert_array_equal(tenth, Labels(fraction=0.1).draw(classes, 0))
+    five = Labels(per_class=5).draw(classes, 0)
+    assert np.bincount(classes[five])[[0, 3, 7, 9]].tolist() == [5, 5, 5, 1]
+    np.testing.assert_array_equal(Labels().draw(classes, 0), np.arange(148))
+    np.testing.assert_array_equal(Labels(fraction=1.0).draw(classes, 0), np.arange(148))
+
+
+# ---- tuning
+
+
+@pytest.fixture
+def tuned_on(monkeypatch):
+    """The features on which `tune` trained."""
+    seen = []
+    monkeypatch.setattr(
+        probe, "linear_evaluation", lambda *a, **k: seen.append(a[0]) or linear_evaluation(*a, **k)
+    )
+    return seen
+
+
+def test_the_best_rate_on_held_out_subjects_is_taken(features, tuned_on):
+    found = probe.tune(features, SHORT)
+    best = max(one["top1"] for one in found["tried"])
+    assert [one["lr"] for one in found["tried"]] == list(probe.RATES)
+    assert next(one["top1"] for one in found["tried"] if one["lr"] == found["lr"]) == best
+    store = features.data.store
+    for one in tuned_on:
+        assert set(one.data.train) | set(one.data.test) == set(features.data.train)
+        assert not set(store.subject[one.data.train]) & set(store.subject[one.data.test])
+    # The test clips' features take no part.
+    spoiled = features._replace(test=features.test * torch.nan)
+    assert probe.tune(spoiled, SHORT) == found
+
+
+def test_only_clips_with_a_label_take_part(features, tuned_on):
+    probe.tune(features, SHORT, Labels(per_class=3))
+    assert {len(one.data.train) + len(one.data.test) for one in tuned_on} == {12}
+
+
+def test_one_person_alone_cannot_be_held_out(features):
+    store = features.data.store
+    alone = np.flatnonzero(store.subject[features.data.train] == 1)
+    data = features.data._replace(train=features.data.train[alone])
+    with pytest.raises(UserError, match="--tune"):
+        probe.tune(Features(data, features.train[:, alone], features.test), SHORT)

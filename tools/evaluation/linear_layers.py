@@ -1,0 +1,165 @@
+"""The linear layers that recognition trained, saved beside its result as NAME.pt.
+
+The file also holds what one needs to use the layers: which encoder, which streams, the classes, the
+data, and the encoder's weights if it was fine-tuned.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from common import UserError, atomic
+from tools.evaluation import encoders
+from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import encode_views
+from tools.evaluation.finetuning import Recognizer
+from tools.evaluation.probe import LinearClassifier, Run
+from tools.evaluation.results import Evaluation
+from tools.evaluation.standardize import Scale
+from tools.training import checkpoint
+
+FORMAT = "umurl linear layers 1"
+NAME = "recognition"  # the result whose layers are taken if a run has several results
+
+
+class Trained(NamedTuple):
+    """An encoder, and the linear layers that were trained on its features.
+
+    path: the file of the layers.
+    loaded: the encoder, with the fine-tuned weights if it was fine-tuned.
+    streams: the set of modalities of each linear layer.
+    scale: standardizes the features; None: features as they are.
+    classes: names of the K classes.
+    facts: the data that the layers were trained on.
+    """
+
+    path: Path
+    loaded: LoadedEncoder
+    classifier: LinearClassifier
+    streams: list[tuple[str, ...]]
+    scale: Scale | None
+    classes: list[str]
+    facts: dict[str, Any]
+
+    def features(self, clips: Tensor) -> Tensor:
+        """The features (S, n, D) of clips (n, 64, M, V, C), as the S linear layers read them."""
+        return self.scaled(encode_views(self.loaded.encoder, clips, self.streams))
+
+    def scaled(self, features: Tensor) -> Tensor:
+        """Features (S, n, D) of the encoder, standardized if the layers learned from such ones."""
+        return self.scale.apply(features) if self.scale else features
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Probabilities (n, K) for features (S, n, D): the softmax of the scores' mean over S."""
+        return self.classifier(features).mean(0).softmax(1)
+
+
+def write(
+    evaluation: Evaluation, run: Run, streams: list[tuple[str, ...]], scale: Scale | None = None
+) -> None:
+    """Write the linear layers of a run of recognition; also the encoder if it was fine-tuned."""
+    path, source, store = evaluation.file(".pt"), evaluation.loaded.source, evaluation.data.store
+    tuned = isinstance(run.model, Recognizer)
+    beside = source.resolve().parent == path.resolve().parent
+    facts = {
+        "checkpoint": source.name if beside else str(source.resolve()),
+        "encoder": digest(evaluation.loaded.encoder),
+        "dataset": store.dataset,
+        "protocol": evaluation.data.protocol,
+        "data_root": str(store.folder.resolve().parent),
+        "fingerprint": store.fingerprint,
+        "classes": store.class_names,
+        "streams": [",".join(names) for names in streams],
+    }
+    content = {
+        "format": FORMAT,
+        "code": dict(checkpoint.code_facts()),
+        "facts": facts,
+        "layers": _on_cpu((run.model.classifier if tuned else run.model).state_dict()),
+        "scale": _on_cpu(scale._asdict()) if scale else {},
+        "encoder": _on_cpu(run.model.encoder.state_dict()) if tuned else {},
+    }
+    with atomic(path) as part:
+        torch.save(content, part)
+
+
+def _on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+
+
+def digest(module: nn.Module) -> str:
+    """SHA-256 of a module's weights: their names and bytes."""
+    found = hashlib.sha256()
+    for name, weight in sorted(module.state_dict().items()):
+        found.update(name.encode())
+        found.update(weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def load(run: Path, device: torch.device | str = "cpu") -> Trained:
+    """Load the linear layers of a run and their encoder onto a device.
+
+    run: the run's folder, or the file of the layers.
+    Raises UserError where there are none, or where the encoder is not the one that they were
+    trained on.
+    """
+    path = find(run)
+    again = f"run `{_command(path.parent)}` again"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path} is damaged or holds no linear layers ({reason}); {again}"
+        ) from None
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+        raise UserError(f"{path} holds no linear layers; name the run, or {NAME}.pt in it")
+    facts, layers = saved["facts"], saved["layers"]
+    source = path.parent / facts["checkpoint"]
+    if not source.is_file():
+        raise UserError(f"{source}, whose linear layers {path} holds, is not there; {again}")
+    loaded = encoders.load(source)
+    encoder, streams = loaded.encoder, [tuple(text.split(",")) for text in facts["streams"]]
+    if digest(encoder) != facts["encoder"]:
+        raise UserError(f"{path} holds linear layers of another encoder than {source}; {again}")
+    if saved["encoder"]:
+        encoder.load_state_dict(saved["encoder"])
+    encoder.to(device)
+    classifier = LinearClassifier(len(streams), encoder.feature_size, len(facts["classes"]))
+    classifier.load_state_dict(layers)
+    scale = {name: part.to(device) for name, part in saved["scale"].items()}
+    return Trained(
+        path=path,
+        loaded=loaded._replace(folder=path.parent),
+        classifier=classifier.requires_grad_(False).to(device),
+        streams=streams,
+        scale=Scale(**scale) if scale else None,
+        classes=facts["classes"],
+        facts=facts,
+    )
+
+
+def find(run: Path) -> Path:
+    """The file of linear layers of a run.
+
+    run: the run's folder, or the file itself.
+    Raises UserError where there is none, or several and none of them is of the usual evaluation.
+    """
+    if run.is_file():
+        return run
+    if not run.is_dir():
+        raise UserError(f"{run} is not there; name the folder of a run")
+    usual, found = run / f"{NAME}.pt", sorted(run.glob(f"{NAME}*.pt"))
+    if usual in found or len(found) == 1:
+        return usual if usual in found else found[0]
+    if found:
+        names = ", ".join(map(str, found))
+        raise UserError(f"{run} holds the linear layers of several results; name one of {names}")
+    raise UserError(f"{run} holds no linear layer; train one: `{_command(run)}`")
+
+
+def _command(run: Path) -> str:
+    return f"python action_classification.py --checkpoint-path {run}"
