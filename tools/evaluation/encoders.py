@@ -86,7 +86,7 @@ def load(
     torch.manual_seed(seed)
     name = settings.get("encoder", methods.DEFAULT_ENCODER)
     if name not in methods.ENCODERS:
-        raise CheckpointError(f"{source}: its encoder {name!r} is not declared in net/methods.py")
+        raise CheckpointError(f"{source}: --encoder {name} is not declared in net/methods.py")
     encoder = methods.ENCODERS[name](
         settings["hidden_size"],
         settings["num_head"],

@@ -36,7 +36,7 @@ def test_rows_hold_means_and_paired_differences():
     assert (row.variant, row.lr, row.seeds) == ("no_intra", 0.2, [0, 1, 2])
     assert row.test["knn"] == [70.0, 71.0, 72.0]
     found = row.differences["knn"]  # 0, -1, -2
-    assert found.mean == -1 and found.high == pytest.approx(-1 + 4.303 / 3**0.5)
+    assert found.mean == -1 and found.high == pytest.approx(-1 + 4.302653 / 3**0.5)
     assert found.is_noise and "noise" in table.lines([default, row])[3]
 
 
