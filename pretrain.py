@@ -33,7 +33,7 @@ from tools.training.distributed import Process, StopSignal, memory
 from tools.training.log import TrainingLog
 from tools.training.monitor import Monitor
 
-# A recipe sets defaults; flags win. What each part is worth: docs/experiments.md.
+# A recipe sets defaults; flags win. What each part is worth: docs/results.md.
 RECIPES = {
     "umurl": {},  # as published
     "umurl_plus": {
