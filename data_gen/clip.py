@@ -6,7 +6,7 @@ Coordinates are in metres. The axes of arrays are (T, M, V, C) = (frames, bodies
 import numpy as np
 
 from common import UserError
-from feeder.skeletons import KINECT_V2, MAX_METRES, NTU, Layout, Skeleton
+from feeder.skeletons import KINECT_V2, MAX_METRES, NTU, Layout, Skeleton, joint_map
 
 
 def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:
@@ -123,3 +123,12 @@ def require_metres(name: str, bodies: np.ndarray) -> None:
         raise UserError(
             f"{name}, frame {1 + np.argmax(wrong)}: a coordinate is NaN or over {MAX_METRES:.0f} m"
         )
+
+
+def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
+    """Take the joints of another skeleton by their names: (T, M, V, 3) -> (T, M, W, 3).
+
+    A joint that is a mean is NaN if one of its sources is. Raises UserError as `joint_map`.
+    """
+    taken = [bodies[:, :, list(joints)].mean(2) for joints in joint_map(source, target)]
+    return np.stack(taken, axis=2)

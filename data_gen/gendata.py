@@ -1,6 +1,7 @@
 """What the *_gendata.py commands share: flags, worker processes, and what they print."""
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from common import UserError
 from data_gen.clip import require_metres
 from data_gen.writer import StoreWriter
+from feeder.skeletons import BUILT_IN, Skeleton
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CHUNK = 16  # items that a worker takes at once
@@ -37,6 +39,18 @@ def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
         help=f"the store becomes {stores} (default: data)")  # fmt: skip
     add("--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)")
     add("--strict", action="store_true", help="a malformed file ends the run without a store")
+
+
+def skeleton(value: str) -> Skeleton:
+    """An argparse type: the name of a built-in skeleton, or a JSON file that describes one."""
+    if value in BUILT_IN:
+        return BUILT_IN[value]
+    if not value.endswith(".json"):
+        raise argparse.ArgumentTypeError(f"{value!r} is not {', '.join(BUILT_IN)} or a .json file")
+    try:
+        return Skeleton.from_plain(json.loads(Path(value).read_text(encoding="utf-8")))
+    except (OSError, ValueError, UserError) as error:  # ValueError: no JSON
+        raise argparse.ArgumentTypeError(f"{value}: {error}") from None
 
 
 def usable_cpus() -> int:
@@ -117,36 +131,31 @@ class Report:
 
 
 def read_all(
-    read: Callable[[Path], np.ndarray | None],
-    paths: Sequence[Path],
-    workers: int,
-    report: Report,
-) -> Iterator[tuple[Path, np.ndarray]]:
-    """Yield (path, clip) of each file that holds a clip; the others go to the report.
+    read: Callable[[Path], Result | None], paths: Sequence[Path], workers: int, report: Report
+) -> Iterator[tuple[Path, Result]]:
+    """Yield (path, what `read` returned) of each file that shows somebody.
 
-    read: returns the clip, or None where nobody is; raises UserError for a malformed file
+    read: returns None where nobody is; raises UserError for a malformed file, which is reported
     """
-    clips = ordered_map(partial(_try, read), paths, workers)
-    clips = tqdm(clips, total=len(paths), unit="clip", disable=None)
-    for path, clip in zip(paths, clips, strict=True):
-        if clip is None:
+    results = ordered_map(partial(_try, read), paths, workers)
+    results = tqdm(results, total=len(paths), unit="clip", disable=None)
+    for path, result in zip(paths, results, strict=True):
+        if result is None:
             report.note("left out, without any body", path.name)
-            continue
-        try:
-            if isinstance(clip, UserError):
-                raise clip
-            require_metres(path.name, clip)
-        except UserError as fault:
-            report.malformed(str(fault))
+        elif isinstance(result, UserError):
+            report.malformed(str(result))
         else:
-            yield path, clip
+            yield path, result
 
 
-def _try(read: Callable[[Path], np.ndarray | None], path: Path) -> np.ndarray | UserError | None:
+def _try(read: Callable[[Path], Result | None], path: Path) -> Result | UserError | None:
     try:
-        return read(path)
+        result = read(path)
+        if isinstance(result, np.ndarray):
+            require_metres(path.name, result)
     except (UserError, OSError) as error:
         return UserError(str(error))
+    return result
 
 
 def print_store(store: StoreWriter) -> None:

@@ -1,9 +1,9 @@
-"""Prepare your own recordings: from `.skeleton` files or arrays to one store.
+"""Prepare your own recordings: from raw files, arrays or JSON files to one store.
 
     python data_gen/own_gendata.py --name gestures --clips clips.csv
 
-clips.csv has one line for each recording: file,label,subject,split. All its columns are described
-in data_gen/readers/clip_table.py, and the files in data_gen/readers/array_file.py.
+clips.csv has a line for each recording: file,label,subject,split (see readers/clip_table.py). The
+formats of the files are described in readers/recording.py.
 """
 
 import argparse
@@ -20,17 +20,29 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run  # noqa: E402
-from data_gen.clip import prepare_clip  # noqa: E402
-from data_gen.gendata import Report, add_flags, print_next, print_store, read_all  # noqa: E402
-from data_gen.readers.array_file import MAX_BODIES, UNITS, read_bodies  # noqa: E402
-from data_gen.readers.clip_table import ClipTable, read_clip_table  # noqa: E402
+from data_gen.gendata import (  # noqa: E402
+    Report,
+    add_flags,
+    print_next,
+    print_store,
+    read_all,
+    skeleton,
+)
+from data_gen.readers.clip_table import ClipTable, all_recordings, read_clip_table  # noqa: E402
 from data_gen.readers.raw_folders import SYNTHETIC_MARK  # noqa: E402
+from data_gen.readers.recording import is_pose_json, read_recording  # noqa: E402
+from data_gen.reading import AXES, CHANNELS, UNITS, Reading  # noqa: E402
+from data_gen.upright import Prepared, prepare_upright  # noqa: E402
 from data_gen.writer import StoreWriter  # noqa: E402
 from feeder.datasets.known import KNOWN  # noqa: E402
 from feeder.description import Description, Split  # noqa: E402
-from feeder.skeletons import BUILT_IN, DescriptionError, Layout, Skeleton  # noqa: E402
+from feeder.skeletons import BUILT_IN, Layout  # noqa: E402
 
+MAX_BODIES = 16
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
+# An axis is wrong if MOST times as many clips say so as say the contrary; a clip says so by its unit
+# vector from the hips to the head, in which a coordinate counts from CLEAR on.
+MOST, CLEAR = 9, 0.5
 
 
 def store_name(value: str) -> str:
@@ -42,19 +54,13 @@ def store_name(value: str) -> str:
     return value
 
 
-def skeleton(value: str) -> Skeleton:
-    """An argparse type: the name of a built-in skeleton, or a JSON file that describes one."""
-    if value in BUILT_IN:
-        return BUILT_IN[value]
-    if not value.endswith(".json"):
-        names = ", ".join(BUILT_IN)
-        raise argparse.ArgumentTypeError(f"{value[:40]!r} is neither {names} nor a .json file")
-    try:
-        return Skeleton.from_plain(json.loads(Path(value).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{value}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError, DescriptionError) as error:
-        raise argparse.ArgumentTypeError(f"{value}: {str(error)[:200]}") from None
+class PrintSkeleton(argparse.Action):
+    """Print a built-in skeleton as the JSON that --skeleton FILE.json reads, and exit."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        lines = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in values.to_plain().items())
+        print("{\n" + ",\n".join(lines) + "\n}")
+        parser.exit()
 
 
 # fmt: off
@@ -63,83 +69,128 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="From your own recordings to a store for training.", allow_abbrev=False
     )
     add = parser.add_argument
+    names = f"{', '.join(BUILT_IN)}, or a .json file"
     add("--name", type=store_name, required=True, help="name of the store and of its folder")
     add("--clips", type=Path, required=True, metavar="FILE.csv",
-        help="table of the recordings: file,label,subject,split")
+        help="table of the recordings (file,label,subject,split), or a folder: all recordings in "
+        "it, without labels")
     add("--data_path", type=Path, metavar="DIR",
         help="folder in which the table's files are (default: the table's own)")
-    add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
-        help=f"skeleton of arrays: {', '.join(BUILT_IN)}, or a .json file")
-    add("--bodies", type=int, choices=range(1, MAX_BODIES + 1), default=2, metavar="N",
-        help="number of bodies kept in a clip; those that move most are kept")
-    add("--unit", choices=UNITS, default="m", help="unit of the coordinates in arrays")
     add("--splits", nargs="+", default=[], metavar="COLUMN",
-        help="columns that hold train or test (split, cross_subject, ...)")
+        help="columns that hold train, val or test (default: split, cross_subject, cross_view, "
+        "cross_setup)")
     add("--title", help="the data set's title for readers (default: the name)")
+    add("--bodies", type=int, choices=range(1, MAX_BODIES + 1), default=2, metavar="N",
+        help="number of bodies kept in a clip; those that move most are kept (default: 2)")
     add_flags(parser, "DIR/NAME")
-    return parser.parse_args(argv)
+    add = parser.add_argument_group("what the files hold").add_argument
+    add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
+        help=f"skeleton of the files: {names} (default: kinect_v2)")
+    add("--print-skeleton", type=skeleton, action=PrintSkeleton, metavar="NAME",
+        help="print a skeleton as a .json file has it, and exit")
+    add("--joints", type=skeleton, metavar="NAME",
+        help="skeleton of the store: joints are taken by their names (default: the files')")
+    add("--axes", choices=AXES, help="y-down: of images and OpenCV; z-up: of much motion capture "
+        "(default: y-up, y-down in JSON files)")
+    add("--channels", choices=CHANNELS,
+        help="numbers of each joint, c is a confidence (default: xyz, xyc in JSON files)")
+    add("--unit", choices=UNITS, help="px: pixels or shares of an image, each recording is scaled "
+        "to a trunk of 0.5 m (default: m, px in JSON files)")
+    add("--min-confidence", type=float, metavar="C",
+        help="a joint of less confidence is missing (default: 0.1)")
+    add("--fill-gaps", type=int, default=0, metavar="N",
+        help="interpolate joints that are missing in at most N frames (default: 0)")
+    args = parser.parse_args(argv)
+    if args.clips.is_dir() and (args.data_path or args.splits):
+        parser.error("--data_path and --splits are for a table, --clips is a folder")
+    if args.min_confidence is not None and args.channels in ("xyz", "xy"):
+        parser.error(f"--min-confidence has no effect with --channels {args.channels}")
+    if args.channels in ("xy", "xyc") and args.axes == "z-up":
+        parser.error(f"--axes z-up is for three coordinates, not --channels {args.channels}")
+    if args.unit == "px" and args.channels in ("xyz", "xyzc"):
+        parser.error("--unit px is for --channels xy or xyc")
+    return args
 # fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
-    folder = args.data_path or args.clips.parent
-    table = read_clip_table(args.clips, folder, args.splits)
-    layout = Layout(args.skeleton, args.bodies)
-    description = describe(args.name, args.title, table, layout, folder)
-    read = partial(read_clip, layout=layout, unit=UNITS[args.unit])
-    clips = {clip.path: clip for clip in table.clips}
-    with StoreWriter(args.out_folder / args.name, description) as store:
-        for path, joints in read_all(read, list(clips), args.workers, report):
+    if args.clips.is_dir():
+        folder, table = args.clips, all_recordings(args.clips)
+    else:
+        folder = args.data_path or args.clips.parent
+        table = read_clip_table(args.clips, folder, args.splits)
+    target = args.joints if args.joints != args.skeleton else None
+    reading = Reading(
+        skeleton=args.skeleton,
+        target=target,
+        axes=args.axes,
+        channels=args.channels,
+        unit=args.unit,
+        min_confidence=0.1 if args.min_confidence is None else args.min_confidence,
+        fill_gaps=args.fill_gaps,
+    )
+    layout = Layout(args.joints or args.skeleton, args.bodies)
+    clips, ups = {clip.path: clip for clip in table.clips}, []
+    with StoreWriter(
+        args.out_folder / args.name, describe(args, table, layout, reading, folder)
+    ) as store:
+        read = partial(read_clip, reading=reading, layout=layout)
+        for path, prepared in read_all(read, list(clips), args.workers, report):
             clip = clips[path]
-            store.add(clip.name, clip.fields, joints, clip.training)
+            store.add(clip.name, clip.fields, prepared.clip, clip.training)
+            ups.append(prepared.up)
+            for note in prepared.notes:
+                report.note(note, clip.name)
         report.print()
         if not store.clips:
             raise UserError(f"{args.clips} names no clip of {folder}, so no store was written")
+        check_axes(np.array(ups), args.axes)
         store.commit()
     print_store(store)
-    print(f"  {len(table.classes)} classes, {layout}")
-    if table.numbered:
-        print(f"  numbered in alphabetical order: {', '.join(table.numbered)}")
+    classes = f"{len(table.classes)} classes" if store.description.has_labels else "no labels"
+    print(f"  {classes}, {layout}", *table.notes, sep="\n  ")
     training, _ = store.split_counts()[table.splits[0]]
     flags = f"--pre-dataset {args.name} --protocol {table.splits[0]}"
     print_next(store, args.name, f"{flags} --batch-size {batch_size(training)}")
 
 
 def describe(
-    name: str, title: str | None, table: ClipTable, layout: Layout, folder: Path
+    args: argparse.Namespace, table: ClipTable, layout: Layout, reading: Reading, folder: Path
 ) -> Description:
-    """The description of the store.
-
-    name, title: the store's name, and its title or None
-    table: the table of the recordings
-    layout: how many bodies are kept, and their skeleton
-    folder: the folder of the files; synthetic recordings are marked there
-    Raises UserError if the name of a split cannot be that of a column.
-    """
-    kinds = sorted({clip.path.suffix for clip in table.clips})
+    """The description of the store; synthetic recordings are marked in their folder."""
+    first = table.clips[0].path
+    kinds = sorted({clip.path.suffix or "JSON" for clip in table.clips})
     is_synthetic = (folder / SYNTHETIC_MARK).is_file()
-    try:
-        return Description(
-            title or ("synthetic recordings" if is_synthetic else name),
-            layout,
-            table.classes,
-            {split: Split(split) for split in table.splits},
-            f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
-            f"python data_gen/own_gendata.py --name {name}",
-        )
-    except DescriptionError as error:
-        raise UserError(str(error)) from None
+    return Description(
+        title=args.title or ("synthetic recordings" if is_synthetic else args.name),
+        layout=layout,
+        classes=table.classes,
+        splits={split: Split(split) for split in table.splits},
+        origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
+        command=f"python data_gen/own_gendata.py --name {args.name}",
+        alignment="upright",
+        reading=reading.with_defaults(is_pose_json(first)).to_plain(),
+    )
 
 
-def read_clip(path: Path, layout: Layout, unit: float) -> np.ndarray | None:
-    """The clip (T, M, V, 3) float32; None if it has no body. Raises UserError if malformed.
+def read_clip(path: Path, reading: Reading, layout: Layout) -> Prepared | None:
+    """The clip of a recording, or None if it shows nobody. Raises UserError if malformed."""
+    return prepare_upright(read_recording(path, reading), layout, reading.fill_gaps)
 
-    layout: how many bodies are kept, and their skeleton
-    unit: the unit of the coordinates in an array, in metres
+
+def check_axes(ups: np.ndarray, axes: str | None) -> None:
+    """Raise UserError if people stand on their heads, or lie, over all clips.
+
+    ups: (N, 3) the direction from the hips to the head in each clip, NaN if unknown
+    axes: the flag; who states the axes may record people who lie
     """
-    return prepare_clip(read_bodies(path, layout.skeleton, unit), layout)
+    _, y, z = ups[~np.isnan(ups).any(1)].T
+    if (y < -CLEAR).sum() > MOST * (y > CLEAR).sum():
+        raise UserError("heads are below hips, so y points down: state --axes y-down, or z-up")
+    if axes is None and (z > CLEAR).sum() > MOST * (z <= CLEAR).sum():
+        raise UserError("people lie along z: state --axes z-up, or y-up if they do lie")
 
 
 def batch_size(training: int) -> int:

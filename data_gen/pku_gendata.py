@@ -14,16 +14,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run  # noqa: E402
-from data_gen.clip import require_metres  # noqa: E402
 from data_gen.gendata import (  # noqa: E402
     DATA,
     Report,
@@ -32,38 +29,9 @@ from data_gen.gendata import (  # noqa: E402
     print_next,
     print_store,
 )
-from data_gen.readers.pku import (  # noqa: E402
-    NAME,
-    Action,
-    clip_name,
-    cut_clip,
-    read_actions,
-    read_split,
-    read_video,
-    sample_fields,
-)
+from data_gen.readers.pku import NAME, Clip, read_clips, read_split  # noqa: E402
 from data_gen.writer import StoreWriter  # noqa: E402
 from feeder.datasets.pku import DATASETS  # noqa: E402
-
-SUFFIX = ".txt"
-PLACES = ("", "*/", "*/*/")  # where an archive may lie in --data_path
-
-
-class Video(NamedTuple):
-    """The raw files of a video: its skeletons and its labels."""
-
-    name: str
-    skeleton: Path
-    label: Path
-
-
-class Clip(NamedTuple):
-    """An action in a video, as a clip."""
-
-    name: str
-    fields: tuple[int, int, int, int, int]  # setup, camera, subject, replication, action
-    joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it has no body
-    cut: bool  # whether the label ends after the video
 
 
 # fmt: off
@@ -89,20 +57,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     description = DATASETS[args.dataset]
-    splits = {p: find_split(args.data_path, args.dataset, p) for p in description.splits}
+    splits = [find_split(args.data_path, args.dataset, p) for p in description.splits]
     videos = find_videos(args.data_path, splits, report)
     with StoreWriter(args.out_folder / args.dataset, description) as store:
-        results = ordered_map(read_clips, videos, args.workers)
+        results = ordered_map(read_video, videos, args.workers)
         results = tqdm(results, total=len(videos), unit="video", disable=None)
-        for video, clips in zip(videos, results, strict=True):
-            training = tuple(split[video.name] for split in splits.values())
+        for (skeletons, _), clips in zip(videos, results, strict=True):
+            training = tuple(split[skeletons.stem] for split in splits)
             for clip in clips:
                 if isinstance(clip, UserError):
                     report.malformed(str(clip))
                 elif clip.joints is None:
                     report.note("left out, without any body", clip.name)
                 else:
-                    if clip.cut:
+                    if clip.is_cut:
                         report.note("cut where the video ends", clip.name)
                     store.add(clip.name, clip.fields, clip.joints, training)
         report.print()
@@ -114,14 +82,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_next(store, f"{args.dataset}_xsub", flags)
 
 
+def read_video(video: tuple[Path, Path]) -> list[Clip | UserError]:
+    """The clips of a video, or what is wrong with them. video: its skeletons, its labels"""
+    return read_clips(*video)
+
+
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
     """Find and read the list of a protocol: {name of a video: 1 for training, else 0}.
 
     folder: the folder of the unpacked archives
-    dataset: "pkummd1" or "pkummd2"
-    Raises UserError if the folder holds no list of the protocol.
+    Raises UserError if it holds no list of the protocol.
     """
-    name = protocol + ("_v2" if dataset == "pkummd2" else "") + SUFFIX
+    name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
     found = find(folder, name.replace("_", "[-_]"))
     if not found:
         raise UserError(
@@ -131,41 +103,39 @@ def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
     return read_split(found[0])
 
 
-def find_videos(folder: Path, splits: dict[str, dict[str, int]], report: Report) -> list[Video]:
-    """The videos that have labels and are in every split, sorted by name.
+def find_videos(
+    folder: Path, splits: list[dict[str, int]], report: Report
+) -> list[tuple[Path, Path]]:
+    """The skeletons and the labels of the videos that are in every split, sorted by name.
 
     folder: the folder of the unpacked archives
-    splits: {protocol: {name of a video: 1 for training, else 0}}
     report: takes the videos that are left out
     """
     skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
     videos = []
-    for path in sorted(skeletons.glob(f"[!.]*{SUFFIX}"), key=lambda path: path.stem):
-        video = Video(path.stem, path, labels / path.name)
-        if not NAME.fullmatch(video.name):
-            report.note("left out, no name like 0002-L or A01N01-L", video.name)
-        elif not video.label.is_file():
-            report.note("left out, without a label file", video.name)
-        elif not all(video.name in split for split in splits.values()):
-            report.note("left out, in no half of a split", video.name)
+    for path in sorted(skeletons.glob("[!.]*.txt"), key=lambda path: path.stem):
+        label = labels / path.name
+        if not NAME.fullmatch(path.stem):
+            report.note("left out, no name like 0002-L or A01N01-L", path.stem)
+        elif not label.is_file():
+            report.note("left out, without a label file", path.stem)
+        elif not all(path.stem in split for split in splits):
+            report.note("left out, in no half of a split", path.stem)
         else:
-            videos.append(video)
+            videos.append((path, label))
     return videos
 
 
 def find_folder(folder: Path, kind: str) -> Path:
-    """Find a folder whose name contains `kind` and that holds files with names of videos.
+    """The one folder whose name contains `kind` and that holds files with names of videos.
 
-    folder: where to search, up to two folders deeper
     kind: "skeleton" or "label"
     Raises UserError unless there is exactly one.
     """
     found = [
         place
         for place in find(folder, "*")
-        if place.is_dir()
-        and kind in place.name.lower()
-        and any(NAME.fullmatch(path.stem) for path in place.glob(f"*{SUFFIX}"))
+        if kind in place.name.lower() and any(NAME.fullmatch(p.stem) for p in place.glob("*.txt"))
     ]
     if len(found) != 1:
         names = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
@@ -178,41 +148,7 @@ def find_folder(folder: Path, kind: str) -> Path:
 
 def find(folder: Path, pattern: str) -> list[Path]:
     """The paths that match a pattern in a folder or up to two folders deeper, sorted."""
-    return sorted(path for place in PLACES for path in folder.glob(place + pattern))
-
-
-def read_clips(video: Video) -> list[Clip | UserError]:
-    """The clips of a video, sorted by name; a fault in the place of each malformed one."""
-    try:
-        actions, bodies = read_actions(video.label), read_video(video.skeleton)
-    except (UserError, OSError) as error:
-        return [UserError(str(error))]
-    clips: list[Clip | UserError] = []
-    for action in actions:
-        try:
-            clips.append(cut(video, bodies, action))
-        except UserError as fault:
-            clips.append(fault)
-    return clips
-
-
-def cut(video: Video, bodies: np.ndarray, action: Action | UserError) -> Clip:
-    """The clip of an action. Raises UserError if its label is malformed.
-
-    bodies: (T, 2, 25, 3), metres, the whole video
-    """
-    if isinstance(action, UserError):
-        raise action
-    if action.start >= len(bodies):
-        raise UserError(
-            f"{video.label.name}, line {action.line}: the action begins at frame {action.start}, "
-            f"the video has only {len(bodies)} frames"
-        )
-    name, joints = clip_name(video.name, action), cut_clip(bodies, action)
-    if joints is not None:
-        require_metres(name, joints)
-    fields, is_cut = sample_fields(video.name, action), action.end >= len(bodies)
-    return Clip(name, fields, joints, is_cut)
+    return sorted(path for place in ("", "*/", "*/*/") for path in folder.glob(place + pattern))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ were trained on NTU RGB+D fit, and results compare with published code, which ha
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +20,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run  # noqa: E402
-from data_gen.clip import prepare_clip  # noqa: E402
-from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all  # noqa: E402
+from data_gen.clip import map_joints, prepare_clip  # noqa: E402
+from data_gen.gendata import (  # noqa: E402
+    DATA,
+    Report,
+    add_flags,
+    print_next,
+    print_store,
+    read_all,
+    skeleton,
+)
 from data_gen.readers.ucla import SUFFIX, parse_name, read_ucla_file  # noqa: E402
 from data_gen.writer import StoreWriter  # noqa: E402
-from feeder.datasets.nwucla import DATASETS, KINECT_V1_AS_V2  # noqa: E402
-from feeder.skeletons import KINECT_V2  # noqa: E402
+from feeder.datasets.nwucla import DATASETS  # noqa: E402
+from feeder.description import Description  # noqa: E402
+from feeder.skeletons import KINECT_V1, Layout  # noqa: E402
 
 
 # fmt: off
@@ -35,20 +45,33 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data_path", type=Path, default=DATA / "nwucla_raw", metavar="DIR",
         help="folder of the JSON files or of all_sqe (default: data/nwucla_raw)")
-    add("--joints", type=int, choices=DATASETS, default=25,
+    add("--joints", type=dataset, default="25", metavar="NAME",
         help="25: two bodies with the joints of Kinect v2, as in NTU RGB+D (default); 20: one body "
-        "with the joints of Kinect v1, as recorded")
-    add_flags(parser, "DIR/nwucla, or DIR/nwucla20 with 20 joints")
+        "with the joints of Kinect v1, as recorded; coco_17, ...: one body of another skeleton")
+    add_flags(parser, "DIR/nwucla, DIR/nwucla20 with 20 joints, DIR/nwucla_coco_17, ...")
     return parser.parse_args(argv)
 # fmt: on
+
+
+def dataset(joints: str) -> tuple[str, Description]:
+    """An argparse type: the name and the description of the store with these joints."""
+    if joints in ("25", "20"):
+        return DATASETS[int(joints)]
+    target, (_, recorded) = skeleton(joints), DATASETS[20]
+    return f"nwucla_{Path(joints).stem}", replace(
+        recorded,
+        title=f"NW-UCLA ({target.name})",
+        layout=Layout(target, 1),
+        command=f"python data_gen/ucla_gendata.py --joints {joints}",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     paths = find_files(args.data_path)
-    name, description = DATASETS[args.joints]
-    read = partial(read_clip, joints=args.joints)
+    name, description = args.joints
+    read = partial(read_clip, layout=description.layout)
     with StoreWriter(args.out_folder / name, description) as store:
         for path, clip in read_all(read, paths, args.workers, report):
             store.add(path.stem, parse_name(path.stem), clip)
@@ -77,16 +100,11 @@ def find_files(folder: Path) -> list[Path]:
     )
 
 
-def read_clip(path: Path, joints: int) -> np.ndarray | None:
-    """The clip (T, M, V, 3) float32; None if it has no body. Raises UserError if malformed.
-
-    joints: 25 for two bodies of 25 joints, 20 for one body of 20 joints
-    """
+def read_clip(path: Path, layout: Layout) -> np.ndarray | None:
+    """The clip (T, M, V, 3) float32; None if it has no body. Raises UserError if malformed."""
     bodies = read_ucla_file(path)  # (T, 1, 20, 3)
-    if joints == KINECT_V2.num_joints:
-        bodies = bodies[:, :, KINECT_V1_AS_V2]
-    _, description = DATASETS[joints]
-    return prepare_clip(bodies, description.layout)
+    bodies[(bodies == 0).all(-1)] = np.nan  # so that no mean takes a missing joint for a position
+    return prepare_clip(np.nan_to_num(map_joints(bodies, KINECT_V1, layout.skeleton)), layout)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from feeder.datasets.pku import ACTION_NAMES
 from feeder.skeletons import NTU
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
+ACTION = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,[^,]*")
 # The released lists contain the misspelling "Validataion videos:".
 HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
@@ -43,23 +44,45 @@ class Action(NamedTuple):
     end: int
 
 
-def sample_fields(video: str, action: Action) -> tuple[int, int, int, int, int]:
-    """The setup, camera, subject, replication and class of a clip, as a store has them.
+class Clip(NamedTuple):
+    """An action in a video, as a clip.
+
+    name: such as 0002-LN007A012: video, line of the label file, class
+    fields: setup, camera, subject, replication, action
+    joints: (T, 2, 25, 3) float32; None if it has no body
+    is_cut: whether the label ends after the video
+    """
+
+    name: str
+    fields: tuple[int, int, int, int, int]
+    joints: np.ndarray | None
+    is_cut: bool
+
+
+def read_clips(skeletons: Path, labels: Path) -> list[Clip | UserError]:
+    """The clips of a video, sorted by name; a fault in the place of each malformed one.
 
     In phase II the setup is the scene. In phase I the setup is 1 and the subject is the number of
     the video, since the names of phase I do not give the person. The replication is the line in the
     label file.
     """
-    scene, subject, number, view = NAME.fullmatch(video).groups()
+    try:
+        actions, video = read_actions(labels), read_video(skeletons)
+    except (UserError, OSError) as error:
+        return [UserError(str(error))]
+    scene, subject, number, view = NAME.fullmatch(skeletons.stem).groups()
     # A store counts from 1.
-    numbers = (int(scene), int(subject)) if scene else (1, int(number))
-    setup, subject = (max(1, value) for value in numbers)
-    return setup, CAMERAS[view], subject, action.line, action.action
-
-
-def clip_name(video: str, action: Action) -> str:
-    """The name of a clip, such as 0002-LN007A012: video, line of the label file, class."""
-    return f"{video}N{action.line:03d}A{action.action:03d}"
+    setup, subject = max(1, int(scene or 1)), max(1, int(subject or number))
+    clips: list[Clip | UserError] = []
+    for action in actions:
+        if isinstance(action, UserError) or action.start >= len(video):
+            fault = f"{labels.name}: {action} begins after the video, of {len(video)} frames"
+            clips.append(action if isinstance(action, UserError) else UserError(fault))
+            continue
+        name = f"{skeletons.stem}N{action.line:03d}A{action.action:03d}"
+        fields = setup, CAMERAS[view], subject, action.line, action.action
+        clips.append(Clip(name, fields, cut_clip(video, action), action.end >= len(video)))
+    return clips
 
 
 def read_video(path: Path) -> np.ndarray:
@@ -85,15 +108,16 @@ def read_actions(path: Path) -> list[Action | UserError]:
 
     Raises UserError if the file is not text or too long.
     """
+    lines = {number: line for number, line in enumerate(_lines(path), 1) if line.strip()}
+    if max(lines, default=0) > MAX_LINES:
+        raise UserError(f"{path.name}: over {MAX_LINES} actions, which is no video")
     actions: list[Action | UserError] = []
-    for number, line in enumerate(_lines(path), 1):
-        match = re.fullmatch(r"([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9}),[^,]*", line.replace(" ", ""))
+    for number, line in lines.items():
+        match = ACTION.fullmatch(line)
         action, start, end = map(int, match.groups()) if match else (0, 0, 0)
-        if line.strip() and number > MAX_LINES:
-            raise UserError(f"{path.name}: over {MAX_LINES} actions, which is no video")
         if 1 <= action <= len(ACTION_NAMES) and start <= end:
             actions.append(Action(number, action, start, end))
-        elif line.strip():
+        else:
             fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
             actions.append(UserError(f"{path.name}, line {number}: {fault}"))
     return actions
@@ -113,16 +137,14 @@ def read_split(path: Path) -> dict[str, int]:
             line = line[heading.end() :]
         for word in line.replace(",", " ").split():
             if half is None or not NAME.fullmatch(word):
-                raise UserError(
-                    f"{path.name}, line {number}: {word[:40]!r} is not a heading "
-                    "('Training videos:'), or the name of a video below one"
-                )
+                fault = "neither 'Training videos:' nor the name of a video below such a heading"
+                raise UserError(f"{path.name}, line {number}: {word[:40]!r} is {fault}")
             half.append(word)
     train, test = halves.values()
-    both = sorted(set(train) & set(test))
-    if both or not train or not test:
-        fault = f"{both[0]} is in both halves" if both else "a half is empty"
-        raise UserError(f"{path.name}: {fault}")
+    if both := set(train) & set(test):
+        raise UserError(f"{path.name}: {min(both)} is in both halves")
+    if not train or not test:
+        raise UserError(f"{path.name}: a half is empty")
     return dict.fromkeys(train, 1) | dict.fromkeys(test, 0)
 
 

@@ -73,21 +73,25 @@ def read_skeleton_file(path: str | Path) -> np.ndarray:
     return bodies
 
 
-def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
+def read_raw_bodies(
+    path: str | Path, limit: float | None = MAX_METRES
+) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
     """Read a raw file as a list of n bodies.
 
+    limit: the greatest coordinate; None to take all numbers, and NaN
     Returns the number of frames; (2, n) the frame of each body and its position in the frame; the
     n tracking numbers; (n, 25, 3) float64 the joints in metres. Raises as `read_skeleton_file`.
     """
     with open(path, "rb") as file:
-        return _Lines(Path(path).name, file).bodies()
+        return _Lines(Path(path).name, file, limit).bodies()
 
 
 class _Lines:
     """Reads the lines of a file and counts them for messages."""
 
-    def __init__(self, name: str, lines: Iterator[bytes]):
+    def __init__(self, name: str, lines: Iterator[bytes], limit: float | None):
         self.name = name
+        self.limit = limit
         self.lines = lines
         self.line = 0  # the number of the last line that was read
 
@@ -154,7 +158,7 @@ class _Lines:
         if set(map(COUNT_SPACES, rows)) <= {JOINT_VALUES - 1}:
             with contextlib.suppress(ValueError):
                 values = np.fromiter(map(float, tokens), float, len(tokens))
-                if len(values) == 3 * len(rows) and (np.abs(values) <= MAX_METRES).all():
+                if len(values) == 3 * len(rows) and self.is_within(values):
                     return values
         values = []  # other spacing, or a fault
         first = len(first_lines) - len(rows) // JOINTS
@@ -167,9 +171,13 @@ class _Lines:
                 values += map(float, tokens[:3])
             except ValueError:
                 self.fail(f"{_quote(b' '.join(tokens[:3]))} is not x y z", line)
-            if not all(abs(value) <= MAX_METRES for value in values[-3:]):  # NaN included
-                self.fail(f"{values[-3:]} is not within {MAX_METRES:.0f} m", line)
+            if not self.is_within(values[-3:]):
+                self.fail(f"{values[-3:]} is not within {self.limit:.0f} m", line)
         return np.array(values)
+
+    def is_within(self, values: np.ndarray | list[float]) -> bool:
+        """Whether all coordinates are within the limit; NaN is not."""
+        return self.limit is None or bool((np.abs(values) <= self.limit).all())
 
 
 def _quote(text: bytes) -> str:

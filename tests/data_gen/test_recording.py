@@ -1,0 +1,283 @@
+"""The one reader of recordings: every format gives the same bodies; faults name the file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import UserError
+from data_gen.clip import prepare_clip
+from data_gen.readers.recording import find_recordings, prepare, read_clip, read_recording
+from data_gen.readers.skeleton_file import read_skeleton_file
+from data_gen.reading import Reading
+from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layout
+from tests.data_gen.people import as_skeleton, person
+from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
+
+ONE = Layout(KINECT_V1, 1)
+RAW = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    np.save(path, array)
+    return path
+
+
+def clip_of(path: Path, skeleton=KINECT_V1, bodies: int = 1, **options) -> np.ndarray:
+    return read_clip(path, Layout(skeleton, bodies), "upright", Reading(skeleton, **options))
+
+
+def refused(path: Path, skeleton=KINECT_V1, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        clip_of(path, skeleton, **options)
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+# ---- arrays
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", " "])
+@pytest.mark.parametrize("heading", [True, False])
+def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
+    body = person(0)
+    rows = [mark.join(f"{v:.17g}" for v in frame) for frame in body.reshape(20, -1)]
+    rows = [mark.join(f"v{i}" for i in range(60))] * heading + rows
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    expected = clip_of(save(tmp_path / "a.npy", body))
+    np.testing.assert_array_equal(clip_of(tmp_path / "a.csv"), expected)
+
+
+def test_an_empty_cell_is_a_missing_joint(tmp_path):
+    rows = [["1"] * 60, ["2"] * 60]
+    rows[1][30:33] = ["", "", ""]
+    (tmp_path / "a.csv").write_text("\n".join(map(",".join, rows)))
+    bodies = read_recording(tmp_path / "a.csv", Reading(KINECT_V1)).bodies
+    assert np.argwhere(np.isnan(bodies[..., 0])).tolist() == [[1, 0, 10]]
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3\n", "1,2\n1\n", ",".join(["1"] * 59 + ["x"]), '"1'])
+def test_tables_that_are_no_recording(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    refused(tmp_path / "a.csv")
+
+
+def objects() -> np.ndarray:
+    array = np.empty(20, object)
+    array[:] = [np.zeros((20, 3)).tolist()] * 20
+    return array
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((5, 25, 3)), "(5, 25, 3)"),
+        (np.zeros((3, 5, 20, 1)), "(3, 5, 20, 1)"),
+        (np.full((5, 20, 3), "a"), "<U1"),
+        (objects(), "Python objects"),
+        (np.zeros((0, 20, 3)), "frame"),
+        (np.zeros((5, 20, 3)), "nobody"),
+        (person(0)[..., :2], "--channels"),
+        (person(0) * 1000, "--unit"),
+        ((person(0) - [0, 0, 3]) * 99, "--unit"),
+        (np.full((5, 20, 3), np.inf), "frame 1"),
+    ],
+)
+def test_arrays_that_cannot_be_used(tmp_path, array, said):
+    assert said in refused(save(tmp_path / "a.npy", array))
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    path = save(tmp_path / "a.npy", person(0))
+    path.write_bytes(path.read_bytes()[:-8])
+    refused(path)
+    path.write_bytes(b"")
+    refused(path)
+    np.savez(path.open("wb"), a=person(0))
+    refused(path)
+    refused(tmp_path / "none.npy")
+    (tmp_path / "a.txt").touch()
+    refused(tmp_path / "a.txt")
+
+
+# ---- channels
+
+
+def test_a_fourth_number_is_a_confidence(tmp_path):
+    body = as_skeleton(person(1), BUILT_IN["mediapipe_33"]) * [1, -1, -1]
+    sure = np.full((20, 33, 1), 0.9)
+    options = {"skeleton": BUILT_IN["mediapipe_33"], "axes": "y-down"}
+    expected = clip_of(save(tmp_path / "a.npy", body), **options)
+    with_sure = save(tmp_path / "b.npy", np.concatenate([body, sure], axis=-1))
+    np.testing.assert_array_equal(clip_of(with_sure, **options), expected)
+    sure[3, 15] = 0.05
+    clip = clip_of(save(tmp_path / "c.npy", np.concatenate([body, sure], axis=-1)), **options)
+    assert not clip[3, 0, 15].any()
+    clip[3, 0, 15] = expected[3, 0, 15]
+    np.testing.assert_array_equal(clip, expected)
+    assert clip_of(with_sure, **options, min_confidence=0.0).any()
+    assert "nobody" in refused(with_sure, **options, min_confidence=0.95)
+
+
+@pytest.mark.parametrize("skeleton", ["coco_17", "openpose_18", "mediapipe_33"])
+@pytest.mark.parametrize("size", [1, 0.2, 300])
+def test_a_confidence_is_not_taken_for_a_coordinate(tmp_path, skeleton, size):
+    skeleton = BUILT_IN[skeleton]
+    rng = np.random.default_rng(0)
+    flat = as_skeleton(person(2), skeleton)[..., :2] * size + [size, size]
+    sure = np.clip(rng.normal(0.8, 0.1, (*flat.shape[:2], 1)), 0, 1)
+    path = save(tmp_path / "a.npy", np.concatenate([flat, sure], axis=-1))
+    for unit in ("m", "cm", "mm"):
+        said = refused(path, skeleton, unit=unit)
+        assert "--channels xyc" in said and "--channels xyz" in said
+    assert "--channels" in refused(path, skeleton, unit="px")
+    two = clip_of(save(tmp_path / "b.npy", flat), skeleton, channels="xy", unit="px")
+    np.testing.assert_array_equal(clip_of(path, skeleton, channels="xyc", unit="px"), two)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path, seed):
+    body = person(seed)
+    body[..., 2] -= body[..., 2].min()  # all within 0 and 1 m
+    assert body[..., 2].max() < 1
+    assert clip_of(save(tmp_path / "a.npy", body)).any()
+    high = body[..., [0, 2, 1]] * 0.3 + 0.3  # z up, somebody small
+    assert clip_of(save(tmp_path / "b.npy", high), axes="z-up").any()
+
+
+# ---- pose estimators
+
+
+def openpose(folder: Path, bodies: np.ndarray, mix: bool = False) -> Path:
+    """Write (T, M, V, 3), x y confidence, as OpenPose does."""
+    folder.mkdir()
+    for t, frame in enumerate(bodies):
+        frame = frame[::-1] if mix and t % 3 == 1 else frame
+        people = [{"person_id": [-1], "pose_keypoints_2d": p.ravel().tolist()} for p in frame]
+        text = json.dumps({"version": 1.3, "people": people})
+        (folder / f"film_{t:012d}_keypoints.json").write_text(text)
+    return folder
+
+
+def pixels(seed: int, skeleton) -> np.ndarray:
+    """(T, V, 3): x y confidence in an image."""
+    flat = as_skeleton(person(seed), skeleton)[..., :2] * [200, -200] + [500, 400]
+    return np.concatenate([flat, np.full((*flat.shape[:2], 1), 0.9)], axis=-1)
+
+
+@pytest.mark.parametrize("name", ["openpose_25", "openpose_18"])
+def test_openpose(tmp_path, name):
+    skeleton = BUILT_IN[name]
+    body, still = pixels(0, skeleton), np.repeat(pixels(1, skeleton)[:1], 20, 0)
+    body[:, 4], body[7, 3] = 0, 0  # not found
+    array = save(tmp_path / "a.npy", body)
+    expected = clip_of(array, skeleton, channels="xyc", unit="px", axes="y-down")
+    folder = openpose(tmp_path / "one", body[:, None])
+    np.testing.assert_array_equal(clip_of(folder, skeleton), expected)
+    away = np.array([700, 0, 0])
+    crowd = np.stack([still + away, body, still - away], axis=1)
+    folder = openpose(tmp_path / "crowd", crowd, mix=True)
+    np.testing.assert_array_equal(clip_of(folder, skeleton), expected)
+    frames = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
+    (tmp_path / "film.json").write_text(json.dumps(frames))
+    np.testing.assert_array_equal(clip_of(tmp_path / "film.json", skeleton), expected)
+    assert len(clip_of(next(folder.iterdir()), skeleton)) == 1
+    assert name in refused(folder, COCO_17)
+
+
+def test_kinetics_skeleton(tmp_path):
+    skeleton = BUILT_IN["openpose_18"]
+    body = pixels(2, skeleton)
+    body[..., :2] /= 1000  # shares of the image
+    data = [
+        {"frame_index": t + 1,
+         "skeleton": [{"pose": p[:, :2].ravel().tolist(), "score": p[:, 2].tolist()}]}
+        for t, p in enumerate(body) if t != 5
+    ]  # fmt: skip
+    text = json.dumps({"data": data, "label": "waving", "label_index": 3})
+    (tmp_path / "a.json").write_text(text)
+    clip = clip_of(tmp_path / "a.json", skeleton)
+    assert len(clip) == 20 and not clip[5].any()
+    body[5] = 0
+    array = save(tmp_path / "a.npy", body)
+    expected = clip_of(array, skeleton, channels="xyc", unit="px", axes="y-down")
+    np.testing.assert_array_equal(clip, expected)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"people": 1}', '{"data": [{}]}'])
+def test_other_json_files(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    refused(tmp_path / "a.json", BUILT_IN["openpose_18"])
+
+
+def test_frames_of_two_videos_in_one_folder(tmp_path):
+    folder = openpose(tmp_path / "a", pixels(0, BUILT_IN["openpose_18"])[:3, None])
+    (folder / "other_0_keypoints.json").write_text('{"people": []}')
+    refused(folder, BUILT_IN["openpose_18"])
+
+
+# ---- raw files, mapped joints, the rule of the store
+
+
+def test_raw_files_follow_the_rule_of_the_store():
+    for path in RAW:
+        bodies = read_skeleton_file(path)
+        np.testing.assert_array_equal(read_clip(path, NTU), prepare_clip(bodies))
+        assert clip_of(path, KINECT_V2, 2).shape == prepare_clip(bodies).shape
+    refused(RAW[0], COCO_17)
+
+
+def test_arrays_of_a_store_with_the_published_rule(tmp_path):
+    body = person(3)
+    body[3, 5], body[6] = 0, 0
+    path = save(tmp_path / "a.npy", body)
+    np.testing.assert_array_equal(read_clip(path, ONE), prepare_clip(body[:, None], ONE))
+
+
+def test_own_raw_files_may_have_other_axes_and_units(tmp_path):
+    path = tmp_path / "a.skeleton"
+    bodies = np.array(random_frames([1] * 6))
+    path.write_text(raw_text(bodies))
+    expected = clip_of(path, KINECT_V2)
+    path.write_text(raw_text(bodies @ np.diag([1, -1, -1]) * 1000))
+    np.testing.assert_allclose(
+        clip_of(path, KINECT_V2, axes="y-down", unit="mm"), expected, atol=1e-6
+    )
+
+
+def test_joints_are_mapped_by_their_names(tmp_path):
+    body = person(4)
+    body[5, 12] = 0  # a hip is missing
+    path = save(tmp_path / "a.npy", body)
+    layout = Layout(BUILT_IN["openpose_25"], 1)
+    reading = Reading(KINECT_V1, target=layout.skeleton)
+    plain = json.loads(json.dumps(reading.to_plain()))
+    assert Reading.of_store(layout, plain) == reading
+    clip = read_clip(path, layout, "upright", reading)
+    assert clip.shape == (20, 1, 25, 3)
+    hip = layout.skeleton.joints.index("left hip")
+    assert not clip[5, 0, hip].any() and clip[6, 0, hip].any()
+
+
+def test_a_part_of_a_recording_is_prepared_alone(tmp_path):
+    body = person(5)
+    recording = read_recording(save(tmp_path / "a.npy", body), Reading(KINECT_V1))
+    part = prepare(recording.part(5, 15), ONE, "upright")
+    np.testing.assert_array_equal(part, clip_of(save(tmp_path / "b.npy", body[5:15])))
+
+
+def test_recordings_in_folders(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    for name in ("b.npy", "deep/a.npy", ".c.npy", ".hidden/d.npy", "._b.npy"):
+        save(tmp_path / name, person(0))
+    openpose(tmp_path / "deep/er/film", pixels(0, BUILT_IN["openpose_18"])[:2, None])
+    (tmp_path / "labels.csv").write_text("file,label\nb.npy,a\n")
+    (tmp_path / "found.csv").write_text("recording;class_1\n")
+    (tmp_path / "numbers.csv").write_text("1,2\n")
+    (tmp_path / "skeleton.json").write_text(json.dumps(COCO_17.to_plain()))
+    (tmp_path / "kinetics.json").write_text('{"data": []}')
+    (tmp_path / "notes.txt").touch()
+    found = [str(path.relative_to(tmp_path)) for path in find_recordings(tmp_path)]
+    assert found == ["b.npy", "deep/a.npy", "deep/er/film", "kinetics.json", "numbers.csv"]
