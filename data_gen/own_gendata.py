@@ -35,13 +35,13 @@ from data_gen.reading import AXES, CHANNELS, UNITS, Reading  # noqa: E402
 from data_gen.upright import Prepared, prepare_upright  # noqa: E402
 from data_gen.writer import StoreWriter  # noqa: E402
 from feeder.datasets.known import KNOWN  # noqa: E402
-from feeder.description import Description, Split  # noqa: E402
+from feeder.description import UNLABELED, Description, Split  # noqa: E402
 from feeder.skeletons import BUILT_IN, Layout  # noqa: E402
 
 MAX_BODIES = 16
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
-# An axis is wrong if MOST times as many clips say so as say the contrary; a clip says so by its unit
-# vector from the hips to the head, in which a coordinate counts from CLEAR on.
+# An axis is wrong if MOST times as many clips say so as say the contrary. A coordinate of the unit
+# vector from the hips to the head says so if it is beyond CLEAR.
 MOST, CLEAR = 9, 0.5
 
 
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_axes(np.array(ups), args.axes)
         store.commit()
     print_store(store)
-    classes = f"{len(table.classes)} classes" if store.description.has_labels else "no labels"
+    classes = "no labels" if table.classes == UNLABELED else f"{len(table.classes)} classes"
     print(f"  {classes}, {layout}", *table.notes, sep="\n  ")
     training, _ = store.split_counts()[table.splits[0]]
     flags = f"--pre-dataset {args.name} --protocol {table.splits[0]}"

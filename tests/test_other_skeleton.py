@@ -11,8 +11,8 @@ import torch
 import action_classification
 import action_retrieval
 import pretrain
-from data_gen.preparing.clip import prepare_clip
-from data_gen.preparing.store import StoreWriter
+from data_gen.clip import prepare_clip
+from data_gen.writer import StoreWriter
 from feeder.description import Description, Split
 from feeder.skeletons import Layout, Skeleton
 from feeder.store import open_store

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from common import UserError
-from data_gen.preparing.clip import prepare_clip
-from data_gen.preparing.store import StoreWriter
+from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
+from data_gen.writer import StoreWriter
 from feeder.datasets.ntu import DATASETS
 from tests.golden_files import GOLDEN
 from tools import visualize

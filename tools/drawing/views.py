@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from common import UserError
-from data_gen.preparing.clip import choose_slots, is_empty, prepare_clip
+from data_gen.clip import choose_slots, is_empty, prepare_clip
 from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import Strengths, uniform_draws
 from feeder.batches import VIEWS, Batch, Clips

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_gen.preparing.clip import prepare_clip
+from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.augment import PUBLISHED
 from feeder.skeletons import KINECT_V2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common import UserError
-from data_gen.preparing.clip import prepare_clip
+from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.store import open_store
 from net.modalities import MODALITIES, derive
