@@ -10,7 +10,7 @@ from feeder.skeletons import KINECT_V2, MAX_METRES, NTU, Layout, Skeleton, joint
 
 
 def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:
-    """Make the clip that a store holds.
+    """Make the clip that a store holds, as published for NTU RGB+D.
 
     bodies: (T, M, V, 3) float64, metres, finite; the M >= 0 bodies as they stand in the file
     layout: how many bodies to keep, and their skeleton
@@ -33,12 +33,10 @@ def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray
 
 
 def choose_slots(bodies: np.ndarray, present: np.ndarray, most: int = NTU.bodies) -> list[int]:
-    """The bodies with the greatest energy, the greatest first.
+    """The bodies with the greatest energy, the greatest first: indices along M.
 
     bodies: (T, M, V, 3), metres
     present: (T, M) bool, which bodies are in which frames
-    most: how many bodies to choose at most
-    Returns indices along M.
 
     The energy of a body is std of x + std of y + std of z over its joints and the frames in which
     it is present. Of two equal energies the greater index comes first, as if an ascending stable
@@ -55,11 +53,9 @@ def choose_slots(bodies: np.ndarray, present: np.ndarray, most: int = NTU.bodies
 
 
 def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Fill up a body that comes late or leaves early.
+    """Fill up a body (T, V, 3) that comes late or leaves early.
 
-    body: (T, V, 3), metres
     present: (T,) bool, in which frames the body is
-    Returns (T, V, 3).
 
     If the first frame is empty, the frames that are not empty move to the front. Then the frames up
     to the last one that is not empty are repeated until the clip is full. Empty frames in the
@@ -73,11 +69,10 @@ def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def center(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Move the main body's origin to zero in each frame.
+    """Move the main body's origin to zero in each frame of a clip (T, M, V, 3).
 
-    clip: (T, M, V, 3), metres
-    skeleton: names the joints of the origin; the origin is the mean of those with a position
-    Returns (T, M, V, 3). Joints without a position stay zero.
+    The origin is the mean of the skeleton's origin joints that have a position. Joints without a
+    position stay zero.
     """
     joints = clip[:, :1, list(skeleton.origin)]  # (T, 1, K, 3)
     number = (~is_empty(joints, -1)).sum(-1)  # (T, 1)
@@ -86,11 +81,7 @@ def center(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
 
 
 def align(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Rotate a clip: the main body's shoulder line in the first frame comes onto the x axis.
-
-    clip: (T, M, V, 3), metres -> (T, M, V, 3)
-    skeleton: names the shoulders
-    """
+    """Rotate a clip (T, M, V, 3): the main body's first shoulder line comes onto the x axis."""
     left, right = skeleton.shoulders
     shoulders = clip[0, 0, right] - clip[0, 0, left]
     return (clip.reshape(-1, 3) @ rotation_to_x(shoulders).T).reshape(clip.shape)
@@ -113,18 +104,6 @@ def rotation_to_x(line: np.ndarray) -> np.ndarray:
     return np.eye(3) + sin * cross + (1 - cos) * cross @ cross
 
 
-def require_metres(name: str, bodies: np.ndarray) -> None:
-    """Raise UserError if a coordinate of `bodies` (T, ...) is NaN or not within MAX_METRES.
-
-    name: of the file or clip, for the message
-    """
-    wrong = ~(np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
-    if wrong.any():
-        raise UserError(
-            f"{name}, frame {1 + np.argmax(wrong)}: a coordinate is NaN or over {MAX_METRES:.0f} m"
-        )
-
-
 def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
     """Take the joints of another skeleton by their names: (T, M, V, 3) -> (T, M, W, 3).
 
@@ -132,3 +111,14 @@ def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.nda
     """
     taken = [bodies[:, :, list(joints)].mean(2) for joints in joint_map(source, target)]
     return np.stack(taken, axis=2)
+
+
+def require_metres(name: str, bodies: np.ndarray) -> None:
+    """Raise UserError with the frame if a coordinate of (T, ...) is NaN or over MAX_METRES.
+
+    name: of the file or clip, for the message
+    """
+    wrong = ~(np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
+    if wrong.any():
+        frame = 1 + np.argmax(wrong)
+        raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")

@@ -30,10 +30,7 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
-    """Add --out_folder, --workers and --strict.
-
-    stores: the folders that --out_folder DIR leads to, for the help
-    """
+    """Add --out_folder, --workers and --strict. stores: where the store is, for the help"""
     add = parser.add_argument
     add("--out_folder", type=Path, default=DATA, metavar="DIR",
         help=f"the store becomes {stores} (default: data)")  # fmt: skip
@@ -104,46 +101,20 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Report:
-    """What became of the raw files that are not simply in the store.
-
-    strict: whether a malformed file ends the run
-    """
-
-    def __init__(self, strict: bool):
-        self.strict = strict
-        self.notes: dict[str, list[str]] = {}
-
-    def note(self, what: str, name: str) -> None:
-        """Note a file or clip under a heading."""
-        self.notes.setdefault(what, []).append(name)
-
-    def malformed(self, fault: str) -> None:
-        """Note a malformed file: its name and the fault. Raises UserError if `strict`."""
-        if self.strict:
-            raise UserError(f"{fault}; no store was written (--strict)")
-        self.note("left out, malformed", fault)
-
-    def print(self) -> None:
-        """Print each heading with its number of names, then the names."""
-        for what, names in self.notes.items():
-            print(f"{what}: {len(names)}", *names, sep="\n  ")
-
-
 def read_all(
-    read: Callable[[Path], Result | None], paths: Sequence[Path], workers: int, report: Report
+    read: Callable[[Path], Result | None], paths: Sequence[Path], workers: int, report: "Report"
 ) -> Iterator[tuple[Path, Result]]:
-    """Yield (path, what `read` returned) of each file that shows somebody.
+    """Yield (path, what `read` returned) of each file that shows somebody; report the others.
 
-    read: returns None where nobody is; raises UserError for a malformed file, which is reported
+    read: returns None where nobody is; raises UserError for a malformed file
     """
     results = ordered_map(partial(_try, read), paths, workers)
-    results = tqdm(results, total=len(paths), unit="clip", disable=None)
+    results = tqdm(results, total=len(paths), unit="file", disable=None)
     for path, result in zip(paths, results, strict=True):
         if result is None:
             report.note("left out, without any body", path.name)
         elif isinstance(result, UserError):
-            report.malformed(str(result))
+            report.malformed(result)
         else:
             yield path, result
 
@@ -158,6 +129,29 @@ def _try(read: Callable[[Path], Result | None], path: Path) -> Result | UserErro
     return result
 
 
+class Report:
+    """The files and clips that are not simply in the store, by what became of them."""
+
+    def __init__(self, strict: bool):
+        self.strict = strict  # whether a malformed file ends the run
+        self.notes: dict[str, list[str]] = {}
+
+    def note(self, what: str, name: str) -> None:
+        """Note a file or clip under a heading."""
+        self.notes.setdefault(what, []).append(name)
+
+    def malformed(self, fault: UserError) -> None:
+        """Note a malformed file. Raises UserError if `strict`."""
+        if self.strict:
+            raise UserError(f"{fault}; no store was written (--strict)")
+        self.note("left out, malformed", str(fault))
+
+    def print(self) -> None:
+        """Print each heading with its number of names, then the names."""
+        for what, names in self.notes.items():
+            print(f"{what}: {len(names)}", *names, sep="\n  ")
+
+
 def print_store(store: StoreWriter) -> None:
     """Print what a store holds, and whether its splits have the official numbers of clips."""
     size = sum(path.stat().st_size for path in store.folder.iterdir())
@@ -165,23 +159,15 @@ def print_store(store: StoreWriter) -> None:
         f"{store.folder.name}: {store.clips} clips, {store.frames} frames, {size / 1e6:.1f} MB "
         f"in {store.folder} ({store.description.title})"
     )
-    for protocol, counts in store.split_counts().items():
-        print(split_line(protocol, counts, store.description.official.get(protocol)))
-
-
-def split_line(protocol: str, counts: tuple[int, int], official: tuple[int, int] | None) -> str:
-    """One line: the numbers of (training, test) clips, beside the official numbers if any."""
-    line = f"  {protocol}: {counts[0]} training and {counts[1]} test clips"
-    if not official:
-        return line
-    verdict = "" if counts == official else "not "
-    return f"{line}, {verdict}the official {official[0]} and {official[1]}"
+    for protocol, (train, test) in store.split_counts().items():
+        line = f"  {protocol}: {train} training and {test} test clips"
+        if official := store.description.official.get(protocol):
+            verdict = "" if official == (train, test) else "not "
+            line += f", {verdict}the official {official[0]} and {official[1]}"
+        print(line)
 
 
 def print_next(store: StoreWriter, name: str, flags: str = "") -> None:
-    """Print the command that pre-trains on a store.
-
-    name: of the run
-    """
-    root = "" if store.folder.parent == DATA else f" --data-root {store.folder.parent}"
-    print(f"next: ./script_pretrain.sh {name}{flags and ' '}{flags}{root}")
+    """Print the command that pre-trains on a store. name: of the run"""
+    root = "" if store.folder.parent == DATA else f"--data-root {store.folder.parent}"
+    print("next:", *filter(None, ("./script_pretrain.sh", name, flags, root)))

@@ -16,25 +16,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common import UserError, run  # noqa: E402
-from data_gen.clip import prepare_clip  # noqa: E402
-from data_gen.gendata import (  # noqa: E402
-    DATA,
-    Report,
-    add_flags,
-    print_next,
-    print_store,
-    read_all,
-)
-from data_gen.readers.raw_folders import (  # noqa: E402
-    SYNTHETIC_MARK,
-    find_skeleton_files,
-    missing_samples,
-    places_of,
-)
-from data_gen.readers.skeleton_file import SUFFIX, parse_name, read_skeleton_file  # noqa: E402
-from data_gen.writer import StoreWriter  # noqa: E402
-from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic  # noqa: E402
+from common import UserError, run
+from data_gen.clip import prepare_clip
+from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
+from data_gen.readers.raw_folders import SYNTHETIC_MARK, find_skeleton_files, missing_samples
+from data_gen.readers.skeleton_file import SUFFIX, parse_name, read_skeleton_file
+from data_gen.writer import StoreWriter
+from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic
 
 RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
 
@@ -80,18 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             samples[name] = parse_name(name)
         except UserError as error:
-            report.malformed(str(error))
-    setups = {sample.setup for sample in samples.values()}
-    first_of_120 = LAST_SETUP["ntu60"] + 1
-    recorded = {
-        "ntu60": any(setup < first_of_120 for setup in setups),
-        "ntu120": any(setup >= first_of_120 for setup in setups),
-    }
-    wanted = [d for d in DATASETS if args.dataset == d or (args.dataset == "all" and recorded[d])]
+            report.malformed(error)
+    is_new = {sample.setup > LAST_SETUP["ntu60"] for sample in samples.values()}
+    recorded = ["ntu60"] * (False in is_new) + ["ntu120"] * (True in is_new)
+    wanted = recorded if args.dataset == "all" else [args.dataset]
 
     # Which clips: all but the missing samples and those of other setups.
-    places = places_of(files.values())
-    missing = missing_samples(args.ignored_sample_path, places, "ntu120" in wanted)
+    missing = missing_samples(args.ignored_sample_path, files.values(), "ntu120" in wanted)
     last_setup = max((LAST_SETUP[dataset] for dataset in wanted), default=0)
     paths, other_setups = [], 0
     for name, sample in samples.items():

@@ -19,24 +19,17 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common import UserError, run  # noqa: E402
-from data_gen.gendata import (  # noqa: E402
-    Report,
-    add_flags,
-    print_next,
-    print_store,
-    read_all,
-    skeleton,
-)
-from data_gen.readers.clip_table import ClipTable, all_recordings, read_clip_table  # noqa: E402
-from data_gen.readers.raw_folders import SYNTHETIC_MARK  # noqa: E402
-from data_gen.readers.recording import is_pose_json, read_recording  # noqa: E402
-from data_gen.reading import AXES, CHANNELS, UNITS, Reading  # noqa: E402
-from data_gen.upright import Prepared, prepare_upright  # noqa: E402
-from data_gen.writer import StoreWriter  # noqa: E402
-from feeder.datasets.known import KNOWN  # noqa: E402
-from feeder.description import UNLABELED, Description, Split  # noqa: E402
-from feeder.skeletons import BUILT_IN, Layout  # noqa: E402
+from common import UserError, run
+from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
+from data_gen.readers.clip_table import all_recordings, read_clip_table
+from data_gen.readers.raw_folders import SYNTHETIC_MARK
+from data_gen.readers.recording import is_pose_json, read_recording
+from data_gen.reading import AXES, CHANNELS, UNITS, Reading
+from data_gen.upright import Prepared, prepare_upright
+from data_gen.writer import StoreWriter
+from feeder.datasets.known import KNOWN
+from feeder.description import UNLABELED, Description, Split
+from feeder.skeletons import BUILT_IN, Layout
 
 MAX_BODIES = 16
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
@@ -121,22 +114,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         folder = args.data_path or args.clips.parent
         table = read_clip_table(args.clips, folder, args.splits)
-    target = args.joints if args.joints != args.skeleton else None
+    clips, ups = {clip.path: clip for clip in table.clips}, []
     reading = Reading(
         skeleton=args.skeleton,
-        target=target,
+        target=args.joints if args.joints != args.skeleton else None,
         axes=args.axes,
         channels=args.channels,
         unit=args.unit,
         min_confidence=0.1 if args.min_confidence is None else args.min_confidence,
         fill_gaps=args.fill_gaps,
     )
-    layout = Layout(args.joints or args.skeleton, args.bodies)
-    clips, ups = {clip.path: clip for clip in table.clips}, []
-    with StoreWriter(
-        args.out_folder / args.name, describe(args, table, layout, reading, folder)
-    ) as store:
-        read = partial(read_clip, reading=reading, layout=layout)
+    is_synthetic = (folder / SYNTHETIC_MARK).is_file()
+    kinds = sorted({path.suffix or "JSON" for path in clips})
+    description = Description(
+        title=args.title or ("synthetic recordings" if is_synthetic else args.name),
+        layout=Layout(args.joints or args.skeleton, args.bodies),
+        classes=table.classes,
+        splits={split: Split(split) for split in table.splits},
+        origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
+        command=f"python data_gen/own_gendata.py --name {args.name}",
+        alignment="upright",
+        reading=reading.with_defaults(is_pose_json(table.clips[0].path)).to_plain(),
+    )
+    with StoreWriter(args.out_folder / args.name, description) as store:
+        read = partial(read_clip, reading=reading, layout=description.layout)
         for path, prepared in read_all(read, list(clips), args.workers, report):
             clip = clips[path]
             store.add(clip.name, clip.fields, prepared.clip, clip.training)
@@ -150,29 +151,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         store.commit()
     print_store(store)
     classes = "no labels" if table.classes == UNLABELED else f"{len(table.classes)} classes"
-    print(f"  {classes}, {layout}", *table.notes, sep="\n  ")
+    print(f"  {classes}, {description.layout}", *table.notes, sep="\n  ")
     training, _ = store.split_counts()[table.splits[0]]
-    flags = f"--pre-dataset {args.name} --protocol {table.splits[0]}"
-    print_next(store, args.name, f"{flags} --batch-size {batch_size(training)}")
-
-
-def describe(
-    args: argparse.Namespace, table: ClipTable, layout: Layout, reading: Reading, folder: Path
-) -> Description:
-    """The description of the store; synthetic recordings are marked in their folder."""
-    first = table.clips[0].path
-    kinds = sorted({clip.path.suffix or "JSON" for clip in table.clips})
-    is_synthetic = (folder / SYNTHETIC_MARK).is_file()
-    return Description(
-        title=args.title or ("synthetic recordings" if is_synthetic else args.name),
-        layout=layout,
-        classes=table.classes,
-        splits={split: Split(split) for split in table.splits},
-        origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
-        command=f"python data_gen/own_gendata.py --name {args.name}",
-        alignment="upright",
-        reading=reading.with_defaults(is_pose_json(first)).to_plain(),
-    )
+    batch_size = min(1024, 2 ** max(1, (training // LEAST_STEPS).bit_length() - 1))
+    flags = f"--pre-dataset {args.name} --protocol {table.splits[0]} --batch-size {batch_size}"
+    print_next(store, args.name, flags)
 
 
 def read_clip(path: Path, reading: Reading, layout: Layout) -> Prepared | None:
@@ -191,14 +174,6 @@ def check_axes(ups: np.ndarray, axes: str | None) -> None:
         raise UserError("heads are below hips, so y points down: state --axes y-down, or z-up")
     if axes is None and (z > CLEAR).sum() > MOST * (z <= CLEAR).sum():
         raise UserError("people lie along z: state --axes z-up, or y-up if they do lie")
-
-
-def batch_size(training: int) -> int:
-    """A batch size with which an epoch has LEAST_STEPS steps: a power of two, at most 1024.
-
-    training: the number of training clips
-    """
-    return min(1024, 2 ** max(1, (training // LEAST_STEPS).bit_length() - 1))
 
 
 if __name__ == "__main__":

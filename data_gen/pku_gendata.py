@@ -13,25 +13,17 @@ Each may lie in DIR or up to two folders deeper (Data, Label, Split).
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common import UserError, run  # noqa: E402
-from data_gen.gendata import (  # noqa: E402
-    DATA,
-    Report,
-    add_flags,
-    ordered_map,
-    print_next,
-    print_store,
-)
-from data_gen.readers.pku import NAME, Clip, read_clips, read_split  # noqa: E402
-from data_gen.writer import StoreWriter  # noqa: E402
-from feeder.datasets.pku import DATASETS  # noqa: E402
+from common import UserError, run
+from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
+from data_gen.readers.pku import NAME, read_clips, read_split
+from data_gen.writer import StoreWriter
+from feeder.datasets.pku import DATASETS
 
 
 # fmt: off
@@ -58,15 +50,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = Report(args.strict)
     description = DATASETS[args.dataset]
     splits = [find_split(args.data_path, args.dataset, p) for p in description.splits]
-    videos = find_videos(args.data_path, splits, report)
+    skeletons, labels = (find_folder(args.data_path, kind) for kind in ("skeleton", "label"))
+    videos = []
+    for path in sorted(skeletons.glob("[!.]*.txt"), key=lambda path: path.stem):
+        if not NAME.fullmatch(path.stem):
+            report.note("left out, no name like 0002-L or A01N01-L", path.stem)
+        elif not (labels / path.name).is_file():
+            report.note("left out, without a label file", path.stem)
+        elif not all(path.stem in split for split in splits):
+            report.note("left out, in no half of a split", path.stem)
+        else:
+            videos.append(path)
     with StoreWriter(args.out_folder / args.dataset, description) as store:
-        results = ordered_map(read_video, videos, args.workers)
-        results = tqdm(results, total=len(videos), unit="video", disable=None)
-        for (skeletons, _), clips in zip(videos, results, strict=True):
-            training = tuple(split[skeletons.stem] for split in splits)
+        read = partial(read_clips, labels=labels)
+        for path, clips in read_all(read, videos, args.workers, report):
+            training = tuple(split[path.stem] for split in splits)
             for clip in clips:
                 if isinstance(clip, UserError):
-                    report.malformed(str(clip))
+                    report.malformed(clip)
                 elif clip.joints is None:
                     report.note("left out, without any body", clip.name)
                 else:
@@ -82,56 +83,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_next(store, f"{args.dataset}_xsub", flags)
 
 
-def read_video(video: tuple[Path, Path]) -> list[Clip | UserError]:
-    """The clips of a video, or what is wrong with them. video: its skeletons, its labels"""
-    return read_clips(*video)
-
-
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
-    """Find and read the list of a protocol: {name of a video: 1 for training, else 0}.
-
-    folder: the folder of the unpacked archives
-    Raises UserError if it holds no list of the protocol.
-    """
+    """Find and read the list of a protocol: {name of a video: 1 for training, else 0}."""
     name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
-    found = find(folder, name.replace("_", "[-_]"))
-    if not found:
-        raise UserError(
-            f"{folder / name} is missing: unpack PKU-MMD there, from "
-            "https://struct002.github.io/PKUMMD/, or name its folder with --data_path"
-        )
-    return read_split(found[0])
-
-
-def find_videos(
-    folder: Path, splits: list[dict[str, int]], report: Report
-) -> list[tuple[Path, Path]]:
-    """The skeletons and the labels of the videos that are in every split, sorted by name.
-
-    folder: the folder of the unpacked archives
-    report: takes the videos that are left out
-    """
-    skeletons, labels = (find_folder(folder, kind) for kind in ("skeleton", "label"))
-    videos = []
-    for path in sorted(skeletons.glob("[!.]*.txt"), key=lambda path: path.stem):
-        label = labels / path.name
-        if not NAME.fullmatch(path.stem):
-            report.note("left out, no name like 0002-L or A01N01-L", path.stem)
-        elif not label.is_file():
-            report.note("left out, without a label file", path.stem)
-        elif not all(path.stem in split for split in splits):
-            report.note("left out, in no half of a split", path.stem)
-        else:
-            videos.append((path, label))
-    return videos
+    for path in find(folder, name.replace("_", "[-_]")):
+        return read_split(path)
+    raise UserError(
+        f"{folder / name} is missing: unpack PKU-MMD there, from "
+        "https://struct002.github.io/PKUMMD/, or name its folder with --data_path"
+    )
 
 
 def find_folder(folder: Path, kind: str) -> Path:
-    """The one folder whose name contains `kind` and that holds files with names of videos.
-
-    kind: "skeleton" or "label"
-    Raises UserError unless there is exactly one.
-    """
+    """The one folder with files of videos and with "skeleton" or "label" in its name."""
     found = [
         place
         for place in find(folder, "*")

@@ -47,13 +47,9 @@ class Reading:
 
     def with_defaults(self, is_json: bool = False) -> "Reading":
         """The reading with the defaults of a format; the channels of an array stay open."""
-        axes, channels, unit = ("y-down", "xyc", "px") if is_json else ("y-up", None, "m")
-        return replace(
-            self,
-            axes=self.axes or axes,
-            channels=self.channels or channels,
-            unit=self.unit or unit,
-        )
+        defaults = {"axes": "y-down", "channels": "xyc", "unit": "px"}
+        defaults = defaults if is_json else {"axes": "y-up", "unit": "m"}
+        return replace(self, **{key: getattr(self, key) or defaults[key] for key in defaults})
 
     def to_plain(self) -> dict[str, Any]:
         """The values for `reading` in store.json; the target is the skeleton of the store."""
@@ -82,11 +78,8 @@ def recording_of(
     values: (T, M, V, C), C numbers as reading.channels says; 0 or NaN where nobody is
     numbers: (T, M) tracking numbers, or -1; None without tracking
     is_tracked: whether people are followed from frame to frame; otherwise a slot is a person
-    Raises UserError if the array does not fit `reading`, or holds coordinates that people do not
-    have.
+    Raises UserError if the array does not fit `reading` or shows no people.
     """
-    if not len(values):
-        raise UserError(f"{name}: no frame")
     reading = reading.with_defaults()
     channels = _channels(name, values, reading)
     bodies = np.zeros((*values.shape[:3], 3))
@@ -106,6 +99,8 @@ def recording_of(
 
 
 def _channels(name: str, values: np.ndarray, reading: Reading) -> str:
+    if not len(values):
+        raise UserError(f"{name}: no frame")
     count = values.shape[-1]
     channels = reading.channels or ("xyzc" if count == 4 else "xyz")
     if CHANNELS[channels] != count:

@@ -19,22 +19,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common import UserError, run  # noqa: E402
-from data_gen.clip import map_joints, prepare_clip  # noqa: E402
-from data_gen.gendata import (  # noqa: E402
-    DATA,
-    Report,
-    add_flags,
-    print_next,
-    print_store,
-    read_all,
-    skeleton,
-)
-from data_gen.readers.ucla import SUFFIX, parse_name, read_ucla_file  # noqa: E402
-from data_gen.writer import StoreWriter  # noqa: E402
-from feeder.datasets.nwucla import DATASETS  # noqa: E402
-from feeder.description import Description  # noqa: E402
-from feeder.skeletons import KINECT_V1, Layout  # noqa: E402
+from common import UserError, run
+from data_gen.clip import map_joints, prepare_clip
+from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all, skeleton
+from data_gen.readers.ucla import SUFFIX, parse_name, read_ucla_file
+from data_gen.writer import StoreWriter
+from feeder.datasets.nwucla import DATASETS
+from feeder.description import Description
+from feeder.skeletons import KINECT_V1, Layout
 
 
 # fmt: off

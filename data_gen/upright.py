@@ -68,39 +68,33 @@ def prepare_upright(recording: Recording, layout: Layout, fill_gaps: int = 0) ->
     people = sorted(_people(recording), key=_energy, reverse=True)[: layout.bodies]
     if not people:
         return None
-    main = people[0]
-    missing = np.isnan(main[_present(main), :, 0]).mean()
+    missing = np.isnan(people[0][_present(people[0]), :, 0]).mean()
     if missing > MOST_MISSING:
         raise UserError(f"{name}: {missing:.0%} of the main body's joints are missing")
-    people = [_filled(body, fill_gaps) for body in people] if fill_gaps else people
+    people = [_filled(body, fill_gaps) for body in people]
     bodies = np.stack([repair(body, _present(body)) for body in people], axis=1)  # (T, M, V, 3)
     main = bodies[:, 0]
-
-    is_whole = ~np.isnan(main[:, skeleton.origin, 0]).any(1)
-    is_needed = _present(main)
-    origin = main[:, skeleton.origin].mean(1) if is_whole.any() else _mean(main[:, skeleton.origin])
+    origin = main[:, skeleton.origin]  # (T, K, 3)
+    origin = _mean(origin) if np.isnan(origin).any((1, 2)).all() else origin.mean(1)
     known = np.flatnonzero(~np.isnan(origin[:, 0]))
-    if not len(known):
-        raise UserError(f"{name}: no frame shows {_names(skeleton, skeleton.origin)}")
-    if not is_whole[is_needed].all():
-        notes.append("origin bridged")
-    frames = np.arange(len(main))
-    origin = np.stack([np.interp(frames, known, axis[known]) for axis in origin.T], axis=1)
-    bodies = bodies - origin[:, None, None]
-
-    left, right = (bodies[:, 0, shoulder] for shoulder in skeleton.shoulders)
-    lines = right - left  # (T, 3)
+    lines = main[:, skeleton.shoulders[1]] - main[:, skeleton.shoulders[0]]  # (T, 3)
     both = np.flatnonzero(~np.isnan(lines[:, 0]))
-    if not len(both):
-        raise UserError(f"{name}: no frame shows {_names(skeleton, skeleton.shoulders)}")
-    if both[0] != np.argmax(is_needed):
+    for joints, frames in ((skeleton.origin, known), (skeleton.shoulders, both)):
+        if not len(frames):
+            raise UserError(f"{name}: no frame shows {_names(skeleton, joints)}")
+    if not set(np.flatnonzero(_present(main))) <= set(known):
+        notes.append("origin bridged")
+    if both[0] != np.argmax(_present(main)):
         notes.append("shoulders of a later frame")
-    turn = upright_rotation(lines[both[0]], recording.is_flat)
+    frames = range(len(main))
+    origin = np.stack([np.interp(frames, known, axis[known]) for axis in origin.T], axis=1)
+    bodies = (bodies - origin[:, None, None]) @ upright_rotation(
+        lines[both[0]], recording.is_flat
+    ).T
     if not recording.has_unit:
-        bodies = bodies * _scale(name, bodies[:, 0], skeleton)
-
+        bodies *= _scale(name, bodies[:, 0], skeleton)
     clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)
-    clip[:, : len(people)] = np.nan_to_num(bodies @ turn.T)
+    clip[:, : len(people)] = np.nan_to_num(bodies)
     require_metres(name, clip)
     return Prepared(clip, _up(main, skeleton), notes)
 
@@ -191,16 +185,14 @@ def _mean(values: np.ndarray, axis: int = 1) -> np.ndarray:
 
 def _filled(body: np.ndarray, most: int) -> np.ndarray:
     # (T, V, 3) with each joint interpolated over gaps of at most so many frames.
-    body, frames = body.copy(), np.arange(len(body))
-    for joint in np.flatnonzero(np.isnan(body[..., 0]).any(0)):
+    body = body.copy()
+    for joint in np.flatnonzero(np.isnan(body[..., 0]).any(0)) if most else ():
         known = np.flatnonzero(~np.isnan(body[:, joint, 0]))
         for before, after in pairwise(known):
             if 1 < after - before <= most + 1:
-                ends = [before, after]
-                for axis in range(3):
-                    body[before:after, joint, axis] = np.interp(
-                        frames[before:after], ends, body[ends, joint, axis]
-                    )
+                part = np.linspace(0, 1, after - before, endpoint=False)[:, None]
+                ends = body[before, joint], body[after, joint]
+                body[before:after, joint] = (1 - part) * ends[0] + part * ends[1]
     return body
 
 

@@ -18,9 +18,9 @@ from feeder.description import UNLABELED
 FIELDS = ("setup", "camera", "subject", "replication")
 SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns read as splits
 HALVES = {
-    "train": {"train", "training", "1"},
-    "test": {"test", "testing", "0"},
-    "val": {"val", "valid", "validation", "dev"},
+    **dict.fromkeys(("train", "training", "1"), "train"),
+    **dict.fromkeys(("test", "testing", "0"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
 }
 
 
@@ -39,12 +39,7 @@ class Clip(NamedTuple):
 
 
 class ClipTable(NamedTuple):
-    """The clips, sorted by name.
-
-    classes: the names of actions 1, 2, ...
-    splits: the names of the splits
-    notes: for the user, such as which words were numbered
-    """
+    """Clips, sorted by name; the names of actions 1, 2, ...; the splits; notes for the user."""
 
     clips: list[Clip]
     classes: tuple[str, ...] = UNLABELED
@@ -55,12 +50,9 @@ class ClipTable(NamedTuple):
 def all_recordings(folder: Path) -> ClipTable:
     """All recordings in a folder, at any depth, as training clips without labels."""
     paths = find_recordings(folder)
-    names = [_name(folder, path) for path in paths]
-    if not paths or len(set(names)) < len(names):
-        twice = next((name for name in names if names.count(name) > 1), None)
-        fault = f"two files of the name {twice}" if twice else f"no file {', '.join(SUFFIXES)}"
-        raise UserError(f"{folder}: {fault}")
-    return ClipTable(sorted(map(Clip, names, paths)))
+    if not paths:
+        raise UserError(f"{folder} holds no recording: {', '.join(SUFFIXES)}")
+    return ClipTable(sorted(map(Clip, _names(folder, folder, paths), paths)))
 
 
 def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> ClipTable:
@@ -78,69 +70,64 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
         if column not in columns:
             raise UserError(f"{path}: no column {column!r}; there are {', '.join(columns)}")
     files = [folder / file for file in columns["file"]]
-    names = [_name(folder, file) for file in files]
-    lines: dict[str, int] = {}
-    for line, name in enumerate(names, 2):
-        if (before := lines.setdefault(name, line)) < line:
-            raise UserError(f"{path}, line {line}: {name!r} is the clip of line {before} already")
     notes, fields, training = [], [], []
     for column in (*FIELDS, "label"):
-        values = columns.get(column) or ["1"] * len(files)
+        values = columns.get(column, ["1"] * len(files))
         if "" in values:
             raise UserError(f"{path}, line {values.index('') + 2}: {column} is empty")
         are_whole = all(value.isascii() and value.isdigit() for value in values)
         words = sorted(set(values), key=int if are_whole else None)
-        if column == "label":
-            classes = tuple(words) if column in columns else UNLABELED
-        elif not are_whole:
+        number = {word: i for i, word in enumerate(words, 1)}
+        if column != "label" and are_whole and int(words[0]) > 0:
+            number = {word: int(word) for word in words}
+        elif column != "label":
             notes.append(f"{column} numbered in alphabetical order")
-        numbers = {word: i for i, word in enumerate(words, 1)}
-        is_number = column != "label" and are_whole and int(words[0]) > 0
-        fields.append([int(value) if is_number else numbers[value] for value in values])
+        fields.append([number[value] for value in values])
     for column in splits:
-        halves = [_half(path, line, column, v) for line, v in enumerate(columns[column], 2)]
+        halves = [HALVES.get(value.lower(), "") for value in columns[column]]
+        if "" in halves:
+            line = halves.index("") + 2
+            raise UserError(f"{path}, line {line}: {column} is not train, val or test")
         train = {"train", "val"} if {"val", "test"} <= set(halves) else {"train"}
         if "val" in train:
             notes.append(f"{column}: val is part of the training half, since there is test")
         training.append([int(half in train) for half in halves])
     if not splits:
         notes.append("no column of a split, so all clips are training clips")
-    rows = zip(names, files, zip(*fields, strict=True),
-               zip(*training or [[1] * len(files)], strict=True), strict=True)  # fmt: skip
+        splits, training = ("split",), [[1] * len(files)]
+    rows = zip(_names(path, folder, files), files, zip(*fields, strict=True),
+               zip(*training, strict=True), strict=True)  # fmt: skip
     clips = sorted(Clip(*row) for row in rows)
-    return ClipTable(clips, classes, splits or ("split",), tuple(notes))
+    return ClipTable(clips, tuple(words) if "label" in columns else UNLABELED, splits, tuple(notes))
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip()
-        first = text.partition("\n")[0]
-        mark = ";" if ";" in first and "," not in first else ","
+        mark = "," if "," in text.partition("\n")[0] else ";"
         header, *rows = csv.reader(text.splitlines(), delimiter=mark, strict=True)
     except (ValueError, csv.Error) as error:  # not a text, or empty
         raise UserError(f"{path}: not a CSV table ({error})") from None
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise UserError(f"{path}, line {line}: {len(row)} values, not {len(header)}")
-    header = [name.strip() for name in header]
-    if not rows or len(set(header)) < len(header):
-        raise UserError(f"{path}: " + ("a column is there twice" if rows else "holds no clip"))
-    values = zip(*([value.strip() for value in row] for row in rows), strict=True)
-    return dict(zip(header, map(list, values), strict=True))
+    columns = zip(*([value.strip() for value in row] for row in (header, *rows)), strict=True)
+    columns = {name: values for name, *values in columns}
+    if not rows or len(columns) < len(header):
+        raise UserError(f"{path}: holds no clip, or a column twice")
+    return columns
 
 
-def _name(folder: Path, path: Path) -> str:
-    try:
-        inside = path.absolute().relative_to(folder.absolute())
+def _names(source: Path, folder: Path, paths: list[Path]) -> list[str]:
+    names: dict[str, Path] = {}
+    for path in paths:
+        try:
+            inside = path.absolute().relative_to(folder.absolute())
+        except ValueError:
+            inside = Path("..")
         if ".." in inside.parts or not inside.name:
-            raise ValueError
-    except ValueError:
-        raise UserError(f"{path} is not inside {folder}; --data_path names the folder") from None
-    return (inside.with_suffix("") if path.suffix in SUFFIXES else inside).as_posix()
-
-
-def _half(path: Path, line: int, column: str, value: str) -> str:
-    for half, words in HALVES.items():
-        if value.lower() in words:
-            return half
-    raise UserError(f"{path}, line {line}: {column} is {value!r:.20}, not train, val or test")
+            raise UserError(f"{path} is not inside {folder}; --data_path names the folder")
+        name = (inside.with_suffix("") if path.suffix in SUFFIXES else inside).as_posix()
+        if (other := names.setdefault(name, path)) is not path:
+            raise UserError(f"{source}: {other} and {path} are both the clip {name!r}")
+    return list(names)

@@ -31,12 +31,7 @@ MAX_LINES = 999  # lines in a label file; the name of a clip has three digits fo
 
 
 class Action(NamedTuple):
-    """An action in a label file.
-
-    line: the number of the line, from 1
-    action: the class, from 1
-    start, end: the first and the last frame, from 0, both included
-    """
+    """An action in a label file: its line and class, from 1; its first and last frame, from 0."""
 
     line: int
     action: int
@@ -45,43 +40,39 @@ class Action(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """An action in a video, as a clip.
-
-    name: such as 0002-LN007A012: video, line of the label file, class
-    fields: setup, camera, subject, replication, action
-    joints: (T, 2, 25, 3) float32; None if it has no body
-    is_cut: whether the label ends after the video
-    """
+    """An action in a video, as a clip; the name is such as 0002-LN007A012 (line 7, class 12)."""
 
     name: str
-    fields: tuple[int, int, int, int, int]
-    joints: np.ndarray | None
-    is_cut: bool
+    fields: tuple[int, int, int, int, int]  # setup, camera, subject, replication, action
+    joints: np.ndarray | None  # (T, 2, 25, 3) float32; None if it has no body
+    is_cut: bool  # whether the label ends after the video
 
 
-def read_clips(skeletons: Path, labels: Path) -> list[Clip | UserError]:
-    """The clips of a video, sorted by name; a fault in the place of each malformed one.
+def read_clips(path: Path, labels: Path) -> list[Clip | UserError]:
+    """The clips of a video, sorted by name; a fault in the place of each malformed label.
+
+    path: the skeletons of the video
+    labels: the folder of labels
 
     In phase II the setup is the scene. In phase I the setup is 1 and the subject is the number of
     the video, since the names of phase I do not give the person. The replication is the line in the
-    label file.
+    label file. Raises UserError if a file is malformed.
     """
-    try:
-        actions, video = read_actions(labels), read_video(skeletons)
-    except (UserError, OSError) as error:
-        return [UserError(str(error))]
-    scene, subject, number, view = NAME.fullmatch(skeletons.stem).groups()
+    actions, video = read_actions(labels / path.name), read_video(path)
+    scene, subject, number, view = NAME.fullmatch(path.stem).groups()
     # A store counts from 1.
     setup, subject = max(1, int(scene or 1)), max(1, int(subject or number))
     clips: list[Clip | UserError] = []
     for action in actions:
-        if isinstance(action, UserError) or action.start >= len(video):
-            fault = f"{labels.name}: {action} begins after the video, of {len(video)} frames"
-            clips.append(action if isinstance(action, UserError) else UserError(fault))
-            continue
-        name = f"{skeletons.stem}N{action.line:03d}A{action.action:03d}"
-        fields = setup, CAMERAS[view], subject, action.line, action.action
-        clips.append(Clip(name, fields, cut_clip(video, action), action.end >= len(video)))
+        if isinstance(action, UserError):
+            clips.append(action)
+        elif action.start >= len(video):
+            fault = f"line {action.line}: begins after the video, of {len(video)} frames"
+            clips.append(UserError(f"{path.name}, {fault}"))
+        else:
+            name = f"{path.stem}N{action.line:03d}A{action.action:03d}"
+            fields = setup, CAMERAS[view], subject, action.line, action.action
+            clips.append(Clip(name, fields, cut_clip(video, action), action.end >= len(video)))
     return clips
 
 

@@ -19,8 +19,8 @@ from feeder.skeletons import BUILT_IN, Skeleton
 FRAME = re.compile(r"(.*?)[_-]?([0-9]+)(?:_keypoints)?")  # name of a video, number of a frame
 
 
-def is_pose_file(path: Path, keys: tuple[bytes, ...] = (b'"people"', b'"data"')) -> bool:
-    """Whether a JSON file begins as the files described above do."""
+def is_pose_file(path: Path, *keys: bytes) -> bool:
+    """Whether a JSON file has one of some keys near its beginning."""
     with path.open("rb") as file:
         head = file.read(4096)
     return any(key in head for key in keys)
@@ -30,9 +30,8 @@ def frame_files(folder: Path) -> list[Path]:
     """The files of a folder with one file a frame, in order; none in any other folder."""
     named = {path: FRAME.fullmatch(path.stem) for path in folder.glob("[!.]*.json")}
     files = sorted((match[1], int(match[2]), path) for path, match in named.items() if match)
-    if not files or not is_pose_file(files[0][-1], (b'"people"',)):
-        return []
-    return [path for *_, path in files]
+    is_openpose = bool(files) and is_pose_file(files[0][-1], b'"people"')
+    return [path for *_, path in files] if is_openpose else []
 
 
 def read(path: Path, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray | None]:
@@ -73,16 +72,16 @@ def _frames(path: Path, skeleton: Skeleton) -> list[list[tuple[int, np.ndarray]]
 
 def _openpose(person: dict[str, Any], skeleton: Skeleton) -> tuple[int, np.ndarray]:
     number = np.ravel(person.get("person_id", -1))
-    return int(number[0]) if len(number) else -1, _joints(person["pose_keypoints_2d"], skeleton)
+    joints = np.array(person["pose_keypoints_2d"], np.float64).reshape(-1, 3)
+    return int(number[0]) if len(number) else -1, _fitting(joints, skeleton)
 
 
 def _kinetics(person: dict[str, Any], skeleton: Skeleton) -> tuple[int, np.ndarray]:
     places = np.array(person["pose"], np.float64).reshape(-1, 2)
-    return -1, _joints(np.column_stack([places, person["score"]]), skeleton)
+    return -1, _fitting(np.column_stack([places, person["score"]]), skeleton)
 
 
-def _joints(values: Any, skeleton: Skeleton) -> np.ndarray:
-    joints = np.array(values, np.float64).reshape(-1, 3)
+def _fitting(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     if len(joints) != skeleton.num_joints:
         fits = [name for name, s in BUILT_IN.items() if s.num_joints == len(joints)]
         raise UserError(

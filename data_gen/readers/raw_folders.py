@@ -28,30 +28,26 @@ def find_skeleton_files(folders: Iterable[Path]) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
-def places_of(files: Iterable[Path]) -> list[Path]:
-    """The folders of some files, and the parents of these folders; there, lists may lie."""
-    folders = dict.fromkeys(path.parent for path in files)
-    return list(dict.fromkeys(place for folder in folders for place in (folder.parent, folder)))
-
-
-def missing_samples(path: Path | None, places: Iterable[Path], is_ntu120: bool) -> set[str]:
+def missing_samples(path: Path | None, files: Iterable[Path], is_ntu120: bool) -> set[str]:
     """The names of the clips to leave out.
 
-    path: the user's list; None for the lists in `places`, or else the official list
+    path: the user's list; None for the lists beside the raw files or one folder higher, or else the
+        official list
     is_ntu120: warn if the lists found are those of NTU RGB+D 60
     """
-    lists = (
-        [path] if path else [p for place in places for p in sorted(place.glob(f"*{MISSING_LIST}"))]
-    )
+    if path:
+        return read_missing_list(path)
+    folders = {file.parent for file in files}
+    places = sorted(folders | {folder.parent for folder in folders})
+    lists = [found for place in places for found in sorted(place.glob(f"*{MISSING_LIST}"))]
+    lists = [found for found in lists if not found.name.startswith(".")]
     if not lists:
         return official_missing()
     missing = set().union(*map(read_missing_list, lists))
-    if not path and is_ntu120 and max(missing, default="") < "S018":
-        print(
-            f"warning: {' and '.join(map(str, lists))}: no name of S018 to S032, which NTU-120's "
-            "list has; where there is no such file, the official list is taken",
-            file=sys.stderr,
-        )
+    if is_ntu120 and max(missing, default="") < "S018":
+        names = " and ".join(map(str, lists))
+        print(f"warning: {names}: no name of S018 to S032, which NTU-120's list has; where there "
+              "is no such file, the official list is taken", file=sys.stderr)  # fmt: skip
     return missing
 
 
@@ -63,30 +59,19 @@ def official_missing(max_setup: int = 32) -> set[str]:
     line for each setup and camera: "S001C002 P005R002A008 P006R001A008" stands for two names.
     """
     text = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii")
+    lines = (line.split() for line in text.splitlines())
     return {
-        begin + rest
-        for begin, *rests in map(str.split, text.splitlines())
-        for rest in rests
-        if int(begin[1:4]) <= max_setup
+        begin + rest for begin, *rests in lines for rest in rests if int(begin[1:4]) <= max_setup
     }
 
 
 def read_missing_list(path: Path) -> set[str]:
-    """The names in a list: one in a line, with or without suffix, after any lines of prose.
-
-    Raises UserError if the file holds text but no name, or if a line after the first name is none.
-    """
+    """The names of clips in a list, which may begin with prose. Raises UserError without a name."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"list of missing samples {path} is not a text file") from None
-    names: set[str] = set()
-    for number, line in enumerate(text.splitlines(), 1):
-        name = line.strip().removesuffix(SUFFIX)
-        if NAME.fullmatch(name):
-            names.add(name)
-        elif name and names:
-            raise UserError(f"{path}, line {number}: {name[:40]!r} is not the name of a clip")
+    names = {match[0] for match in NAME.finditer(text)}
     if text.strip() and not names:
         raise UserError(f"{path} holds no name of a clip, so it is no list of missing samples")
     return names

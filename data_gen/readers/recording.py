@@ -12,6 +12,7 @@ of its body is a position: the root of root-relative poses.
 """
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -67,24 +68,24 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     Raises UserError with the name of the file if it cannot be read, does not fit the skeleton, or
     holds coordinates that no recording of people has.
     """
-    numbers, is_json = None, is_pose_json(path)
+    numbers, skeleton = None, reading.skeleton
     if not path.exists():
         raise UserError(f"{path} is not there")
-    if path.suffix == SUFFIX and reading.skeleton != KINECT_V2:
-        raise UserError(f"{path.name}: a {SUFFIX} file is not of {reading.skeleton.name}")
-    if path.suffix == SUFFIX and alignment == "kinect":
+    if is_pose_json(path):
+        values, numbers = pose_json.read(path, skeleton)
+    elif path.suffix == SUFFIX and skeleton != KINECT_V2:
+        raise UserError(f"{path.name}: a {SUFFIX} file is not of {skeleton.name}")
+    elif path.suffix == SUFFIX and alignment == "kinect":
         values = read_skeleton_file(path)
     elif path.suffix == SUFFIX:
         values, numbers = _read_raw(path)
-    elif is_json:
-        values, numbers = pose_json.read(path, reading.skeleton)
     elif path.suffix == ".npy":
-        values = _read_npy(path, reading.skeleton)
+        values = _read_npy(path, skeleton)
     elif path.suffix == ".csv":
         values = _read_csv(path, reading)
     else:
         raise UserError(f"{path.name}: neither a file {', '.join(SUFFIXES)} nor a folder of JSON")
-    reading = reading.with_defaults(is_json)
+    reading = reading.with_defaults(is_pose_json(path))
     return recording_of(path.name, values, reading, numbers, alignment == "upright")
 
 
@@ -107,15 +108,16 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def _may_be(path: Path) -> bool:
+    # Whether a file with a suffix of recordings is one.
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return not TABLE_COLUMNS & set(file.readline().strip().replace(";", ",").split(","))
-    return path.suffix != ".json" or pose_json.is_pose_file(path)
+    return path.suffix != ".json" or pose_json.is_pose_file(path, b'"people"', b'"data"')
 
 
 def _read_raw(path: Path) -> tuple[np.ndarray, np.ndarray]:
     # Bodies (T, M, 25, 3), NaN where nobody is, and tracking numbers (T, M).
-    frames, (frame, slot), names, joints = read_raw_bodies(path, limit=None)
+    frames, (frame, slot), names, joints = read_raw_bodies(path)
     shape = frames, slot.max(initial=-1) + 1
     values, numbers = np.full((*shape, *joints.shape[1:]), np.nan), np.full(shape, -1)
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
@@ -147,9 +149,12 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
             warnings.simplefilter("error")  # there is no line below the heading
             first = file.readline()
             mark = next((mark for mark in ",;\t" if mark in first), None)  # None: spaces
-            if first.strip() and all(map(_is_number, first.split(mark))):  # no heading
+            if re.match(r"[\s+-.]*([0-9]|nan\b)", first, re.IGNORECASE):  # no heading
                 file.seek(0)
-            numbers = np.loadtxt(file, delimiter=mark, comments=None, ndmin=2, converters=_number)
+            numbers = np.loadtxt(
+                file, delimiter=mark, comments=None, ndmin=2,
+                converters=lambda cell: float(cell.strip() or "nan"),
+            )  # fmt: skip
     except (ValueError, UserWarning) as error:  # UnicodeDecodeError included
         raise UserError(f"{path.name}: no numbers: {str(error).partition(';')[0]:.80}") from None
     joints, columns = reading.skeleton.num_joints, numbers.shape[1]
@@ -161,15 +166,3 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
         f"{path.name}: {columns} numbers a line, not those of bodies of {joints} joints as of the "
         f"skeleton {reading.skeleton.name}"
     )
-
-
-def _number(text: str) -> float:
-    return float(text) if text.strip() else np.nan
-
-
-def _is_number(text: str) -> bool:
-    try:
-        _number(text)
-    except ValueError:
-        return False
-    return True

@@ -14,7 +14,6 @@ import numpy as np
 from common import UserError
 from data_gen.clip import require_metres
 from feeder.datasets.nwucla import ACTIONS
-from feeder.skeletons import KINECT_V1
 
 SUFFIX = ".json"
 NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
@@ -43,11 +42,10 @@ def read_ucla_file(path: Path) -> np.ndarray:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         label, bodies = content["label"], np.array(content["skeletons"], dtype=np.float64)
+        bodies = bodies.reshape(len(bodies), 1, 20, 3)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path.name}: not the JSON of a clip ({error!r:.80})") from None
+        raise UserError(f"{path.name}: not frames of 20 joints in JSON ({error!r:.80})") from None
     if label != action:
         raise UserError(f"{path.name}: the label is {label!r:.20}, by the name it is {action}")
-    if bodies.shape != (len(bodies), KINECT_V1.num_joints, 3):
-        raise UserError(f"{path.name}: skeletons {bodies.shape}, not frames of 20 joints of x y z")
     require_metres(path.name, bodies)
-    return bodies[:, None]
+    return bodies

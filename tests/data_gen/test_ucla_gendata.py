@@ -106,7 +106,6 @@ FRAME = [[0.1, 0.2, 3.0]] * 20
         without("label"),
         changed(label=7),
         changed(label="1"),
-        changed(skeletons=[]),
         changed(skeletons={"0": FRAME}),
         changed(skeletons=[FRAME, FRAME[1:]]),
         changed(skeletons=[FRAME[1:]]),
