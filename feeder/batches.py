@@ -60,7 +60,6 @@ class Batch(NamedTuple):
     step: the step in the epoch, from 0
     rows: the rows, in the store, of the clips of all ranks
     shares: the number of these clips that each rank takes
-    strengths: how strong the augmentation is
     """
 
     clips: Clips
@@ -71,10 +70,7 @@ class Batch(NamedTuple):
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views (views, n, T, M, V, C).
-
-        Each view has its own draws, or all views are the same if `strengths.shared_view` is set.
-        """
+        """The augmented views: (views, n, T, M, V, C), all the same if they share their draws."""
         frames, start, length = self.clips
         uniform, count = self.uniform, len(self.uniform)
         if self.strengths.shared_view:
@@ -84,8 +80,7 @@ class Batch(NamedTuple):
         )
         views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
         # View by view, which fits the caches of a CPU better than all views at once.
-        parts = zip(*(x.chunk(count) for x in chosen), strict=True)
-        for view, part in zip(views, parts, strict=True):
+        for view, *part in zip(views, *(x.chunk(count) for x in chosen), strict=True):
             augment(frames, Augmentation(*part), out=view)
         return views
 
@@ -93,15 +88,14 @@ class Batch(NamedTuple):
 def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
     """All frames of one or several stores as a tensor on a device: (F, M, V, C) float32.
 
-    On the CPU the frames of a single store stay mapped from disk. The frames of several stores are
-    copied into memory.
+    On the CPU the frames of a single store stay mapped from disk.
     """
     if isinstance(store, Store):
         return torch.from_numpy(store.joints).to(device)
-    pieces = [torch.from_numpy(part.joints) for part in store.stores]
-    frames = torch.empty((sum(map(len, pieces)), *store.layout.frame_shape), device=device)
-    for part, piece in zip(frames.split([len(p) for p in pieces]), pieces, strict=True):
-        part.copy_(piece)  # store by store, since memory may be too small for a second copy
+    frames = torch.empty((int(store.length.sum()), *store.layout.frame_shape), device=device)
+    parts = frames.split([len(part.joints) for part in store.stores])
+    for part, one in zip(parts, store.stores, strict=True):
+        part.copy_(torch.from_numpy(one.joints))  # memory may be too small for a second copy
     return frames
 
 
@@ -111,7 +105,6 @@ def load_clips(
     """Load the clips of some rows (n,) to a device.
 
     frames: what `resident_frames` returned; None to read the frames of these clips only
-    Raises StoreError if a file of the store was cut short.
     """
     return _read_clips(store, rows, frames, pin=device.type == "cuda").to(device)
 
@@ -120,7 +113,6 @@ def _read_clips(
     store: Store | Mixture, rows: np.ndarray, frames: Tensor | None, *, pin: bool
 ) -> Clips:
     # In host memory, pinned for a GPU; resident frames stay where they are.
-    store.require_whole()
     start, length = store.start[rows], store.length[rows]
     if frames is None:
         frames = torch.empty((int(length.sum()), *store.layout.frame_shape), pin_memory=pin)
@@ -160,10 +152,7 @@ def batch_bounds(clips: int, batch_size: int) -> list[int]:
 
 
 def largest_batch(clips: int, batch_size: int) -> int:
-    """The clips of an epoch's largest batch, which decides the peak memory.
-
-    It is the last batch, up to an eighth larger than `batch_size`, if clips have joined it.
-    """
+    """The clips of an epoch's largest batch, which decides the peak memory."""
     return int(np.diff(batch_bounds(clips, batch_size)).max())
 
 
@@ -176,11 +165,8 @@ def shares(batch: int, world_size: int) -> list[int]:
 class TrainingBatches:
     """The training batches of one rank.
 
-    store: one store, or several as one
     rows: (N,) int64, the training clips
     batch_size: the number of clips of all ranks in a step
-    seed: decides all random draws
-    device: where the clips are loaded to
     frames: what `resident_frames` returned; None to read each batch from disk
     workers: the number of threads that read ahead, one batch each; 0 reads a batch when it is taken
     weights: the share of each data set in every batch, as `epoch_order` takes them
@@ -233,7 +219,7 @@ class TrainingBatches:
 
 
 def _read_ahead(reads: Iterator[Callable[[], Batch]], workers: int) -> Iterator[Batch]:
-    """Yield the results of `reads` in order. Up to `workers` threads do the next ones meanwhile."""
+    # The results of `reads` in order. Up to `workers` threads do the next ones meanwhile.
     if workers == 0:
         yield from (read() for read in reads)
         return

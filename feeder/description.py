@@ -13,7 +13,6 @@ from feeder.skeletons import DescriptionError, Layout
 FORMAT = "umurl store 1"
 FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv
 PARITIES = {"even": 0, "odd": 1}
-LATER_KEYS = ("alignment", "reading", "checked")  # of store.json; older stores lack them
 UNLABELED = ("unlabeled",)  # the classes of a store without labels; the action of each clip is 1
 
 
@@ -55,14 +54,13 @@ class Description:
     splits: {protocol: its split}
     origin: where the recordings come from
     command: the command that writes the store, for messages
-    official: {protocol: the published numbers of (training, test) clips}; empty if there are no
-        such numbers, or if the recordings are others
+    official: {protocol: the published numbers of (training, test) clips}
     alignment: the rule that turned the clips. "kinect", the published one: the smallest rotation of
         the shoulder line onto x. "upright": first a rotation about the vertical axis.
     reading: {option: value} of the reader of own recordings (axes, channels, unit, ...), for new
         recordings of the same kind; empty for files that need none
     checked: the coordinates of joints.npy were checked when the store was written
-    Raises DescriptionError for classes or splits that cannot be.
+    Raises DescriptionError for classes or names of splits that cannot be.
     """
 
     title: str
@@ -83,8 +81,6 @@ class Description:
             raise DescriptionError("classes: at least one name, none empty, each once")
         if not self.splits or not all(protocol.isidentifier() for protocol in self.splits):
             raise DescriptionError("splits: at least one, named with letters, digits and _")
-        if self.alignment not in ("kinect", "upright"):
-            raise DescriptionError(f"alignment is {self.alignment!r}, not kinect or upright")
 
     @property
     def num_classes(self) -> int:
@@ -119,9 +115,9 @@ class Description:
             **self.layout.to_plain(),
             "classes": self.classes,
             "splits": {protocol: vars(split) for protocol, split in self.splits.items()},
-            "official": dict(self.official),
+            "official": self.official,
             "alignment": self.alignment,
-            "reading": dict(self.reading),
+            "reading": self.reading,
             "checked": self.checked,
         }
         lines = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())
@@ -132,19 +128,16 @@ class Description:
         """The description that `to_json` wrote. Raises DescriptionError with what is wrong."""
         try:
             plain = json.loads(text)
-            if plain["format"] != FORMAT:
-                raise DescriptionError(f"format is {plain['format']!r}, not {FORMAT!r}")
+            if (found := plain.pop("format")) != FORMAT:
+                raise DescriptionError(f"format is {found!r}, not {FORMAT!r}")
+            layout = Layout.from_plain({key: plain.pop(key) for key in ("skeleton", "bodies")})
+            splits, official = plain.pop("splits").items(), plain.pop("official").items()
             return cls(
-                title=plain["title"],
-                layout=Layout.from_plain(plain),
-                classes=tuple(plain["classes"]),
-                splits={protocol: Split(**split) for protocol, split in plain["splits"].items()},
-                origin=plain["origin"],
-                command=plain["command"],
-                official={protocol: tuple(n) for protocol, n in plain["official"].items()},
-                **{key: plain[key] for key in LATER_KEYS if key in plain},
+                layout=layout,
+                classes=tuple(plain.pop("classes")),
+                splits={protocol: Split(**split) for protocol, split in splits},
+                official={protocol: tuple(counts) for protocol, counts in official},
+                **plain,
             )
-        except KeyError as error:
-            raise DescriptionError(f"it lacks {error}") from None
-        except (AttributeError, TypeError, ValueError) as error:  # wrong JSON or a wrong value
-            raise DescriptionError(f"it is no description of a store ({error})") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DescriptionError(f"it is no description of a store ({error!r})") from None
