@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -86,10 +87,7 @@ class Batch(NamedTuple):
 
 
 def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
-    """All frames of one or several stores as a tensor on a device: (F, M, V, C) float32.
-
-    On the CPU the frames of a single store stay mapped from disk.
-    """
+    """All frames: (F, M, V, C) float32. On the CPU those of a single store stay on disk, mapped."""
     if isinstance(store, Store):
         return torch.from_numpy(store.joints).to(device)
     frames = torch.empty((int(store.length.sum()), *store.layout.frame_shape), device=device)
@@ -106,20 +104,21 @@ def load_clips(
 
     frames: what `resident_frames` returned; None to read the frames of these clips only
     """
-    return _read_clips(store, rows, frames, pin=device.type == "cuda").to(device)
+    return _read_clips(store, rows, device, frames).to(device)
 
 
 def _read_clips(
-    store: Store | Mixture, rows: np.ndarray, frames: Tensor | None, *, pin: bool
+    store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None
 ) -> Clips:
     # In host memory, pinned for a GPU; resident frames stay where they are.
     start, length = store.start[rows], store.length[rows]
     if frames is None:
-        frames = torch.empty((int(length.sum()), *store.layout.frame_shape), pin_memory=pin)
+        shape, pin = (int(length.sum()), *store.layout.frame_shape), device.type == "cuda"
+        frames = torch.empty(shape, pin_memory=pin)
         start = np.cumsum(length) - length
         for row, first, n in zip(rows, start, length, strict=True):
             frames[first : first + n] = torch.from_numpy(store.clip(row))
-    return Clips(frames, _host_tensor(start, pin), _host_tensor(length, pin))
+    return Clips(frames, _host_tensor(start, device), _host_tensor(length, device))
 
 
 def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -131,12 +130,12 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array to a tensor on a device. The host does not wait for a GPU's copy."""
-    return _host_tensor(array, pin=device.type == "cuda").to(device, non_blocking=True)
+    return _host_tensor(array, device).to(device, non_blocking=True)
 
 
-def _host_tensor(array: np.ndarray, pin: bool) -> Tensor:
+def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory() if pin else tensor
+    return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
@@ -210,11 +209,11 @@ class TrainingBatches:
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)
-        parts, pin = shares(len(rows), self.world_size), self.device.type == "cuda"
+        parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])
-        clips = _read_clips(self.store, rows[mine], self.frames, pin=pin)
-        uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), pin)
+        clips = _read_clips(self.store, rows[mine], self.device, self.frames)
+        uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), self.device)
         return Batch(clips, uniform, step, rows, parts, self.strengths)
 
 
@@ -224,13 +223,11 @@ def _read_ahead(reads: Iterator[Callable[[], Batch]], workers: int) -> Iterator[
         yield from (read() for read in reads)
         return
     with ThreadPoolExecutor(workers) as pool:
-        pending = deque()
+        pending = deque(pool.submit(read) for read in islice(reads, workers))
         try:
-            for read in reads:
-                pending.append(pool.submit(read))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                batch = pending.popleft().result()
+                pending.extend(pool.submit(read) for read in islice(reads, 1))
+                yield batch
         finally:
             pool.shutdown(cancel_futures=True)

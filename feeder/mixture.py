@@ -42,13 +42,9 @@ def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
 class Mixture:
     """Several stores with N clips in all; no frame is copied.
 
-    stores: the stores
-    layout: the bodies and the skeleton in a frame
     names: N strings, "STORE/CLIP"
     start, length: (N,) int64, where each clip lies in the frames of all stores
     first: (stores,) int64, the number of each store's first clip
-    fingerprint: the SHA-256 of each samples.csv, with slashes between them
-    nbytes: the size of all frames in bytes
     Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
     """
 
@@ -119,7 +115,6 @@ def epoch_order(
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
     sizes, weights: as `clips_an_epoch` takes them
-
     Each part of the order holds each data set's share, to within one clip. The clips of a data set
     come in random order, and all of them once before any comes again, even across epochs.
     """

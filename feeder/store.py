@@ -30,9 +30,6 @@ class StoreError(UserError):
 class Store:
     """A data set of N clips, as `data_gen` wrote it.
 
-    dataset: the name of the folder
-    folder: the path of the folder
-    description: what store.json says
     joints: (F, M, V, C) float32, metres; the frames of all clips without padding, mapped from disk
     names: N strings, sorted
     setup, camera, subject, replication, action: (N,) int64, from 1
@@ -103,10 +100,6 @@ class Store:
         """The size of all frames in bytes."""
         return self.joints.nbytes
 
-    def official(self, protocol: str) -> tuple[int, int] | None:
-        """The published numbers of (training, test) clips, or None."""
-        return self.description.official.get(protocol)
-
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the training clips and of the test clips (maybe none), each (n,) int64.
 
@@ -153,8 +146,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     Raises StoreError if a file is missing or damaged, or if the files do not fit together.
     """
     folder = Path(data_root) / dataset
-    json_path, joints_path = folder / "store.json", folder / "joints.npy"
-    samples_path = folder / "samples.csv"
+    joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
     command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
     for path in (joints_path, samples_path):
         if not path.is_file():
@@ -168,7 +160,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         texts = dict(zip(header, zip(*rows, strict=True), strict=True))
-        path = json_path
+        path = folder / "store.json"
         if path.exists():
             description = Description.from_json(path.read_text(encoding="utf-8"))
         elif dataset in KNOWN:
