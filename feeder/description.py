@@ -37,12 +37,6 @@ class Split:
         if isinstance(self.train, str) and self.train not in PARITIES:
             raise DescriptionError(f"train is {self.train!r}, not even, odd or a list of numbers")
 
-    def mask(self, values: np.ndarray) -> np.ndarray:
-        """Which clips are training clips: values (N,) of the column -> (N,) bool."""
-        if isinstance(self.train, str):
-            return np.asarray(values) % 2 == PARITIES[self.train]
-        return np.isin(values, self.train)
-
 
 @dataclass(frozen=True)
 class Description:
@@ -103,7 +97,10 @@ class Description:
             has = " and ".join(self.splits)
             raise UserError(f"{self.title} has no protocol {protocol!r}; it has {has}")
         split = self.splits[protocol]
-        return split.mask(columns[split.column])
+        values = columns[split.column]
+        if isinstance(split.train, str):
+            return values % 2 == PARITIES[split.train]
+        return np.isin(values, split.train)
 
     def to_json(self) -> str:
         """The text of store.json."""

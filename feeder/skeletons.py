@@ -55,11 +55,6 @@ class Skeleton:
         return len(self.joints)
 
     @property
-    def center(self) -> int:
-        """The joint that is its own parent."""
-        return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
-
-    @property
     def bones(self) -> list[tuple[int, int]]:
         """The pairs (joint, its parent) of all joints except the center."""
         return [(joint, parent) for joint, parent in enumerate(self.parents) if joint != parent]

@@ -114,16 +114,11 @@ class Store:
     def require_split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """What `split` returns, for an evaluation: StoreError without labels or test clips."""
         if not self.has_labels:
-            raise StoreError(
-                f"{self.folder} has no labels, which an evaluation needs; prepare it with a column "
-                "label, or evaluate on another data set"
-            )
+            raise StoreError(f"{self.folder} has no labels; prepare it with a column label")
         train, test = self.split(protocol)
         if not len(test):
-            raise StoreError(
-                f"{self.folder}: no test clip under protocol {protocol}; mark some test, or name "
-                f"another --protocol of {', '.join(self.protocols)}"
-            )
+            others = ", ".join(self.protocols)
+            raise StoreError(f"{self.folder}: no test clip under --protocol {protocol} of {others}")
         return train, test
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
@@ -148,28 +143,17 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     folder = Path(data_root) / dataset
     joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
     command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
-    for path in (joints_path, samples_path):
-        if not path.is_file():
-            there = ", ".join(store_names(data_root)) or "no store"
-            raise StoreError(
-                f"{path} is missing; prepare the data with {command}, or name another --data-root; "
-                f"{data_root} holds {there}"
-            )
+    if not (joints_path.is_file() and samples_path.is_file()):
+        there = ", ".join(store_names(data_root)) or "no store"
+        raise StoreError(
+            f"{folder} lacks joints.npy or samples.csv; prepare the data with {command}, or name "
+            f"another --data-root; {data_root} holds {there}"
+        )
     try:
-        path = samples_path
-        with path.open(encoding="utf-8", newline="") as file:
+        with samples_path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         texts = dict(zip(header, zip(*rows, strict=True), strict=True))
-        path = folder / "store.json"
-        if path.exists():
-            description = Description.from_json(path.read_text(encoding="utf-8"))
-        elif dataset in KNOWN:
-            listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in texts}
-            description = KNOWN[dataset]
-            description = replace(description, splits={**description.splits, **listed})
-        else:
-            raise ValueError(f"it is missing; only {', '.join(KNOWN)} are known without it")
-        path = samples_path
+        description = _read_description(folder, header)
         columns = [*FIELDS, "start", "frames", *description.more_columns]
         numbers = {column: np.array(texts[column], np.int64) for column in columns}
         names, start, length = list(texts["name"]), numbers["start"], numbers["frames"]
@@ -177,15 +161,11 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
             raise ValueError("an action or a number of frames is below 1")
         if (start != np.cumsum(length) - length).any():
             raise ValueError("the clips do not lie one after another in joints.npy")
-        path = joints_path
         # Copy-on-write: torch wants an array that can be written, though nobody writes to it.
-        joints = np.lib.format.open_memmap(path, mode="c")
+        joints = np.lib.format.open_memmap(joints_path, mode="c")
         shape = (int(length.sum()), *description.layout.frame_shape)
         if joints.dtype != np.float32 or joints.shape != shape:
-            raise ValueError(
-                f"it holds {joints.dtype} {joints.shape}, by store.json and samples.csv it should "
-                f"hold float32 {shape}"
-            )
+            raise ValueError(f"joints.npy is {joints.dtype} {joints.shape}, not float32 {shape}")
         if not description.checked and not (folder / CHECKED).exists():
             for name, clip in zip(names, np.split(joints, start[1:]), strict=True):
                 if not np.abs(clip).max() <= MAX_METRES:  # NaN included
@@ -194,7 +174,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
                 (folder / CHECKED).touch()
     except (UserError, ValueError, KeyError, OverflowError) as error:
         what = f"no column {error}" if isinstance(error, KeyError) else error
-        raise StoreError(f"{path}: {what}; write the store anew with {command}") from None
+        raise StoreError(f"{folder}: {what}; write the store anew with {command}") from None
     return Store(
         dataset=dataset,
         folder=folder,
@@ -207,3 +187,14 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
         more={column: numbers[column] for column in description.more_columns},
         **{field: numbers[field] for field in FIELDS},
     )
+
+
+def _read_description(folder: Path, header: list[str]) -> Description:
+    # header: the columns of samples.csv, among them the splits of a store without store.json
+    path, known = folder / "store.json", KNOWN.get(folder.name)
+    if path.exists():
+        return Description.from_json(path.read_text(encoding="utf-8"))
+    if known is None:
+        raise ValueError(f"store.json is missing; only {', '.join(KNOWN)} are known without it")
+    listed = {protocol: Split(protocol) for protocol in OLD_PROTOCOLS if protocol in header}
+    return replace(known, splits={**known.splits, **listed})

@@ -37,7 +37,7 @@ SMALL = {
 
 def test_ntu_has_the_bones_origin_and_shoulders_of_the_method():
     assert [(j + 1, parent + 1) for j, parent in enumerate(KINECT_V2.parents)] == list(NTU_BONES)
-    assert (KINECT_V2.center, KINECT_V2.origin, KINECT_V2.shoulders) == (20, (1,), (4, 8))
+    assert (KINECT_V2.origin, KINECT_V2.shoulders) == ((1,), (4, 8))
     assert NTU.frame_shape == (2, 25, 3) and NTU.frame_size == 150
     assert len(KINECT_V2.bones) == 24 and (20, 20) not in KINECT_V2.bones
 
