@@ -103,7 +103,9 @@ class Layout:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Layout":
-        """The layout that `to_plain` described. Raises DescriptionError as Skeleton does."""
+        """The layout that `to_plain` described. Raises DescriptionError with the wrong field."""
+        if plain["bodies"] < 1:
+            raise DescriptionError("bodies: at least one")
         return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
 
     def __str__(self) -> str:
