@@ -31,10 +31,7 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
 
 
 def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
-    """Open one store, or several ("ntu120/pkummd1") as a mixture.
-
-    Raises StoreError as `open_store` and `Mixture` do.
-    """
+    """Open one store, or several ("ntu120/pkummd1") as a mixture; StoreError as these raise it."""
     stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
     return stores[0] if len(stores) == 1 else Mixture(stores)
 
@@ -50,14 +47,12 @@ class Mixture:
 
     def __init__(self, stores: Sequence[Store]):
         self.stores, self.layout = tuple(stores), stores[0].layout
-        folders = [store.folder for store in stores]
-        for store in stores:
-            if folders.count(store.folder) > 1:
+        for i, store in enumerate(stores):
+            if store.folder in [other.folder for other in stores[:i]]:
                 raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
             if store.layout != self.layout:
                 raise StoreError(
-                    f"{folders[0]} holds {self.layout} and {store.folder} {store.layout}; only "
-                    "data sets of the same skeleton and bodies can be mixed"
+                    f"{store.folder} holds {store.layout}, but {stores[0].folder} {self.layout}"
                 )
         self.names = [f"{store.dataset}/{name}" for store in stores for name in store.names]
         self.length = np.concatenate([store.length for store in stores])
@@ -102,10 +97,8 @@ def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[
     bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * sum(sizes)).astype(int)
     counts = np.diff(bounds).tolist()
     if 0 in counts:
-        raise UserError(
-            f"--mix: an epoch would take no clip of data set {1 + counts.index(0)}; give it a "
-            "greater weight"
-        )
+        number = 1 + counts.index(0)
+        raise UserError(f"--mix: no clip of data set {number} in an epoch; raise its weight")
     return counts
 
 

@@ -165,9 +165,8 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     """For each joint of `target` the joints of `source` whose mean takes its place.
 
     This is the joint of the same name; else a joint, or the mean of joints, at about the same
-    place (the pelvis from the hips, the neck from the shoulders; nose, eyes and ears from the head,
-    so that the face has no extent); else the mean of what its neighbors in `target` are taken from.
-    Raises UserError with the name of a joint for which `source` has none of these.
+    place; else the mean of what its neighbors in `target` are taken from. The face of a skeleton
+    with a head only has no extent. Raises UserError with a joint for which `source` has none.
     """
     number = {joint: i for i, joint in enumerate(_joint_names(source))}
 
@@ -185,10 +184,7 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
         neighbors = [a if b == joint else b for a, b in target.bones if joint in (a, b)]
         taken.append(sources or tuple(s for neighbor in neighbors for s in found[neighbor]))
         if not taken[-1]:
-            raise UserError(
-                f"{source.name} has no joint for {target.joints[joint]!r} of {target.name}, nor "
-                f"for its neighbors; {source.name} has {', '.join(source.joints)}"
-            )
+            raise UserError(f"{source.name} has no joint for {target.joints[joint]!r}, nor near it")
     return taken
 
 

@@ -31,10 +31,6 @@ def root(tmp_path, data_root):
 def test_a_store_gives_the_clips_that_were_written(data_root):
     store = open_store(data_root, "ntu60")
     assert len(store.names) == len(store.length) == 48
-    assert store.names == sorted(store.names)
-    assert store.joints.shape == (store.length.sum(), 2, 25, 3)
-    assert store.joints.dtype == np.float32
-    assert isinstance(store.joints, np.memmap)
     for column, letter in (("setup", "S"), ("camera", "C"), ("subject", "P"), ("action", "A")):
         numbers = [int(name[name.index(letter) + 1 :][:3]) for name in store.names]
         np.testing.assert_array_equal(getattr(store, column), numbers)
@@ -59,16 +55,6 @@ def test_each_clip_lies_where_its_row_says(tmp_path):
         np.testing.assert_array_equal(store.clip(row), clip)
 
 
-def test_columns_are_found_by_name(root):
-    path = root / "ntu60/samples.csv"
-    before = open_store(root, "ntu60")
-    rows = [line.split(",") for line in path.read_text().splitlines()]
-    path.write_text("\r\n".join("word," + ",".join(row[::-1]) for row in rows) + "\r\n")
-    after = open_store(root, "ntu60")
-    assert after.names == before.names and after.fingerprint != before.fingerprint
-    np.testing.assert_array_equal(after.start, before.start)
-
-
 def test_a_store_with_more_classes_than_its_data_set_has_them_all(root):
     edit(root / "ntu60/samples.csv", line=49, column=5, value="75")
     store = open_store(root, "ntu60")
@@ -90,24 +76,6 @@ def test_older_stores_have_their_protocols_in_columns(root, dataset):
 
 
 # ---- splits
-
-
-@pytest.mark.parametrize(
-    ("dataset", "protocol"), [(name, p) for name, d in DATASETS.items() for p in d.splits]
-)
-def test_protocols_split_the_clips_by_their_names(data_root, dataset, protocol):
-    store = open_store(data_root, dataset)
-    train, test = store.require_split(protocol)
-    assert sorted([*train, *test]) == list(range(len(store.names)))
-    for rows, part in ((train, True), (test, False)):
-        for name in (store.names[row] for row in rows):
-            setup, camera, subject = int(name[1:4]), int(name[5:8]), int(name[9:12])
-            rules = {
-                "cross_subject": subject in (1, 2),  # of the tiny store's 1, 2, 3 and 6
-                "cross_view": camera in (2, 3),
-                "cross_setup": setup % 2 == 0,
-            }
-            assert rules[protocol] == part
 
 
 def test_a_protocol_that_the_data_set_has_not_is_refused(data_root):
@@ -141,30 +109,19 @@ def edit(path: Path, line: int, column: int, value: str) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def cut_lines(path: Path, lines: slice) -> None:
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[lines]))
-
-
 J, S = "joints.npy", "samples.csv"
 DAMAGES = {
     "no joints": (J, lambda p: p.unlink()),
     "no samples": (S, lambda p: p.unlink()),
     "joints cut": (J, lambda p: p.write_bytes(p.read_bytes()[:-1])),
-    "joints text": (J, lambda p: p.write_text("hello " * 99)),
     "half precision": (J, lambda p: np.save(p, np.load(p).astype("f2"))),
-    "objects": (J, lambda p: np.save(p, np.array([{}] * 3), allow_pickle=True)),
     "axes": (J, lambda p: np.save(p, np.load(p).swapaxes(1, 2).copy())),
     "a frame lost": (J, lambda p: np.save(p, np.load(p)[:-1])),
-    "only a header": (S, lambda p: cut_lines(p, slice(1))),
     "nothing": (S, lambda p: p.write_text("")),
     "no camera": (S, lambda p: edit(p, 1, 2, "kamera")),
-    "too few": (S, lambda p: edit(p, 3, 7, "1\n1,2")),
     "word": (S, lambda p: edit(p, 5, 3, "Ann")),
     "action 0": (S, lambda p: edit(p, 2, 5, "0")),
-    "beyond int64": (S, lambda p: edit(p, 2, 5, "9" * 30)),
     "gap": (S, lambda p: edit(p, 4, 6, "7")),
-    "row lost": (S, lambda p: cut_lines(p, slice(-1))),
-    "binary": (S, lambda p: p.write_bytes(b"\xff\xfe\x00name")),
     "description cut": ("store.json", lambda p: p.write_text(DATASETS["ntu60"].to_json()[:-9])),
 }
 
@@ -176,8 +133,7 @@ def test_a_damaged_store_is_refused_with_folder_and_mend(root, damage):
     with pytest.raises(StoreError) as refusal:
         open_store(root, "ntu60")
     text = str(refusal.value)
-    assert str(root / "ntu60") in text and "\n" not in text
-    assert "ntu_gendata.py" in text  # the mend
+    assert str(root / "ntu60") in text and "ntu_gendata.py" in text and "\n" not in text
 
 
 @pytest.mark.parametrize("name", ["ntu61", ""])
