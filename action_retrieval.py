@@ -18,11 +18,13 @@ import numpy as np
 import common
 from tools.evaluation import confusion, encoders, features, flags, neighbors, results, robustness
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Features, Halves, Labels
+from tools.evaluation.features import Features, Halves
 from tools.evaluation.results import Evaluation
-from tools.evaluation.standardize import Scale, scale_of, standardized, write_scale
+from tools.evaluation.standardize import scale_of, standardized
 
 SHOWN = 5  # training clips that --query shows at least; more if --knn-neighbours asks for more
+# Flags of evaluations that have no effect with --query.
+WITHOUT_QUERY = ("save_features", "label_fraction", "labels_per_class", "map", *robustness.KINDS)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,20 +33,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("retrieval").add_argument
     add("--knn-neighbours", type=int, nargs="+", default=[1], metavar="K",
         help="number of neighbors that vote; several: an accuracy for each (1)")  # fmt: skip
-    add("--query", type=Path, metavar="FILE.skeleton",
-        help="only show the training clips nearest to this recording")  # fmt: skip
+    add("--map", action="store_true", help="mean average precision, which sorts all similarities")
+    add("--query", type=Path, metavar="FILE", help="only show the clips nearest to this recording")
     args = parser.parse_args(argv)
     flags.check_shared(parser, args)
     if min(args.knn_neighbours) < 1:
         parser.error("--knn-neighbours must be at least 1")
     if args.runs > 1 and not (args.label_fraction or args.labels_per_class):
         parser.error("--runs is for --label-fraction or --labels-per-class, else all are alike")
+    if args.query and (
+        given := [n for n in WITHOUT_QUERY if getattr(args, n) not in (None, False)]
+    ):
+        parser.error(f"--{given[0].replace('_', '-')} has no effect with --query")
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args, start = parse_args(argv), time.perf_counter()
-    labels, curves = flags.labels(args), flags.curves(args)
+    curves = flags.curves(args)
 
     # ---- encoder and data
     loaded = encoders.load(
@@ -64,63 +70,55 @@ def main(argv: Sequence[str] | None = None) -> None:
         loaded=loaded,
         data=data,
         modalities=modalities,
-        settings={name: getattr(args, name) for name in names} | {"standardize": False},
+        settings={name: getattr(args, name) for name in names},
         seed=args.seed,
         runs=args.runs,
         start=start,
     )
 
     # ---- neighbors by the features as they are and, with --standardize, by standardized features
-    encoded = features.encode(loaded.encoder, data, [modalities])  # each clip once
+    encoded = features.encode(loaded.encoder, data, evaluation.streams)  # each clip once
     if args.save_features:
         features.save_features(args.save_features, encoded)
-    publish(evaluation, encoded, labels, curves)
+    publish(evaluation, encoded, args, curves)
     if args.standardize:
         encoded, scale = standardized(encoded)
-        settings = {**evaluation.settings, "standardize": True}
-        publish(replace(evaluation, settings=settings), encoded, labels, curves, scale)
+        publish(replace(evaluation, scale=scale), encoded, args, curves)
+    print(f"next: python -m tools.report {loaded.folder}")
 
 
 def publish(
     evaluation: Evaluation,
     encoded: Features,
-    labels: Labels,
+    args: argparse.Namespace,
     curves: dict[str, list[float]],
-    scale: Scale | None = None,
 ) -> None:
     """Find the neighbors of the test clips; write and print the results.
 
     curves: {kind: amounts} of the curves over incomplete test clips.
-    scale: how the features were standardized, if they were.
     """
-    loaded, data, votes = evaluation.loaded, evaluation.data, evaluation.settings["knn_neighbours"]
-    runs = [neighbors.retrieve(encoded, votes, labels, seed) for seed in evaluation.seeds]
-    figures = neighbors.summary(runs)
+    loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
+    votes, labels = args.knn_neighbours, flags.labels(args)
+    runs = [
+        neighbors.retrieve(encoded, votes, labels, seed, rank_all=args.map)
+        for seed in evaluation.seeds
+    ]
+    figures = neighbors.summary(runs) | features.untrained(data)
     path = results.write(evaluation, figures)
-    if scale:
-        write_scale(evaluation.file("_scale.npz"), scale)
 
     # ---- TensorBoard, confusion matrix, the nearest clips of each test clip
-    predicted = np.concatenate([run.predicted.cpu() for run in runs])
-    classes = np.tile(data.store.label[data.test], len(runs))
-    with results.new_events(evaluation.events) as writer:
+    with results.new_events(evaluation.file("")) as writer:
         for k, accuracy in figures["accuracies"].items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
-        matrix = confusion.confusion(data.store.class_names, classes, predicted)
-        confusion.write(evaluation, matrix, writer)
+        confusion.write(evaluation, np.stack([run.predicted.cpu() for run in runs]), writer)
     neighbors.write_table(evaluation.file("_neighbours.csv"), data, runs[0])
 
     # ---- curves over incomplete test clips
     def accuracies(load: features.Loader) -> list[float]:
-        what, streams = "encoding altered test clips", [evaluation.modalities]
-        test = features.extract_features(
-            loaded.encoder, data.store, data.test, streams, what=what, load=load
-        )
+        rows, streams = data.test, evaluation.streams
+        test = features.extract_features(loaded.encoder, data.store, rows, streams, load=load)
         altered = encoded._replace(test=scale.apply(test) if scale else test)
-        again = (
-            neighbors.retrieve(altered, votes[:1], labels, seed, rank_all=False)
-            for seed in evaluation.seeds
-        )
+        again = (neighbors.retrieve(altered, votes[:1], labels, seed) for seed in evaluation.seeds)
         return [run.figures["accuracy"] for run in again]
 
     drawn = robustness.write_curves(evaluation, curves, accuracies)
@@ -130,14 +128,13 @@ def publish(
     parts += [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in figures["accuracies"].items()]
     parts += [f"recall@5 {figures['recall_at_5']:.2f} %"]
     parts += [] if figures["map"] is None else [f"mAP {figures['map']:.2f} %"]
-    if unseen := figures["test_clips_of_classes_without_training"]:
-        parts.append(f"{unseen} of {len(data.test)} test clips have a class without training")
     parts += [f"means of {len(runs)} runs"] if len(runs) > 1 else []
-    print(
-        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(parts)}\n"
-        f"written to {', '.join(map(str, [path, *drawn]))}\n"
-        f"next: python -m tools.report {loaded.folder}"
-    )
+    print(f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(parts)}")
+    if unseen := figures["classes_without_training"]:
+        clips = figures["test_clips_of_classes_without_training"]
+        print(f"{clips} of {len(data.test)} test clips have a class without training clip: "
+              f"{', '.join(unseen)}")  # fmt: skip
+    print(f"written to {', '.join(map(str, [path, *drawn]))}")
 
 
 def show(
@@ -145,7 +142,8 @@ def show(
 ) -> None:
     """Print the training clips nearest to a recording, by standardized features, too, if asked."""
     store, encoder = data.store, loaded.encoder
-    query = features.encode_clip(encoder, features.read_recording(args.query), modalities)[None]
+    clip = features.read_recording(args.query, store.description)
+    query = features.encode_clip(encoder, clip, modalities)[None]
     what = "encoding training clips"
     (bank,) = features.extract_features(encoder, store, data.train, [modalities], what=what)
     searches = {"": (query, bank)}

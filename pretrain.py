@@ -231,6 +231,7 @@ def main(argv: list[str] | None = None) -> None:
             parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
             content = {name: part.state_dict() for name, part in parts.items()}
             content |= {"layout": store.layout.to_plain(), "code": code, "metrics": log.latest}
+            content["preparation"] = store.preparation
             checkpoint.save(folder, content | facts | {"epoch": epoch, "step": step}, args.keep)
         return checkpoint.path_of(folder, epoch, step)
 

@@ -1,6 +1,7 @@
 """action_classification.py from end to end."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import action_classification
+from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
 from feeder.store import open_store
-from tests import runs
+from tests.runs import call
 from tests.tiny_run import write_run
+from tests.tiny_store import write_store
+from tools import results as table
 from tools.evaluation import encoders
 from tools.evaluation.features import encode_clip
 from tools.formats import tables
@@ -21,7 +25,7 @@ OF_SHORT = "epochs4_schedule3_test-every2"
 
 def recognize(folder, *flags):
     """Call the command: exit code, output, errors."""
-    return runs.call(action_classification.main, "--checkpoint-path", folder, *flags)
+    return call(action_classification.main, "--checkpoint-path", folder, *flags)
 
 
 def results(folder, name):
@@ -77,7 +81,8 @@ def test_every_mode_says_what_it_is_and_where_it_wrote(run, flags, name):
     assert [test["epoch"] for test in found["tests"]] == [2, 4]
     assert found["top1"] == found["tests"][-1]["top1"]
     assert found["best_top1"] == max(test["top1"] for test in found["tests"])
-    assert 0 <= found["top1"] <= found["top5"] <= 100
+    assert 0 <= found["top1"] <= 100 and 0 <= found["mean_class_accuracy"] <= 100
+    assert found["top5"] is None and "top-5" not in said  # of four classes
     assert list((run / name / "seed0").glob("events.*"))
 
 
@@ -126,11 +131,14 @@ def test_finetuning_beats_the_frozen_encoder_on_its_training_clips(run):
 
 def test_features_are_saved_as_plain_arrays(run, data_root, tmp_path):
     file = tmp_path / "deep" / "features.npz"
-    recognize(run, *SHORT, "--save-features", str(file), "--modalities", "joint", "--late-fusion")
+    flags = ("--modalities", "joint,bone", "--late-fusion")
+    recognize(run, *SHORT, "--save-features", str(file), *flags)
     with np.load(file, allow_pickle=False) as saved:
-        x, x_test, y, y_test = features_of(run, data_root, ("joint",))
+        for i, name in enumerate(("joint", "bone")):
+            x, x_test, y, y_test = features_of(run, data_root, (name,))
+            one = saved["features"][:, 32 * i : 32 * (i + 1)]
+            np.testing.assert_allclose(one, torch.cat([x, x_test]), atol=1e-5)
         store = open_store(data_root, "ntu60")
-        np.testing.assert_allclose(saved["features"], torch.cat([x, x_test]), atol=1e-5)
         np.testing.assert_array_equal(saved["labels"], np.concatenate([y, y_test]))
         rows = np.concatenate(store.split("cross_subject"))
         assert saved["names"].tolist() == [store.names[row] for row in rows]
@@ -165,6 +173,8 @@ def test_full_augmentation_has_the_strengths_of_the_pretraining(data_root, tmp_p
         (["--finetune", "--save-features", "x.npz"], "--save-features"),
         (["--finetune", "--standardize"], "--standardize"),
         (["--tune", "--lr", "1"], "--lr"),
+        (["--splits", "cross_view"], "--splits"),
+        (["--splits", "cross_view", "cross_subject", "--protocol", "cross_view"], "--splits"),
         (["--epochs", "0"], "--epochs"),
         (["--classes", "9-3"], "--classes"),
         (["--observe", "1.5"], "--observe"),
@@ -196,6 +206,56 @@ def test_the_learning_rate_is_tuned_if_asked_for(run):
     names = (f"recognition_tuned_{OF_SHORT}", "recognition_epochs4")
     tests = [results(run, name)["tests"] for name in names]
     assert tests[0] == tests[1]
+
+
+def test_six_classes_have_a_top_5_and_the_mean_of_unequal_classes(tmp_path):
+    root = write_store(tmp_path / "data", clips=60, classes=6)
+    folder = write_run(tmp_path / "run", root)
+    done = recognize(folder, "--runs", 2, *SHORT)
+    assert done.code == 0, done.err
+    found = results(folder, "recognition")
+    assert found["top1"] <= found["top5"] <= 100 and "top-5" in done.out
+    (path,) = folder.glob("*_classes.csv")
+    accuracies = [float(row[2]) for row in tables.read_csv(path)[1]]
+    assert found["mean_class_accuracy"] == pytest.approx(np.mean(accuracies), abs=0.01)
+    assert f"classes {found['mean_class_accuracy']:.2f} %" in done.out
+
+
+def test_a_class_without_a_training_clip_is_named(run, data_root, tmp_path):
+    root = shutil.copytree(data_root, tmp_path / "data")
+    samples = root / "ntu60" / "samples.csv"
+    lines = [line.split(",") for line in samples.read_text().splitlines()]
+    for line in lines[1:]:
+        line[5] = "9" if line[5] == "1" and int(line[3]) not in TRAIN_SUBJECTS else line[5]
+    samples.write_text("\n".join(map(",".join, lines)) + "\n")
+    done = recognize(run, "--data-root", root, *SHORT)
+    assert done.code == 0, done.err
+    found = results(run, "recognition")
+    assert found["classes_without_training"] == [ACTION_NAMES[8]] and ACTION_NAMES[8] in done.out
+    assert found["test_clips_of_classes_without_training"] == 6
+
+
+def test_cross_validation_has_a_result_for_each_split_and_one_row(run):
+    splits = ("cross_subject", "cross_view")
+    done = recognize(run, "--splits", *splits, *SHORT)
+    assert done.code == 0, done.err
+    found = [results(run, f"recognition_2splits_{OF_SHORT}{end}") for end in ("", "_ntu60_cross_v")]
+    assert [one["protocol"] for one in found] == list(splits)
+    assert all(one["splits"] == list(splits) for one in found)
+    for one, protocol in zip(found, splits, strict=True):  # the same as alone
+        assert recognize(run, "--protocol", protocol, *SHORT).code == 0
+        end = "" if protocol == "cross_subject" else "_ntu60_cross_view"
+        assert results(run, f"recognition_{OF_SHORT}{end}")["tests"] == one["tests"]
+    tops = [one["top1"] for one in found]
+    mean = f"{np.mean(tops):.2f} ± {np.std(tops, ddof=1):.2f} %"
+    assert f"mean of 2 splits: top-1 {mean}" in done.out
+    rows = [line for line in call(table.main, run).out.splitlines() if "2splits" in line]
+    assert len(rows) == 1 and f"{np.mean(tops):.1f} ± {np.std(tops, ddof=1):.1f}" in rows[0]
+
+
+def test_late_fusion_of_one_modality_is_refused(run):
+    ended = recognize(run, "--late-fusion", "--modalities", "bone", *SHORT)
+    assert ended.code == 1 and "--late-fusion" in ended.err
 
 
 def test_some_classes_alone(run, data_root):

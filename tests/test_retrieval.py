@@ -39,7 +39,8 @@ def assert_clear(x, train, test, label):
 
 
 def test_results_are_those_of_scikit_learn(run, data_root):
-    code, said, _ = retrieve(run, "--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion")
+    flags = ("--knn-neighbours", 3, 1, 7, "--modalities", "joint,motion", "--map")
+    code, said, _ = retrieve(run, *flags)
     path = run / "retrieval_joint-motion_k3-1-7.json"
     assert code == 0 and f"written to {path}" in said
     found = json.loads(path.read_text())
@@ -87,6 +88,7 @@ def test_results_have_names_of_their_own(run, flags, name):
     (path,) = run.glob("*.json")
     found = json.loads(path.read_text())
     assert path.name == f"{name}.json" and f"{found['title']} {found['protocol']}: " in said
+    assert found["map"] is None and "mAP" not in said
 
 
 def test_a_query_shows_the_nearest_training_clips(run):
@@ -128,6 +130,12 @@ def test_features_are_saved_with_their_names(run, tmp_path, data_root):
         (["--runs", 2], "--runs"),
         (["--drop-joints", 26], "--drop-joints"),
         (["--query", "none.skeleton"], "none.skeleton"),
+        (["--query", RAW, "--save-features", "x.npz"], "--save-features"),
+        (["--query", RAW, "--labels-per-class", 1], "--labels-per-class"),
+        (["--query", RAW, "--label-fraction", 0.5], "--label-fraction"),
+        (["--query", RAW, "--observe"], "--observe"),
+        (["--query", RAW, "--drop-joints", 0], "--drop-joints"),
+        (["--query", RAW, "--map"], "--map"),
         (["--pretrained", "none.pt"], "none.pt"),
         (["--protocol", "cross_setup"], "cross_setup"),
         (["--finetune-dataset", "pkummd2"], "pkummd2"),
@@ -151,7 +159,7 @@ def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, 
         line[5] = str(int(line[5]) + 10 * (tests and (not some or line[5] == "1")))
     samples.write_text("\n".join(map(",".join, lines)) + "\n")
     folder = write_run(tmp_path / "run", root)
-    code, said, error = retrieve(folder)
+    code, said, error = retrieve(folder, "--map")
     assert code == 0, error
     text = (folder / "retrieval.json").read_text()
     found = json.loads(text)
@@ -159,6 +167,8 @@ def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, 
     assert found["test_clips_of_classes_without_training"] == unseen
     assert (found["map"] is None) is not some and "NaN" not in text
     assert f"{unseen} of 24 test clips" in said and ("mAP" in said) is some
+    named = [ACTION_NAMES[k] for k in ((10,) if some else (10, 11, 12, 13))]
+    assert found["classes_without_training"] == named and ", ".join(named) in said
 
 
 def test_a_query_among_a_single_training_clip(tmp_path):
@@ -170,13 +180,12 @@ def test_a_query_among_a_single_training_clip(tmp_path):
 
 
 def test_standardized_neighbors_are_shown_beside_those_as_published(run, data_root):
-    code, said, _ = retrieve(run, "--standardize")
-    assert code == 0
+    assert retrieve(run, "--standardize").code == 0
     plain, found = (
         json.loads((run / f"{name}.json").read_text())
         for name in ("retrieval", "retrieval_standardized")
     )
-    assert f"mAP {plain['map']:.2f}" in said and f"mAP {found['map']:.2f}" in said
+    assert (plain["standardize"], found["standardize"]) == (False, True)
     with np.load(run / "retrieval_standardized_scale.npz") as saved:
         mean, deviation = saved["mean"], saved["deviation"]
     encoder, store = load_encoder(run), open_store(data_root, "ntu60")

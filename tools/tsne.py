@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import common
-from tools.evaluation import clusters, encoders, features
+from tools.evaluation import clusters, encoders
+from tools.evaluation.features import extract_features, halves_for
+from tools.evaluation.standardize import scale_of
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -16,7 +18,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, action="append",
         help="folder of a run, or a checkpoint; may be given twice")  # fmt: skip
-    add("--classes", type=int, default=10, help="number of classes, drawn by the seed (10)")
+    add("--classes", type=int, help="number of classes, drawn by the seed (10, or all)")
     add("--seed", type=int, default=0, help="seed of the classes and of t-SNE (0)")
     add("--out", type=Path, help="file to write, without its suffix .png, .svg or .json (tsne in "
         "the folder of the last checkpoint)")  # fmt: skip
@@ -28,19 +30,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if len(args.checkpoint) > 2:
         parser.error("--checkpoint can be given once or twice")
-    if args.classes < 2:
+    if args.classes is not None and args.classes < 2:
         parser.error("--classes must be at least 2")
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    args, panels = parse_args(argv), []
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
-    data = features.halves_for(loaded[0], args.data_root, args.dataset, args.protocol)
-    rows = clusters.draw_clips(data, args.classes, args.seed)
-    panels = []
+    data = halves_for(loaded[0], args.data_root, args.dataset, args.protocol)
+    store, rows = data.store, clusters.draw_clips(data, args.classes, args.seed)
     for one in loaded:
-        panels += clusters.panels_of(one, data, rows, args.seed, standardize=args.standardize)
+        title, streams = clusters.title_of(one), [one.modalities]
+        (x,) = extract_features(one.encoder, store, rows, streams, what=title)
+        panels.append(clusters.embed(title, x, store.label[rows], args.seed))
+        if args.standardize:
+            (train,) = extract_features(one.encoder, store, data.train, streams, what=title)
+            x, title = scale_of(train).apply(x), f"{title}, standardized"
+            panels.append(clusters.embed(title, x, store.label[rows], args.seed))
     out = args.out or loaded[-1].folder / "tsne"
     clusters.write(out, data, rows, panels, args.seed)
     for panel in panels:

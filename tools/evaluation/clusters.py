@@ -17,11 +17,11 @@ from common import UserError, atomic
 from net import methods
 from tools.drawing import figures
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Halves, extract_features
+from tools.evaluation.features import Halves
 from tools.evaluation.neighbors import nearest
-from tools.evaluation.standardize import scale_of
 from tools.training import checkpoint
 
+USUAL = 10  # classes, if the test clips have so many
 PERPLEXITY = 30  # less where there are few clips
 PANEL = 4.6  # inches: width and height of a panel
 
@@ -45,41 +45,20 @@ class Panel(NamedTuple):
         return f"{self.title}: 1-NN {self.knn:.1f} %, silhouette {self.silhouette:.2f}"
 
 
-def panels_of(
-    loaded: LoadedEncoder, data: Halves, rows: np.ndarray, seed: int, *, standardize: bool = False
-) -> list[Panel]:
-    """Embed the clips in `rows` (n,) of the store by t-SNE, which the seed starts.
-
-    standardize: add a panel of features that are standardized by the training clips.
-    """
-    title, streams = title_of(loaded), [loaded.modalities]
-    (features,) = extract_features(loaded.encoder, data.store, rows, streams, what=title)
-    panels = [embed(title, features, data.store.label[rows], seed)]
-    if standardize:
-        what = "encoding training clips"
-        (train,) = extract_features(loaded.encoder, data.store, data.train, streams, what=what)
-        standardized = scale_of(train).apply(features)
-        panels.append(embed(f"{title}, standardized", standardized, data.store.label[rows], seed))
-    return panels
-
-
 def embed(title: str, features: Tensor, classes: np.ndarray, seed: int) -> Panel:
-    """Make the panel of features (n, D) of clips of some classes (n,)."""
+    """Embed features (n, D) of clips of some classes (n,) by t-SNE, which the seed starts."""
     features = F.normalize(features).cpu()
+    _, near = nearest(features, features, 2)
+    first, second = near.numpy().T
+    other = np.where(first == np.arange(len(first)), second, first)  # the nearest other clip
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    points = tsne.fit_transform(features.numpy())
-    silhouette = float(silhouette_score(features.numpy(), classes, metric="cosine"))
-    return Panel(title, nearest_other(features, classes), silhouette, points)
-
-
-def nearest_other(features: Tensor, classes: np.ndarray) -> float:
-    """Percent of clips (features (n, D), classes (n,)) whose nearest other clip has their class."""
-    _, found = nearest(features, features, 2)
-    found = found.numpy()
-    itself = found[:, 0] == np.arange(len(found))
-    other = np.where(itself, found[:, 1], found[:, 0])
-    return float(100 * (classes[other] == classes).mean())
+    return Panel(
+        title=title,
+        knn=float(100 * (classes[other] == classes).mean()),
+        silhouette=float(silhouette_score(features.numpy(), classes, metric="cosine")),
+        points=tsne.fit_transform(features.numpy()),
+    )
 
 
 def title_of(loaded: LoadedEncoder) -> str:
@@ -90,13 +69,14 @@ def title_of(loaded: LoadedEncoder) -> str:
     return f"{method}, {loaded.folder.name}, {checkpoint.position(path)[0]} epochs"
 
 
-def draw_clips(data: Halves, count: int, seed: int) -> np.ndarray:
-    """The rows of the test clips of `count` classes, which the seed draws.
+def draw_clips(data: Halves, count: int | None, seed: int) -> np.ndarray:
+    """The rows of the test clips of `count` classes, which the seed draws; None: of ten, or all.
 
     Raises UserError where the test clips have fewer classes, or too few clips.
     """
     label = data.store.label[data.test]
     there = np.unique(label)
+    count = min(USUAL, len(there)) if count is None else count
     if count > len(there):
         raise UserError(f"--classes {count} is more than the {len(there)} of the test clips")
     chosen = np.random.default_rng(seed).choice(there, count, replace=False)
@@ -129,10 +109,7 @@ def write(out: Path, data: Halves, rows: np.ndarray, panels: list[Panel], seed: 
 
 
 def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figure:
-    """Draw the panels side by side.
-
-    labels: (n,) the class of each clip, an index into `classes`.
-    """
+    """Draw the panels side by side; labels (n,) are the clips' classes, indices into `classes`."""
     columns = 2 if len(panels) == 1 else 4
     height = PANEL + 0.24 * -(-len(classes) // columns) + 0.3
     figure = Figure((PANEL * len(panels), height), layout="constrained")
@@ -144,14 +121,9 @@ def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figu
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("0.8")
         axes.set_aspect("equal", "datalim")
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=columns,
-        fontsize=8,
-        frameon=False,
-        markerscale=1.6,
-    )
+    entries = axes.get_legend_handles_labels()
+    style = {"fontsize": 8, "frameon": False, "markerscale": 1.6}
+    figure.legend(*entries, loc="outside lower center", ncols=columns, **style)
     return figure
 
 

@@ -24,7 +24,8 @@ IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"
 class Single(NamedTuple):
     """One evaluation with one seed.
 
-    seeds: of pre-training (or of the random weights), and of the evaluation.
+    seeds: of pre-training (or of the random weights), and of the evaluation with its split, if it
+        is one of several.
     figures: top1, best_top1, top5, map: percent, where there are such figures.
     paper: the paper's figure in percent, or None.
     """
@@ -99,11 +100,14 @@ def _singles(run: Path, result: dict[str, Any]) -> Iterator[tuple[dict[str, Any]
         "checkpoint": None if random else _stage(result["checkpoint"], pretraining),
         "task": task,
     }
+    split = None
+    if splits := result.get("splits"):  # a row of all of them
+        experiment["tested"][2], split = " ".join(splits), result["protocol"]
     first = result["seed"] if random else pretraining.get("seed")
     # In retrieval the seed matters only where it drew labels.
     drawn = task == "recognition" or result["label_fraction"] or result["labels_per_class"]
     for one in result["runs"]:
-        seeds = (first, one["seed"] if drawn else None)
+        seeds = (first, (one["seed"], split) if drawn else None)
         if task == "recognition":
             best = max(test["top1"] for test in one["tests"])
             figures = {**one["tests"][-1], "best_top1": best}

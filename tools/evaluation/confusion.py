@@ -65,8 +65,14 @@ def confusion(names: Sequence[str], classes: Sequence[int], predicted: Sequence[
     return Confusion([names[i] for i in there], confusion_matrix(classes, predicted))
 
 
-def write(evaluation: Evaluation, found: Confusion, writer: SummaryWriter) -> None:
-    """Write the matrix, the tables and the picture beside a result, and into TensorBoard."""
+def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) -> None:
+    """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
+
+    predicted: (runs, m), the classes, from 0, that each run predicted for the test clips.
+    """
+    store, rows = evaluation.data.store, evaluation.data.test
+    classes = np.broadcast_to(store.label[rows], predicted.shape)
+    found = confusion(store.class_names, classes.ravel(), predicted.ravel())
     matrix = ([name, *row] for name, row in zip(found.names, found.matrix.tolist(), strict=True))
     write_csv(evaluation.file("_confusion.csv"), ["class", *found.names], matrix)
     heading = ["class", "clips", "accuracy"]

@@ -7,21 +7,36 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from data_gen.reading import Reading
 from feeder.augment import Strengths
+from feeder.skeletons import Layout
 from net import MODALITIES, methods
-from net.methods import METHODS
 from tools.training import checkpoint
 from tools.training.checkpoint import CheckpointError
 
+PARTS = ("settings", "data", "code", "preparation")
+
+
+class Preparation(NamedTuple):
+    """How recordings become clips of a store; `alignment` is the rule that turned its clips."""
+
+    layout: Layout
+    alignment: str
+    reading: Reading
+
+    @classmethod
+    def of(cls, layout: Layout, plain: dict[str, Any]) -> "Preparation":
+        """From `alignment` and `reading`, as in store.json; stores of older code lack them."""
+        reading = Reading.of_store(layout, plain.get("reading", {}))
+        return cls(layout, plain.get("alignment", "kinect"), reading)
+
 
 class LoadedEncoder(NamedTuple):
-    """An encoder to evaluate, and its origin.
+    """An encoder to evaluate, in eval mode and frozen, and its origin.
 
-    encoder: in eval mode, with frozen weights.
     kind: `pretrained` or `random`.
     folder: the run's folder, where results go.
-    source: the checkpoint.
-    saved: the checkpoint's `settings`, `data` and `code`.
+    source: the checkpoint; `saved` holds its PARTS.
     """
 
     encoder: nn.Module
@@ -44,8 +59,13 @@ class LoadedEncoder(NamedTuple):
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that its pre-training encoded."""
-        method = METHODS.get(self.settings.get("method", methods.DEFAULT))
+        method = methods.METHODS.get(self.settings.get("method", methods.DEFAULT))
         return method.modalities if method else MODALITIES
+
+    @property
+    def preparation(self) -> Preparation:
+        """How recordings became clips of the store of its pre-training."""
+        return Preparation.of(self.encoder.layout, self.saved["preparation"])
 
     @property
     def is_final(self) -> bool:
@@ -55,11 +75,7 @@ class LoadedEncoder(NamedTuple):
 
 
 def load_encoder(path: str | Path) -> nn.Module:
-    """Load the encoder of a checkpoint, in eval mode, onto the CPU.
-
-    path: a checkpoint, or a run's folder, whose newest checkpoint is taken.
-    Raises CheckpointError where there is none, or where other code wrote it.
-    """
+    """Load the encoder of a checkpoint, or of a run's newest, in eval mode, onto the CPU."""
     return load(path).encoder
 
 
@@ -73,9 +89,8 @@ def load(
     """Load an encoder of a run.
 
     path: the run's folder, or a checkpoint in it.
-    pretrained: `final`: the encoder of `path`. `random`: the same encoder with random weights. Else
-        the path of another checkpoint.
-    seed: draws the random weights.
+    pretrained: `final`: the encoder of `path`. `random`: the same encoder with random weights,
+        drawn by the seed. Else the path of another checkpoint.
     Raises CheckpointError where there is no checkpoint, or where other code wrote it.
     """
     path, random = Path(path), str(pretrained) == "random"
@@ -87,12 +102,8 @@ def load(
     name = settings.get("encoder", methods.DEFAULT_ENCODER)
     if name not in methods.ENCODERS:
         raise CheckpointError(f"{source}: --encoder {name} is not declared in net/methods.py")
-    encoder = methods.ENCODERS[name](
-        settings["hidden_size"],
-        settings["num_head"],
-        settings["num_layer"],
-        checkpoint.layout_of(saved),
-    )
+    sizes = (settings[size] for size in ("hidden_size", "num_head", "num_layer"))
+    encoder = methods.ENCODERS[name](*sizes, checkpoint.layout_of(saved))
     if not random:
         weights = checkpoint.encoder_of(saved)
         checkpoint.check_fits(encoder, weights, source)
@@ -102,7 +113,7 @@ def load(
         kind="random" if random else "pretrained",
         folder=path.parent if path.is_file() else path,
         source=source,
-        saved={part: saved[part] for part in ("settings", "data", "code")},
+        saved={part: saved.get(part, {}) for part in PARTS},
     )
 
 

@@ -5,7 +5,7 @@ Each clip is taken whole, resized to 64 frames, without augmentation, and encode
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError, atomic
-from data_gen.clip import prepare_clip
-from data_gen.readers.skeleton_file import read_skeleton_file
+from data_gen.readers.recording import read_clip
+from data_gen.reading import Reading
 from feeder.augment import resize
 from feeder.batches import to_device, whole_clips
+from feeder.description import Description
 from feeder.mixture import by_data_set
+from feeder.skeletons import NTU
 from feeder.store import Store, open_store
 from net import MODALITIES
 from net.modalities import derive
@@ -57,11 +59,7 @@ class Features(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """How many training clips of each class keep their label; all where both are None.
-
-    fraction: the share of the clips, rounded, at least one clip.
-    per_class: the number of clips; all where the class has fewer.
-    """
+    """How many training clips of each class keep their label: a share, a number, or all."""
 
     fraction: float | None = None
     per_class: int | None = None
@@ -69,7 +67,7 @@ class Labels(NamedTuple):
     def draw(self, classes: np.ndarray, seed: int) -> np.ndarray:
         """Draw the clips that keep their label, of clips with these classes (n,): indices (k,).
 
-        With one seed, a smaller choice is part of a larger one.
+        Each class keeps one clip at least. With one seed, a smaller choice is part of a larger one.
         """
         if self == ALL_LABELS:
             return np.arange(len(classes))
@@ -101,20 +99,24 @@ def halves_for(
     """The data on which an encoder is evaluated; an argument that is None is as in pre-training.
 
     After pre-training on several stores, the first one is the default.
-    Raises StoreError where the data is missing, and UserError where its clips have other bodies or
-    joints than the encoder needs.
+    Raises UserError where the data is missing, or its clips are not such as the encoder needs.
     """
     settings = loaded.settings
     trained = by_data_set(settings["pre_dataset"], settings["protocol"])
     first = next(iter(trained))
     dataset = dataset or first
     store = open_store(data_root or settings["data_root"], dataset)
+    check_layout(loaded, store)
+    return open_halves(store, protocol or trained.get(dataset, trained[first]))
+
+
+def check_layout(loaded: LoadedEncoder, store: Store) -> None:
+    """Raise UserError where a store's clips have other bodies or joints than the encoder needs."""
     if store.layout != (layout := loaded.encoder.layout):
         raise UserError(
             f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
             "; take a store with the same skeleton, or another checkpoint"
         )
-    return open_halves(store, protocol or trained.get(dataset, trained[first]))
 
 
 def of_classes(data: Halves, classes: set[int]) -> Halves:
@@ -122,21 +124,26 @@ def of_classes(data: Halves, classes: set[int]) -> Halves:
 
     Raises UserError where the store has no such class, or no training or no test clip is left.
     """
-    store = data.store
-    if (most := max(classes)) > store.num_classes:
-        raise UserError(
-            f"--classes {most}: {store.folder} has classes 1-{store.num_classes}; name some of them"
-        )
+    store, most = data.store, max(classes)
+    if most > store.num_classes:
+        raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
     train, test = (
         rows[np.isin(store.action[rows], list(classes))] for rows in (data.train, data.test)
     )
     if not (len(train) and len(test)):
         half = "test" if len(train) else "training"
-        raise UserError(
-            f"--classes: no {half} clip has one of these classes; name others, or take another "
-            "--protocol"
-        )
+        raise UserError(f"--classes: no {half} clip has one of these; try another --protocol")
     return data._replace(train=train, test=test)
+
+
+def untrained(data: Halves) -> dict[str, Any]:
+    """The classes of test clips of which there is no training clip, and their number of clips."""
+    store, truth = data.store, data.store.label[data.test]
+    unseen = np.setdiff1d(truth, store.label[data.train])
+    return {
+        "classes_without_training": [store.class_names[k] for k in unseen],
+        "test_clips_of_classes_without_training": int(np.isin(truth, unseen).sum()),
+    }
 
 
 def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
@@ -145,10 +152,9 @@ def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray
     fitting, judging: the training clips of each part, as indices or as a mask (n,).
     """
     data, device = features.data, features.train.device
-    train, test = (
-        features.train[:, torch.from_numpy(part).to(device)] for part in (fitting, judging)
-    )
-    return Features(data._replace(train=data.train[fitting], test=data.train[judging]), train, test)
+    rows = data._replace(train=data.train[fitting], test=data.train[judging])
+    parts = (features.train[:, torch.from_numpy(x).to(device)] for x in (fitting, judging))
+    return Features(rows, *parts)
 
 
 def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
@@ -180,12 +186,15 @@ def device_of(module: nn.Module) -> torch.device:
 def encode(
     encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
-    """Encode all training and test clips once; errors are those of `extract_features`."""
-    train, test = (
-        extract_features(encoder, data.store, rows, streams, what=f"encoding {half} clips")
-        for rows, half in ((data.train, "training"), (data.test, "test"))
+    """Encode all training and test clips once, as `extract_features` does."""
+    parts = {"training": data.train, "test": data.test}
+    return Features(
+        data,
+        *(
+            extract_features(encoder, data.store, rows, streams, what=f"encoding {half} clips")
+            for half, rows in parts.items()
+        ),
     )
-    return Features(data, train, test)
 
 
 @torch.inference_mode()
@@ -201,7 +210,7 @@ def extract_features(
     """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
 
     encoder: in eval mode.
-    streams: sets of modalities; the modalities of a set are fused.
+    streams: sets of modalities; the encoder fuses the modalities of a set.
     what: title of the progress bar.
     Raises UserError, which names a clip, where a feature is not finite.
     """
@@ -238,25 +247,25 @@ def encode_clip(
     """
     if clip.shape[1:] != encoder.layout.frame_shape:
         bodies, joints, _ = clip.shape[1:]
-        raise UserError(
-            f"the recording shows {bodies} bodies of {joints} joints, the encoder needs "
-            f"{encoder.layout}"
-        )
+        there = f"{bodies} bodies of {joints} joints"
+        raise UserError(f"the recording shows {there}, the encoder needs {encoder.layout}")
     device = device_of(encoder)
     start, length = torch.tensor([[0], [len(clip)]], device=device)
     view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
     return encode_views(encoder, view, [modalities])[0, 0]
 
 
-def read_recording(path: str | Path) -> np.ndarray:
-    """Read a raw `.skeleton` file as a clip (T, M, V, C) float32, prepared as clips of a store are.
+def read_recording(path: str | Path, description: Description | None = None) -> np.ndarray:
+    """Read a recording as a clip (T, M, V, C) float32, prepared as clips of a store are.
 
-    Raises UserError where the file is malformed or shows nobody.
+    description: of the store; None: NTU RGB+D.
+    Raises UserError where the file cannot be used or shows nobody.
     """
-    clip = prepare_clip(read_skeleton_file(path))
-    if clip is None:
-        raise UserError(f"{path} shows nobody")
-    return clip
+    if description is None:
+        return read_clip(Path(path), NTU)
+    layout = description.layout
+    reading = Reading.of_store(layout, description.reading)
+    return read_clip(Path(path), layout, description.alignment, reading)
 
 
 def save_features(path: Path, features: Features) -> None:

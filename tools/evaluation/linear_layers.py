@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from common import UserError, atomic
 from tools.evaluation import encoders
-from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.encoders import LoadedEncoder, Preparation
 from tools.evaluation.features import encode_views
 from tools.evaluation.finetuning import Recognizer
 from tools.evaluation.probe import LinearClassifier, Run
@@ -32,8 +32,7 @@ class Trained(NamedTuple):
     loaded: the encoder, with the fine-tuned weights if it was fine-tuned.
     streams: the set of modalities of each linear layer.
     scale: standardizes the features; None: features as they are.
-    classes: names of the K classes.
-    facts: the data that the layers were trained on.
+    facts: the names of the classes, and the data that the layers were trained on.
     """
 
     path: Path
@@ -41,8 +40,17 @@ class Trained(NamedTuple):
     classifier: LinearClassifier
     streams: list[tuple[str, ...]]
     scale: Scale | None
-    classes: list[str]
     facts: dict[str, Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the K classes."""
+        return self.facts["classes"]
+
+    @property
+    def preparation(self) -> Preparation:
+        """How recordings became clips of the data."""
+        return Preparation.of(self.loaded.encoder.layout, self.facts)
 
     def features(self, clips: Tensor) -> Tensor:
         """The features (S, n, D) of clips (n, 64, M, V, C), as the S linear layers read them."""
@@ -57,9 +65,7 @@ class Trained(NamedTuple):
         return self.classifier(features).mean(0).softmax(1)
 
 
-def write(
-    evaluation: Evaluation, run: Run, streams: list[tuple[str, ...]], scale: Scale | None = None
-) -> None:
+def write(evaluation: Evaluation, run: Run) -> None:
     """Write the linear layers of a run of recognition; also the encoder if it was fine-tuned."""
     path, source, store = evaluation.file(".pt"), evaluation.loaded.source, evaluation.data.store
     tuned = isinstance(run.model, Recognizer)
@@ -71,15 +77,16 @@ def write(
         "protocol": evaluation.data.protocol,
         "data_root": str(store.folder.resolve().parent),
         "fingerprint": store.fingerprint,
+        **store.preparation,
         "classes": store.class_names,
-        "streams": [",".join(names) for names in streams],
+        "streams": [",".join(names) for names in evaluation.streams],
     }
     content = {
         "format": FORMAT,
         "code": dict(checkpoint.code_facts()),
         "facts": facts,
         "layers": _on_cpu((run.model.classifier if tuned else run.model).state_dict()),
-        "scale": _on_cpu(scale._asdict()) if scale else {},
+        "scale": _on_cpu(evaluation.scale._asdict()) if evaluation.scale else {},
         "encoder": _on_cpu(run.model.encoder.state_dict()) if tuned else {},
     }
     with atomic(path) as part:
@@ -100,7 +107,7 @@ def digest(module: nn.Module) -> str:
 
 
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
-    """Load the linear layers of a run and their encoder onto a device.
+    """Load the linear layers of a run, and their encoder, onto a device.
 
     run: the run's folder, or the file of the layers.
     Raises UserError where there are none, or where the encoder is not the one that they were
@@ -112,12 +119,10 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises nearly anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path} is damaged or holds no linear layers ({reason}); {again}"
-        ) from None
+        raise UserError(f"{path} holds no linear layers ({reason}); {again}") from None
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise UserError(f"{path} holds no linear layers; name the run, or {NAME}.pt in it")
-    facts, layers = saved["facts"], saved["layers"]
+    facts, scale = saved["facts"], saved["scale"]
     source = path.parent / facts["checkpoint"]
     if not source.is_file():
         raise UserError(f"{source}, whose linear layers {path} holds, is not there; {again}")
@@ -129,29 +134,24 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         encoder.load_state_dict(saved["encoder"])
     encoder.to(device)
     classifier = LinearClassifier(len(streams), encoder.feature_size, len(facts["classes"]))
-    classifier.load_state_dict(layers)
-    scale = {name: part.to(device) for name, part in saved["scale"].items()}
+    classifier.load_state_dict(saved["layers"])
     return Trained(
         path=path,
         loaded=loaded._replace(folder=path.parent),
         classifier=classifier.requires_grad_(False).to(device),
         streams=streams,
-        scale=Scale(**scale) if scale else None,
-        classes=facts["classes"],
+        scale=Scale(*(scale[name].to(device) for name in Scale._fields)) if scale else None,
         facts=facts,
     )
 
 
 def find(run: Path) -> Path:
-    """The file of linear layers of a run.
+    """The file of linear layers of a run: `run` itself, or a file in this folder.
 
-    run: the run's folder, or the file itself.
     Raises UserError where there is none, or several and none of them is of the usual evaluation.
     """
     if run.is_file():
         return run
-    if not run.is_dir():
-        raise UserError(f"{run} is not there; name the folder of a run")
     usual, found = run / f"{NAME}.pt", sorted(run.glob(f"{NAME}*.pt"))
     if usual in found or len(found) == 1:
         return usual if usual in found else found[0]

@@ -28,7 +28,6 @@ class Retrieval(NamedTuple):
     found, similarity: (m, k) rows of the store, nearest first, and their cosine similarities.
     predicted: (m,) classes, from 0, by a vote of the first number of neighbors.
     figures: of the result, by the names that its file has, in percent.
-    unseen: number of test clips whose class does not occur in training.
     """
 
     seed: int
@@ -37,7 +36,6 @@ class Retrieval(NamedTuple):
     similarity: np.ndarray
     predicted: Tensor
     figures: dict[str, Any]
-    unseen: int
 
 
 def retrieve(
@@ -46,7 +44,7 @@ def retrieve(
     labels: Labels = ALL_LABELS,
     seed: int = 0,
     *,
-    rank_all: bool = True,
+    rank_all: bool = False,
 ) -> Retrieval:
     """Find the training clips nearest to each test clip; the test clip has the class of most.
 
@@ -68,9 +66,8 @@ def retrieve(
     found = classes[indices]  # (m, k)
     accuracies = {k: percent(vote(found[:, :k]) == truth) for k in neighbors}
     recalls = {k: percent((found[:, :k] == truth[:, None]).any(1)) for k in RECALLED}
-    unseen = int((~torch.isin(truth, classes)).sum())
     precision = None
-    if rank_all and unseen < len(truth):
+    if rank_all and torch.isin(truth, classes).any():
         precision = 100 * average_precision(queries, bank, truth, classes).nanmean().item()
     figures = {
         "neighbours": neighbors[0],
@@ -86,7 +83,6 @@ def retrieve(
         similarity=similarity.cpu().numpy(),
         predicted=vote(found[:, : neighbors[0]]),
         figures=figures,
-        unseen=unseen,
     )
 
 
@@ -109,7 +105,6 @@ def summary(runs: Sequence[Retrieval]) -> dict[str, Any]:
             k: statistics.fmean(one["accuracies"][k] for one in each) for k in each[0]["accuracies"]
         },
         "accuracy_std": statistics.stdev(values) if len(runs) > 1 else None,
-        "test_clips_of_classes_without_training": runs[0].unseen,
         "runs": [{"seed": run.seed, "labelled_clips": run.labeled, **run.figures} for run in runs],
     }
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import recall_score
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError
-from tools.evaluation.features import ALL_LABELS, Features, Labels, within_training
+from tools.evaluation.features import ALL_LABELS, Features, Halves, Labels, within_training
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # learning rates that `tune` tries
 HELD_OUT = 5  # `tune` holds out one of this many subjects
@@ -33,8 +34,7 @@ class Training:
     schedule: milestones, in epochs from 0, at which the learning rates fall to a tenth.
     wd: weight decay.
     test_every: epochs between tests.
-    encoder_lr: learning rate of the encoder, in fine-tuning only.
-    augment: views in fine-tuning: `none` (whole clips), `crop`, or `full` (as in pre-training).
+    encoder_lr, augment: in fine-tuning only: learning rate of the encoder; `finetuning.views`.
     """
 
     epochs: int
@@ -71,9 +71,9 @@ class Run(NamedTuple):
 
     seed: of everything random.
     labeled: number of training clips that have a label.
-    tests: one {epoch, loss, top1, top5} for each test; accuracies in percent.
+    tests: one {epoch, loss, top1, top5} for each test; loss is the epoch's mean.
     predicted: (m,) classes, from 0, that the last test predicted for the test clips.
-    model: the trained LinearClassifier or Recognizer.
+    model: the trained LinearClassifier, or a `finetuning.Recognizer`.
     """
 
     seed: int
@@ -126,30 +126,34 @@ def train_and_test(
     model: inputs -> scores (S, n, classes) of S streams; each stream has its own cross-entropy.
     train_batches: number of an epoch, from 0 -> its batches.
     Returns the tests, and the classes (m,) that the last test predicted.
-    Raises UserError where the training diverges.
+    Raises UserError where a loss or a score is not finite.
     """
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.schedule), gamma=0.1)
     tests = []
     bar = tqdm(range(settings.epochs), desc="training", unit="epoch", leave=False, disable=None)
     for epoch in bar:
         model.train()
+        total = clips = 0
         for inputs, classes in train_batches(epoch):
             loss = sum(F.cross_entropy(scores, classes) for scores in model(inputs))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            total, clips = total + loss.detach() * len(classes), clips + len(classes)
         schedule.step()
-        done = epoch + 1
-        if done % settings.test_every == 0 or done == settings.epochs:
+        mean, done = (total / clips).item(), epoch + 1
+        is_finite = np.isfinite(mean)
+        if is_finite and (done % settings.test_every == 0 or done == settings.epochs):
             scores, classes = predict(model, test_batches())
-            if not (loss.isfinite() and scores.isfinite().all()):
-                rates = "--lr and --encoder-lr" if settings.encoder_lr else "--lr"
-                raise UserError(
-                    f"the training diverged, its loss is {loss.item():g} in epoch {done}; lower "
-                    f"{rates}, or --wd"
-                )
-            tests.append({"epoch": done, "loss": loss.item(), **accuracy(scores, classes)})
+            is_finite = scores.isfinite().all()
+            tests.append({"epoch": done, "loss": mean, **accuracy(scores, classes)})
             bar.set_postfix_str(f"top-1 {tests[-1]['top1']:.1f} %")
+        if not is_finite:
+            rates = "--lr and --encoder-lr" if settings.encoder_lr else "--lr"
+            raise UserError(
+                f"the training diverged, the mean loss of epoch {done} is {mean:g}; lower {rates}, "
+                "or --wd"
+            )
     return tests, scores.argmax(1)
 
 
@@ -171,31 +175,45 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     }
 
 
-def summary(runs: Sequence[Run]) -> dict[str, Any]:
+def mean_class_accuracy(classes: np.ndarray, predicted: np.ndarray) -> float:
+    """The mean over the classes of n clips of their accuracy, in percent."""
+    there = np.unique(classes)
+    return 100 * float(recall_score(classes, predicted, labels=there, average="macro"))
+
+
+def summary(runs: Sequence[Run], data: Halves) -> dict[str, Any]:
     """The figures of a result: means over runs, and unbiased standard deviations (None for one).
 
-    `top1` and `top5` are those after the last epoch. `best_top1` is that of `best_epoch`, the epoch
-    with the greatest mean.
+    `top1`, `top5` and `mean_class_accuracy` are those after the last epoch. `best_top1` is that of
+    `best_epoch`, the epoch with the greatest mean. With less than six classes `top5` is None.
     """
+    truth = data.store.label[data.test]
+    few = len(np.union1d(truth, data.store.label[data.train])) < 6
+    each = [[{**test, "top5": None if few else test["top5"]} for test in run.tests] for run in runs]
 
-    def values(test: int, name: str) -> list[float]:
-        return [run.tests[test][name] for run in runs]
+    def mean(values: list[float | None]) -> float | None:
+        return None if None in values else statistics.fmean(values)
 
     tests = [
-        {"epoch": test["epoch"], **{k: statistics.fmean(values(i, k)) for k in ("top1", "top5")}}
-        for i, test in enumerate(runs[0].tests)
+        {"epoch": same[0]["epoch"], **{k: mean([t[k] for t in same]) for k in ("top1", "top5")}}
+        for same in zip(*each, strict=True)
     ]
     best = max(range(len(tests)), key=lambda i: tests[i]["top1"])
     figures = {"best_epoch": tests[best]["epoch"], "tests": tests}
-    for name, each in (
-        ("top1", values(-1, "top1")),
-        ("top5", values(-1, "top5")),
-        ("best_top1", values(best, "top1")),
-    ):
-        figures[name] = statistics.fmean(each)
-        figures[f"{name}_std"] = statistics.stdev(each) if len(runs) > 1 else None
-    each = [{"seed": run.seed, "labelled_clips": run.labeled, "tests": run.tests} for run in runs]
-    return {**figures, "runs": each}
+    for name, values in {
+        "top1": [tests[-1]["top1"] for tests in each],
+        "top5": [tests[-1]["top5"] for tests in each],
+        "best_top1": [tests[best]["top1"] for tests in each],
+        "mean_class_accuracy": [mean_class_accuracy(truth, r.predicted.cpu()) for r in runs],
+    }.items():
+        figures[name] = mean(values)
+        many = len(runs) > 1 and None not in values
+        figures[f"{name}_std"] = statistics.stdev(values) if many else None
+    figures["runs"] = [
+        {"seed": run.seed, "labelled_clips": run.labeled, "tests": tests}
+        for run, tests in zip(runs, each, strict=True)
+    ]
+    return figures
 
 
 def tune(
@@ -216,10 +234,10 @@ def tune(
         raise UserError("--tune needs training clips of two people or more")
     held_out = np.isin(subjects, people[: max(1, len(people) // HELD_OUT)])
     inner = within_training(features, labeled[~held_out], labeled[held_out])
+    once = replace(settings, test_every=settings.epochs)
     tried = []
     for rate in RATES:
-        once = replace(settings, lr=rate, test_every=settings.epochs)
-        run = linear_evaluation(inner, once, seed=seed)
+        run = linear_evaluation(inner, replace(once, lr=rate), seed=seed)
         tried.append({"lr": rate, "top1": run.tests[-1]["top1"]})
     best = min(tried, key=lambda one: (-one["top1"], abs(np.log(one["lr"] / settings.lr))))
     return {"lr": best["lr"], "tried": tried}

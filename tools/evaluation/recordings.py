@@ -1,12 +1,10 @@
-"""Classify new recordings: whole, or in windows that slide over them.
+"""New recordings: whole, or in windows that slide over them, classified or only encoded."""
 
-trained = linear_layers.load(Path("checkpoints/mine"))
-bodies = read_bodies(Path("wave.npy"), trained.loaded.encoder.layout.skeleton)
-(window,) = classify(trained, bodies, [(0, len(bodies))])
-print(trained.classes[window.best[0]])
-"""
-
-from collections.abc import Iterable, Sequence
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +13,11 @@ import torch
 from torch import Tensor
 
 from common import UserError
-from data_gen.clip import prepare_clip
-from data_gen.readers.array_file import SUFFIXES
+from data_gen.readers.recording import SUFFIXES, find_recordings, prepare, read_recording
+from data_gen.reading import AXES, CHANNELS, UNITS
+from data_gen.upright import Recording
 from feeder.augment import resize
-from feeder.skeletons import Layout
+from tools.evaluation.encoders import Preparation
 from tools.evaluation.features import (
     ENCODING_BATCH,
     Halves,
@@ -31,21 +30,14 @@ from tools.evaluation.neighbors import joined, nearest
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes that are shown for each window
+FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
 
 
-class Database(NamedTuple):
+class Bank(NamedTuple):
     """The training clips that are searched: `data.train`, and their joined features (n, S·D)."""
 
     data: Halves
     features: Tensor
-
-
-class Neighbor(NamedTuple):
-    """A training clip near a window: its name, its class, its cosine similarity."""
-
-    clip: str
-    action: str
-    similarity: float
 
 
 class Window(NamedTuple):
@@ -53,13 +45,13 @@ class Window(NamedTuple):
 
     start, frames: its first frame, from 0, and its number of frames.
     probabilities: (K,) float32 of the classes; None where the window shows nobody.
-    near: the nearest training clips, nearest first.
+    near: the nearest training clips, nearest first: name, class, cosine similarity.
     """
 
     start: int
     frames: int
     probabilities: np.ndarray | None = None
-    near: Sequence[Neighbor] = ()
+    near: Sequence[tuple[str, str, float]] = ()
 
     @property
     def best(self) -> list[int]:
@@ -69,20 +61,68 @@ class Window(NamedTuple):
         return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
 
 
-def recordings(paths: Iterable[Path]) -> list[Path]:
-    """List the files of some paths: a path itself, or all recordings in a folder.
+# ---- reading
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how recordings are read, and in which windows."""
+    add = parser.add_argument_group("how recordings are read (as those of the store)").add_argument
+    add("--unit", choices=UNITS, help="of the coordinates")
+    add("--axes", choices=AXES, help="of the coordinates")
+    add("--channels", choices=CHANNELS, help="numbers of a joint; c is a confidence")
+    add = parser.add_argument_group("long recordings, in windows that slide over them").add_argument
+    add("--window", metavar="3s", help="frames as in 90, or seconds as in 3s (the recording)")
+    add("--stride", metavar="1s", help="from one window to the next (half a window)")
+    add("--fps", type=float, default=30.0, help="frames per second of the recordings (30)")
+
+
+def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Turn --window and --stride into frames; refuse values that cannot be, or have no effect."""
+    for name in ("window", "stride"):
+        if (text := getattr(args, name)) is None:
+            continue
+        try:
+            frames = float(text[:-1]) * args.fps if text.endswith("s") else int(text)
+        except ValueError:
+            frames = 0
+        if not 0 < frames < np.inf:
+            parser.error(f"--{name} {text} is neither frames (90) nor seconds (3s)")
+        setattr(args, name, max(1, round(frames)))
+    if args.stride and not args.window:
+        parser.error("--stride is for --window")
+    if args.fps <= 0:
+        parser.error("--fps must be above 0")
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The recordings in some paths: a path itself, or all recordings at any depth in a folder.
 
     Raises UserError where a folder holds no recording.
     """
     found = []
     for path in paths:
-        files = [path]
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-        if not files:
-            raise UserError(f"{path} holds no file {', '.join(SUFFIXES)}")
-        found += files
+        inside = find_recordings(path) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path} holds no recording ({', '.join(SUFFIXES)})")
+        found += inside
     return found
+
+
+def read(path: Path, preparation: Preparation, args: argparse.Namespace) -> Recording:
+    """Read a recording as those of the store, but as the flags say where they are given."""
+    how = {name: getattr(args, name) for name in ("unit", "axes", "channels")}
+    reading = replace(preparation.reading, **{k: v for k, v in how.items() if v is not None})
+    return read_recording(path, reading, preparation.alignment)
+
+
+@contextlib.contextmanager
+def left_out(path: Path, bad: list[str]) -> Iterator[None]:
+    """Print a UserError of a recording, and note the recording's name in `bad`."""
+    try:
+        yield
+    except UserError as error:
+        print(f"left out: {error}", file=sys.stderr, flush=True)
+        bad.append(path.name)
 
 
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
@@ -102,11 +142,41 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
     return [(start, window) for start in starts]
 
 
-def database(trained: Trained, data_root: str | Path | None = None) -> Database:
+def batches(
+    recording: Recording, args: argparse.Namespace, preparation: Preparation
+) -> Iterator[tuple[list[tuple[int, int, bool]], Tensor]]:
+    """Yield some windows at a time, (start, frames, whether somebody is seen), and their clips.
+
+    The clips are those of windows that show somebody, each prepared on its own, as the encoder sees
+    them: (k, 64, M, V, C).
+    """
+    layout, alignment, reading = preparation
+    pieces = spans(len(recording.bodies), args.window, args.stride)
+    for first in range(0, len(pieces), ENCODING_BATCH):
+        some, views = [], [torch.empty(0, 64, *layout.frame_shape)]
+        for start, frames in pieces[first : first + ENCODING_BATCH]:
+            part = recording.part(start, start + frames)
+            try:
+                clip = prepare(part, layout, alignment, reading.fill_gaps)
+            except UserError:  # too few joints
+                if len(pieces) == 1:
+                    raise
+                clip = None
+            some.append((start, frames, clip is not None))
+            if clip is not None:
+                whole = torch.tensor([0]), torch.tensor([len(clip)])
+                views.append(resize(torch.from_numpy(clip), *whole))
+        yield some, torch.cat(views)
+
+
+# ---- classifying
+
+
+def open_bank(trained: Trained, data_root: str | Path | None = None) -> Bank:
     """Encode the training clips from which the linear layers learned.
 
     data_root: the folder of the stores; None: the folder at the time of the training.
-    Raises StoreError or UserError where the store is missing or is not the store of the training.
+    Raises UserError where the store is missing or is not the store of the training.
     """
     facts, encoder = trained.facts, trained.loaded.encoder
     where = data_root or facts["data_root"]
@@ -118,62 +188,48 @@ def database(trained: Trained, data_root: str | Path | None = None) -> Database:
         )
     what = "encoding training clips"
     features = extract_features(encoder, data.store, data.train, trained.streams, what=what)
-    return Database(data, joined(trained.scaled(features)))
+    return Bank(data, joined(trained.scaled(features)))
 
 
 @torch.inference_mode()
 def classify(
     trained: Trained,
-    bodies: np.ndarray,
-    pieces: Sequence[tuple[int, int]],
-    among: Database | None = None,
-    neighbors: int = 5,
+    recording: Recording,
+    args: argparse.Namespace,
+    bank: Bank | None = None,
 ) -> list[Window]:
-    """Classify parts of a recording; each part is prepared as a clip of a store is.
+    """Classify a recording in the windows that the flags ask for.
 
-    bodies: (T, M, V, 3) float64, in metres.
-    pieces: (start, frames) of each part.
-    among: the training clips to search, or None.
-    neighbors: how many training clips are searched for each part.
+    bank: the training clips to search for the nearest args.neighbors, or None.
+    Raises UserError where no window shows anybody.
     """
-    encoder, windows = trained.loaded.encoder, []
-    for first in range(0, len(pieces), ENCODING_BATCH):
-        some = pieces[first : first + ENCODING_BATCH]
-        views = [_view(bodies[s : s + n], encoder.layout) for s, n in some]
-        if seen := [view for view in views if view is not None]:
-            features = trained.features(torch.cat(seen).to(device_of(encoder)))  # (S, n, D)
-            probabilities = iter(trained.probabilities(features).cpu().numpy())
-            near = iter(_neighbors(features, among, neighbors))
-        for (start, frames), view in zip(some, views, strict=True):
-            found = () if view is None else (next(probabilities), next(near))
-            windows.append(Window(start, frames, *found))
+    device, windows = device_of(trained.loaded.encoder), []
+    for some, views in batches(recording, args, trained.preparation):
+        found = iter(())
+        if len(views):
+            features = trained.features(views.to(device))  # (S, k, D)
+            probabilities = trained.probabilities(features).cpu().numpy()
+            found = zip(probabilities, _near(features, bank, args.neighbors), strict=True)
+        for start, frames, is_seen in some:
+            windows.append(Window(start, frames, *(next(found) if is_seen else ())))
+    if not any(window.best for window in windows):
+        raise UserError(f"{recording.name} shows nobody")
     return windows
 
 
-def _view(bodies: np.ndarray, layout: Layout) -> Tensor | None:
-    """A part of a recording as the encoder sees it, (1, 64, M, V, C); None where it is empty."""
-    clip = prepare_clip(bodies, layout)
-    if clip is None:
-        return None
-    return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
-
-
-def _neighbors(features: Tensor, among: Database | None, count: int) -> list[list[Neighbor]]:
-    """The training clips nearest to each of n features (S, n, D)."""
-    if among is None:
+def _near(features: Tensor, bank: Bank | None, count: int) -> list[list[tuple[str, str, float]]]:
+    if bank is None:
         return [[]] * features.shape[1]
-    store, rows = among.data.store, among.data.train
-    similarity, found = nearest(joined(features), among.features, min(count, len(rows)))
+    store, rows = bank.data.store, bank.data.train
+    similarity, found = nearest(joined(features), bank.features, min(count, len(rows)))
+    names, classes = store.names, store.class_names
     return [
-        [
-            Neighbor(store.names[row], store.class_names[store.label[row]], value)
-            for row, value in zip(rows[indices], values, strict=True)
-        ]
-        for indices, values in zip(found.cpu().numpy(), similarity.tolist(), strict=True)
+        [(names[r], classes[store.label[r]], s) for r, s in zip(rows[some], values, strict=True)]
+        for some, values in zip(found.cpu().numpy(), similarity.tolist(), strict=True)
     ]
 
 
-def write(
+def write_table(
     path: Path, found: Sequence[tuple[str, list[Window]]], classes: Sequence[str], fps: float
 ) -> None:
     """Write a CSV file with one line a window: its place, its classes, its nearest training clips.
@@ -181,12 +237,12 @@ def write(
     found: the name and the windows of each recording.
     fps: frames of a second. Frames count from 0; `end` is the first frame after the window.
     """
-    shown = min(SHOWN, len(classes))
     near = max(len(window.near) for _, windows in found for window in windows)
     header = ["recording", "start_frame", "end_frame", "start_seconds", "end_seconds"]
-    header += [f"{what}_{i + 1}" for i in range(shown) for what in ("class", "probability")]
-    columns = "clip", "clip_class", "similarity"
-    header += [f"{what}_{i + 1}" for i in range(near) for what in columns]
+    for i in range(1, 1 + min(SHOWN, len(classes))):
+        header += [f"class_{i}", f"probability_{i}"]
+    for i in range(1, 1 + near):
+        header += [f"clip_{i}", f"clip_class_{i}", f"similarity_{i}"]
     rows = []
     for name, windows in found:
         for window in windows:
@@ -194,7 +250,7 @@ def write(
             row = [name, *ends, *(f"{end / fps:.3f}" for end in ends)]
             for best in window.best:
                 row += [classes[best], f"{window.probabilities[best]:.6f}"]
-            for one in window.near:
-                row += [one.clip, one.action, f"{one.similarity:.6f}"]
+            for clip, action, similarity in window.near:
+                row += [clip, action, f"{similarity:.6f}"]
             rows.append(row + [""] * (len(header) - len(row)))
     write_csv(path, header, rows)

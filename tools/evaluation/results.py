@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from common import UserError, atomic
@@ -17,6 +18,7 @@ from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Halves
 from tools.evaluation.finetuning import FINETUNE
 from tools.evaluation.probe import LINEAR
+from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
 LONGEST_NAME = 120  # characters
@@ -37,7 +39,8 @@ def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
     training = asdict(FINETUNE if finetune else LINEAR)
     training["schedule"] = list(training["schedule"])
     mode = {"late_fusion": False, "finetune": False}
-    return {**mode, **few, "standardize": False, "tune": False, **training}
+    read = {"standardize": False, "tune": False, "splits": None}
+    return {**mode, **few, **read, **training}
 
 
 def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def in_words(key: str, value: Any) -> str:
         return f"{100 * value:g}pct"
     if key == "labels_per_class":
         return f"{value}perclass"
+    if key == "splits":
+        return f"{len(value)}splits"
     name = {"knn_neighbours": "k", "batch_size": "batch"}.get(key, key.replace("_", "-"))
     if isinstance(value, (list, tuple)):
         return name + ("-".join(f"{item:g}" for item in value) or "-none")
@@ -65,9 +70,10 @@ class Evaluation:
     """What is evaluated, and how.
 
     task: `recognition` or `retrieval`.
-    settings: the names and values that `defaults` lists.
+    settings: the names and values that `defaults` lists, but `standardize`.
     seed, runs: the seed of the first run, and the number of runs; each has the next seed.
     start: time at which the evaluation began, by `time.perf_counter`.
+    scale: standardizes the features; None: features as they are.
     """
 
     task: str
@@ -78,6 +84,13 @@ class Evaluation:
     seed: int = 0
     runs: int = 1
     start: float = 0.0
+    scale: Scale | None = None
+
+    @property
+    def streams(self) -> list[tuple[str, ...]]:
+        """The sets of modalities that are encoded, each fused by the encoder."""
+        late_fusion = self.settings.get("late_fusion")
+        return [(name,) for name in self.modalities] if late_fusion else [self.modalities]
 
     @property
     def name(self) -> str:
@@ -87,7 +100,8 @@ class Evaluation:
         parts = [self.task]
         if self.modalities != MODALITIES:
             parts.append("-".join(self.modalities))
-        parts += [in_words(*item) for item in changed(self.task, self.settings).items()]
+        settings = {**self.settings, "standardize": self.scale is not None}
+        parts += [in_words(*item) for item in changed(self.task, settings).items()]
         if (data.store.dataset, data.protocol) != next(iter(trained.items())):
             parts += [data.store.dataset, data.protocol]
         if loaded.kind != "pretrained":
@@ -109,13 +123,8 @@ class Evaluation:
         return range(self.seed, self.seed + self.runs)
 
     def file(self, suffix: str) -> Path:
-        """The path of one of its files, such as NAME.json or NAME_confusion.csv."""
+        """The path of one of its files, such as NAME.json, or with "" of its events' folder."""
         return self.loaded.folder / f"{self.name}{suffix}"
-
-    @property
-    def events(self) -> Path:
-        """The folder of its TensorBoard events."""
-        return self.file("")
 
     def facts(self) -> dict[str, Any]:
         """Everything that a result tells beside its figures."""
@@ -130,12 +139,13 @@ class Evaluation:
             "dataset": store.dataset,
             "title": store.title,
             "protocol": self.data.protocol,
-            "official_clips": store.description.official.get(self.data.protocol),
+            "official_clips": store.official(self.data.protocol),
             FINGERPRINT: store.fingerprint,
             "modalities": list(self.modalities),
             "training_clips": len(self.data.train),
             "test_clips": len(self.data.test),
             **self.settings,
+            "standardize": self.scale is not None,
             "seed": self.seed,
             "code": checkpoint.code_facts(),
             "seconds": round(time.perf_counter() - self.start, 3),
@@ -146,10 +156,17 @@ class Evaluation:
 
 
 def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
-    """Write the result NAME.json; return its path. The figures are plain, finite values."""
+    """Write NAME.json, and NAME_scale.npz of standardized features; return the result's path.
+
+    figures: plain, finite values.
+    """
     text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
     with atomic(path := evaluation.file(".json")) as part:
         part.write_text(text + "\n")
+    if scale := evaluation.scale:
+        arrays = {name: x.squeeze(-2).cpu().numpy() for name, x in scale._asdict().items()}
+        with atomic(evaluation.file("_scale.npz")) as part, part.open("wb") as file:
+            np.savez(file, **arrays)  # (S, D) float32
     return path
 
 

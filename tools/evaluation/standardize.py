@@ -5,13 +5,10 @@ have large means and unequal deviations. MAE puts a batch norm before its linear
 reason (He et al., CVPR 2022, appendix A.1).
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
-from common import atomic
 from tools.evaluation.features import Features
 
 
@@ -38,9 +35,3 @@ def standardized(features: Features) -> tuple[Features, Scale]:
     scale = scale_of(features.train)
     train, test = (scale.apply(part) for part in (features.train, features.test))
     return Features(features.data, train, test), scale
-
-
-def write_scale(path: Path, scale: Scale) -> None:
-    """Write an .npz file with `mean` and `deviation`, (S, D) float32."""
-    with atomic(path) as part, part.open("wb") as file:
-        np.savez(file, **{k: v.squeeze(-2).cpu().numpy() for k, v in scale._asdict().items()})

@@ -9,6 +9,7 @@ data        number of clips, split, SHA-256 of samples.csv
 code        versions, git commit and device at the start of the run
 metrics     the latest means of the log
 layout      skeleton and bodies of a frame; NTU's if it is missing
+preparation how recordings became clips of the store, for new recordings; older code lacks it
 model       state_dict of encoder and projectors
 optimizer, scaler   their state_dicts
 """

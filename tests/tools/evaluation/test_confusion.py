@@ -29,10 +29,11 @@ def test_only_classes_that_occur_are_named_and_pairs_are_in_order():
 
 
 def test_what_is_written(tmp_path):
-    found = confusion.confusion(ACTION_NAMES, CLASSES, TAKEN)
-    evaluation = SimpleNamespace(task="recognition", file=lambda end: tmp_path / f"r{end}")
+    store = SimpleNamespace(label=CLASSES, class_names=ACTION_NAMES)
+    data = SimpleNamespace(store=store, test=np.arange(9))
+    evaluation = SimpleNamespace(data=data, task="recognition", file=lambda x: tmp_path / f"r{x}")
     with SummaryWriter(tmp_path / "events") as writer:
-        confusion.write(evaluation, found, writer)
+        confusion.write(evaluation, TAKEN[None], writer)
     tables = {}
     for name in ("confusion", "classes", "pairs"):
         with (tmp_path / f"r_{name}.csv").open(newline="") as file:

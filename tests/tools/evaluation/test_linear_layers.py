@@ -33,7 +33,6 @@ def file(run) -> Path:
 def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
     loaded, scale = encoders.load(run), None
     data = features.halves_for(loaded)
-    evaluation = Evaluation("recognition", loaded, data, FUSED, defaults("recognition"))
     if way == "finetuned":
         settings = replace(FINETUNE, epochs=2, encoder_lr=0.01)
         trained = finetune(loaded.encoder, data, streams, settings)
@@ -42,7 +41,11 @@ def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
         if way == "standardized":
             found, scale = standardize.standardized(found)
         trained = linear_evaluation(found, replace(LINEAR, epochs=20, lr=0.3))
-    linear_layers.write(evaluation, trained, streams, scale)
+    late = len(streams) > 1
+    modalities = ("joint", "motion") if late else FUSED
+    settings = defaults("recognition") | {"late_fusion": late}
+    evaluation = Evaluation("recognition", loaded, data, modalities, settings, scale=scale)
+    linear_layers.write(evaluation, trained)
 
     back = linear_layers.load(run)
     assert back.streams == streams and back.classes == data.store.class_names

@@ -1,6 +1,7 @@
 """Linear evaluation: what is trained, on which labels, the summary of several runs, tuning."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from common import UserError
 from feeder.store import open_store
 from tests.encoders import GraphEncoder
 from tools.evaluation import probe
-from tools.evaluation.features import Features, Labels, encode, open_halves
+from tools.evaluation.features import Features, Halves, Labels, encode, open_halves
 from tools.evaluation.probe import LINEAR, Run, accuracy, linear_evaluation, predict, summary
 
 SHORT = replace(LINEAR, epochs=8, schedule=())
@@ -57,6 +58,17 @@ def test_scores_that_are_not_finite_are_no_result(features):
         linear_evaluation(large, replace(LINEAR, lr=3e38, epochs=1))
 
 
+def test_the_loss_is_the_epochs_mean_and_nan_in_any_batch_is_noticed(features):
+    one_batch = linear_evaluation(features, replace(LINEAR, lr=1e-9, epochs=1)).tests[0]
+    many = linear_evaluation(features, replace(LINEAR, lr=1e-9, epochs=1, batch_size=5)).tests[0]
+    assert many["loss"] == pytest.approx(one_batch["loss"], rel=1e-5)
+    features.train[0, 3, 2] = torch.nan
+    for seed in range(4):  # whichever batch has the clip
+        with pytest.raises(UserError):
+            settings = replace(LINEAR, epochs=1, batch_size=5)
+            linear_evaluation(features, settings, seed=seed)
+
+
 def test_an_encoder_with_batch_statistics_is_encoded_in_eval_mode(data_root):
     torch.manual_seed(0)
     encoder = GraphEncoder(12).eval().requires_grad_(False)
@@ -80,13 +92,19 @@ def test_summary_takes_the_best_of_the_mean_curve():
         [{"epoch": 5, "top1": a, "top5": 90.0}, {"epoch": 7, "top1": b, "top5": 80.0}]
         for a, b in ((60.0, 50.0), (50.0, 54.0))
     ]
-    runs = [Run(seed, 4, each, torch.zeros(1), None) for seed, each in enumerate(tests)]
-    found = summary(runs)
+    label = np.array([0, 1, 2, 3, 4, 5, 0, 0, 0, 1])
+    data = Halves(SimpleNamespace(label=label), "x", np.arange(6), np.arange(6, 10))
+    taken = (torch.tensor([0, 0, 0, 0]), torch.tensor([0, 1, 1, 1]))  # of 0, 0, 0, 1
+    runs = [Run(i, 4, each, taken[i], None) for i, each in enumerate(tests)]
+    found = summary(runs, data)
     assert (found["top1"], found["best_top1"], found["best_epoch"]) == (52, 55, 5)
     assert found["top1_std"] == pytest.approx(8**0.5)
     assert found["best_top1_std"] == pytest.approx(50**0.5)
-    assert found["top5"] == 80
-    assert summary(runs[:1])["top1_std"] is None
+    assert found["top5"] == 80 and summary(runs[:1], data)["top1_std"] is None
+    assert found["mean_class_accuracy"] == pytest.approx((50 + (100 / 3 + 100) / 2) / 2)
+    few = summary(runs, data._replace(train=np.arange(5)))  # five classes
+    assert (few["top5"], few["top5_std"], few["tests"][0]["top5"]) == (None, None, None)
+    assert few["runs"][0]["tests"][1] == {"epoch": 7, "top1": 50.0, "top5": None}
 
 
 def test_few_labels_are_balanced_nested_and_drawn_by_seed():

@@ -3,21 +3,34 @@
 import json
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, results
 from tools.evaluation.features import halves_for
 from tools.evaluation.results import changed, defaults
+from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
 ALL = ("joint", "bone", "motion")
 
 
-def evaluation(run, task="recognition", which="final", seed=0, runs=1, modalities=ALL, **settings):
+def evaluation(
+    run,
+    task="recognition",
+    which="final",
+    seed=0,
+    runs=1,
+    modalities=ALL,
+    standardize=False,
+    **settings,
+):
     loaded = encoders.load(run, which)
+    scale = Scale(torch.zeros(1, 1, 32), torch.ones(1, 1, 32)) if standardize else None
     settings = defaults(task, finetune=settings.get("finetune", False)) | settings
-    return results.Evaluation(task, loaded, halves_for(loaded), modalities, settings, seed, runs)
+    data = halves_for(loaded)
+    return results.Evaluation(task, loaded, data, modalities, settings, seed, runs, scale=scale)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +46,7 @@ def evaluation(run, task="recognition", which="final", seed=0, runs=1, modalitie
         ({"label_fraction": 0.005, "runs": 5}, "recognition_0.5pct_runs5"),
         ({"standardize": True, "tune": True}, "recognition_standardized_tuned"),
         ({"classes": "2-5", "labels_per_class": 3}, "recognition_3perclass_classes-2-5"),
+        ({"splits": ["a", "b", "c"]}, "recognition_3splits"),
         ({"seed": 3}, "recognition_seed3"),
         ({"modalities": ("joint",), "late_fusion": True}, "recognition_joint_late_fusion"),
         ({"task": "retrieval"}, "retrieval"),

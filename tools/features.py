@@ -1,0 +1,83 @@
+"""Encode recordings, or the clips of a store, without labels: features and names as .npz.
+
+    python -m tools.features checkpoints/mine recordings --out features.npz
+    python -m tools.features checkpoints/mine data/mine --out features.npz
+
+The file holds features (N, D) float32 and names (N,); of recordings also frames (N, 2): the first
+frame of a window, from 0, and the first frame after it. A recording that cannot be used is listed,
+and the others are encoded.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import common
+from common import UserError, atomic
+from feeder.store import open_store
+from tools.evaluation import encoders, features, flags, recordings
+from tools.evaluation.recordings import FILES
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="folder of a run, or a checkpoint")
+    add("files", type=Path, nargs="+", metavar="FILE", help=f"{FILES}, or one store")
+    add("--out", type=Path, required=True, metavar="FILE.npz", help="the file to write")
+    add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
+    recordings.add_flags(parser)
+    args = parser.parse_args(argv)
+    recordings.check_flags(parser, args)
+    args.store = args.files[0] if (args.files[0] / "samples.csv").is_file() else None
+    given = [name for name in ("unit", "axes", "channels", "window") if getattr(args, name)]
+    if args.store and given:
+        parser.error(f"--{given[0]} is for recordings, {args.store} is a store")
+    if args.store and len(args.files) > 1:
+        parser.error(f"{args.files[1]}: a store is encoded alone")
+    return args
+
+
+@torch.inference_mode()
+def main(argv: Sequence[str] | None = None) -> None:
+    args, device = parse_args(argv), encoders.best_device()
+    loaded = encoders.load(args.run, device=device)
+    encoder, streams, bad = loaded.encoder, [args.modalities or loaded.modalities], []
+    if args.store:
+        folder = args.store.resolve()
+        store = open_store(folder.parent, folder.name)
+        features.check_layout(loaded, store)
+        (found,) = features.extract_features(encoder, store, np.arange(len(store.names)), streams)
+        arrays = {"features": found.cpu().numpy(), "names": np.array(store.names)}
+    else:
+        found, names, frames = [], [], []
+        for path in tqdm(recordings.find(args.files), unit="recording", disable=None):
+            with recordings.left_out(path, bad):
+                recording = recordings.read(path, loaded.preparation, args)
+                before = len(frames)
+                for some, views in recordings.batches(recording, args, loaded.preparation):
+                    if len(views):
+                        (x,) = features.encode_views(encoder, views.to(device), streams)
+                        found.append(x.cpu().numpy())
+                    frames += [(start, start + n) for start, n, is_seen in some if is_seen]
+                names += [str(path)] * (len(frames) - before)
+                if len(frames) == before:
+                    raise UserError(f"{path.name} shows nobody")
+        if not found:
+            raise UserError(f"no recording can be used: {', '.join(bad)}")
+        arrays = {"features": np.concatenate(found), "names": np.array(names)}
+        arrays["frames"] = np.array(frames)
+    with atomic(args.out) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+    count, width = arrays["features"].shape
+    print(f"{count} features of {width} numbers, written to {args.out}")
+    if bad:
+        raise UserError(f"{len(bad)} recordings are left out: {', '.join(bad)}")
+
+
+if __name__ == "__main__":
+    common.run(main)
