@@ -17,8 +17,7 @@ from torch import Tensor
 VIEW_FRAMES = 64
 
 # The uniform draws for one view of one clip: scale and start of the crop, kind of augmentation,
-# whether corruption sets to zero, a 3×3 matrix, and one draw for each joint. To sort the joints by
-# their draws gives a random permutation.
+# whether corruption sets to zero, a 3×3 matrix, and one draw a joint, by which they are shuffled.
 _SCALE, _START, _KIND, _ZERO, _MATRIX, _ORDER = 0, 1, 2, 3, slice(4, 13), 13
 _ANGLES = 3  # further draws of a rotation, at the end and only if views are rotated
 
@@ -75,16 +74,11 @@ class Augmentation(NamedTuple):
 def uniform_draws(
     rng: np.random.Generator, views: tuple[int, ...], joints: int, strengths: Strengths = PUBLISHED
 ) -> np.ndarray:
-    """The uniform numbers that `augmentation` takes: (*views, draws) float32 in [0, 1).
-
-    views: the shape of the views, such as (4, N)
-    joints: V, the number of joints of a body
-
-    The numbers for a rotation are drawn last, so the other numbers do not depend on it.
-    """
+    """The uniform numbers that `augmentation` takes: (*views, draws) float32 in [0, 1)."""
     uniform = rng.random((*views, _ORDER + joints), dtype=np.float32)
     if not strengths.rotates:
         return uniform
+    # Drawn last, so the other numbers do not depend on the rotation.
     return np.concatenate([uniform, rng.random((*views, _ANGLES), dtype=np.float32)], axis=-1)
 
 
@@ -124,31 +118,25 @@ def augmentation(
 
 
 def shear(values: Tensor) -> Tensor:
-    """The matrices that shear all joints: (N, 1, C, C), with ones on the diagonal.
-
-    values: (N, C, C), the other entries. The result is transposed: a shear S maps a column p to
-    S · p, but positions are rows.
-    """
-    matrix = values.mT.clone()
+    """The matrices that shear all joints: values (N, C, C) -> (N, 1, C, C)."""
+    matrix = values.mT.clone()  # a shear S maps a column p to S · p, but positions are rows
     matrix.diagonal(dim1=-2, dim2=-1).fill_(1)
     return matrix[:, None]
 
 
 def corruption(joints: Tensor, values: Tensor) -> Tensor:
-    """The matrices that corrupt some joints: (N, V, C, C), the identity for the other joints.
+    """The matrices that corrupt some joints: joints (N, V) bool, values (N, C, C) -> (N, V, C, C).
 
-    joints: (N, V) bool, which joints are corrupted
-    values: (N, C, C); the position p of a corrupted joint, a row, becomes p · values
+    The position p of a corrupted joint, a row, becomes p · values; the others stay.
     """
     identity = torch.eye(3, device=values.device)
     return torch.where(joints[..., None, None], values[:, None], identity)
 
 
 def rotation(angles: Tensor) -> Tensor:
-    """The matrices that rotate all joints: (N, 1, C, C) for positions that are rows.
+    """The matrices that rotate all joints, first about y (vertical), then about x, then about z.
 
-    angles: (N, 3), radians, about x, y and z. The rotation about y (the vertical axis) comes first,
-    then that about x, then that about z.
+    angles: (N, 3), radians, about x, y and z -> (N, 1, C, C) for positions that are rows
     """
     cos, sin = angles.cos(), angles.sin()
     about = []
@@ -163,9 +151,8 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
-    """Make N augmented views of packed clips: (N, T, M, V, C).
+    """Make N augmented views of packed clips: frames (F, M, V, C) -> (N, T, M, V, C).
 
-    frames: (F, M, V, C), the packed frames
     out: a contiguous tensor for the views, or None for a new tensor
     """
     cropped = resize(frames, augmentation.start, augmentation.length)
@@ -173,9 +160,8 @@ def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = Non
 
 
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
-    """Crop packed clips and resize each crop to `size` frames: (N, size, M, V, C).
+    """Crop packed clips and resize each crop: frames (F, M, V, C) -> (N, size, M, V, C).
 
-    frames: (F, M, V, C), the packed frames
     start, length: (N,) int64, the crops in frames
     The values are those of `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
     """
@@ -195,15 +181,13 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
 
 
 def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
-    """Multiply the position of each joint, a row of xyz, by the joint's matrix: (N, T, M, V, C).
+    """Multiply the position of each joint, a row of xyz, by the joint's matrix.
 
     views: (N, T, M, V, C)
     matrix: (N, V, C, C), or (N, 1, C, C) with one matrix for all joints
-    out: a contiguous tensor for the result, or None for a new tensor
     """
     n, frames, bodies, joints, channels = views.shape
-    # One large product for each view is far faster than many 3×3 products. Its matrix has the
-    # matrices of the joints along the diagonal.
+    # One product with the joints' matrices along the diagonal is far faster than many 3×3 products.
     block = views.new_zeros(n, joints, channels, joints, channels)
     block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
     rows = (n, frames * bodies, joints * channels)

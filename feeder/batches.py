@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,6 @@ class Batch(NamedTuple):
     step: the step in the epoch, from 0
     rows: the rows, in the store, of the clips of all ranks
     shares: the number of these clips that each rank takes
-    strengths: how strong the augmentation is
     """
 
     clips: Clips
@@ -71,10 +71,7 @@ class Batch(NamedTuple):
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views (views, n, T, M, V, C).
-
-        Each view has its own draws, or all views are the same if `strengths.shared_view` is set.
-        """
+        """The augmented views: (views, n, T, M, V, C), all the same if they share their draws."""
         frames, start, length = self.clips
         uniform, count = self.uniform, len(self.uniform)
         if self.strengths.shared_view:
@@ -84,24 +81,19 @@ class Batch(NamedTuple):
         )
         views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
         # View by view, which fits the caches of a CPU better than all views at once.
-        parts = zip(*(x.chunk(count) for x in chosen), strict=True)
-        for view, part in zip(views, parts, strict=True):
+        for view, *part in zip(views, *(x.chunk(count) for x in chosen), strict=True):
             augment(frames, Augmentation(*part), out=view)
         return views
 
 
 def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
-    """All frames of one or several stores as a tensor on a device: (F, M, V, C) float32.
-
-    On the CPU the frames of a single store stay mapped from disk. The frames of several stores are
-    copied into memory.
-    """
+    """All frames: (F, M, V, C) float32. On the CPU those of a single store stay on disk, mapped."""
     if isinstance(store, Store):
         return torch.from_numpy(store.joints).to(device)
-    pieces = [torch.from_numpy(part.joints) for part in store.stores]
-    frames = torch.empty((sum(map(len, pieces)), *store.layout.frame_shape), device=device)
-    for part, piece in zip(frames.split([len(p) for p in pieces]), pieces, strict=True):
-        part.copy_(piece)  # store by store, since memory may be too small for a second copy
+    frames = torch.empty((int(store.length.sum()), *store.layout.frame_shape), device=device)
+    parts = frames.split([len(part.joints) for part in store.stores])
+    for part, one in zip(parts, store.stores, strict=True):
+        part.copy_(torch.from_numpy(one.joints))  # memory may be too small for a second copy
     return frames
 
 
@@ -111,23 +103,22 @@ def load_clips(
     """Load the clips of some rows (n,) to a device.
 
     frames: what `resident_frames` returned; None to read the frames of these clips only
-    Raises StoreError if a file of the store was cut short.
     """
-    return _read_clips(store, rows, frames, pin=device.type == "cuda").to(device)
+    return _read_clips(store, rows, device, frames).to(device)
 
 
 def _read_clips(
-    store: Store | Mixture, rows: np.ndarray, frames: Tensor | None, *, pin: bool
+    store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None
 ) -> Clips:
     # In host memory, pinned for a GPU; resident frames stay where they are.
-    store.require_whole()
     start, length = store.start[rows], store.length[rows]
     if frames is None:
-        frames = torch.empty((int(length.sum()), *store.layout.frame_shape), pin_memory=pin)
+        shape, pin = (int(length.sum()), *store.layout.frame_shape), device.type == "cuda"
+        frames = torch.empty(shape, pin_memory=pin)
         start = np.cumsum(length) - length
         for row, first, n in zip(rows, start, length, strict=True):
             frames[first : first + n] = torch.from_numpy(store.clip(row))
-    return Clips(frames, _host_tensor(start, pin), _host_tensor(length, pin))
+    return Clips(frames, _host_tensor(start, device), _host_tensor(length, device))
 
 
 def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -139,12 +130,12 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     """Copy an array to a tensor on a device. The host does not wait for a GPU's copy."""
-    return _host_tensor(array, pin=device.type == "cuda").to(device, non_blocking=True)
+    return _host_tensor(array, device).to(device, non_blocking=True)
 
 
-def _host_tensor(array: np.ndarray, pin: bool) -> Tensor:
+def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory() if pin else tensor
+    return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
@@ -160,10 +151,7 @@ def batch_bounds(clips: int, batch_size: int) -> list[int]:
 
 
 def largest_batch(clips: int, batch_size: int) -> int:
-    """The clips of an epoch's largest batch, which decides the peak memory.
-
-    It is the last batch, up to an eighth larger than `batch_size`, if clips have joined it.
-    """
+    """The clips of an epoch's largest batch, which decides the peak memory."""
     return int(np.diff(batch_bounds(clips, batch_size)).max())
 
 
@@ -176,11 +164,8 @@ def shares(batch: int, world_size: int) -> list[int]:
 class TrainingBatches:
     """The training batches of one rank.
 
-    store: one store, or several as one
     rows: (N,) int64, the training clips
     batch_size: the number of clips of all ranks in a step
-    seed: decides all random draws
-    device: where the clips are loaded to
     frames: what `resident_frames` returned; None to read each batch from disk
     workers: the number of threads that read ahead, one batch each; 0 reads a batch when it is taken
     weights: the share of each data set in every batch, as `epoch_order` takes them
@@ -224,27 +209,25 @@ class TrainingBatches:
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)
-        parts, pin = shares(len(rows), self.world_size), self.device.type == "cuda"
+        parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])
-        clips = _read_clips(self.store, rows[mine], self.frames, pin=pin)
-        uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), pin)
+        clips = _read_clips(self.store, rows[mine], self.device, self.frames)
+        uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), self.device)
         return Batch(clips, uniform, step, rows, parts, self.strengths)
 
 
 def _read_ahead(reads: Iterator[Callable[[], Batch]], workers: int) -> Iterator[Batch]:
-    """Yield the results of `reads` in order. Up to `workers` threads do the next ones meanwhile."""
+    # The results of `reads` in order. Up to `workers` threads do the next ones meanwhile.
     if workers == 0:
         yield from (read() for read in reads)
         return
     with ThreadPoolExecutor(workers) as pool:
-        pending = deque()
+        pending = deque(pool.submit(read) for read in islice(reads, workers))
         try:
-            for read in reads:
-                pending.append(pool.submit(read))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                batch = pending.popleft().result()
+                pending.extend(pool.submit(read) for read in islice(reads, 1))
+                yield batch
         finally:
             pool.shutdown(cancel_futures=True)

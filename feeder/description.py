@@ -13,7 +13,6 @@ from feeder.skeletons import DescriptionError, Layout
 FORMAT = "umurl store 1"
 FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv
 PARITIES = {"even": 0, "odd": 1}
-LATER_KEYS = ("alignment", "reading", "checked")  # of store.json; older stores lack them
 UNLABELED = ("unlabeled",)  # the classes of a store without labels; the action of each clip is 1
 
 
@@ -38,12 +37,6 @@ class Split:
         if isinstance(self.train, str) and self.train not in PARITIES:
             raise DescriptionError(f"train is {self.train!r}, not even, odd or a list of numbers")
 
-    def mask(self, values: np.ndarray) -> np.ndarray:
-        """Which clips are training clips: values (N,) of the column -> (N,) bool."""
-        if isinstance(self.train, str):
-            return np.asarray(values) % 2 == PARITIES[self.train]
-        return np.isin(values, self.train)
-
 
 @dataclass(frozen=True)
 class Description:
@@ -55,14 +48,13 @@ class Description:
     splits: {protocol: its split}
     origin: where the recordings come from
     command: the command that writes the store, for messages
-    official: {protocol: the published numbers of (training, test) clips}; empty if there are no
-        such numbers, or if the recordings are others
+    official: {protocol: the published numbers of (training, test) clips}
     alignment: the rule that turned the clips. "kinect", the published one: the smallest rotation of
         the shoulder line onto x. "upright": first a rotation about the vertical axis.
     reading: {option: value} of the reader of own recordings (axes, channels, unit, ...), for new
         recordings of the same kind; empty for files that need none
     checked: the coordinates of joints.npy were checked when the store was written
-    Raises DescriptionError for classes or splits that cannot be.
+    Raises DescriptionError for classes or names of splits that cannot be.
     """
 
     title: str
@@ -83,8 +75,6 @@ class Description:
             raise DescriptionError("classes: at least one name, none empty, each once")
         if not self.splits or not all(protocol.isidentifier() for protocol in self.splits):
             raise DescriptionError("splits: at least one, named with letters, digits and _")
-        if self.alignment not in ("kinect", "upright"):
-            raise DescriptionError(f"alignment is {self.alignment!r}, not kinect or upright")
 
     @property
     def num_classes(self) -> int:
@@ -107,7 +97,10 @@ class Description:
             has = " and ".join(self.splits)
             raise UserError(f"{self.title} has no protocol {protocol!r}; it has {has}")
         split = self.splits[protocol]
-        return split.mask(columns[split.column])
+        values = columns[split.column]
+        if isinstance(split.train, str):
+            return values % 2 == PARITIES[split.train]
+        return np.isin(values, split.train)
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -119,9 +112,9 @@ class Description:
             **self.layout.to_plain(),
             "classes": self.classes,
             "splits": {protocol: vars(split) for protocol, split in self.splits.items()},
-            "official": dict(self.official),
+            "official": self.official,
             "alignment": self.alignment,
-            "reading": dict(self.reading),
+            "reading": self.reading,
             "checked": self.checked,
         }
         lines = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())
@@ -132,19 +125,16 @@ class Description:
         """The description that `to_json` wrote. Raises DescriptionError with what is wrong."""
         try:
             plain = json.loads(text)
-            if plain["format"] != FORMAT:
-                raise DescriptionError(f"format is {plain['format']!r}, not {FORMAT!r}")
+            if (found := plain.pop("format")) != FORMAT:
+                raise DescriptionError(f"format is {found!r}, not {FORMAT!r}")
+            layout = Layout.from_plain({key: plain.pop(key) for key in ("skeleton", "bodies")})
+            splits, official = plain.pop("splits").items(), plain.pop("official").items()
             return cls(
-                title=plain["title"],
-                layout=Layout.from_plain(plain),
-                classes=tuple(plain["classes"]),
-                splits={protocol: Split(**split) for protocol, split in plain["splits"].items()},
-                origin=plain["origin"],
-                command=plain["command"],
-                official={protocol: tuple(n) for protocol, n in plain["official"].items()},
-                **{key: plain[key] for key in LATER_KEYS if key in plain},
+                layout=layout,
+                classes=tuple(plain.pop("classes")),
+                splits={protocol: Split(**split) for protocol, split in splits},
+                official={protocol: tuple(counts) for protocol, counts in official},
+                **plain,
             )
-        except KeyError as error:
-            raise DescriptionError(f"it lacks {error}") from None
-        except (AttributeError, TypeError, ValueError) as error:  # wrong JSON or a wrong value
-            raise DescriptionError(f"it is no description of a store ({error})") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DescriptionError(f"it is no description of a store ({error!r})") from None

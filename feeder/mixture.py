@@ -6,15 +6,11 @@ several data sets, or their protocols, with slashes: "ntu120/pkummd1", "cross_se
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from common import UserError
-from feeder.skeletons import Layout
 from feeder.store import Store, StoreError, open_store
 
 
@@ -35,76 +31,36 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
 
 
 def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
-    """Open one store, or several as a mixture.
-
-    datasets: the name of a folder in `data_root`, or several with slashes
-    Raises StoreError as `open_store` and `Mixture` do.
-    """
-    stores = tuple(open_store(data_root, dataset) for dataset in datasets.split("/"))
+    """Open one store, or several ("ntu120/pkummd1") as a mixture; StoreError as these raise it."""
+    stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
     return stores[0] if len(stores) == 1 else Mixture(stores)
 
 
-@dataclass(frozen=True)
 class Mixture:
     """Several stores with N clips in all; no frame is copied.
 
+    names: N strings, "STORE/CLIP"
+    start, length: (N,) int64, where each clip lies in the frames of all stores
+    first: (stores,) int64, the number of each store's first clip
     Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
     """
 
-    stores: tuple[Store, ...]
-
-    def __post_init__(self):
-        first = self.stores[0]
-        folders = [store.folder for store in self.stores]
-        for store in self.stores:
-            if folders.count(store.folder) > 1:
+    def __init__(self, stores: Sequence[Store]):
+        self.stores, self.layout = tuple(stores), stores[0].layout
+        for i, store in enumerate(stores):
+            if store.folder in [other.folder for other in stores[:i]]:
                 raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
-            if store.layout != first.layout:
+            if store.layout != self.layout:
                 raise StoreError(
-                    f"{first.folder} holds {first.layout} and {store.folder} {store.layout}; only "
-                    "data sets of the same skeleton and bodies can be mixed"
+                    f"{store.folder} holds {store.layout}, but {stores[0].folder} {self.layout}"
                 )
-
-    @property
-    def layout(self) -> Layout:
-        """The bodies and the skeleton in a frame."""
-        return self.stores[0].layout
-
-    @property
-    def preparation(self) -> dict[str, Any]:
-        """How recordings became clips of the first store."""
-        return self.stores[0].preparation
-
-    @cached_property
-    def names(self) -> list[str]:
-        """N strings, "STORE/CLIP"."""
-        return [f"{store.dataset}/{name}" for store in self.stores for name in store.names]
-
-    @cached_property
-    def start(self) -> np.ndarray:
-        """(N,) int64, the first frame of each clip, counted through the frames of all stores."""
-        before = np.cumsum([0, *(len(store.joints) for store in self.stores[:-1])])
-        return np.concatenate([s.start + n for s, n in zip(self.stores, before, strict=True)])
-
-    @cached_property
-    def length(self) -> np.ndarray:
-        """(N,) int64, the number of frames of each clip."""
-        return np.concatenate([store.length for store in self.stores])
-
-    @cached_property
-    def first(self) -> np.ndarray:
-        """(stores,) int64, the number of each store's first clip."""
-        return np.cumsum([0, *(len(store.names) for store in self.stores[:-1])])
-
-    @property
-    def fingerprint(self) -> str:
-        """The SHA-256 of each samples.csv, with slashes between them."""
-        return "/".join(store.fingerprint for store in self.stores)
-
-    @property
-    def nbytes(self) -> int:
-        """The size of all frames in bytes."""
-        return sum(store.nbytes for store in self.stores)
+        self.names = [f"{store.dataset}/{name}" for store in stores for name in store.names]
+        self.length = np.concatenate([store.length for store in stores])
+        self.start = np.cumsum(self.length) - self.length
+        self.first = np.cumsum([0, *(len(store.names) for store in stores[:-1])])
+        self.fingerprint = "/".join(store.fingerprint for store in stores)
+        self.preparation = stores[0].preparation
+        self.nbytes = sum(store.nbytes for store in stores)
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the training clips and of the test clips, each (n,) int64.
@@ -113,13 +69,12 @@ class Mixture:
         Raises StoreError as `Store.split` and `by_data_set` do.
         """
         protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
-        splits = [store.split(protocols[store.dataset]) for store in self.stores]
-        train, test = zip(*splits, strict=True)
-        numbered = [
-            np.concatenate([first + rows for first, rows in zip(self.first, half, strict=True)])
-            for half in (train, test)
-        ]
-        return numbered[0], numbered[1]
+        train, test = [], []
+        for store, first in zip(self.stores, self.first, strict=True):
+            halves = store.split(protocols[store.dataset])
+            train.append(halves[0] + first)
+            test.append(halves[1] + first)
+        return np.concatenate(train), np.concatenate(test)
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
         """The number of the clips `rows` (n,), sorted, that belong to each store."""
@@ -130,11 +85,6 @@ class Mixture:
         """The frames of one clip: (T, M, V, C) float32."""
         number = int(np.searchsorted(self.first, row, side="right")) - 1
         return self.stores[number].clip(row - self.first[number])
-
-    def require_whole(self) -> None:
-        """Call `Store.require_whole` of each store."""
-        for store in self.stores:
-            store.require_whole()
 
 
 def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[int]:
@@ -148,10 +98,8 @@ def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[
     bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * sum(sizes)).astype(int)
     counts = np.diff(bounds).tolist()
     if 0 in counts:
-        raise UserError(
-            f"--mix: an epoch would take no clip of data set {1 + counts.index(0)}; give it a "
-            "greater weight"
-        )
+        number = 1 + counts.index(0)
+        raise UserError(f"--mix: no clip of data set {number} in an epoch; raise its weight")
     return counts
 
 
@@ -161,26 +109,20 @@ def epoch_order(
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
     sizes, weights: as `clips_an_epoch` takes them
-
     Each part of the order holds each data set's share, to within one clip. The clips of a data set
-    come in random order. All of them come once before any comes again, even across epochs; with a
-    single data set each clip comes once in an epoch.
+    come in random order, and all of them once before any comes again, even across epochs.
     """
     counts = clips_an_epoch(sizes, weights)
-    first = np.cumsum([0, *sizes])
-    drawn = [
-        first[number] + _draw(size, count, seed, epoch, number)
-        for number, (size, count) in enumerate(zip(sizes, counts, strict=True))
-    ]
-    place = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
-    return np.concatenate(drawn)[np.argsort(place, kind="stable")]
-
-
-def _draw(size: int, count: int, seed: int, epoch: int, number: int) -> np.ndarray:
-    # Permutations of the data set follow each other without end; an epoch takes the next `count`.
-    begin, end = epoch * count, (epoch + 1) * count
-    rounds = range(begin // size, -(-end // size))
-    # A zero at the end of a seed changes nothing, so the first data set draws as a single one does.
-    rngs = (np.random.default_rng([seed, round_, 0, number]) for round_ in rounds)
-    row = np.concatenate([rng.permutation(size) for rng in rngs])
-    return row[begin - rounds.start * size :][:count]
+    drawn, place, first = [], [], 0
+    for number, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+        # Permutations of the data set follow each other without end; an epoch takes the next
+        # `count` clips. A zero at the end of a seed changes nothing, so the first data set draws
+        # as a single one does.
+        begin, end = epoch * count, (epoch + 1) * count
+        rounds = range(begin // size, -(-end // size))
+        rngs = [np.random.default_rng([seed, round_, 0, number]) for round_ in rounds]
+        clips = np.concatenate([rng.permutation(size) for rng in rngs])
+        drawn.append(first + clips[begin - rounds.start * size :][:count])
+        place.append((np.arange(count) + 0.5) / count)
+        first += size
+    return np.concatenate(drawn)[np.argsort(np.concatenate(place), kind="stable")]

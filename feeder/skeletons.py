@@ -5,7 +5,7 @@ from a file that --skeleton names.
 """
 
 import configparser
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +41,18 @@ class Skeleton:
             raise DescriptionError("joints: at least two names, each once")
         if len(self.parents) != count:
             raise DescriptionError(f"parents: {len(self.parents)} for {count} joints")
-        if not self.origin:
-            raise DescriptionError("origin names no joint")
-        if len(self.shoulders) != 2 or self.shoulders[0] == self.shoulders[1]:
-            raise DescriptionError("shoulders: two joints, left and right")
-        centers = {joint for joint, parent in enumerate(self.parents) if joint == parent}
+        if not self.origin or len(set(self.shoulders)) != 2:
+            raise DescriptionError("origin, shoulders: at least one joint, and a left and a right")
         reached = set(range(count))
         for _ in range(count):  # after `count` steps towards the center every joint is there
             reached = {self.parents[joint] for joint in reached}
-        if len(centers) != 1 or reached != centers:
-            raise DescriptionError(
-                "parents: one joint, the center, is its own parent, and each path of parents "
-                "leads there"
-            )
+        if len(reached) != 1:
+            raise DescriptionError("parents: each path leads to the one joint that is its own")
 
     @property
     def num_joints(self) -> int:
         """V, the number of joints of a body."""
         return len(self.joints)
-
-    @property
-    def center(self) -> int:
-        """The joint that is its own parent."""
-        return next(joint for joint, parent in enumerate(self.parents) if joint == parent)
 
     @property
     def bones(self) -> list[tuple[int, int]]:
@@ -80,19 +69,15 @@ class Skeleton:
     @classmethod
     def from_plain(cls, plain: Any) -> "Skeleton":
         """The skeleton that `to_plain` described. Raises DescriptionError with the wrong field."""
-        keys = [f.name for f in fields(cls)]
+        keys = ("name", "joints", "parents", "origin", "shoulders")
         if not isinstance(plain, dict) or set(plain) != set(keys):
             raise DescriptionError(f"a skeleton has the keys {', '.join(keys)}, and no other")
-        for key in keys[1:]:
-            names = plain[key]
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise DescriptionError(f"{key} is no list of names")
-        number = {joint: i for i, joint in enumerate(plain["joints"])}
+        joints, numbers = tuple(plain["joints"]), {}
         for key in keys[2:]:
-            if unknown := [joint for joint in plain[key] if joint not in number]:
+            if unknown := [joint for joint in plain[key] if joint not in joints]:
                 raise DescriptionError(f"{key} names {unknown[0]!r}, which is none of the joints")
-        numbers = {key: tuple(number[joint] for joint in plain[key]) for key in keys[2:]}
-        return cls(str(plain["name"]), tuple(plain["joints"]), **numbers)
+            numbers[key] = tuple(joints.index(joint) for joint in plain[key])
+        return cls(plain["name"], joints, **numbers)
 
 
 @dataclass(frozen=True)
@@ -119,10 +104,9 @@ class Layout:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Layout":
         """The layout that `to_plain` described. Raises DescriptionError with the wrong field."""
-        bodies = plain.get("bodies")
-        if not isinstance(bodies, int) or bodies < 1:
-            raise DescriptionError("bodies is no number from 1")
-        return cls(Skeleton.from_plain(plain.get("skeleton")), bodies)
+        if plain["bodies"] < 1:
+            raise DescriptionError("bodies: at least one")
+        return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
 
     def __str__(self) -> str:
         people = "body" if self.bodies == 1 else "bodies"
@@ -181,9 +165,8 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     """For each joint of `target` the joints of `source` whose mean takes its place.
 
     This is the joint of the same name; else a joint, or the mean of joints, at about the same
-    place (the pelvis from the hips, the neck from the shoulders; nose, eyes and ears from the head,
-    so that the face has no extent); else the mean of what its neighbors in `target` are taken from.
-    Raises UserError with the name of a joint for which `source` has none of these.
+    place; else the mean of what its neighbors in `target` are taken from. The face of a skeleton
+    with a head only has no extent. Raises UserError with a joint for which `source` has none.
     """
     number = {joint: i for i, joint in enumerate(_joint_names(source))}
 
@@ -201,10 +184,7 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
         neighbors = [a if b == joint else b for a, b in target.bones if joint in (a, b)]
         taken.append(sources or tuple(s for neighbor in neighbors for s in found[neighbor]))
         if not taken[-1]:
-            raise UserError(
-                f"{source.name} has no joint for {target.joints[joint]!r} of {target.name}, nor "
-                f"for its neighbors; {source.name} has {', '.join(source.joints)}"
-            )
+            raise UserError(f"{source.name} has no joint for {target.joints[joint]!r}, nor near it")
     return taken
 
 

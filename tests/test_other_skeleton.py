@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import action_classification
 import action_retrieval
@@ -88,7 +87,7 @@ def test_the_store_is_what_its_reader_said(trained):
     np.testing.assert_allclose(joints[:, 0, [11, 14]].mean(1), 0, atol=1e-6)
 
 
-def test_the_run_remembers_its_skeleton_and_is_gone_on_with(trained):
+def test_the_run_remembers_its_skeleton_and_is_resumed_with(trained):
     root, run = trained
     saved = checkpoint.load(checkpoint.newest(run))
     assert checkpoint.layout_of(saved) == CREATURES.layout
@@ -96,7 +95,7 @@ def test_the_run_remembers_its_skeleton_and_is_gone_on_with(trained):
     assert saved["model"]["encoder.temporal.embeddings.bone.0.weight"].shape[1] == 17 * 3
     flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
     done = call(pretrain.main, *flags, "--epochs", 4, "--monitor-every", 0)
-    assert done.code == 0 and "going on" in done.out, done.err
+    assert done.code == 0 and "resuming" in done.out, done.err
 
 
 def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
@@ -188,13 +187,4 @@ def test_a_recording_of_another_skeleton_is_refused_in_one_line(trained):
     file = Path(__file__).parent / "golden/skeletons/S001C001P001R001A001.skeleton"
     ended = call(action_retrieval.main, "--checkpoint-path", trained[1], "--query", file)
     assert ended.code == 1 and ended.err.count("\n") == 1
-    assert file.name in ended.err and "creature" in ended.err
-
-
-def test_a_checkpoint_with_a_skeleton_that_is_none_is_refused(trained, tmp_path):
-    saved = torch.load(checkpoint.newest(trained[1]), weights_only=True)
-    for change in ({"bodies": 2}, {"bodies": -1}, {"skeleton": {}}, {"skeleton": 3}):
-        path = tmp_path / "checkpoint_0003.pt"
-        torch.save(saved | {"layout": saved["layout"] | change}, path)
-        with pytest.raises(checkpoint.CheckpointError, match="'layout'"):
-            checkpoint.load(path)
+    assert "2 bodies of 25 joints" in ended.err and "creature" in ended.err

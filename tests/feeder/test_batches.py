@@ -17,7 +17,6 @@ from feeder.batches import (
     shares,
 )
 from feeder.store import open_store
-from tests.literal import input as literal
 
 CPU = torch.device("cpu")
 
@@ -96,12 +95,6 @@ def test_more_views_leave_the_first_ones_as_they_are(store):
     torch.testing.assert_close(five.views()[:4], four.views())
 
 
-def test_other_seeds_see_other_orders_and_draws(store):
-    first, second = (next(batches(store, seed=seed).epoch(0)) for seed in (0, 1))
-    assert not np.array_equal(first.rows, second.rows)
-    assert not torch.equal(first.uniform, second.uniform)
-
-
 # ---- the same, whatever the means
 
 
@@ -165,15 +158,6 @@ def test_clips_are_those_of_the_store(store):
     packed = load_clips(store, rows, CPU)
     assert len(packed.frames) == store.length[rows].sum()
     assert load_clips(store, rows[:0], CPU).resized().shape == (0, 64, 2, 25, 3)
-
-
-def test_evaluation_sees_whole_clips_as_the_plain_reading_does(store):
-    rows = np.arange(0, 48, 5)
-    resized = load_clips(store, rows, CPU).resized()
-    for view, row in zip(resized, rows, strict=True):
-        clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
-        plain = literal.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
-        np.testing.assert_allclose(view, plain.transpose(1, 3, 2, 0), rtol=1e-5, atol=1e-6)
 
 
 def test_frames_on_the_cpu_stay_on_disk(store):

@@ -27,17 +27,21 @@ def test_an_older_description_has_the_published_alignment():
     for key in ("alignment", "reading", "checked"):
         del plain[key]
     assert Description.from_json(json.dumps(plain)) == NTU60
-    assert (NTU60.alignment, NTU60.reading, NTU60.checked) == ("kinect", {}, False)
 
 
 def test_splits_are_rules_over_columns():
-    values = np.arange(1, 7)
-    assert Split("setup", "even").mask(values).tolist() == [False, True] * 3
-    assert Split("setup", "odd").mask(values).tolist() == [True, False] * 3
-    assert Split("camera", (2, 3)).mask(values).tolist() == [False, True, True] + 3 * [False]
-    assert Split("mine").mask(np.array([0, 1])).tolist() == [False, True]
+    columns = {"setup": np.arange(1, 7), "mine": np.array([0, 1])}
+    rules = {
+        Split("setup", "even"): [2, 4, 6],
+        Split("setup", "odd"): [1, 3, 5],
+        Split("setup", (2, 3)): [2, 3],
+        Split("mine"): [1],
+    }
+    for split, training in rules.items():
+        mask = replace(NTU60, splits={"rule": split}).train_mask("rule", columns)
+        assert columns[split.column][mask].tolist() == training
     with pytest.raises(UserError, match="cross_setup"):
-        NTU60.train_mask("cross_setup", {"setup": values})
+        NTU60.train_mask("cross_setup", columns)
 
 
 def test_columns_that_are_no_field_of_every_store_are_further_ones():
@@ -48,41 +52,32 @@ def test_columns_that_are_no_field_of_every_store_are_further_ones():
 def test_synthetic_recordings_have_another_title_and_no_official_numbers():
     made = synthetic("ntu120")
     assert "NTU" not in made.title and not made.official
-    assert made.classes == KNOWN["ntu120"].classes and made.splits == KNOWN["ntu120"].splits
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({"format": "umurl store 2"}, "format"),
-        ({"bodies": 0}, "bodies"),
-        ({"bodies": "2"}, "bodies"),
         ({"skeleton": {}}, "skeleton"),
         ({"classes": []}, "classes"),
         ({"classes": ["a", "a"]}, "classes"),
-        ({"classes": ["a", ""]}, "classes"),
         ({"splits": {}}, "splits"),
         ({"splits": {"a b": {"column": "mine", "train": [1]}}}, "splits"),
         ({"splits": {"a": {"column": "frames", "train": [1]}}}, "column"),
-        ({"splits": {"a": {"column": "my room", "train": [1]}}}, "column"),
         ({"splits": {"a": {"column": "setup", "train": "prime"}}}, "train"),
         ({"splits": {"a": {"column": "setup", "rule": [1]}}}, "rule"),
-        ({"splits": []}, ""),
-        ({"official": []}, ""),
-        ({"alignment": "mine"}, "alignment"),
     ],
 )
 def test_a_wrong_description_is_refused_by_field(change, word):
-    with pytest.raises(DescriptionError) as refusal:
+    with pytest.raises(DescriptionError, match=word):
         Description.from_json(json.dumps(json.loads(NTU60.to_json()) | change))
-    assert word in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_what_is_no_description_is_refused():
     plain = json.loads(NTU60.to_json())
-    for key in ("format", "title", "skeleton", "bodies", "classes", "splits", "origin"):
+    for key in ("format", "title", "skeleton", "splits"):
         with pytest.raises(DescriptionError, match=key):
             Description.from_json(json.dumps({k: v for k, v in plain.items() if k != key}))
-    for text in ("", "[]", "3", "{"):
+    for text in ("", "[]", "{"):
         with pytest.raises(DescriptionError):
             Description.from_json(text)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from data_gen.preparing.commands import ROOT, command
 from data_gen.preparing.parallel import usable_cpus
-from feeder.strengths import Strengths
+from feeder.augment import Strengths
 from tools import cli
 from tools.ablation import plan
 from tools.ablation.plan import Plan, Run

@@ -20,11 +20,8 @@ def save(figure: Figure, path: Path, *, dpi: int) -> None:
         figure.savefig(part, format=path.suffix[1:], dpi=dpi, metadata=metadata)
 
 
-def save_images(images: Sequence[np.ndarray], path: Path, *, seconds: float = 0.0) -> None:
-    """Write images (H, W, 3) uint8: the first one as .png, or all as an endless .gif.
-
-    seconds: of one round of the GIF.
-    """
+def save_images(images: Sequence[np.ndarray], path: Path, *, seconds: float) -> None:
+    """Write images (H, W, 3) uint8: the first as .png, or all as an endless .gif of `seconds`."""
     first, *rest = map(Image.fromarray, images)
     with atomic(path) as part:
         if path.suffix == ".png":
@@ -32,10 +29,3 @@ def save_images(images: Sequence[np.ndarray], path: Path, *, seconds: float = 0.
         else:  # browsers show no frame for less than 20 ms
             pause = max(20, round(1000 * seconds / len(images)))
             first.save(part, "GIF", save_all=True, append_images=rest, duration=pause, loop=0)
-
-
-def text_color(background: Sequence[float]) -> str:
-    """`white` or `black`, whichever has more contrast (WCAG 2) on (red, green, blue) in 0..1."""
-    rgb = np.asarray(background[:3])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return "white" if linear @ (0.2126, 0.7152, 0.0722) < 0.179 else "black"

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from tools.drawing import figures
 
 ROWS = (5, 12)  # least and most classes that are drawn of a recording
-WIDTH, ROW, FRAME = 9.0, 0.24, 0.95  # inches: picture width, row height, space around a track
 
 
 class Track(NamedTuple):
@@ -28,14 +27,13 @@ class Track(NamedTuple):
 def tracks(found: Iterable[tuple[str, Sequence[Any]]], fps: float) -> list[Track]:
     """The tracks of recordings. At least one window of each recording must show somebody.
 
-    found: the name and the windows of each recording, see `new_recordings.Window`.
-
+    found: the name and the windows of each recording, see `recordings.Window`
     Where windows overlap, each window is drawn where its middle is the nearest one.
     """
     made = []
     for title, windows in found:
-        size = next(len(w.probabilities) for w in windows if w.probabilities is not None)
-        nobody = np.full(size, np.nan, np.float32)
+        classes = next(len(w.probabilities) for w in windows if w.probabilities is not None)
+        nobody = np.full(classes, np.nan, np.float32)
         rows = [nobody if w.probabilities is None else w.probabilities for w in windows]
         middles = np.array([w.start + w.frames / 2 for w in windows])
         first, last = windows[0].start, windows[-1].start + windows[-1].frames
@@ -49,12 +47,10 @@ def shown(probabilities: np.ndarray) -> list[int]:
 
     They are the most probable class of each window, then those with the next greatest maximum.
     """
-    seen = probabilities[np.isfinite(probabilities).all(1)]
+    seen = probabilities[~np.isnan(probabilities[:, 0])]
     first, best = np.unique(seen.argmax(1)), seen.max(0)
-    least, most = ROWS
-    count = min(seen.shape[1], max(least, min(most, len(first))))
     rank = best + np.isin(np.arange(len(best)), first)
-    kept = np.argsort(-rank, kind="stable")[:count]
+    kept = np.argsort(-rank, kind="stable")[: np.clip(len(first), *ROWS)]
     return sorted(kept.tolist(), key=lambda k: (seen[:, k].argmax(), -best[k]))
 
 
@@ -62,22 +58,18 @@ def picture(some: Sequence[Track], classes: Sequence[str]) -> Figure:
     """Draw the tracks below each other: time to the right, a row a class, dark where probable."""
     rows = [shown(track.probabilities) for track in some]
     ratios = [len(kept) for kept in rows]
-    height = sum(ROW * count + FRAME for count in ratios)
-    figure = Figure((WIDTH, height), layout="constrained")
+    figure = Figure((9, 0.24 * sum(ratios) + 0.95 * len(some)), layout="constrained")
     axes = figure.subplots(len(some), squeeze=False, height_ratios=ratios)[:, 0]
     for track, kept, axis in zip(some, rows, axes, strict=True):
         values = np.ma.masked_invalid(track.probabilities[:, kept].T)  # (rows, W)
-        at = np.arange(len(kept) + 1) - 0.5
-        mesh = axis.pcolormesh(track.edges, at, values, cmap="Blues", vmin=0, vmax=1)
-        axis.set_yticks(range(len(kept)), [classes[k] for k in kept], parse_math=False)
-        axis.set(facecolor="0.8", ylim=(len(kept) - 0.5, -0.5))
-        axis.set_xlabel("seconds", fontsize=8)
-        axis.tick_params(labelsize=8)
-        gap = " (gray: nobody)" if np.isnan(track.probabilities).any() else ""
-        axis.set_title(track.title + gap, fontsize=9, loc="left", parse_math=False)
-    bar = figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01)
-    bar.set_label("probability", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
+        mesh = axis.pcolormesh(track.edges, np.arange(len(kept) + 1), values, cmap="Blues")
+        mesh.set_clim(0, 1)
+        axis.set_yticks(np.arange(len(kept)) + 0.5, [classes[k] for k in kept], parse_math=False)
+        axis.set(facecolor="0.8", xlabel="seconds")
+        axis.invert_yaxis()
+        gap = " (gray: nobody)" if values.mask.any() else ""
+        axis.set_title(track.title + gap, fontsize=10, loc="left", parse_math=False)
+    figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01, label="probability")
     return figure
 
 

@@ -1,14 +1,10 @@
-"""Recordings and augmented views of clips, as scenes to draw."""
+"""Augmented views of clips, as scenes to draw."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from common import UserError
-from data_gen.clip import choose_slots, is_empty, prepare_clip
-from data_gen.readers.skeleton_file import SkeletonFileError, read_skeleton_file
 from feeder.augment import Strengths, uniform_draws
 from feeder.batches import VIEWS, Batch, Clips
 from feeder.skeletons import Skeleton
@@ -16,24 +12,6 @@ from net import MODALITIES
 from tools.drawing.skeletons import Scene, evenly, fit, picture, scene
 
 FRAMES, SIZE = 3, 120  # frames of each view in the monitor's image, and pixels of each frame
-
-
-def read_clip(path: Path, *, raw: bool) -> np.ndarray:
-    """The clip (T, M, V, C) of a raw file in metres, prepared or raw; the most active body first.
-
-    Raises UserError where the file is malformed or shows nobody.
-    """
-    try:
-        bodies = read_skeleton_file(path)
-    except SkeletonFileError as error:
-        raise UserError(str(error)) from None
-    present = ~is_empty(bodies, (2, 3))  # (T, M)
-    if not present.any():
-        raise UserError(f"{path} shows nobody")
-    if not raw:
-        return prepare_clip(bodies)
-    kept = choose_slots(bodies, present)
-    return bodies[:, [*kept, *(slot for slot in range(bodies.shape[1]) if slot not in kept)]]
 
 
 def augmented(clip: np.ndarray, seed: int, strengths: Strengths) -> tuple[np.ndarray, np.ndarray]:
@@ -51,13 +29,11 @@ def view_scenes(views: np.ndarray, skeleton: Skeleton) -> dict[str, Scene]:
     Of four or more views the first three are joint, bone and motion; all others are fused.
     """
     own = MODALITIES if len(views) > len(MODALITIES) else ()
-    fused = [f"fused view {k + 1}" for k in range(len(views) - len(own))]
-    names = [*(f"{name} view" for name in own), *(fused if len(fused) > 1 else ["fused view"])]
-    shown = [*own, *["joint"] * len(fused)]
-    return {
-        name: scene(view, modality, skeleton)
-        for name, view, modality in zip(names, views, shown, strict=True)
-    }
+    shown = [(name, f"{name} view") for name in own]
+    fused = len(views) - len(own)
+    shown += [("joint", f"fused view {k + 1}" if fused > 1 else "fused view") for k in range(fused)]
+    scenes = zip(shown, views, strict=True)
+    return {name: scene(view, modality, skeleton) for (modality, name), view in scenes}
 
 
 def views_image(
@@ -65,17 +41,17 @@ def views_image(
 ) -> np.ndarray:
     """An image (H, W, 3) uint8 for the monitor: a row a clip, first whole, then its views.
 
-    clips: (name, whole clip (T, M, V, C), views (K, T, M, V, C)), in metres.
-
+    clips: (name, whole clip (T, M, V, C), views (K, T, M, V, C)), in metres
     All pictures of a row have the same scale.
     """
     rows = []
     for name, whole, views in clips:
         scenes = {name: scene(whole, skeleton=skeleton)} | view_scenes(views, skeleton)
+        fitted = zip(scenes, fit(*scenes.values()), strict=True)
         rows.append(
             [
                 (one, frame, "" if frame else title)
-                for title, one in zip(scenes, fit(*scenes.values()), strict=True)
+                for title, one in fitted
                 for frame in evenly(len(one.lines), FRAMES)
             ]
         )

@@ -139,7 +139,7 @@ class Evaluation:
             "dataset": store.dataset,
             "title": store.title,
             "protocol": self.data.protocol,
-            "official_clips": store.official(self.data.protocol),
+            "official_clips": store.description.official.get(self.data.protocol),
             FINGERPRINT: store.fingerprint,
             "modalities": list(self.modalities),
             "training_clips": len(self.data.train),

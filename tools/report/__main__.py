@@ -5,7 +5,6 @@ python -m tools.report ntu60_xsub baseline half_rate --out comparison.html
 """
 
 import argparse
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import jinja2
 
 from common import UserError, atomic, run
 from tools.evaluation import paper
-from tools.report import charts, content, gallery
+from tools.report import content, gallery
 
 PARTS = Path(__file__).parent
 
@@ -22,19 +21,19 @@ PARTS = Path(__file__).parent
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False,
                                      description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="TEST_NAME",
-                        help="name of a run, or its folder; several are compared")
-    parser.add_argument("--data-root", help="folder of the stores (default: the checkpoint's)")
-    parser.add_argument("--queries", type=int, metavar="N",
-                        help="queries in the gallery of a single run (default: 48)")
-    parser.add_argument("--out", type=Path,
-                        help="file to write (default: report.html in the run's folder, or "
-                        "report_A_B.html beside the first of several runs)")
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="TEST_NAME",
+        help="name of a run, or its folder; several are compared")
+    add("--data-root", help="folder of the stores (default: the checkpoint's)")
+    add("--queries", type=int, metavar="N",
+        help="queries in the gallery of a single run (default: 48)")
+    add("--out", type=Path, help="file to write (default: report.html in the run's folder, or "
+        "report_A_B.html beside the first of several runs)")
     args = parser.parse_args(argv)
-    if len(args.runs) > 1 and (args.queries or args.data_root):
+    if len(args.runs) > 1 and (args.queries is not None or args.data_root):
         parser.error("--queries, --data-root: only the page of a single run has a gallery")
     if args.queries is not None and args.queries < 1:
-        parser.error("--queries is at least 1")
+        parser.error("--queries must be at least 1")
     return args
 # fmt: on
 
@@ -42,39 +41,33 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     folders = [find_run(name) for name in args.runs]
-    runs = [content.run(*each) for each in zip(folders, args.runs, strict=True)]
-    several, shown = len(runs) > 1, None
-    if not several:
+    runs = [content.run(folder, name) for folder, name in zip(folders, args.runs, strict=True)]
+    shown, missing = None, None
+    if len(runs) == 1:
         try:
-            shown = gallery.build(runs[0], args.data_root, args.queries or 48)
+            shown = gallery.build(folders[0], runs[0], args.data_root, args.queries or 48)
         except UserError as error:
-            runs[0]["missing"]["gallery"] = str(error)
+            missing = f"No gallery of retrieved clips: {error}"
+            print(missing)
 
-    loader = jinja2.FileSystemLoader(PARTS)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(PARTS), autoescape=True)
     page = environment.get_template("page.html").render(
         runs=runs,
-        several=several,
+        colors=content.COLORS,
         differences=content.differences(runs),
         results=content.side_by_side(runs),
-        curves=charts.curves(runs),
+        curves=content.charts(runs),
         gallery=shown,
-        table=content.table,
-        bars=content.bars,
-        confusion=charts.confusion,
+        missing=missing,
         source=paper.SOURCE,
-        date=f"{datetime.date.today():%d %B %Y}",
         style=(PARTS / "page.css").read_text(encoding="utf-8"),
         script=(PARTS / "player.js").read_text(encoding="utf-8"),
     )
     joined = "_".join(folder.resolve().name for folder in folders)[:100]
-    usual = folders[0].parent / f"report_{joined}.html" if several else folders[0] / "report.html"
-    out = args.out or usual
+    beside = folders[0].parent / f"report_{joined}.html"
+    out = args.out or (beside if len(runs) > 1 else folders[0] / "report.html")
     with atomic(out) as part:
         part.write_text(page, encoding="utf-8")
-    for one in runs:
-        for what, why in one["missing"].items():
-            print(f"{one['name']}: no {what}: {why}")
     print(f"written to {out}; open it in a browser")
 
 

@@ -2,20 +2,23 @@
 
 import base64
 import csv
+import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from net import methods
 from tools.evaluation import paper
-from tools.formats import checkpoint
+from tools.training import checkpoint
 
+COLORS = ("#1f5fbf", "#b34d05", "#17734a", "#8a3fa0", "#b3261e", "#5c636a")  # of runs
 MOST_POINTS = 400  # of a curve
+MOST_PAIRS = 10  # of classes that are taken for each other
 # Settings that belong to the machine and not to the experiment.
 LOCAL = {
     *("data_root", "checkpoint_path", "workers", "resident", "resume", "resume_anyway"),
@@ -24,58 +27,29 @@ LOCAL = {
 
 
 def run(folder: Path, name: str) -> dict[str, Any]:
-    """Everything that the page shows of one run but its gallery.
-
-    `missing` has what the folder lacks, and the command that makes it.
-    """
+    """Everything that the page shows of one run but its gallery."""
     saved = checkpoint.load(checkpoint.newest(folder)) if checkpoint.in_folder(folder) else {}
     found = results(folder)
-    tasks = {result["task"] for result in found if result["encoder"] == "pretrained"}
-    tsne = folder / "tsne.svg"
-    needed = {
-        "checkpoint": (bool(saved), "pretrain.py --checkpoint-path"),
-        "recognition": ("recognition" in tasks, "action_classification.py --checkpoint-path"),
-        "retrieval": ("retrieval" in tasks, "action_retrieval.py --checkpoint-path"),
-        "t-SNE": (tsne.is_file(), "-m tools.tsne --checkpoint"),
-    }
     return {
         "name": name,
-        "folder": folder,
-        "overview": overview(folder, saved, found) if saved else {},
+        "overview": overview(saved, found) if saved else {},
         **{part: saved.get(part, {}) for part in ("settings", "data", "code")},
         "results": found,
         "curves": curves(folder),
-        "confusions": [confusion(path) for path in sorted(folder.glob("*_confusion.csv"))],
-        "tsne": base64.b64encode(tsne.read_bytes()).decode() if tsne.is_file() else None,
-        "missing": {
-            what: f"run python {command} {folder}"
-            for what, (there, command) in needed.items()
-            if not there
-        },
+        "confusions": [confusion(path) for path in sorted(folder.glob("*_confusion.png"))],
     }
 
 
-def overview(folder: Path, saved: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, str]:
-    """What was trained, on what, with what and how long, in words."""
-    settings, data, code = saved["settings"], saved["data"], saved["code"]
+def overview(saved: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was trained, on what, and how long."""
+    settings = saved["settings"]
     titles = {result["dataset"]: result.get("title") for result in found}
     trained = " + ".join(titles.get(name) or name for name in settings["pre_dataset"].split("/"))
-    seconds = 0.0
-    for file in folder.glob("events.out.tfevents.*"):  # a resumed run has several
-        times = [event.wall_time for event in EventFileLoader(str(file)).Load()]
-        seconds += max(times, default=0.0) - min(times, default=0.0)
     return {
-        "Method": methods.title(settings.get("method")),
-        "Pre-trained on": f"{trained}, {settings['protocol'].replace('_', ' ')}",
-        "Training clips": str(data.get("training clips", "–")),
-        "Epochs": f"{saved['epoch']} of {settings.get('epochs', '?')}",
-        "Encoder": f"{settings.get('encoder', methods.DEFAULT_ENCODER)}, "
-        f"hidden size {settings['hidden_size']}, layers {settings['num_layer']}, "
-        f"heads {settings['num_head']}",
-        "Pre-training took": f"{seconds // 3600:.0f} h {seconds // 60 % 60:.0f} min "
-        f"{seconds % 60:.0f} s",
-        "Device": str(code.get("device")),
-        "Commit": str(code.get("commit"))[:12],
+        "method": methods.title(settings.get("method")),
+        "pre-trained on": f"{trained}, {settings['protocol'].replace('_', ' ')}",
+        "training clips": saved["data"].get("training clips", "–"),
+        "epochs": f"{saved['epoch']} of {settings.get('epochs', '?')}",
     }
 
 
@@ -85,24 +59,9 @@ def results(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(result, dict) and result.get("task") in ("recognition", "retrieval"):
-            result = {"top1": result.get("accuracy"), "top5": result.get("recall_at_5"), **result}
-            rest = dict.fromkeys(("best_top1", "map"), None)
-            found.append(rest | {"name": path.stem, "paper": paper.figure(result)} | result)
+            same = {"top1": result.get("accuracy"), "top5": result.get("recall_at_5")}
+            found.append({"name": path.stem, "paper": paper.figure(result), **same, **result})
     return found
-
-
-def bars(runs: list[dict[str, Any]], task: str) -> list[tuple[str, float, str]]:
-    """The figures of the overview: (label, percent, color) of runs, random encoders and paper."""
-    found, others = [], {}
-    for i, one in enumerate(runs):
-        for result in one["results"]:
-            if result["name"] == task:
-                found.append((one["name"], result["top1"], f"run{i % 6 + 1}"))
-                if result["paper"]:
-                    others["paper"] = result["paper"]
-            elif result["name"] == f"{task}_random":
-                others.setdefault("random encoder", result["top1"])
-    return found + [(label, value, "muted") for label, value in others.items()]
 
 
 def side_by_side(runs: list[dict[str, Any]]) -> list[list[dict[str, Any] | None]]:
@@ -115,47 +74,61 @@ def side_by_side(runs: list[dict[str, Any]]) -> list[list[dict[str, Any] | None]
     return [rows[key] for key in sorted(rows)]
 
 
-def table(columns: Iterable[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
-    """Dictionaries side by side: each key, and its value in each of them."""
-    columns = list(columns)
-    keys = dict.fromkeys(key for column in columns for key in column)
-    return [(key, [column.get(key, "–") for column in columns]) for key in keys]
-
-
-def differences(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each run, the settings and the facts of the data in which runs differ."""
-    columns = [one["data"] | one["settings"] for one in runs if one["settings"]]
-    same = {key for key, values in table(columns) if all(value == values[0] for value in values)}
-    return [
-        {k: v for k, v in (one["data"] | one["settings"]).items() if k not in same | LOCAL}
-        for one in runs
-    ]
+def differences(runs: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """{name: its values} of the settings, and facts of data and code, in which runs differ."""
+    columns = [one["data"] | one["code"] | one["settings"] for one in runs]
+    keys = dict.fromkeys(key for column in columns for key in column if key not in LOCAL)
+    table = {key: [column.get(key, "–") for column in columns] for key in keys}
+    return {key: values for key, values in table.items() if any(v != values[0] for v in values)}
 
 
 def curves(folder: Path) -> dict[str, np.ndarray]:
     """{tag: (n, 2) steps and values} of the scalars in a run's events."""
-    events = EventAccumulator(str(folder), {"scalars": 0, "images": 1, "tensors": 1})
+    events = EventAccumulator(str(folder), {"scalars": MOST_POINTS, "images": 1, "tensors": 1})
     events.Reload()
     found = {}
     for tag in events.Tags()["scalars"]:
-        points = np.array([(event.step, event.value) for event in events.Scalars(tag)])
-        if len(points):  # a resumed run drops the points that it is going to write again
-            kept = np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS)).round()
-            found[tag] = points[kept.astype(int)]
+        # A resumed run drops the points that it is going to write again; maybe none is left.
+        if points := [(point.step, point.value) for point in events.Scalars(tag)]:
+            found[tag] = np.array(points)
     return found
 
 
+def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One chart for each TensorBoard tag, with the curves of all runs, losses first.
+
+    Returns title, svg, and last: (color, last value) of each run.
+    """
+    titles, made = methods.curve_titles(), []
+    tags = {tag for one in runs for tag in one["curves"]}
+    for tag in [tag for tag in titles if tag in tags] + sorted(tags - titles.keys()):
+        figure, last = Figure((3.2, 1.6), layout="constrained"), []
+        axes = figure.add_subplot()
+        for i, one in enumerate(runs):
+            if tag in one["curves"]:
+                steps, values = one["curves"][tag].T
+                color = COLORS[i % len(COLORS)]
+                axes.plot(steps, values, color=color, lw=1.2, marker="." if len(steps) == 1 else "")
+                last.append((color, f"{values[-1]:.4g}"))
+        axes.set_xlabel("step", fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.grid(axis="y", linewidth=0.4)
+        axes.spines[["top", "right"]].set_visible(False)
+        text = io.StringIO()
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "umurl"}):
+            figure.savefig(text, format="svg", metadata={"Date": None})
+        svg = text.getvalue()[text.getvalue().index("<svg") :]
+        made.append({"title": titles.get(tag, tag), "last": last, "svg": svg})
+    return made
+
+
 def confusion(path: Path) -> dict[str, Any]:
-    """A confusion matrix (rows: true class), and the tables that lie beside it."""
-    stem = path.name.removesuffix("_confusion.csv")
-    (_, *names), *rows = read_csv(path)
-    head, *classes = read_csv(path.with_name(f"{stem}_classes.csv"))
-    classes.sort(key=lambda row: float(row[2]))
+    """The picture of a confusion matrix, and the pairs of classes that lie beside it."""
+    stem = path.name.removesuffix("_confusion.png")
     return {
         "name": stem,
-        "names": names,
-        "matrix": np.array([row[1:] for row in rows], dtype=int),
-        "tables": [[head, *classes], read_csv(path.with_name(f"{stem}_pairs.csv"))],
+        "png": base64.b64encode(path.read_bytes()).decode(),
+        "pairs": read_csv(path.with_name(f"{stem}_pairs.csv"))[: 1 + MOST_PAIRS],
     }
 
 

@@ -1,35 +1,25 @@
 "use strict";
 // Plays the clips of the gallery on its canvases.
-const { clips, parents } = JSON.parse(document.getElementById("clips").textContent);
-const [play, time, byClass, byVerdict] = ["play", "time", "class", "verdict"].map((id) => document.getElementById(id));
-const unpacked = {}, visible = new Set();
-let playing, clock = 0, last = null; // seconds; milliseconds of the last animation frame
-
-// frames[t][body][joint] = [x, y] in the unit square, or null where a joint is absent
-function unpack({ data, bodies }) {
-  const values = new Uint16Array(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)).buffer);
-  const point = (i) => (values[i] === 65535 ? null : [values[i] / 60000, 1 - values[i + 1] / 60000]);
-  const size = 2 * parents.length;
-  const body = (at) => parents.map((_, joint) => point(at + 2 * joint));
-  return Array.from({ length: values.length / size / bodies }, (_, t) =>
-    Array.from({ length: bodies }, (_, b) => body(size * (bodies * t + b))));
-}
+const { clips, parents, colors, side } = JSON.parse(document.getElementById("clips").textContent);
+const play = document.getElementById("play");
+const canvases = [...document.querySelectorAll("canvas")];
+let playing = false, clock = 0, last = 0; // seconds; milliseconds of the last animation frame
 
 function draw(canvas) {
-  const name = canvas.dataset.clip, { seconds } = clips[name];
-  const frames = (unpacked[name] ??= unpack(clips[name]));
-  const size = (canvas.width = canvas.height = canvas.clientWidth * devicePixelRatio); // clears it
+  const { seconds, frames } = clips[canvas.dataset.clip], size = canvas.width;
   // A pause of half a second on the last frame shows where the clip ends.
-  const share = playing ? Math.min(1, (clock % (seconds + 0.5)) / seconds) : Number(time.value);
-  const at = share * (frames.length - 1), t = Math.floor(at);
+  const at = Math.min(1, (clock % (seconds + 0.5)) / seconds) * (frames.length - 1);
+  const t = Math.floor(at), next = frames[Math.ceil(at)];
   const context = canvas.getContext("2d");
+  context.clearRect(0, 0, size, size);
   Object.assign(context, { lineCap: "round", lineWidth: size / 75 });
   frames[t].forEach((body, b) => {
-    const joints = body.map((p, joint) => {
-      const q = frames[Math.ceil(at)][b][joint];
-      return p && q ? p.map((value, axis) => size * (value + (at - t) * (q[axis] - value))) : null;
+    const joints = body.map(([x, y], joint) => {
+      const [nextX, nextY] = next[b][joint];
+      if (x < 0 || nextX < 0) return null; // absent
+      return [x + (at - t) * (nextX - x), side - y - (at - t) * (nextY - y)].map((v) => v * size / side);
     });
-    context.strokeStyle = getComputedStyle(canvas).getPropertyValue(`--run${b + 1}`);
+    context.strokeStyle = colors[b % colors.length];
     context.beginPath();
     joints.forEach((p, joint) => {
       const parent = joints[parents[joint]];
@@ -39,32 +29,24 @@ function draw(canvas) {
   });
 }
 
-const drawVisible = () => visible.forEach(draw);
-function tick(now) {
-  if (!playing) return;
-  clock += Math.max(0, Math.min(100, now - (last ?? now))) / 1000;
-  last = now;
-  drawVisible();
-  requestAnimationFrame(tick);
-}
-function setPlaying(on) {
-  [playing, last, play.textContent] = [on, null, on ? "Pause" : "Play"];
-  if (on) requestAnimationFrame(tick); else drawVisible();
-}
-function filter() {
-  for (const row of document.querySelectorAll("article")) {
-    row.hidden = [[byClass, row.dataset.class], [byVerdict, row.dataset.verdict]].some(([{ value }, own]) => value && value !== own);
-  }
+function isInView(canvas) {
+  const { top, bottom } = canvas.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
 }
 
-const observer = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
-  visible[isIntersecting ? "add" : "delete"](target);
-  if (isIntersecting) draw(target);
-}));
-document.querySelectorAll("canvas").forEach((canvas) => observer.observe(canvas));
+function tick(now) {
+  if (!playing) return;
+  clock += Math.max(0, Math.min(100, now - last)) / 1000;
+  last = now;
+  canvases.filter(isInView).forEach(draw);
+  requestAnimationFrame(tick);
+}
+
+function setPlaying(on) {
+  [playing, last, play.textContent] = [on, performance.now(), on ? "Pause" : "Play"];
+  if (on) requestAnimationFrame(tick);
+}
+
 play.addEventListener("click", () => setPlaying(!playing));
-time.addEventListener("input", () => setPlaying(false));
-for (const select of [byClass, byVerdict]) select.addEventListener("change", filter);
-for (const event of ["resize", "beforeprint"]) addEventListener(event, () => document.querySelectorAll("canvas").forEach(draw));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawVisible);
+canvases.forEach(draw);
 setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);

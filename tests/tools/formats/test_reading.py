@@ -60,7 +60,7 @@ def test_npz_with_names_is_the_store_of_the_raw_files(
     assert [store.names[row] for row in train] == [
         name for name in sorted(expected) if foreign.in_training_set(name, protocol)
     ]
-    assert store.official("cross_subject")  # what a comparison with the paper asks for
+    assert store.description.official["cross_subject"]  # what a comparison with the paper asks for
 
 
 def test_npz_without_names_has_invented_ones_and_its_split(imported, raw, expected, tmp_path):
