@@ -43,16 +43,13 @@ class Description:
     """What a data set is.
 
     title: the name that readers see
-    layout: the bodies and the skeleton in a frame
     classes: the names of actions 1, 2, ... in samples.csv; UNLABELED without labels
     splits: {protocol: its split}
-    origin: where the recordings come from
-    command: the command that writes the store, for messages
+    origin, command: where the recordings come from, and what writes the store, for messages
     official: {protocol: the published numbers of (training, test) clips}
     alignment: the rule that turned the clips. "kinect", the published one: the smallest rotation of
         the shoulder line onto x. "upright": first a rotation about the vertical axis.
-    reading: {option: value} of the reader of own recordings (axes, channels, unit, ...), for new
-        recordings of the same kind; empty for files that need none
+    reading: {option: value} of the reader of own recordings (axes, channels, unit, ...)
     checked: the coordinates of joints.npy were checked when the store was written
     Raises DescriptionError for classes or names of splits that cannot be.
     """

@@ -34,8 +34,7 @@ class Store:
     joints: (F, M, V, C) float32, metres; the frames of all clips without padding, mapped from disk
     names: N strings, sorted
     setup, camera, subject, replication, action: (N,) int64, from 1
-    start: (N,) int64, the first frame of each clip in `joints`
-    length: (N,) int64, the number of frames of each clip
+    start, length: (N,) int64, where each clip lies in `joints`, in frames
     fingerprint: SHA-256 of samples.csv
     more: {further column of samples.csv: (N,) int64}, as the description names them
     """

@@ -99,7 +99,7 @@ def test_more_views_leave_the_first_ones_as_they_are(store):
 
 
 @pytest.mark.parametrize("resident", [True, False])
-@pytest.mark.parametrize("workers", [0, 1, 3, 50])
+@pytest.mark.parametrize("workers", [0, 1, 50])
 def test_workers_residence_and_the_first_step_change_nothing(store, resident, workers):
     rows = np.arange(48)[::2]
     expected = list(batches(store, 7, rows=rows).epoch(2))
