@@ -60,20 +60,6 @@ def test_same_clip_as_by_the_literal_reading_of_the_method(bodies):
         np.testing.assert_allclose(clip, prepare_literally(bodies), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
-@given(recordings())
-def test_what_holds_for_every_clip(bodies):
-    before = bodies.copy()
-    clip = prepare_clip(bodies)
-    np.testing.assert_array_equal(bodies, before)
-    if clip is not None:
-        assert clip.shape == (len(bodies), 2, 25, 3)
-        assert clip.dtype == np.float32
-        assert clip.flags.c_contiguous
-        assert np.isfinite(clip).all()
-        assert (clip[:, 0, SPINE] == 0).all()  # the main body stands at the origin
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-3, 3), st.floats(0.5, 2))
 def test_place_direction_and_size(seed, slots, shift, stretch):
@@ -93,21 +79,6 @@ def test_no_body_in_any_frame_is_no_clip():
     assert prepare_clip(np.zeros((5, 0, 25, 3))) is None
     assert prepare_clip(np.zeros((5, 2, 25, 3))) is None
     assert prepare_clip(np.zeros((0, 1, 25, 3))) is None
-
-
-def test_of_equal_energies_the_higher_slot_is_the_main_body():
-    rng = np.random.default_rng(0)
-    body = np.round(rng.normal((0, 0, 3), 0.5, (4, 25, 3)) * 64) / 64
-    near, far = body, body[:, ::-1]  # the same coordinates on other joints
-    clip = prepare_clip(np.stack([near, far], axis=1))
-    np.testing.assert_array_equal(clip[:, 0], prepare_clip(far[:, None])[:, 0])
-
-
-def test_a_slot_without_a_body_never_stands_before_one():
-    still = np.ones((3, 1, 25, 3))  # energy 0
-    clip = prepare_clip(np.concatenate([still, np.zeros_like(still)], axis=1))
-    assert clip is not None
-    assert not clip.any()  # all of its joints are where its center is
 
 
 @pytest.mark.parametrize("line", [(0, 0, 0), (1e-7, -1e-7, 0), (2, 0, 0), (-2, 0, 0), (3, 1e-8, 0)])

@@ -30,12 +30,6 @@ def die_at_20(item: int) -> int:
     return item
 
 
-def fail_at_20(item: int) -> int:
-    if item == 20:
-        raise ZeroDivisionError
-    return item
-
-
 def test_results_come_in_order_from_several_processes():
     items = range(5 * CHUNK + 3)
     results = list(ordered_map(square_after_a_while, items, 2))
@@ -71,11 +65,6 @@ def test_the_look_ahead_is_bounded():
 def test_a_killed_worker_is_an_error_and_no_hang():
     with pytest.raises(UserError):
         list(ordered_map(die_at_20, range(10 * CHUNK), 2))
-
-
-def test_what_the_function_raises_comes_through():
-    with pytest.raises(ZeroDivisionError):
-        list(ordered_map(fail_at_20, range(10 * CHUNK), 2))
 
 
 SCRIPT = """

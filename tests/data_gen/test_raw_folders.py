@@ -40,10 +40,6 @@ def test_lists_of_missing_samples(tmp_path, text):
     assert read_missing_list(path) == set(NAMES)
 
 
-def test_an_empty_list_names_nothing(tmp_path):
-    path = tmp_path / "list.txt"
-    path.touch()
-    assert read_missing_list(path) == set()
 
 
 @pytest.mark.parametrize("content", [PROSE.encode(), b"\xff\xfe\x00S"])

@@ -49,14 +49,6 @@ def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     np.testing.assert_array_equal(clip_of(tmp_path / "a.csv"), expected)
 
 
-def test_an_empty_cell_is_a_missing_joint(tmp_path):
-    rows = [["1"] * 60, ["2"] * 60]
-    rows[1][30:33] = ["", "", ""]
-    (tmp_path / "a.csv").write_text("\n".join(map(",".join, rows)))
-    bodies = read_recording(tmp_path / "a.csv", Reading(KINECT_V1)).bodies
-    assert np.argwhere(np.isnan(bodies[..., 0])).tolist() == [[1, 0, 10]]
-
-
 @pytest.mark.parametrize("text", ["", "1,2,3\n", "1,2\n1\n", ",".join(["1"] * 59 + ["x"]), '"1'])
 def test_tables_that_are_no_recording(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
@@ -86,19 +78,6 @@ def objects() -> np.ndarray:
 )
 def test_arrays_that_cannot_be_used(tmp_path, array, said):
     assert said in refused(save(tmp_path / "a.npy", array))
-
-
-def test_files_that_cannot_be_read(tmp_path):
-    path = save(tmp_path / "a.npy", person(0))
-    path.write_bytes(path.read_bytes()[:-8])
-    refused(path)
-    path.write_bytes(b"")
-    refused(path)
-    np.savez(path.open("wb"), a=person(0))
-    refused(path)
-    refused(tmp_path / "none.npy")
-    (tmp_path / "a.txt").touch()
-    refused(tmp_path / "a.txt")
 
 
 # ---- channels
@@ -209,12 +188,6 @@ def test_kinetics_skeleton(tmp_path):
 def test_other_json_files(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     refused(tmp_path / "a.json", BUILT_IN["openpose_18"])
-
-
-def test_frames_of_two_videos_in_one_folder(tmp_path):
-    folder = openpose(tmp_path / "a", pixels(0, BUILT_IN["openpose_18"])[:3, None])
-    (folder / "other_0_keypoints.json").write_text('{"people": []}')
-    refused(folder, BUILT_IN["openpose_18"])
 
 
 # ---- raw files, mapped joints, the rule of the store
