@@ -65,7 +65,7 @@ def prepare_upright(recording: Recording, layout: Layout, fill_gaps: int = 0) ->
     shoulders.
     """
     name, skeleton, notes = recording.name, layout.skeleton, []
-    people = sorted(_people(recording), key=_energy, reverse=True)[: layout.bodies]
+    people = _people(recording)[: layout.bodies]
     if not people:
         return None
     missing = np.isnan(people[0][_present(people[0]), :, 0]).mean()
@@ -158,19 +158,15 @@ def _nearest(bodies: np.ndarray, poses: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _people(recording: Recording) -> list[np.ndarray]:
-    # The body (T, V, 3) of each person, NaN where the person is not.
+    # The body (T, V, 3) of each person, NaN where the person is not; the greatest energy first,
+    # which is as in `choose_slots`, but the same in all axes.
     found = []
     for person in np.unique(recording.people[recording.people >= 0]):
         body = np.full((len(recording.bodies), *recording.bodies.shape[2:]), np.nan)
         at = np.nonzero(recording.people == person)
         body[at[0]] = recording.bodies[at]
         found.append(body)
-    return found
-
-
-def _energy(body: np.ndarray) -> float:
-    # As in `choose_slots`, but the same in all axes.
-    return float(np.sqrt(np.nanvar(body, axis=(0, 1)).sum()))
+    return sorted(found, key=lambda body: -np.nanvar(body, axis=(0, 1)).sum())
 
 
 def _present(body: np.ndarray) -> np.ndarray:

@@ -27,16 +27,6 @@ ACTION = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,[
 # The released lists contain the misspelling "Validataion videos:".
 HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
-MAX_LINES = 999  # lines in a label file; the name of a clip has three digits for the line
-
-
-class Action(NamedTuple):
-    """An action in a label file: its line and class, from 1; its first and last frame, from 0."""
-
-    line: int
-    action: int
-    start: int
-    end: int
 
 
 class Clip(NamedTuple):
@@ -58,21 +48,28 @@ def read_clips(path: Path, labels: Path) -> list[Clip | UserError]:
     the video, since the names of phase I do not give the person. The replication is the line in the
     label file. Raises UserError if a file is malformed.
     """
-    actions, video = read_actions(labels / path.name), read_video(path)
-    scene, subject, number, view = NAME.fullmatch(path.stem).groups()
+    video = read_video(path)
+    scene, person, video_number, view = NAME.fullmatch(path.stem).groups()
     # A store counts from 1.
-    setup, subject = max(1, int(scene or 1)), max(1, int(subject or number))
+    setup, subject = max(1, int(scene or 1)), max(1, int(person or video_number))
     clips: list[Clip | UserError] = []
-    for action in actions:
-        if isinstance(action, UserError):
-            clips.append(action)
-        elif action.start >= len(video):
-            fault = f"line {action.line}: begins after the video, of {len(video)} frames"
-            clips.append(UserError(f"{path.name}, {fault}"))
-        else:
-            name = f"{path.stem}N{action.line:03d}A{action.action:03d}"
-            fields = setup, CAMERAS[view], subject, action.line, action.action
-            clips.append(Clip(name, fields, cut_clip(video, action), action.end >= len(video)))
+    for number, line in enumerate(_lines(labels / path.name), 1):
+        match = ACTION.fullmatch(line)
+        action, start, end = map(int, match.groups()) if match else (0, 0, 0)
+        if (
+            0 < action <= len(ACTION_NAMES)
+            and start <= end
+            and start < len(video)
+            and number < 1000
+        ):
+            name = f"{path.stem}N{number:03d}A{action:03d}"
+            joints = prepare_pair(video[start : end + 1])
+            fields = setup, CAMERAS[view], subject, number, action
+            clips.append(Clip(name, fields, joints, end >= len(video)))
+        elif line.strip():
+            fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
+            fault += f" in a video of {len(video)} frames"
+            clips.append(UserError(f"{path.name}, line {number}: {fault}"))
     return clips
 
 
@@ -92,26 +89,6 @@ def read_video(path: Path) -> np.ndarray:
         raise UserError(f"{path.name}: {values.shape[1]} numbers a line, not {NTU.frame_size}")
     require_metres(path.name, values)
     return values.reshape(-1, *NTU.frame_shape)
-
-
-def read_actions(path: Path) -> list[Action | UserError]:
-    """Read the actions of a video, in the order of the label file; a fault for a malformed line.
-
-    Raises UserError if the file is not text or too long.
-    """
-    lines = {number: line for number, line in enumerate(_lines(path), 1) if line.strip()}
-    if max(lines, default=0) > MAX_LINES:
-        raise UserError(f"{path.name}: over {MAX_LINES} actions, which is no video")
-    actions: list[Action | UserError] = []
-    for number, line in lines.items():
-        match = ACTION.fullmatch(line)
-        action, start, end = map(int, match.groups()) if match else (0, 0, 0)
-        if 1 <= action <= len(ACTION_NAMES) and start <= end:
-            actions.append(Action(number, action, start, end))
-        else:
-            fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
-            actions.append(UserError(f"{path.name}, line {number}: {fault}"))
-    return actions
 
 
 def read_split(path: Path) -> dict[str, int]:
@@ -146,16 +123,12 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"{path.name}: not a text file") from None
 
 
-def cut_clip(video: np.ndarray, action: Action) -> np.ndarray | None:
-    """Make the clip of an action.
+def prepare_pair(bodies: np.ndarray) -> np.ndarray | None:
+    """The clip (T, 2, 25, 3) float32 of two bodies (T, 2, 25, 3), metres; None without any body.
 
-    video: (T, 2, 25, 3), metres
-    action: which frames; an action that ends after the video is cut at the video's last frame
-    Returns (frames, 2, 25, 3) float32, repaired, centered and aligned as the clips of NTU RGB+D,
-    with the two bodies in their order; None if no body is in the clip.
+    Repaired, centered and aligned as the clips of NTU RGB+D, but with the bodies in their order.
     """
-    bodies = video[action.start : action.end + 1]
-    present = ~is_empty(bodies, (2, 3))  # (frames, 2)
+    present = ~is_empty(bodies, (2, 3))  # (T, 2)
     if not present.any():
         return None
     kept = [repair(bodies[:, body], present[:, body]) for body in range(NTU.bodies)]

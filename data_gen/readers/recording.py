@@ -71,6 +71,9 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     numbers, skeleton = None, reading.skeleton
     if not path.exists():
         raise UserError(f"{path} is not there")
+    fixed = "xyc" if is_pose_json(path) else "xyz" if path.suffix == SUFFIX else None
+    if fixed and reading.channels not in (None, fixed):
+        raise UserError(f"{path.name}: such a file holds {fixed}, not {reading.channels}")
     if is_pose_json(path):
         values, numbers = pose_json.read(path, skeleton)
     elif path.suffix == SUFFIX and skeleton != KINECT_V2:

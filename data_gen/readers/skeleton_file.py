@@ -105,7 +105,7 @@ class _Reader:
         """Read a line that holds a number of frames, bodies or joints."""
         text = self.next().strip()
         if not (text.isdigit() and len(text) < 10):  # for bytes this means the digits 0 to 9 only
-            self.fail(f"{text[:20]!r} is not a number of {what}")
+            self.fail(f"{text[:20].decode('latin-1')!a} is not a number of {what}")
         return int(text)
 
     def bodies(self) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
@@ -162,5 +162,5 @@ class _Reader:
             try:
                 values += map(float, tokens[:3])
             except ValueError:
-                self.fail(f"{row[:40]!r} does not begin with x y z", line)
+                self.fail(f"{row[:40].decode('latin-1')!a} does not begin with x y z", line)
         return np.array(values)

@@ -9,7 +9,7 @@ import pytest
 from common import UserError
 from data_gen import pku_gendata
 from data_gen.clip import prepare_clip
-from data_gen.readers.pku import Action, cut_clip, read_actions, read_split, read_video
+from data_gen.readers.pku import prepare_pair, read_clips, read_split, read_video
 from feeder.store import open_store
 from tests.data_gen import raw_pku
 
@@ -118,7 +118,7 @@ def edit(path, change):
         (LABELS, lambda t: "52,1,5,2\n" + t, 3),
         (LABELS, lambda t: t + "1,9,5,2\n", 3),
         (LABELS, lambda t: t + "1,-9,5,2\n", 3),
-        (LABELS, lambda t: t + "\n" * 1000 + "1,1,5,2\n", 0),
+        (LABELS, lambda t: t + "\n" * 1000 + "1,1,5,2\n", 3),
     ],
 )
 def test_malformed_files_are_left_out_by_name(own, tmp_path, capsys, folder, change, left):
@@ -177,7 +177,7 @@ def test_two_bodies_are_as_they_stand():
     video = np.zeros((20, 2, 25, 3))
     video[:, 0] = rng.normal(0, 0.01, (20, 25, 3)) + rng.normal(0, 1, (25, 3))
     video[5:10, 1] = rng.normal(0, 5, (5, 25, 3))
-    clip = cut_clip(video, Action(1, 1, 2, 13))
+    clip = prepare_pair(video[2:14])
     assert clip.shape == (12, 2, 25, 3) and clip.dtype == np.float32
     assert np.abs(clip[:, 0, 1]).max() == 0  # centered on its spine
     assert clip[:, 1].any(axis=(1, 2)).all()  # its five frames repeated over the clip
@@ -189,20 +189,22 @@ def test_two_bodies_are_as_they_stand():
 
 
 def test_files_as_others_may_write_them(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"3, 10 ,20,1.5\r\n\r\n51,0,1,2\r\n")
-    assert read_actions(path) == [Action(1, 3, 10, 20), Action(3, 51, 0, 1)]
-    path.write_bytes(
-        b"\xef\xbb\xbftraining videos:\r\n0002-L,0003-R\r\nValidation videos: \r\n4-M, "
-    )
-    assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
-    path.write_text("Training videos: \n0002-L, 0003-R\n\nValidataion videos: \n4-M\n")
-    assert read_split(path) == {"0002-L": 1, "0003-R": 1, "4-M": 0}
-    path.write_text("Training videos: 2-L\n3-L\nvalidation video : 4-M,\n5-M\n")
-    assert read_split(path) == {"2-L": 1, "3-L": 1, "4-M": 0, "5-M": 0}
-    path.write_bytes(b"\r\n".join([b"  ".join([b"1e-1"] * 150)] * 2))
-    assert (read_video(path) == 0.1).all() and read_video(path).shape == (2, 2, 25, 3)
+    path, label = tmp_path / "2-L.txt", tmp_path / "label"
+    label.mkdir()
+    path.write_bytes(b"\r\n".join([b"  ".join([b"1e-1"] * 150)] * 22))
+    assert (read_video(path) == 0.1).all() and read_video(path).shape == (22, 2, 25, 3)
+    (label / "2-L.txt").write_bytes(b"3, 10 ,20,1.5\r\n\r\n51,0,1,2\r\n")
+    clips = read_clips(path, label)
+    assert [clip.name for clip in clips] == ["2-LN001A003", "2-LN003A051"]
+    assert [len(clip.joints) for clip in clips] == [11, 2]
+    for text in (
+        b"\xef\xbb\xbftraining videos:\r\n2-L,3-R\r\nValidation videos: \r\n4-M, ",
+        b"Training videos: \n2-L, 3-R\n\nValidataion videos: \n4-M\n",
+        b"Training videos: 2-L\n3-R\nvalidation video : 4-M",
+    ):
+        path.write_bytes(text)
+        assert read_split(path) == {"2-L": 1, "3-R": 1, "4-M": 0}
     path.write_bytes(b"\xff\xfe\x00")
-    for read in (read_video, read_actions, read_split):
-        with pytest.raises(UserError, match=r"a\.txt"):
+    for read in (read_video, read_split):
+        with pytest.raises(UserError, match=r"2-L\.txt"):
             read(path)

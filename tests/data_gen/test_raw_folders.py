@@ -40,8 +40,6 @@ def test_lists_of_missing_samples(tmp_path, text):
     assert read_missing_list(path) == set(NAMES)
 
 
-
-
 @pytest.mark.parametrize("content", [PROSE.encode(), b"\xff\xfe\x00S"])
 def test_what_is_no_list(tmp_path, content):
     path = tmp_path / "list.txt"

@@ -163,6 +163,7 @@ def test_openpose(tmp_path, name):
     np.testing.assert_array_equal(clip_of(tmp_path / "film.json", skeleton), expected)
     assert len(clip_of(next(folder.iterdir()), skeleton)) == 1
     assert name in refused(folder, COCO_17)
+    refused(folder, skeleton, channels="xyz")
 
 
 def test_kinetics_skeleton(tmp_path):
@@ -199,6 +200,7 @@ def test_raw_files_follow_the_rule_of_the_store():
         np.testing.assert_array_equal(read_clip(path, NTU), prepare_clip(bodies))
         assert clip_of(path, KINECT_V2, 2).shape == prepare_clip(bodies).shape
     refused(RAW[0], COCO_17)
+    refused(RAW[0], KINECT_V2, channels="xyc")
 
 
 def test_arrays_of_a_store_with_the_published_rule(tmp_path):
