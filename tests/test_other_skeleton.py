@@ -156,7 +156,7 @@ def test_pictures_and_clusters(trained, tmp_path):
 
 def test_the_exported_encoder_takes_its_bodies(trained):
     model = export.JointsToFeature(load_encoder(trained[1]))
-    joints = export.example_joints(model, 2)
+    joints = export.example(model, 2)
     assert joints.shape == (2, 64, 1, 17, 3) and model(joints).shape == (2, 16)
 
 

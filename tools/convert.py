@@ -1,6 +1,8 @@
 """Convert data and checkpoints of other codes to the formats of this code, and back.
 
 python -m tools.convert import NTU60_CS.npz data/ntu60 --names skes_available_name.txt
+python -m tools.convert import ntu60_hrnet.pkl data/ntu60_2d
+python -m tools.convert map data/nwucla data/nwucla17 --skeleton coco_17
 python -m tools.convert to-npz data/ntu60 NTU60_CS.npz --protocol cross_subject
 python -m tools.convert to-pkl data/ntu60 ntu60_3danno.pkl
 python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
@@ -15,13 +17,19 @@ from pathlib import Path
 import torch
 
 from common import UserError, atomic, run
-from data_gen.gendata import Report, print_next, print_store
+from data_gen.gendata import Report, print_next, print_store, skeleton
+from data_gen.reading import AXES, UNITS
+from data_gen.writer import StoreWriter
+from feeder.skeletons import BUILT_IN
 from feeder.store import Store, open_store
 from tools.formats.importing import write_store
+from tools.formats.mapping import map_store
 from tools.formats.published_checkpoint import from_published, to_published
 from tools.formats.reading import open_source
 from tools.formats.writing import write_arrays, write_npz, write_pkl
 from tools.training import checkpoint
+
+SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,10 +49,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
     for name in ("import", "from-arrays"):
         flag = add(name, import_clips, "clips of other code, in any known format, to a store")
-        flag("--protocol", help="split of an .npz file whose name does not tell it")
+        flag("--protocol",
+             help="the split to take, of a file with several; or what the halves of an .npz file "
+             "are, if its name does not tell")  # fmt: skip
         flag("--names", type=Path, metavar="FILE",
-             help="for files that hold no names: a list of clip names, one a line, such as "
+             help="for files of NTU RGB+D without names: a list of clip names, one a line, such as "
              "CTR-GCN's skes_available_name.txt")  # fmt: skip
+        flag("--skeleton", type=skeleton, metavar="NAME", help=f"of other joints: {SKELETONS}")
+        flag("--axes", choices=AXES, help="of recordings of one's own (y-up; y-down of 2-D files)")
+        flag("--channels", choices=("xyz", "xy", "xyc"),
+             help="the numbers of a joint in ST-GCN's arrays of one's own (xyz)")  # fmt: skip
+        flag("--unit", choices=UNITS, help="of recordings of one's own (m; px of 2-D files)")
+    flag = add("map", map_clips, "a store to the joints of another skeleton")
+    flag("--skeleton", type=skeleton, required=True, metavar="NAME", help=SKELETONS)
     for name, what in (("to-arrays", "UmURL's arrays"), ("to-npz", "CTR-GCN's file")):
         flag = add(name, export_clips, f"a store to {what} of one protocol")
         flag("--protocol", default="cross_subject", help="split (%(default)s)")
@@ -69,16 +86,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def import_clips(args: argparse.Namespace) -> None:
-    source, target = args.source, args.target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    found = open_source(source, scratch=target.parent, protocol=args.protocol)
-    print(f"{source} holds {found.kind}: {len(found.labels)} clips", flush=True)
-    report = Report(strict=False)
-    store = write_store(found, target, args.names, report)
-    report.print()
+    source = open_source(args.source, args.protocol)
+    print(f"{args.source} holds {source.kind}: {len(source.labels)} clips", flush=True)
+    names = ("names", "protocol", "skeleton", "axes", "channels", "unit")
+    flags = {name: value for name in names if (value := getattr(args, name))}
+    say_written(write_store(source, args.target, Report(strict=False), **flags))
+
+
+def map_clips(args: argparse.Namespace) -> None:
+    store = open_folder(args.source)
+    say_written(map_store(store, args.skeleton, args.target, Report(strict=False)))
+
+
+def say_written(store: StoreWriter) -> None:
     print_store(store)
-    flags = f"--pre-dataset {target.name} --protocol {next(iter(store.description.splits))}"
-    print_next(store, "NAME", flags)
+    name = store.folder.name
+    print_next(store, name, f"--pre-dataset {name} --protocol {next(iter(store.split_counts()))}")
 
 
 def export_clips(args: argparse.Namespace) -> None:

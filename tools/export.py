@@ -1,62 +1,101 @@
 """Export the encoder for other programs, by `torch.export` or ONNX, and check the result.
 
-    python -m tools.export --checkpoint-path checkpoints/ntu60_xsub --out encoder.onnx
+    python -m tools.export --checkpoint-path checkpoints/mine --out encoder.onnx
+    python -m tools.export --checkpoint-path checkpoints/mine --with-classes --out actions.onnx
 
-The exported encoder takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in
-metres, and returns features (B, 2H). It takes any number of clips. The clips must be prepared and
+The encoder takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in metres,
+and returns features (B, 2H); B is any number. The clips must be prepared as those of a store and
 resized as `features.encode_clip` does.
+
+With --with-classes the program takes the prepared frames of one clip, joints (T, M, V, 3) with any
+T, and returns the probabilities (K,) of the classes. Their names lie in the file as a JSON list: in
+ONNX as `classes` of the model's metadata, in .pt2 as the extra file `classes.json`.
 """
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common import UserError, atomic, run
 from net import MODALITIES
 from net.encoder import Encoder
 from net.modalities import FRAMES, derive
-from tools.evaluation import encoders
+from tools.evaluation import encoders, flags, linear_layers
+from tools.evaluation.linear_layers import Trained
 
 ONNX_MODULES = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4  # greatest difference, relative to the greatest feature
+TOLERANCE = 1e-4  # greatest difference, relative to the greatest output
 
 
 class JointsToFeature(nn.Module):
     """The encoder, and before it the modalities: joints (B, 64, M, V, C) -> features (B, 2H)."""
 
+    output = "features"
+    sizes = (1, 3)  # of the first axis, for the check
+
     def __init__(self, encoder: Encoder, modalities: tuple[str, ...] = MODALITIES):
         super().__init__()
         self.encoder = encoder
         self.modalities = modalities
+        self.shape = (FRAMES, *encoder.layout.frame_shape)  # of the input, after the first axis
 
     def forward(self, joints: Tensor) -> Tensor:
         return self.encoder(derive(joints, self.modalities, self.encoder.layout.skeleton))
 
 
-def write(model: JointsToFeature, path: Path, suffix: str) -> None:
-    """Write a program for `torch.export.load`, or an ONNX file from `joints` to `features`.
+class FramesToProbabilities(nn.Module):
+    """The whole of recognition: prepared joints (T, M, V, C) -> probabilities (K,)."""
 
-    suffix: .pt2 or .onnx.
-    """
-    # Two clips, since torch.export takes a size of one for a constant.
-    clips = {0: torch.export.Dim("clips", min=1, max=2**16)}
+    output = "probabilities"
+    sizes = (1, 5, 64, 200)
+
+    def __init__(self, trained: Trained):
+        super().__init__()
+        self.encoder, self.classifier = trained.loaded.encoder, trained.classifier
+        self.trained = trained
+        self.shape = self.encoder.layout.frame_shape
+
+    def forward(self, joints: Tensor) -> Tensor:
+        paths = joints.flatten(1).T[None]  # (1, M·V·C, T)
+        views = F.interpolate(paths, FRAMES, mode="linear")  # as `feeder.augment.resize`
+        clip = views.transpose(1, 2).unflatten(2, self.shape)  # (1, 64, M, V, C)
+        return self.trained.probabilities(self.trained.features(clip))[0]
+
+
+Model = JointsToFeature | FramesToProbabilities
+
+
+def example(model: Model, size: int) -> Tensor:
+    """Random joints, `size` of them along the first axis."""
+    return torch.randn(size, *model.shape, generator=torch.Generator().manual_seed(size))
+
+
+def write(model: Model, path: Path, suffix: str, classes: Sequence[str] = ()) -> None:
+    """Write a model as a program for `torch.export.load` (.pt2) or as an ONNX file (.onnx)."""
+    # The size of the example is not 1, which torch.export takes for a constant.
+    any_size = {0: torch.export.Dim("size", min=1, max=2**16)}
     with torch.no_grad():
-        example = (example_joints(model, clips=2),)
-        program = torch.export.export(model, example, dynamic_shapes=(clips,))
+        program = torch.export.export(model, (example(model, 3),), dynamic_shapes=(any_size,))
+    names = json.dumps(list(classes))
     if suffix == ".pt2":
         with path.open("wb") as file:
-            torch.export.save(program, file)
-    else:
-        names = {"input_names": ["joints"], "output_names": ["features"]}
-        torch.onnx.export(program, f=path, **names, external_data=False, verbose=False)
+            torch.export.save(program, file, extra_files={"classes.json": names} if classes else {})
+        return
+    inputs, outputs = ["joints"], [model.output]
+    onnx = torch.onnx.export(program, input_names=inputs, output_names=outputs, verbose=False)
+    if classes:
+        onnx.model.metadata_props["classes"] = names
+    onnx.save(path, external_data=False)
 
 
 def read(path: Path, suffix: str) -> Callable[[Tensor], Tensor]:
-    """The function from joints to features in a file that `write` wrote."""
+    """The function from joints to the output in a file that `write` wrote."""
     if suffix == ".pt2":
         with path.open("rb") as file:
             return torch.export.load(file).module()
@@ -66,26 +105,19 @@ def read(path: Path, suffix: str) -> Callable[[Tensor], Tensor]:
     return lambda joints: torch.from_numpy(session.run(None, {"joints": joints.numpy()})[0])
 
 
-def example_joints(model: JointsToFeature, clips: int) -> Tensor:
-    """Random joints (clips, 64, M, V, C) with the bodies and joints that an encoder takes."""
-    generator = torch.Generator().manual_seed(clips)
-    return torch.randn(clips, FRAMES, *model.encoder.layout.frame_shape, generator=generator)
-
-
 @torch.no_grad()
-def compare(model: JointsToFeature, exported: Callable[[Tensor], Tensor]) -> float:
-    """The greatest difference of an exported encoder's features, relative to the greatest feature.
+def compare(model: Model, exported: Callable[[Tensor], Tensor]) -> float:
+    """The greatest difference of an exported model's output, relative to the greatest output.
 
     Raises UserError where it is more than rounding.
     """
     difference = 0.0
-    for clips in (1, 3):
-        joints = example_joints(model, clips)
-        features = model(joints)
-        error = (exported(joints) - features).abs().amax() / features.abs().amax()
+    for joints in (example(model, size) for size in model.sizes):
+        expected = model(joints)
+        error = (exported(joints) - expected).abs().amax() / expected.abs().amax()
         difference = max(difference, error.item())
     if not difference <= TOLERANCE:
-        raise UserError(f"the exported encoder differs by {difference:.1e}; nothing is written")
+        raise UserError(f"the exported program differs by {difference:.1e}; nothing is written")
     return difference
 
 
@@ -95,17 +127,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--checkpoint-path", type=Path, required=True, help="folder of the run, or a checkpoint")
-    add("--modalities", metavar="NAMES",
-        help="what the encoder sees, separated by commas; it is derived from the joints (the "
+    add("--modalities", type=flags.modalities,
+        help="what the encoder sees, as in joint,bone; it is derived from the joints (the "
         "modalities of its pre-training)")  # fmt: skip
+    add("--with-classes", action="store_true",
+        help="from the prepared frames of a clip to the probabilities of its classes, by the "
+        "linear layer that action_classification.py trained and saved with the run")  # fmt: skip
     add("--out", type=Path, required=True,
         help="file to write: .onnx, or .pt2 for torch.export.load")  # fmt: skip
     args = parser.parse_args(argv)
-    if args.modalities:
-        names = args.modalities.split(",")
-        if unknown := set(names) - set(MODALITIES):
-            parser.error(f"--modalities: {unknown.pop()} is none of {', '.join(MODALITIES)}")
-        args.modalities = tuple(name for name in MODALITIES if name in names)
+    if args.modalities and args.with_classes:
+        parser.error("--modalities has no effect with --with-classes: the linear layer has its own")
     if args.out.suffix not in (".onnx", ".pt2"):
         parser.error(f"--out {args.out} is neither .onnx nor .pt2")
     if args.out.suffix == ".onnx" and not all(map(find_spec, ONNX_MODULES)):
@@ -115,16 +147,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    loaded = encoders.load(args.checkpoint_path)
-    encoder, suffix = loaded.encoder, args.out.suffix
-    model = JointsToFeature(encoder, args.modalities or loaded.modalities)
+    suffix, classes = args.out.suffix, ()
+    if args.with_classes:
+        trained = linear_layers.load(args.checkpoint_path)
+        model, classes = FramesToProbabilities(trained), trained.classes
+    else:
+        loaded = encoders.load(args.checkpoint_path)
+        model = JointsToFeature(loaded.encoder, args.modalities or loaded.modalities)
     with atomic(args.out) as part:
-        write(model, part, suffix)
+        write(model, part, suffix, classes)
         difference = compare(model, read(part, suffix))
     print(
-        f"joints {('B', FRAMES, *encoder.layout.frame_shape)} -> features "
-        f"(B, {encoder.feature_size}); exported and original features differ by at most "
-        f"{difference:.1e} of the greatest feature\nwritten to {args.out}"
+        f"joints {('any number', *model.shape)} -> {model.output}; exported and original output "
+        f"differ by at most {difference:.1e} of the greatest\nwritten to {args.out}"
     )
 
 

@@ -25,6 +25,7 @@ def test_targets_must_be_free_and_sources_of_a_known_format(converted, tmp_path,
         ("from-published", "--names", "a.txt"),
         ("import", "--num-head", "2"),
         ("import", "--proto", "cross_view"),
+        ("to-arrays", "--skeleton", "coco_17"),
     ],
 )
 def test_flags_without_effect_are_errors(capsys, flags):

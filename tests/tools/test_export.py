@@ -1,12 +1,19 @@
-"""The exported encoder gives the encoder's features, for any number of clips."""
+"""Exported programs give the encoder's features and the classes that tools.classify prints."""
+
+import csv
+import json
 
 import pytest
 import torch
 
+import action_classification
 from common import UserError
+from data_gen.readers.recording import read_clip
 from feeder.augment import resize
+from feeder.skeletons import NTU
 from feeder.store import open_store
-from tools import export
+from tests.golden_files import GOLDEN
+from tools import classify, export
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
 
@@ -40,17 +47,40 @@ def test_features_are_the_encoders(run, data_root, tmp_path, suffix, names):
         torch.testing.assert_close(found, torch.stack(features), rtol=1e-4, atol=1e-5)
 
 
-def test_an_encoder_that_differs_is_not_written(run, tmp_path, monkeypatch):
-    other = export.JointsToFeature(load_encoder(run), ("joint",))
-    monkeypatch.setattr(export, "read", lambda path, suffix: other)
+def test_named_probabilities_are_those_of_classify(run, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    flags = ["--checkpoint-path", str(run), "--epochs", "3", "--lr", "1", "--late-fusion"]
+    action_classification.main(flags)
+    files = sorted((GOLDEN / "skeletons").glob("*.skeleton"))[:4]
+    table = ["--neighbors", "0", "--csv", str(tmp_path / "a.csv")]
+    classify.main([str(run), *map(str, files), *table])
+    call("--checkpoint-path", run, "--with-classes", "--out", tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    with (tmp_path / "a.csv").open() as table:
+        for path, row in zip(files, csv.DictReader(table), strict=True):
+            clip = read_clip(path, NTU)  # (T, M, V, C), of another length each
+            (probabilities,) = session.run(None, {"joints": clip})
+            assert (
+                probabilities.shape == (60,) and classes[probabilities.argmax()] == row["class_1"]
+            )
+            assert probabilities.max() == pytest.approx(float(row["probability_1"]), abs=2e-6)
+
+
+def test_an_encoder_that_differs_is_refused(run):
+    one, other = (export.JointsToFeature(load_encoder(run), (m,)) for m in ("joint", "bone"))
+    assert export.compare(one, one) == 0
     with pytest.raises(UserError):
-        call("--checkpoint-path", run, "--out", tmp_path / "a.pt2")
-    assert not list(tmp_path.glob("*.pt2*"))
+        export.compare(one, other)
 
 
 def test_what_is_missing_is_an_error_of_the_flag(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
-    for out, said in (("a.pth", ".pt2"), ("a.onnx", "pip install onnx onnxscript onnxruntime")):
+    for flags, said in (
+        (("a.pth",), ".pt2"),
+        (("a.onnx",), "pip install onnx onnxscript onnxruntime"),
+        (("a.pt2", "--with-classes", "--modalities", "joint"), "--modalities"),
+    ):
         with pytest.raises(SystemExit):
-            call("--checkpoint-path", run, "--out", tmp_path / out)
+            call("--checkpoint-path", run, "--out", tmp_path / flags[0], *flags[1:])
         assert said in capsys.readouterr().err

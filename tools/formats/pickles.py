@@ -1,7 +1,6 @@
 """Read pickles of other code without running anything in them.
 
-Only lists, tuples, dicts, strings, numbers and arrays of numbers are read. numpy's own dtype and
-`dtype.__setstate__` are not safe for files from outside, so `_Dtype` takes their place.
+numpy's own `dtype.__setstate__` is not safe for files from outside, so `_Dtype` takes its place.
 """
 
 import pickle
@@ -12,8 +11,6 @@ import numpy as np
 
 
 class _Dtype:
-    """Stands for numpy.dtype while a pickle is read; allows only types of numbers."""
-
     def __init__(self, code: str, *_):
         self.dtype = np.dtype(str(code))
         if self.dtype.kind not in "fiub":
@@ -57,10 +54,6 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of plain values and arrays of numbers.
-
-    Raises pickle.UnpicklingError where it asks for anything else; a damaged pickle can raise nearly
-    any error.
-    """
+    """Read a pickle of plain values and arrays of numbers; any other raises nearly any error."""
     with path.open("rb") as file:
         return _Unpickler(file).load()

@@ -21,7 +21,9 @@ from common import UserError
 from feeder.description import FIELDS
 from feeder.skeletons import NTU
 from feeder.store import Store
-from tools.formats.reading import OWN, PARTS, SHORT
+from tools.formats.pyskl import SHORT
+from tools.formats.reading import PARTS
+from tools.formats.source import OWN
 
 LEAST_FRAMES = 300  # of a padded clip, as other codes have it; longer where a clip is longer
 

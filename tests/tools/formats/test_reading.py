@@ -270,8 +270,6 @@ def test_resampled_arrays_are_refused_by_name(imported, tmp_path, file):
         ("val_num_frame.npy", np.zeros(24, int)),
         ("train_data_joint.npy", np.zeros((24, 3, 300, 25))),
         ("train_data_joint.npy", np.array([None])),
-        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), np.nan)),
-        ("train_data_joint.npy", np.full((24, 3, 300, 25, 2), -1001.0)),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(

@@ -1,0 +1,207 @@
+"""Imports of recordings of no known data set: 2-D, other joints, any axes, own splits."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from common import UserError
+from data_gen.reading import AXES
+from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V2
+from tests.data_gen.people import as_skeleton, person
+from tests.tools.formats.foreign import pose_pkl
+
+OPENPOSE_18 = BUILT_IN["openpose_18"]
+NAMES = [f"clip_{i}" for i in range(6)]
+HALVES = {"train": NAMES[:4], "val": NAMES[4:]}
+
+
+def people(skeleton, count=6):
+    """{name: (1, T, V, 3)} in the axes of a Kinect."""
+    return {
+        name: as_skeleton(person(i, frames=12 + i), skeleton)[None]
+        for i, name in enumerate(NAMES[:count])
+    }
+
+
+def pixels(clips, scale=400.0, shift=(960, 540)):
+    """The clips as an image shows them: y points down."""
+    return {name: clip[..., :2] * [scale, -scale] + shift for name, clip in clips.items()}
+
+
+def joints_of(store):
+    return {name: np.array(store.clip(row)) for row, name in enumerate(store.names)}
+
+
+# ---- two coordinates
+
+
+def test_2d_poses_of_ntu_become_a_store_of_coco_17_with_its_splits(imported, tmp_path):
+    names = [f"S00{1 + i}C00{1 + i % 3}P00{1 + i}R001A00{1 + i % 2}" for i in range(6)]
+    clips = dict(zip(names, pixels(people(COCO_17)).values(), strict=True))
+    split = {"xsub_train": names[:2] + names[3:5], "xsub_val": [names[2], names[5]]}
+    pose_pkl(tmp_path / "ntu60_hrnet.pkl", clips, split)
+    store = imported(tmp_path / "ntu60_hrnet.pkl", tmp_path / "ntu60_2d")
+    assert store.skeleton == COCO_17 and store.layout.bodies == 2 and store.num_classes == 60
+    assert store.protocols == ("cross_subject", "cross_view") and store.names == names
+    assert [store.names[row] for row in store.split("cross_subject")[0]] == split["xsub_train"]
+    assert store.description.alignment == "upright"
+    for clip in joints_of(store).values():
+        body = clip[:, 0]
+        assert not clip[..., 2].any() and not clip[:, 1].any()
+        np.testing.assert_allclose(body[:, [11, 12]].mean(1), 0, atol=1e-6)  # hips
+        trunk = np.linalg.norm(body[:, [5, 6]].mean(1), axis=-1)  # to the shoulders
+        assert np.median(trunk) == pytest.approx(0.5, abs=1e-5)
+        assert body[0, 6, 0] > body[0, 5, 0] and (body[:, 0, 1] > 0).all()  # right to +x, upright
+
+
+def test_size_and_place_in_the_image_change_nothing(imported, tmp_path):
+    stores = []
+    for i, (scale, shift) in enumerate([(400.0, (960, 540)), (37.5, (40, 100))]):
+        pose_pkl(tmp_path / f"{i}.pkl", pixels(people(COCO_17), scale, shift), HALVES)
+        stores.append(joints_of(imported(tmp_path / f"{i}.pkl", tmp_path / f"s{i}")))
+    for name in NAMES:
+        np.testing.assert_allclose(stores[0][name], stores[1][name], atol=1e-5)
+
+
+# ---- splits and names
+
+
+@pytest.mark.parametrize(
+    ("split", "protocol", "train"),
+    [
+        (HALVES, "split", NAMES[:4]),
+        ({"train": NAMES[:3], "val": NAMES[3:4], "test": NAMES[4:]}, "split", NAMES[:4]),
+        ({"fold_train": NAMES[2:], "fold_test": NAMES[:2]}, "fold", NAMES[2:]),
+        ({"train2": NAMES[:1], "test2": NAMES[1:]}, "split2", NAMES[:1]),
+        ({}, "split", NAMES),
+    ],
+)
+def test_splits_are_taken_as_they_are(imported, tmp_path, split, protocol, train):
+    pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), split)
+    store = imported(tmp_path / "mine.pkl", tmp_path / "mine")
+    assert store.protocols == (protocol,) and store.names == NAMES
+    assert [store.names[row] for row in store.split(protocol)[0]] == train
+    assert store.label.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_split_without_all_clips_is_named_and_leaves_them_out(imported, tmp_path, capsys):
+    split = {"train1": NAMES[:2], "test1": NAMES[2:4], "train2": NAMES[:1], "test2": NAMES[1:2]}
+    pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), split)
+    with pytest.raises(UserError, match="--protocol split1"):
+        imported(tmp_path / "mine.pkl", tmp_path / "mine")
+    with pytest.raises(UserError, match="split2"):
+        imported(tmp_path / "mine.pkl", tmp_path / "mine", "--protocol", "split3")
+    store = imported(tmp_path / "mine.pkl", tmp_path / "mine", "--protocol", "split1")
+    assert store.names == NAMES[:4] and store.protocols == ("split1",)
+    assert all(name in capsys.readouterr().out for name in [NAMES[4]])
+
+
+def test_broken_clips_are_left_out_by_name(imported, tmp_path, capsys):
+    pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), HALVES)
+    content = pickle.loads((tmp_path / "mine.pkl").read_bytes())
+    broken = content["annotations"]
+    broken[0]["keypoint"] = broken[0]["keypoint"] * 1e6
+    broken[1]["keypoint"] = None
+    broken[2]["total_frames"] = 99
+    del broken[4]["label"]
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(content))
+    store = imported(tmp_path / "mine.pkl", tmp_path / "mine")
+    said = capsys.readouterr().out
+    assert store.names == [NAMES[3], NAMES[5]]
+    assert all(name in said for name in (NAMES[0], NAMES[1], NAMES[2], NAMES[4]))
+
+
+def test_recordings_without_labels_are_a_store_without_labels(imported, tmp_path):
+    pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), {})
+    content = pickle.loads((tmp_path / "mine.pkl").read_bytes())
+    for annotation in content["annotations"]:
+        del annotation["label"]
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(content))
+    store = imported(tmp_path / "mine.pkl", tmp_path / "mine")
+    assert len(store.names) == 6 and not store.has_labels
+
+
+# ---- axes, joints, channels
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_other_axes_give_the_same_store(imported, tmp_path, axes):
+    clips = people(KINECT_V2)
+    pose_pkl(tmp_path / "a.pkl", clips, HALVES)
+    turned = {name: clip @ AXES[axes] for name, clip in clips.items()}  # from y up
+    pose_pkl(tmp_path / "b.pkl", turned, HALVES)
+    first = imported(tmp_path / "a.pkl", tmp_path / "a")
+    second = imported(tmp_path / "b.pkl", tmp_path / "b", "--axes", axes)
+    assert first.description.alignment == "upright"
+    assert second.description.reading["axes"] == axes
+    for a, b in zip(joints_of(first).values(), joints_of(second).values(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    if axes == "y-down":
+        with pytest.raises(UserError, match="--axes"):
+            imported(tmp_path / "b.pkl", tmp_path / "c")
+
+
+def stgcn_folder(folder, clips):
+    """Write ST-GCN's arrays (N, C, T, V, 1) of clips (T, V, C), as of Kinetics-skeleton."""
+    folder.mkdir()
+    for part, names in (("train", NAMES[:4]), ("val", NAMES[4:])):
+        data = np.zeros((len(names), 3, 30, clips[names[0]].shape[1], 1), np.float32)
+        for i, name in enumerate(names):
+            data[i, :, : len(clips[name]), :, 0] = clips[name].transpose(2, 0, 1)
+        np.save(folder / f"{part}_data.npy", data)
+        labels = [NAMES.index(name) % 2 for name in names]
+        (folder / f"{part}_label.pkl").write_bytes(pickle.dumps((names, labels)))
+
+
+def test_arrays_of_other_joints_take_a_skeleton(imported, tmp_path):
+    clips = {name: clip[0] for name, clip in people(OPENPOSE_18).items()}
+    stgcn_folder(tmp_path / "a", clips)
+    with pytest.raises(UserError, match="--skeleton"):
+        imported(tmp_path / "a", tmp_path / "s")
+    with pytest.raises(UserError, match="--skeleton"):
+        imported(tmp_path / "a", tmp_path / "s", "--skeleton", "coco_17")
+    (tmp_path / "mine.json").write_text(json.dumps(OPENPOSE_18.to_plain()))
+    store = imported(tmp_path / "a", tmp_path / "s", "--skeleton", tmp_path / "mine.json")
+    assert store.skeleton == OPENPOSE_18 and store.layout.bodies == 1
+    assert store.names == NAMES and len(store.split("split")[0]) == 4
+    assert [len(clip) for clip in joints_of(store).values()] == [len(c) for c in clips.values()]
+
+
+def test_confidences_are_no_coordinates(imported, tmp_path):
+    rng = np.random.default_rng(0)
+    clips = {name: clip[0] / [4, -4, 1] for name, clip in people(OPENPOSE_18).items()}
+    for clip in clips.values():
+        clip[..., 2] = rng.uniform(0.3, 0.98, clip.shape[:2])
+    stgcn_folder(tmp_path / "a", clips)
+    flags = ("--skeleton", "openpose_18")
+    with pytest.raises(UserError):
+        imported(tmp_path / "a", tmp_path / "s", *flags)
+    store = imported(tmp_path / "a", tmp_path / "s", *flags, "--channels", "xyc")
+    assert store.names == NAMES and not np.array(store.joints)[..., 2].any()
+    assert (np.array(store.joints)[:, 0, 0, 1] > 0).all()  # the nose is above the hips
+
+
+# ---- flags
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--axes", "y-up"),
+        ("--unit", "mm"),
+        ("--channels", "xyz"),
+        ("--skeleton", "kinect_v2"),
+        ("--protocol", "cross_view"),
+        ("--names", "names.txt"),
+    ],
+)
+def test_flags_without_effect_are_refused(converted, imported, data_root, tmp_path, flags):
+    names = [f"S001C00{1 + i % 3}P00{1 + i}R001A00{1 + i % 2}" for i in range(6)]
+    clips = dict(zip(names, people(KINECT_V2).values(), strict=True))
+    pose_pkl(tmp_path / "ntu.pkl", clips, {"xsub_train": names[:4], "xsub_val": names[4:]})
+    converted("to-pkl", data_root / "ntu60", tmp_path / "own.pkl")
+    for file in ("ntu.pkl", "own.pkl"):
+        with pytest.raises(UserError, match=flags[0]):
+            imported(tmp_path / file, tmp_path / "ntu60", *flags)

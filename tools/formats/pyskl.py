@@ -1,0 +1,78 @@
+"""Open the .pkl files of pyskl and mmaction2. A file is a dict:
+
+split         {'xsub_train': names, 'xsub_val': names, ...}; also train, val, train1, test1 ...
+annotations   a list of {'frame_dir': name, 'label': from 0, 'keypoint': (M, T, V, C),
+              'total_frames': T}; C = 3: metres; C = 2: pixels, with 'keypoint_score' (M, T, V)
+
+Nothing in the pickle is run.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from common import UserError
+from data_gen.readers.skeleton_file import SUFFIX
+from tools.formats.pickles import read_pickle
+from tools.formats.source import Source, read_own
+
+SHORT = {"cross_subject": "xsub", "cross_view": "xview", "cross_setup": "xset"}
+_LONG = {short: protocol for protocol, short in SHORT.items()}
+
+
+def open_pkl(path: Path) -> Source:
+    """Open the clips of a file; a damaged file raises nearly any error."""
+    content = read_pickle(path)
+    annotations = content["annotations"]
+    names = [str(clip.get("frame_dir", i)) for i, clip in enumerate(annotations)]
+    names = [name.removesuffix(SUFFIX) for name in names]
+    joints, channels = annotations[0]["keypoint"].shape[2:]
+    has_scores = channels == 2 and "keypoint_score" in annotations[0]
+    own = read_own(content["store"], content["samples"]) if "store" in content else None
+
+    def read(row: int) -> np.ndarray:
+        clip = annotations[row]
+        bodies = clip["keypoint"]  # (M, T, V, C)
+        if has_scores:
+            bodies = np.concatenate([bodies, clip["keypoint_score"][..., None]], axis=-1)
+        if bodies.shape[1:3] != (clip["total_frames"], joints):
+            raise ValueError(f"its keypoint is {bodies.shape}")
+        if len(bodies) == 1:
+            bodies = np.concatenate([bodies, np.zeros_like(bodies)])
+        return bodies.transpose(1, 0, 2, 3)
+
+    return Source(
+        path,
+        "pyskl's or mmaction2's skeletons",
+        np.array([int(clip.get("label", -1)) for clip in annotations], np.int64),
+        read,
+        (2, joints),
+        _halves(path, content["split"], names),
+        names,
+        channels="xyz" if channels == 3 else "xyc" if has_scores else "xy",
+        prepared=own is not None,
+        own=own,
+    )
+
+
+def _halves(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:
+    """The halves of each protocol, as in `Source`.
+
+    `val` is the test half, or a part of the training half where there is `test`, too.
+    """
+    protocols: dict[str, dict[str, set[str]]] = {}
+    for key, listed in split.items():
+        if match := re.fullmatch(r"(?:(\w+)_)?(train|val|test)(\d*)", key):
+            protocol = _LONG.get(match[1], f"{match[1] or 'split'}{match[3]}")
+            part = {name.removesuffix(SUFFIX) for name in listed}
+            protocols.setdefault(protocol, {})[match[2]] = part
+    halves = {}
+    for protocol, parts in protocols.items():
+        train, val, test = (parts.get(name, set()) for name in ("train", "val", "test"))
+        train, test = (train | val, test) if test else (train, val)
+        if train & test:
+            raise UserError(f"{path}: {min(train & test)} is in both halves of {protocol}")
+        found = [1 if name in train else 0 if name in test else -1 for name in names]
+        halves[protocol] = np.array(found)
+    return halves
