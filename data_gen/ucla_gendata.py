@@ -2,8 +2,8 @@
 
     python data_gen/ucla_gendata.py --data_path DIR
 
-DIR, or the folder all_sqe in DIR, holds the files aAA_sSS_eEE_vVV.json that CTR-GCN and later codes
-use. By default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that
+DIR, or a folder in it, holds the files aAA_sSS_eEE_vVV.json that CTR-GCN and later codes use. By
+default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that
 were trained on NTU RGB+D fit, and results compare with published code, which has 25 joints only.
 """
 
@@ -61,7 +61,14 @@ def dataset(joints: str) -> tuple[str, Description]:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
-    paths = find_files(args.data_path)
+    found = {path.stem: path for path in args.data_path.rglob(f"a*_s*_e*_v*{SUFFIX}")}
+    paths = [found[name] for name in sorted(found)]
+    if not paths:
+        raise UserError(
+            f"no file like a01_s01_e00_v01{SUFFIX} in {args.data_path}: unpack NW-UCLA there (its "
+            "skeletons are linked from https://github.com/Uason-Chen/CTR-GCN), or name the "
+            "folder with --data_path"
+        )
     name, description = args.joints
     read = partial(read_clip, layout=description.layout)
     with StoreWriter(args.out_folder / name, description) as store:
@@ -75,21 +82,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     # With 1,020 training clips the default batch size of 1,024 would give one step in an epoch.
     flags = f"--pre-dataset {name} --protocol cross_view --batch-size 128"
     print_next(store, f"{name}_xview", flags)
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The JSON files in a folder, in its folder all_sqe, or in all_sqe one folder deeper; sorted.
-
-    Raises UserError if there is none.
-    """
-    for place in ("", "all_sqe/", "*/all_sqe/"):
-        if paths := sorted(folder.glob(f"{place}a*_s*_e*_v*{SUFFIX}")):
-            return paths
-    raise UserError(
-        f"no file like a01_s01_e00_v01{SUFFIX} in {folder}: unpack NW-UCLA there (its "
-        "skeletons are linked from https://github.com/Uason-Chen/CTR-GCN), or name the "
-        "folder with --data_path"
-    )
 
 
 def read_clip(path: Path, layout: Layout) -> np.ndarray | None:
