@@ -145,7 +145,8 @@ def _describe(
     if not is_published:
         # Without a statement, x y z are examined for confidences.
         channels = flags.get("channels") or source.channels.replace("xyz", "") or None
-        reading = Reading(skeleton, None, flags.get("axes"), channels, flags.get("unit"))
+        axes, unit = flags.get("axes"), flags.get("unit")
+        reading = Reading(skeleton=skeleton, axes=axes, channels=channels, unit=unit)
         reading = reading.with_defaults(channels in ("xy", "xyc")).to_plain()
         about |= {"alignment": "upright", "reading": reading}
     if known:

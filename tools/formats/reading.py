@@ -105,7 +105,7 @@ def _own_frames(joints: np.ndarray) -> np.ndarray:
 
 def _open_arrays(folder: Path, form: str) -> Source:
     data = [_map(folder / f"{part}{form}") for part in PARTS]
-    count, texts = sum(map(len, data)), [folder / name for name in OWN]
+    count, texts = sum(map(len, data)), [folder / name for name in OWN.values()]
     own = read_own(*(t.read_text("utf-8") for t in texts)) if texts[0].exists() else None
     _, _, _, joints, bodies = data[0].shape
 
@@ -150,7 +150,7 @@ def _open_npz(path: Path, protocol: str | None) -> Source:
         if damaged := arrays.zip.testzip():
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
         y = np.concatenate([arrays[f"y_{half}"] for half in HALVES])
-        texts = [bytes(arrays[name]).decode() for name in ("store", "samples") if name in arrays]
+        texts = [bytes(arrays[name]).decode() for name in OWN if name in arrays]
         x = [_open_member(path, arrays, f"x_{half}") for half in HALVES]
     count, own = len(x[0]) + len(x[1]), read_own(*texts) if texts else None
     if len(y) != count or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != count:

@@ -11,7 +11,8 @@ import numpy as np
 from common import UserError
 from feeder.description import FIELDS, Description
 
-OWN = ("store.json", "samples.csv")  # what `tools.convert` adds to the files that it exports
+# What `tools.convert` adds to the files that it exports, and the names of files in a folder.
+OWN = {"store": "store.json", "samples": "samples.csv"}
 LOOKED_AT = 200  # clips whose first frame is examined
 Row = tuple[str, tuple[int, ...], tuple[int, ...]]  # of samples.csv: name, FIELDS, more columns
 

@@ -22,7 +22,7 @@ from feeder.description import FIELDS
 from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.formats.pyskl import SHORT
-from tools.formats.reading import PARTS
+from tools.formats.reading import HALVES, PARTS
 from tools.formats.source import OWN
 
 LEAST_FRAMES = 300  # of a padded clip, as other codes have it; longer where a clip is longer
@@ -38,20 +38,17 @@ def write_arrays(store: Store, protocol: str, folder: Path) -> None:
         np.save(folder / f"{part}_num_frame.npy", store.length[rows])
         with (folder / f"{part}_label.pkl").open("wb") as file:
             pickle.dump(([store.names[row] for row in rows], store.label[rows].tolist()), file)
-    for name, text in zip(OWN, _own_texts(store, np.concatenate(halves)), strict=True):
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, text in _own_texts(store, np.concatenate(halves)).items():
+        (folder / OWN[name]).write_text(text, encoding="utf-8")
 
 
 def write_npz(store: Store, protocol: str, path: Path) -> None:
     """Write CTR-GCN's file of one protocol."""
     halves = _halves(store, protocol)
     texts = _own_texts(store, np.concatenate(halves))
-    arrays = {
-        name: np.frombuffer(text.encode(), np.uint8)
-        for name, text in zip(("store", "samples"), texts, strict=True)
-    }
+    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
     with zipfile.ZipFile(path, "w") as archive:
-        for half, rows in zip(("train", "test"), halves, strict=True):
+        for half, rows in zip(HALVES, halves, strict=True):
             with archive.open(f"x_{half}.npy", "w", force_zip64=True) as file:
                 _write_padded(file, store, rows, lambda clip: clip.reshape(len(clip), -1))
             arrays[f"y_{half}"] = np.eye(store.num_classes)[store.label[rows]]
@@ -62,29 +59,23 @@ def write_npz(store: Store, protocol: str, path: Path) -> None:
 
 def write_pkl(store: Store, path: Path) -> None:
     """Write pyskl's file. The coordinates stay float32, which pyskl reads as well as float16."""
-    names, split = store.names, {}
-    for protocol in store.protocols:
-        short = SHORT.get(protocol, protocol)
-        for part, rows in zip(PARTS, _halves(store, protocol), strict=True):
-            split[f"{short}_{part}"] = [names[row] for row in rows]
+    split = {
+        f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
+        for protocol in store.protocols
+        for part, rows in zip(PARTS, _halves(store, protocol), strict=True)
+    }
     annotations = []
-    for row, name in enumerate(names):
+    for row, name in enumerate(store.names):
         bodies = np.asarray(store.clip(row)).transpose(1, 0, 2, 3)  # (M, T, V, C)
-        # Only a second body of +0.0 is left out, so that an import restores the store to the bit.
-        single = not bodies[1].tobytes().strip(b"\0")
-        annotations.append(
-            {
-                "frame_dir": name,
-                "label": int(store.label[row]),
-                "keypoint": bodies[:1] if single else bodies,
-                "total_frames": int(store.length[row]),
-            }
-        )
-    own = dict(zip(("store", "samples"), _own_texts(store, range(len(names))), strict=True))
+        if not bodies[1].tobytes().strip(b"\0"):  # not -0.0: an import restores every bit
+            bodies = bodies[:1]
+        clip = {"frame_dir": name, "label": int(store.label[row]), "keypoint": bodies}
+        annotations.append(clip | {"total_frames": bodies.shape[1]})
+    content = {"split": split, "annotations": annotations}
     with path.open("wb") as file:
         pickler = pickle.Pickler(file, protocol=4)
         pickler.fast = True  # pickle no references, which would keep all clips in memory
-        pickler.dump({"split": split, "annotations": annotations} | own)
+        pickler.dump(content | _own_texts(store, range(len(annotations))))
 
 
 def _halves(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +84,7 @@ def _halves(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     return store.split(protocol)
 
 
-def _own_texts(store: Store, rows: Sequence[int]) -> tuple[str, str]:
+def _own_texts(store: Store, rows: Sequence[int]) -> dict[str, str]:
     # The texts of store.json, and of samples.csv for some clips.
     more = store.description.more_columns
     columns = [*(getattr(store, name) for name in FIELDS), *(store.more[name] for name in more)]
@@ -102,18 +93,13 @@ def _own_texts(store: Store, rows: Sequence[int]) -> tuple[str, str]:
     table.writerow(["name", *FIELDS, *more])
     table.writerows([store.names[row], *(int(column[row]) for column in columns)] for row in rows)
     description = replace(store.description, checked=False)  # that speaks of joints.npy
-    return description.to_json(), file.getvalue()
+    return {"store": description.to_json(), "samples": file.getvalue()}
 
 
-def _write_padded(
-    file: BinaryIO,
-    store: Store,
-    rows: np.ndarray,
-    arrange: Callable[[np.ndarray], np.ndarray],
-) -> None:
+def _write_padded(file: BinaryIO, store: Store, rows: np.ndarray, arrange: Callable) -> None:
     """Write clips as one float32 .npy array, all padded with zeros to the same number of frames.
 
-    arrange: brings a padded clip (T, M, V, C) into the format's order.
+    arrange: function that brings a padded clip (T, M, V, C) into the format's order.
     """
     padded = np.zeros((max(LEAST_FRAMES, store.length.max()), *store.layout.frame_shape), "<f4")
     shape = (len(rows), *arrange(padded).shape)

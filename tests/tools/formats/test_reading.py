@@ -182,19 +182,6 @@ def test_pkl_whose_split_is_not_the_official_one_says_so(imported, raw, tmp_path
     assert {int(subject) for subject in store.subject[train]} == {1, 2}
 
 
-def test_pkl_of_other_recordings_brings_its_splits(imported, raw, tmp_path):
-    foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_subject"})
-    content = pickle.loads((tmp_path / "a.pkl").read_bytes())
-    for clip in content["annotations"]:
-        clip["frame_dir"] = "my-" + clip["frame_dir"]
-    content["split"] = {k: [f"my-{n}" for n in v] for k, v in content["split"].items()}
-    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(content, 4))
-    store = imported(tmp_path / "mine.pkl", tmp_path / "own")
-    assert store.title == "mine" and store.protocols == ("cross_subject",)
-    train, _ = store.split("cross_subject")
-    assert all(int(store.names[row][12:15]) in (1, 2) for row in train)
-
-
 @pytest.mark.parametrize(
     "value",
     [

@@ -5,10 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
+from feeder.skeletons import KINECT_V2
+from tests.data_gen.people import as_skeleton, person
 from tests.tiny_store import write_store
 from tests.tools.formats import foreign
+from tests.tools.formats.foreign import pose_pkl
 
 KINDS = ["npz", "pkl", "arrays"]
+PEOPLE = [as_skeleton(person(i), KINECT_V2) for i in range(3)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,14 +36,15 @@ def test_what_a_store_is_comes_back_too(converted, imported, raw, tmp_path, kind
     assert back.joints.tobytes() == first.joints.tobytes()
 
 
-def test_arrays_come_back_exactly(converted, imported, tmp_path):
-    converted("to-arrays", write_store(tmp_path) / "ntu60", tmp_path / "a")
-    imported(tmp_path / "a", tmp_path / "again" / "ntu60")
-    converted("to-arrays", tmp_path / "again" / "ntu60", tmp_path / "b")
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "b").iterdir()) and len(names) == 8
-    for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_of_training_clips_alone_comes_back(converted, imported, tmp_path, kind):
+    pose_pkl(tmp_path / "own.pkl", {f"c{i}": one[None] for i, one in enumerate(PEOPLE)}, {})
+    first = imported(tmp_path / "own.pkl", tmp_path / "own")
+    protocol = () if kind == "pkl" else ("--protocol", "split")
+    converted(f"to-{kind}", tmp_path / "own", tmp_path / f"a.{kind}", *protocol)
+    back = imported(tmp_path / f"a.{kind}", tmp_path / "back" / "own")
+    assert back.description == first.description and back.description.alignment == "upright"
+    assert back.joints.tobytes() == first.joints.tobytes()
 
 
 def test_others_find_what_they_look_for(converted, imported, raw, tmp_path):
