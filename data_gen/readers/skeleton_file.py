@@ -6,10 +6,7 @@ and a line of 12 values for each joint. The first three of the 12 values are x y
 end in LF or CRLF.
 """
 
-import contextlib
 import re
-from collections.abc import Iterator
-from itertools import islice
 from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -24,7 +21,7 @@ from feeder.skeletons import NTU
 SUFFIX = ".skeleton"
 JOINTS = NTU.skeleton.num_joints
 BODY_VALUES, JOINT_VALUES = 10, 12  # values in a line
-BLOCK_ROWS = 500  # lines of joints that are kept as text at once
+BLOCK_ROWS = 500  # lines of joints that are converted at once; they fit a processor's cache
 COUNT_SPACES = methodcaller("count", b" ")
 MAX_SLOTS = 4  # bodies of a frame that are kept
 
@@ -78,89 +75,58 @@ def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.
     n tracking numbers; (n, 25, 3) float64 the joints in metres, which may be NaN.
     Raises UserError with the line if the file is not whole.
     """
-    with open(path, "rb") as file:
-        return _Reader(Path(path).name, file).bodies()
+    name, lines = Path(path).name, Path(path).read_bytes().rstrip().split(b"\n")
 
+    def fail(line: int, reason: str) -> NoReturn:
+        raise UserError(f"{name}, line {line + 1}: {reason}") from None
 
-class _Reader:
-    """Reads the lines of a file and counts them for messages."""
-
-    def __init__(self, name: str, lines: Iterator[bytes]):
-        self.name, self.lines = name, lines
-        self.line = 0  # the number of the last line that was read
-
-    def fail(self, reason: str, line: int | None = None) -> NoReturn:
-        """Raise UserError with a line, by default the last that was read."""
-        raise UserError(f"{self.name}, line {line or max(self.line, 1)}: {reason}") from None
-
-    def next(self) -> bytes:
-        """Read one line."""
-        line = next(self.lines, None)
-        if line is None:
-            self.fail("the file ends too early" if self.line else "the file is empty")
-        self.line += 1
-        return line
-
-    def count(self, what: str) -> int:
-        """Read a line that holds a number of frames, bodies or joints."""
-        text = self.next().strip()
+    def count(line: int, what: str) -> int:
+        if line >= len(lines):
+            fail(len(lines) - 1, "the file ends too early")
+        text = lines[line].strip()
         if not (text.isdigit() and len(text) < 10):  # for bytes this means the digits 0 to 9 only
-            self.fail(f"{text[:20].decode('latin-1')!a} is not a number of {what}")
+            fail(line, f"{text[:20].decode('latin-1')!a} is not a number of {what}")
         return int(text)
 
-    def bodies(self) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
-        """The whole file as `read_raw_bodies` returns it."""
-        at, numbers, rows, blocks = [], [], [], []
-        frames = self.count("frames")
-        for frame in range(frames):
-            for slot in range(self.count("bodies")):
-                header = self.next().split()
-                if len(header) != BODY_VALUES:
-                    self.fail(f"{len(header)} values where a body begins with {BODY_VALUES}")
-                if (joints := self.count("joints")) != JOINTS:
-                    self.fail(f"{joints} joints where a body has {JOINTS}")
-                at.append((frame, slot, self.line + 1))
-                numbers.append(header[0])
-                rows += islice(self.lines, JOINTS)
-                self.line += JOINTS
-                if lacking := -len(rows) % JOINTS:
-                    self.line -= lacking
-                    self.fail("the file ends too early")
-                if len(rows) >= BLOCK_ROWS:
-                    blocks.append(self.coordinates(rows, at))
-                    rows.clear()
-        for line in self.lines:
-            self.line += 1
-            if line.strip():
-                self.fail(f"the file goes on after the {frames} frames that it announces")
-        blocks.append(self.coordinates(rows, at))
-        joints = np.concatenate(blocks).reshape(-1, JOINTS, 3)
-        return frames, np.array(at, int).reshape(-1, 3).T[:2], numbers, joints
+    at, numbers, begins, rows = [], [], [], []
+    frames, line = count(0, "frames"), 1
+    for frame in range(frames):
+        bodies, line = count(line, "bodies"), line + 1
+        for slot in range(bodies):
+            begin = line + 2
+            joints, line = count(line + 1, "joints"), begin + JOINTS
+            header = lines[begin - 2].split()
+            if len(header) != BODY_VALUES or joints != JOINTS:
+                fail(begin - 2, f"not {BODY_VALUES} values and {JOINTS} joints, as a body has")
+            at.append((frame, slot))
+            numbers.append(header[0])
+            begins.append(begin)
+            rows += lines[begin:line]
+    if line != len(lines):
+        late = line < len(lines)
+        fail(line if late else len(lines) - 1, f"the file ends too {'late' if late else 'early'}")
+    blocks = [np.empty(0)]
+    for first in range(0, len(rows), BLOCK_ROWS):
+        blocks.append(_coordinates(rows[first : first + BLOCK_ROWS]))
+        if blocks[-1] is None:
+            wrong = next(i for i in range(first, len(rows)) if _coordinates([rows[i]]) is None)
+            body, joint = divmod(wrong, JOINTS)
+            fail(begins[body] + joint, f"not {JOINT_VALUES} values from x y z on")
+    joints = np.concatenate(blocks).reshape(-1, JOINTS, 3)
+    return frames, np.array(at, int).reshape(-1, 2).T, numbers, joints
 
-    def coordinates(self, rows: list[bytes], at: list[tuple[int, int, int]]) -> np.ndarray:
-        """x y z of each joint, one after another.
 
-        rows: the lines of the joints of the last bodies
-        at: for each body of the file so far its frame, its position and the line of its joints
-        """
-        tokens: list[bytes] = []
-        for row in rows:
-            tokens += row.split(b" ", 3)
-        del tokens[3::4]  # the rest of each line
-        if set(map(COUNT_SPACES, rows)) <= {JOINT_VALUES - 1}:
-            with contextlib.suppress(ValueError):
-                values = np.fromiter(map(float, tokens), float, len(tokens))
-                if len(values) == 3 * len(rows):
-                    return values
-        values = []  # other spacing, or a fault
-        for i, row in enumerate(rows):
-            body, joint = divmod(i, JOINTS)
-            line = at[body - len(rows) // JOINTS][2] + joint
-            tokens = row.split()
-            if len(tokens) != JOINT_VALUES:
-                self.fail(f"{len(tokens)} values where a joint has {JOINT_VALUES}", line)
-            try:
-                values += map(float, tokens[:3])
-            except ValueError:
-                self.fail(f"{row[:40].decode('latin-1')!a} does not begin with x y z", line)
-        return np.array(values)
+def _coordinates(rows: list[bytes]) -> np.ndarray | None:
+    # x y z of each joint, one after another; None for a fault in the lines of the joints.
+    if set(map(COUNT_SPACES, rows)) != {JOINT_VALUES - 1}:  # other spacing, or a fault
+        rows = [b" ".join(row.split()) for row in rows]
+        if set(map(COUNT_SPACES, rows)) != {JOINT_VALUES - 1}:
+            return None
+    tokens: list[bytes] = []
+    for row in rows:
+        tokens += row.split(b" ", 3)
+    del tokens[3::4]  # the rest of each line
+    try:
+        return np.fromiter(map(float, tokens), float, len(tokens))
+    except ValueError:
+        return None
