@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. Its text is one line with the file or flag and the mend."""
+    """A mistake of the user. Its text is one line: the file or flag, and how to fix it."""
 
 
 def run(main: Callable[[], None]) -> None:

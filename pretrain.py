@@ -237,8 +237,8 @@ def main(argv: list[str] | None = None) -> None:
 
     # ---- the loop
     data = f"{args.pre_dataset} {args.protocol}: {'+'.join(map(str, drawn))} training clips"
-    epoch = f"{steps} steps of at most {largest_batch(len(rows), args.batch_size)} clips an epoch"
-    say(f"{data}, {epoch}, {world_size} x {device.type}, amp {args.amp}")
+    batch = f"{steps} steps of at most {largest_batch(len(rows), args.batch_size)} clips an epoch"
+    say(f"{data}, {batch}, {world_size} x {device.type}, amp {args.amp}")
     if done >= total:
         say(f"{folder} is finished: {args.epochs} epochs are done")
         return distributed.stop()
@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> None:
                 # DDP averages the ranks' gradients; that of the whole batch is their sum.
                 scaler.scale(terms["total"] * world_size).backward()
                 scaler.unscale_(optimizer)
-                norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+                norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf)  # only measured
                 scaler.step(optimizer)
                 scaler.update()
                 done += 1

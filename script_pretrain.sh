@@ -11,16 +11,17 @@ name=$1
 shift
 
 # The published settings of each protocol; flags after TEST_NAME win.
+dataset=ntu120 protocol=cross_subject batch_size=1024
 case $name in
     ntu60_xsub*)    dataset=ntu60;  protocol=cross_subject; batch_size=512 ;;
-    ntu60_xview*)   dataset=ntu60;  protocol=cross_view;    batch_size=1024 ;;
-    ntu120_xsetup*) dataset=ntu120; protocol=cross_setup;   batch_size=1024 ;;
-    *)              dataset=ntu120; protocol=cross_subject; batch_size=1024 ;;
+    ntu60_xview*)   dataset=ntu60;  protocol=cross_view ;;
+    ntu120_xsetup*) protocol=cross_setup ;;
+    ntu120_xsub*)   ;;
+    *) [[ " $*" == *" --pre-dataset"* ]] || echo "$name names no protocol (ntu60_xsub, ntu60_xview," \
+        "ntu120_xsub, ntu120_xsetup): training on NTU-120 x-sub" ;;
 esac
 schedule=(--schedule 351)
 [[ " $* " == *" --cosine "* ]] && schedule=()
-[[ $name == ntu120_xs* || $name == ntu60_x* || " $*" == *" --pre-dataset"* ]] ||
-    echo "$name names no protocol (ntu60_xsub, ntu60_xview, ntu120_xsub, ntu120_xsetup): NTU-120 x-sub"
 
 gpus=$("$PYTHON" -c "import torch; print(torch.cuda.device_count())")
 launcher=()

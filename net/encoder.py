@@ -49,7 +49,7 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         self.norm1, self.norm2 = LayerNorm(hidden_size), LayerNorm(hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The products of weights are made once a call, which does not pay for a single clip.
+        # Merging the weights costs the same for any batch, so it pays only in training.
         short = self.training and self.self_attn.num_heads == 1
         attend = self.attend_with_one_head if short else self.attend
         x = self.norm1(x + attend(x))
@@ -135,7 +135,7 @@ class TokenStream(nn.Module):
         embedded = [self.embeddings[modality](tokens) for modality, tokens in view.items()]
         if len(embedded) == 1:
             return embedded[0]
-        # The fusion of the mean. To divide the small weight saves a pass over all tokens.
+        # The fusion of the mean; scaling the weight saves a pass over all tokens.
         return F.linear(sum(embedded), self.fusion.weight / len(embedded))
 
     def forward(self, views: Sequence[dict[str, Tensor]]) -> Tensor:

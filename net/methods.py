@@ -47,7 +47,7 @@ DEFAULT_ENCODER = "transformer"  # also that of a checkpoint that names no encod
 METHODS = {
     "umurl": Method("UmURL", UmURL, umurl_loss),
     "umurl_pair": Method("UmURL, two fused views", UmURL, pair_loss, views=5),
-    "baseline": Method("simple baseline", Baseline, baseline_loss),
+    "baseline": Method("simple baseline", Baseline, baseline_loss, views=2),
     "joint": Method("joint alone", JointBaseline, baseline_loss, 2, ("joint",)),
     "bone": Method("bone alone", BoneBaseline, baseline_loss, 2, ("bone",)),
     "motion": Method("motion alone", MotionBaseline, baseline_loss, 2, ("motion",)),

@@ -111,8 +111,8 @@ class TrainingLog:
             names = [self.store.names[r] + " (not finite)" * (r in bad) for r in rows]
             file.write_text("\n".join([place, *broken, "", "clips of the batch:", *names]) + "\n")
         shown = ", ".join(self.store.names[row] for row in (bad or rows)[:CLIPS_NAMED])
-        mend = "prepare these clips again" if bad else "lower --lr, or try --amp off"
+        hint = "prepare these clips again" if bad else "lower --lr, or try --amp off"
         raise NonFinite(
             f"{broken[-1]} in {place}, clips {shown} (all in {file}); nothing was saved since; "
-            f"{mend}"
+            f"{hint}"
         )
