@@ -1,181 +1,178 @@
 """The ablation table: each part of the method taken away or changed, over seeds.
 
     python -m tools.ablation --seeds 3 --lr 5e-4 2e-3 --jobs 2
-    python -m tools.ablation --variants no_intra no_inter --seeds 5
+    python -m tools.ablation --variants no_intra no_inter --hidden-size 64 --epochs 30
 
-Each run is a folder of its own; the same command goes on where it was stopped or killed, and more
-variants, seeds or learning rates take what is there.
+Other flags than those below go to pretrain.py. Each run has a folder of its own; the same command
+continues where it was stopped or killed, and more variants, seeds or rates take what is there.
 """
 
 import argparse
+import hashlib
+import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
+import torch
 from tqdm import tqdm
 
-from data_gen.preparing.commands import ROOT, command
-from data_gen.preparing.parallel import usable_cpus
-from feeder.augment import Strengths
-from tools import cli
-from tools.ablation import plan
-from tools.ablation.plan import Plan, Run
-from tools.ablation.variants import VARIANTS, with_needed
-from tools.evaluation.saved_results import read_json
-from tools.training import records
-from tools.training.settings import Settings
+import common
+import pretrain
+from common import UserError
+from data_gen.gendata import usable_cpus
+from feeder.store import open_store
+from tools.ablation import table
+from tools.ablation.runs import Run, perform, start_worker
+from tools.ablation.variants import DEFAULT, VARIANTS
+from tools.training.checkpoint import FREE
 
-# The settings of pre-training that are flags here; the others are told by the plan.
-NAMES = {*records.names(Settings), *records.names(Strengths)} - {
-    *("lr", "seed", "checkpoint_path", "resume", "resume_anyway", "keep", "mix")
-}
+# Flags of pretrain.py before those of the user; they suit NW-UCLA.
+USUAL = ["--pre-dataset", "nwucla", "--protocol", "cross_view", "--hidden-size", "128"]
+USUAL += ["--batch-size", "128", "--epochs", "60", "--workers", "0", "--monitor-every", "0"]
+USUAL += ["--keep", "1"]
+OURS = {"--seed", "--checkpoint-path", "--resume", "--resume-anyway", "--mix", "--keep"}
+SAME = FREE - {"epochs"}  # settings that do not change the result of a run
 
 
-# fmt: off
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = cli.Parser(__doc__.splitlines()[0])
-    told = "; ".join(f"{name}: {variant.title}" for name, variant in VARIANTS.items())
-    count = cli.whole_number(1)
-    group = parser.add_argument_group("what is run")
-    group.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="NAME",
-                       help="rows of the table (all that change something here): " + told)
-    group.add_argument("--seeds", type=count, default=3, help="how many, from 0 (default: 3)")
-    group.add_argument("--lr", type=cli.positive, nargs="+", metavar="RATE",
-                       help="learning rates; a row has the one that is best on held-out training "
-                       "subjects (the published one, or the recipe's)")
-    group.add_argument("--evaluate-every", type=cli.whole_number(0), default=0, metavar="EPOCHS",
-                       help="measure also every so many epochs; 0: after the last one (default: 0)")
-    group.add_argument("--jobs", type=count,
-                       help="runs at once, on a CPU with one thread each (on a GPU 1, else as many "
-                       f"as there are CPUs: {usable_cpus()})")
-    group.add_argument("--out", type=cli.path,
-                       help="folder of runs and table (checkpoints/ablation_STORE_PROTOCOL)")
-    group.add_argument("--keep-checkpoints", action="store_true",
-                       help="else a run's are removed when it is measured; its features stay")
-    records.add_flags(parser, Settings, Strengths, only=NAMES, usual=plan.USUAL)
-    args = parser.parse_args(argv)
-    try:
-        for name in args.variants or VARIANTS:
-            plan.settings_of(name, plan.base_of(given(args)))
-    except ValueError as error:
-        parser.error(str(error))
-    if len(getattr(args, "pre_dataset", [])) > 1:
+def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """The flags of the ablation, and those for pretrain.py."""
+    parser = argparse.ArgumentParser("python -m tools.ablation", allow_abbrev=False)
+    parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
+    add, titles = parser.add_argument, "; ".join(f"{k}: {v.title}" for k, v in VARIANTS.items())
+    add("--variants", nargs="+", choices=VARIANTS, metavar="NAME", help=f"rows (all); {titles}")
+    rates = "learning rates; a row has the best on held-out training subjects (pretrain.py's)"
+    add("--lr", type=float, nargs="+", metavar="RATE", help=rates)
+    add("--seeds", type=int, default=3, help="number of seeds, from 0 (3)")
+    add("--evaluate-every", type=int, default=0, metavar="EPOCHS", help="also measure on the way")
+    add("--jobs", type=int, help="processes (one a visible GPU; without a GPU one a CPU)")
+    add("--out", type=Path, help="folder (checkpoints/ablation_STORE_PROTOCOL)")
+    add("--keep-checkpoints", action="store_true", help="of runs that are measured")
+    args, given = parser.parse_known_args(argv)
+    for flag in OURS & {word.split("=")[0] for word in given}:
+        parser.error(f"{flag} is set by the ablation")
+    _, base, same = flags_of(given, DEFAULT)
+    if "/" in base["pre_dataset"]:
         parser.error("--pre-dataset: an ablation is on a single data set")
-    return args
-# fmt: on
+    if args.evaluate_every > base["epochs"]:
+        parser.error(f"--evaluate-every {args.evaluate_every}: there are {base['epochs']} epochs")
+    named = args.variants or VARIANTS
+    args.variants = [v for v in named if VARIANTS[v].encoders or flags_of(given, v)[2] != same]
+    if named is not VARIANTS and (idle := {*named} - {*args.variants, DEFAULT}):
+        parser.error(f"--variants {' '.join(idle)}: the default has these settings already")
+    return args, given
 
 
-def given(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of pre-training among the flags, by their names."""
-    return {name: value for name, value in vars(args).items() if name in NAMES}
+def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dict, dict]:
+    """The flags of pretrain.py for a variant, the settings that they make, and those that count.
+
+    The schedule is the published one in proportion to the epochs. A setting counts if it decides
+    the result and is not a default of pretrain.py.
+    """
+    flags = [*USUAL, *given, *VARIANTS[variant].flags.split(), *more]
+    settings = vars(pretrain.parse_args(flags))
+    if not settings["cosine"] and "--schedule" not in given:
+        settings["schedule"] = [settings["epochs"] * 351 // 451]
+        flags += ["--schedule", str(settings["schedule"][0])]
+    usual = pretrain.WEIGHTS | vars(pretrain.parse_args([]))
+    count = {k: v for k, v in settings.items() if k not in SAME and v != usual.get(k)}
+    return flags, settings | {"checkpoint_path": ""}, count
+
+
+def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
+    """All runs, those that take the encoders of other runs last; also sets `args.out`."""
+    _, base, _ = flags_of(given, DEFAULT)
+    store = open_store(base["data_root"], base["pre_dataset"])
+    store.require_split(base["protocol"])
+    args.out = args.out or Path("checkpoints") / f"ablation_{store.dataset}_{base['protocol']}"
+    names = {DEFAULT, *(n for name in args.variants for n in (name, *VARIANTS[name].encoders))}
+    order = sorted(VARIANTS, key=lambda name: bool(VARIANTS[name].encoders))
+    rates, every = sorted(set(args.lr or [base["lr"]])), args.evaluate_every
+    runs: dict[tuple, Run] = {}
+    for name, lr, seed in product(filter(names.__contains__, order), rates, range(args.seeds)):
+        flags, settings, facts = flags_of(given, name, "--lr", str(lr), "--seed", str(seed))
+        encoders = [runs[other, lr, seed]["folder"] for other in VARIANTS[name].encoders]
+        facts["every"] = every
+        if encoders:
+            taken = [Path(folder).name for folder in encoders]
+            facts = {"encoders": taken, "streams": VARIANTS[name].streams}
+        facts = json.dumps({"data": store.fingerprint, **facts}, sort_keys=True)
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
+        folder = str(args.out / "runs" / f"{name}_lr{lr:g}_seed{seed}_{digest}")
+        flags += ["--checkpoint-path", folder]
+        if every:
+            flags += ["--save-every", str(every), "--keep", str(base["epochs"])]
+        runs[name, lr, seed] = {
+            **{"variant": name, "lr": lr, "seed": seed, "folder": folder, "flags": flags},
+            **{"settings": settings, "encoders": encoders, "every": every},
+        }
+    return list(runs.values())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    import torch  # once the flags are right
-
-    planned = plan_of(args)
-    jobs = args.jobs or (1 if torch.cuda.is_available() else usable_cpus())
-    failed = run_all(planned.runs(), jobs, planned.out)
-    publish(results_of(planned.runs()), planned.out)
-    words = [*(sys.argv[1:] if argv is None else argv), "--seeds", str(args.seeds + 2)]
-    if Path.cwd() != ROOT:  # where the next command begins
-        words += ["--out", planned.out, "--data-root", Path(planned.base.get("data_root", "data"))]
-    print(f"next, with more seeds: {command('tools.ablation', *words)}")
-    if failed:
-        raise cli.UserError(f"{failed} runs failed; the table holds the others")
-
-
-def run_all(runs: list[Run], jobs: int, out: Path) -> int:
-    """Do the runs that are not done yet; returns how many failed.
-
-    The table is written anew after each run.
-    """
-    from tools.ablation import processes, table
-
-    todo, failed = [run for run in runs if not run.result.exists()], []
-    cli.say(f"{len(runs)} runs, {len(runs) - len(todo)} of them done before; in {out}")
-    with tqdm(total=len(runs), initial=len(runs) - len(todo), unit="run", disable=None) as bar:
-
-        def ended(run: Run, fault: str | None) -> None:
-            bar.clear()
-            if fault:
-                failed.append(run)
-                cli.complain(f"{run}: {fault}")
-            else:
-                done = results_of(runs)
-                table.write(table.rows(done), done, out)
-                cli.say(f"{run}: {table.summary(read_json(run.result))}")
-            bar.update()
-
-        try:
-            processes.perform_all(todo, jobs, ended)
-        except KeyboardInterrupt:
-            cli.say(f"stopped; the same command goes on with what is in {out}")
-            raise
-    return len(failed)
-
-
-def results_of(runs: list[Run]) -> list[dict[str, Any]]:
-    """The results of the runs that are done."""
-    return [read_json(run.result) for run in runs if run.result.exists()]
-
-
-def publish(results: list[dict[str, Any]], out: Path) -> None:
-    """Write, print and draw the table; draw the figures over steps where there are any."""
-    from tools.ablation import pictures, table
-    from tools.drawing import figures
-
-    if not results:
-        raise cli.UserError("no run was done")
-    rows = table.rows(results)
-    table.write(rows, results, out)
-    drawn = {}
-    if compared := [row for row in rows if row.differences]:
-        drawn["differences"] = pictures.differences(compared)
-    if measured := [result for result in results if result["curve"]]:
-        there = {result["variant"] for result in measured}
-        drawn["curves"] = pictures.curves(measured, [row for row in rows if row.variant in there])
-    for name, figure in drawn.items():
-        for suffix in (".png", ".svg"):
-            figures.save(figure, out / f"{name}{suffix}", dpi=150)
-    print("\n".join([table.heading(results), "", *table.lines(rows)]))
-    names = ["table.csv", "runs.csv", *(f"{name}.png" for name in drawn)]
-    print(f"written to {out / 'table.md'}; beside it {', '.join(names)}")
-
-
-def plan_of(args: argparse.Namespace) -> Plan:
-    """The plan that the flags ask for.
-
-    Raises StoreError or UserError, in one line, where it cannot be done.
-    """
-    import torch
-
-    from feeder.store import open_store
-    from tools.training import facts
-    from tools.training.distributed import Process
-
-    base = plan.base_of(given(args))
-    settings = plan.settings_of("default", base)
-    store = open_store(settings.data_root, settings.pre_dataset)
-    train, _ = store.split(settings.protocol)
-    asked = args.variants or list(VARIANTS)
-    for name in asked:
-        facts.check(plan.settings_of(name, base), (len(train),), Process(0, 1, torch.device("cpu")))
-    same = plan.unchanged(asked, base)
-    for name in same if args.variants else ():
-        cli.say(f"note: {name} is the default with these settings, so it is left out")
-    names = with_needed([name for name in asked if name not in same])
-    out = args.out or Path("checkpoints") / f"ablation_{store.dataset}_{settings.protocol}"
-    rates = sorted(set(args.lr or [settings.lr]))
-    seeds = range(args.seeds)
-    return Plan(
-        *(names, base, rates, seeds, out, store.fingerprint),
-        every=args.evaluate_every,
-        keep=args.keep_checkpoints,
+    args, given = parse_args(argv)
+    runs = plan(args, given)
+    todo = [run for run in runs if not (Path(run["folder"]) / "result.json").exists()]
+    print(
+        f"{len(runs)} runs, {len(runs) - len(todo)} of them done before; in {args.out}", flush=True
     )
+    failed = 0
+    for run, fault in perform_all(todo, args):
+        if fault:
+            failed += 1
+            tqdm.write(f"error: {Path(run['folder']).name}: {fault}", file=sys.stderr)
+        else:
+            table.write(results(runs), args.out)
+    if not (done := results(runs)):
+        raise UserError(f"no run was done, {failed} failed")
+    table.write(done, args.out)
+    print(table.text(done))
+    print(f"written to {args.out / 'table.md'}; beside it table.csv, runs.csv, differences.png")
+    if failed:
+        raise UserError(f"{failed} runs failed; the table holds the others")
+    print(f"next, with more seeds: the same command with --seeds {args.seeds + 2}")
+
+
+def perform_all(todo: list[Run], args: argparse.Namespace) -> Iterator[tuple[Run, str]]:
+    """Do some runs in processes of their own; yields each run, and why it failed, or ""."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes, as Ctrl-C does
+    context, workers = get_context("spawn"), places_of(args.jobs)[: len(todo)]
+    places = context.SimpleQueue()
+    for place in workers:
+        places.put(place)
+    if todo:
+        perform_one = partial(perform, keep=args.keep_checkpoints)
+        with (
+            context.Pool(len(workers), start_worker, [places]) as pool,
+            tqdm(total=len(todo), unit="run", disable=None) as bar,
+        ):
+            for taking in (False, True):  # at first those that pre-train
+                group = [run for run in todo if bool(run["encoders"]) == taking]
+                for done in pool.imap_unordered(perform_one, group):
+                    bar.update()
+                    yield done
+            pool.close()
+            pool.join()
+
+
+def places_of(jobs: int | None) -> list[str]:
+    """For each process its GPU, as CUDA_VISIBLE_DEVICES names it, in turn; "" without a GPU."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    gpus = [shown[i] if shown[0] else str(i) for i in range(torch.cuda.device_count())]
+    jobs = jobs or len(gpus) or usable_cpus()
+    return [gpus[job % len(gpus)] if gpus else "" for job in range(jobs)]
+
+
+def results(runs: list[Run]) -> list[table.Result]:
+    """The results of the runs that are done."""
+    paths = [Path(run["folder"]) / "result.json" for run in runs]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    common.run(main)

@@ -1,13 +1,9 @@
-"""The command on a tiny store: killed, started again, failing, and wrong flags."""
+"""The command on a tiny store: planned, killed, started again, failing, and wrong flags."""
 
-import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +11,8 @@ import torch
 
 from tests.runs import ROOT, call
 from tools.ablation import __main__ as ablation
-from tools.ablation.plan import Run
-from tools.ablation.running import perform
-
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+from tools.ablation import runs
+from tools.ablation.variants import DEFAULT, VARIANTS
 
 SMALL = [
     *("--pre-dataset", "ntu60", "--protocol", "cross_view", "--hidden-size", "8"),
@@ -30,97 +24,111 @@ def flags(data_root: Path, out: Path, *more: object) -> list[str]:
     return ["--data-root", str(data_root), "--out", str(out), *SMALL, *map(str, more)]
 
 
-def planned(flags: list[str]) -> list[Run]:
-    return ablation.plan_of(ablation.parse_args(flags)).runs()
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """As the runs of an ablation compute, on which the last digits depend."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def planned(*flags: str) -> list[dict]:
+    return ablation.plan(*ablation.parse_args(list(flags)))
 
 
 def results(out: Path) -> dict[str, dict]:
     return {p.parent.name: json.loads(p.read_text()) for p in out.glob("runs/*/result.json")}
 
 
-def test_a_killed_table_goes_on_and_ends_as_if_it_had_not_been(data_root, tmp_path):
-    out = tmp_path / "out"
-    table = flags(data_root, out, "--variants", "no_intra", "--seeds", 2, "--jobs", 2)
-    table += ["--epochs", "20"]
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "tools.ablation", *table],
-        cwd=ROOT,
-        env=os.environ | NO_GPU,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not list(out.glob("runs/*/checkpoint_*.pt")):
-        assert killed.poll() is None
+def test_runs_are_variants_by_rates_by_seeds_and_those_that_take_encoders_come_last(data_root):
+    more = ("--variants", "late_alone", "no_intra", "--lr", 0.1, 0.2, "--seeds", 3)
+    runs = planned(*flags(data_root, Path("out"), *more))
+    names = [run["variant"] for run in runs[::6]]
+    assert names == [DEFAULT, "no_intra", "joint", "bone", "motion", "late_alone"]
+    assert len({run["folder"] for run in runs}) == len(runs) == 6 * 2 * 3
+    for run in runs:
+        there = Path(run["folder"]).name.rsplit("_", 1)[0]
+        assert there == f"{run['variant']}_lr{run['lr']:g}_seed{run['seed']}"
+        assert (run["settings"]["lr"], run["settings"]["seed"]) == (run["lr"], run["seed"])
+        assert len(run["encoders"]) == (3 if run["variant"] == "late_alone" else 0)
+        assert {*run["encoders"]} <= {other["folder"] for other in runs}
+
+
+def test_a_folder_has_another_name_for_other_settings_alone(data_root):
+    def names(*more):
+        runs = planned(*flags(data_root, Path("out"), "--variants", "late", *more))
+        return {Path(run["folder"]).name for run in runs}
+
+    usual = names()
+    assert names("--save-every", 3, "--workers", 2, "--keep-checkpoints") == usual
+    for other in (("--epochs", 61), ("--shear-amplitude", 0.5), ("--recipe", "umurl_plus")):
+        assert not names(*other) & usual
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_variant_can_be_trained_and_read(name):
+    variant = VARIANTS[name]
+    _, settings, _ = ablation.flags_of([], name)
+    assert settings["schedule"] == [46] or settings["cosine"]
+    assert not variant.encoders or len(variant.encoders) == len(variant.streams)
+
+
+def test_processes_are_spread_over_the_visible_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert ablation.places_of(None) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert ablation.places_of(3) == ["5", "7", "5"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert ablation.places_of(2) == ["", ""]
+
+
+def test_a_killed_table_continues(data_root, tmp_path):
+    more = ("--variants", "late", "--seeds", 1, "--jobs", 1, "--epochs", 8, "--evaluate-every", 4)
+    arguments = flags(data_root, tmp_path, *more)
+    command = [sys.executable, ROOT / "pretrain.py", *planned(*arguments)[0]["flags"]]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("runs/*/checkpoint_*.pt")):
+        assert process.poll() is None
         time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    begun = {path.parent for path in out.glob("runs/*/checkpoint_*.pt")}
-    assert begun and len(results(out)) < 4
+    process.kill()
+    process.wait()
 
-    done = call(ablation.main, *table, environment=NO_GPU)
-    assert done.code == 0, done.err
-    assert "| without intra |" in done.out and str(out / "table.md") in done.out
-    assert (out / "table.csv").exists() and (out / "runs.csv").exists()
-    logs = [(folder / "log.txt").read_text() for folder in begun]
-    assert any("going on from" in log for log in logs)
-    left = {"features.npz", "log.txt", "result.json"}
-    assert all({path.name for path in folder.iterdir()} == left for folder in out.glob("runs/*"))
+    done = call(ablation.main, *arguments)
+    assert done.code == 0 and "late fusion" in done.out, done.err
+    (default,) = tmp_path.glob("runs/default*")
+    assert "resuming" in (default / "log.txt").read_text()
+    assert {path.name for path in default.iterdir()} == {"log.txt", "result.json", "features.pt"}
+    result, late = (found[name] for found in [results(tmp_path)] for name in sorted(found))
+    assert [(at["epoch"], at["step"]) for at in result["curve"]] == [(4, 12), (8, 24)]
+    assert result["curve"][-1]["test"] == result["test"] and set(late["encoders"]) == {str(default)}
 
-    run = planned(flags(data_root, tmp_path / "whole", *table[-2:], "--variants", "no_intra"))[0]
-    with one_thread():
-        assert perform(run)
-    here, there = results(tmp_path / "whole")[run.folder.name], results(out)[run.folder.name]
-    assert [here[part] for part in ("test", "held_out")] == [there[p] for p in ("test", "held_out")]
-
-    before = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*")}
-    again = call(ablation.main, *table)
-    assert again.code == 0 and "4 of them done before" in again.out
-    assert {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*")} == before
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")}
+    assert call(ablation.main, *arguments).code == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")} == before
 
 
-def test_figures_on_the_way(data_root, tmp_path):
-    more = ("--variants", "default", "--seeds", 1, "--epochs", 3, "--evaluate-every", 2)
-    (run,) = planned(flags(data_root, tmp_path, *more, "--keep-checkpoints"))
-    assert perform(run)
-    found = results(tmp_path)[run.folder.name]
-    assert [(at["epoch"], at["step"]) for at in found["curve"]] == [(2, 6), (3, 9)]
-    assert found["curve"][-1]["test"] == found["test"]
-    assert list(run.folder.glob("checkpoint_0003.pt"))
-
-
-def test_a_run_that_fails_is_named_and_those_that_need_it_are_not_done(data_root, tmp_path):
-    more = ("--variants", "late", "--seeds", 1, "--lr", 1e30, "--epochs", 2, "--jobs", 1)
-    done = call(ablation.main, *flags(data_root, tmp_path, *more), environment=NO_GPU)
-    assert done.code == 1 and results(tmp_path) == {}
-    first, second, last = done.err.splitlines()
-    assert first.startswith("error: default, lr 1e+30, seed 0: ") and "log.txt" in first
-    assert second.startswith("error: late, lr 1e+30, seed 0: ") and last.startswith("error: ")
+def test_a_run_that_fails_says_why_and_those_that_need_it_fail_too(
+    data_root, tmp_path, monkeypatch
+):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys; sys.exit('error: nothing works')")
+    monkeypatch.setattr(runs, "PRETRAIN", broken)
+    both = planned(*flags(data_root, tmp_path, "--variants", "late", "--seeds", 1))
+    faults = [runs.perform(run, keep=False)[1] for run in both]
+    assert "nothing works" in faults[0] and "log.txt" in faults[0] and "features.pt" in faults[1]
+    assert results(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (("--variants", "everything"), "--variants"),
-        (("--seeds", "0"), "--seeds"),
-        (("--lr", "0"), "--lr"),
+        (("--variants", "no_rotation"), "no_rotation"),  # the default has none
+        (("--method", "baseline", "--variants", "no_intra"), "--intra-weight"),
+        (("--seed", "3"), "--seed"),
+        (("--evaluate-every", "100"), "--evaluate-every"),
+        (("--cosine", "--schedule", "3"), "--schedule"),
         (("--hidden-size", "7", "--num-head", "2"), "--num-head"),
         (("--pre-dataset", "nothing"), "nothing"),
-        (("--pre-dataset", "ntu60", "ntu120"), "--pre-dataset"),
+        (("--pre-dataset", "ntu60", "ntu120", "--protocol", "cross_view"), "--pre-dataset"),
         (("--protocol", "cross_setup_2"), "cross_setup_2"),
-        (("--method", "baseline", "--variants", "no_intra"), "--intra-weight"),
-        (("--amp", "fp16"), "--amp"),
+        (("--sedes", "3"), "--sedes"),
     ],
 )
-def test_what_cannot_be_run_is_one_line_and_leaves_nothing(data_root, tmp_path, wrong, said):
+def test_what_cannot_be_run_leaves_nothing(data_root, tmp_path, wrong, said):
     done = call(ablation.main, *flags(data_root, tmp_path / "out", *wrong))
-    assert done.code in (1, 2) and said in done.err and done.err.count("\n") == 1
+    assert done.code in (1, 2) and said in done.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()

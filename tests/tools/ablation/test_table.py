@@ -1,9 +1,8 @@
-"""The table's arithmetic: means, the chosen learning rate, paired differences."""
+"""The table's arithmetic: means, the chosen learning rate, paired differences; its files."""
 
 import csv
 
 import pytest
-from tools.training.settings import Settings
 
 from tools.ablation import table
 from tools.ablation.variants import DEFAULT
@@ -11,12 +10,14 @@ from tools.ablation.variants import DEFAULT
 
 def result(variant, lr, seed, value, held_out):
     """A result all of whose figures are the same."""
+    sizes = {"hidden_size": 8, "projector_width": 16, "batch_size": 4, "epochs": 2, "amp": "off"}
     return {
         **{"variant": variant, "lr": lr, "seed": seed, "seconds": 1.0, "title": "some data"},
-        **{"code": {"commit": "0" * 40, "device": "cpu"}, "clips": [40, 20], "curve": []},
-        "settings": Settings(lr=lr, seed=seed).plain(),
+        **{"code": {"commit": "0" * 40, "device": "cpu"}, "clips": [40, 20]},
+        "settings": {"protocol": "cross_view", **sizes},
         "test": dict.fromkeys(table.FIGURES, value),
         "held_out": dict.fromkeys(table.FIGURES, held_out),
+        "curve": [],
     }
 
 
@@ -30,38 +31,44 @@ def results(best_on_test=90.0):
     return found
 
 
+def knn(found):
+    return {row["variant"]: row for row in table.rows(found) if row["figure"] == "knn"}
+
+
 def test_rows_hold_means_and_paired_differences():
-    default, row = table.rows(results())
-    assert (default.variant, default.lr, default.differences) == (DEFAULT, 0.1, None)
-    assert (row.variant, row.lr, row.seeds) == ("no_intra", 0.2, [0, 1, 2])
-    assert row.test["knn"] == [70.0, 71.0, 72.0]
-    found = row.differences["knn"]  # 0, -1, -2
-    assert found.mean == -1 and found.high == pytest.approx(-1 + 4.302653 / 3**0.5)
-    assert found.is_noise and "noise" in table.lines([default, row])[3]
+    default, row = knn(results()).values()
+    assert (default["variant"], default["lr"], default["difference"]) == (DEFAULT, 0.1, None)
+    assert (row["lr"], row["seeds"], row["mean"], row["std"]) == (0.2, 3, 71, 1)
+    assert row["difference"] == pytest.approx(-1)  # of 0, -1, -2
+    assert row["high"] == pytest.approx(-1 + 4.303 / 3**0.5, abs=1e-3) and row["noise"] is True
+    same = [result(DEFAULT, 0.1, seed, 70 + seed, 60) for seed in range(3)]
+    same += [one | {"variant": "no_intra"} for one in same]
+    assert knn(same)["no_intra"]["noise"] is True
 
 
 def test_the_choice_of_a_learning_rate_does_not_see_the_test_clips():
-    chosen = [[row.lr for row in table.rows(results(best))] for best in (0.0, 90.0)]
+    chosen = [[row["lr"] for row in knn(results(best)).values()] for best in (0.0, 90.0)]
     assert chosen[0] == chosen[1] == [0.1, 0.2]
 
 
 def test_a_rate_with_fewer_seeds_is_not_chosen_and_pairs_are_of_common_seeds():
     found = [*results(), result("no_intra", 0.4, 0, 80, 99)]
-    assert table.rows(found)[1].lr == 0.2
-    some = [r for r in results() if r["variant"] == DEFAULT or r["seed"] == 2]
-    row = table.rows(some)[1]
-    assert row.seeds == [2] and row.differences["knn"].low is None
-    assert "one seed" in table.lines([row])[2]
+    assert knn(found)["no_intra"]["lr"] == 0.2
+    row = knn([r for r in results() if r["variant"] == DEFAULT or r["seed"] == 2])["no_intra"]
+    assert (row["seeds"], row["difference"], row["low"], row["noise"]) == (1, -2, None, None)
 
 
 def test_files_hold_all_of_it(tmp_path):
     found = results()
-    table.write(table.rows(found), found, tmp_path)
-    with (tmp_path / "table.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * len(table.FIGURES)
-    assert (rows[-1]["difference"], rows[-1]["noise"]) == ("-1.000", "True")
-    with (tmp_path / "runs.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == len(found)
-    first, _, header, *_ = (tmp_path / "table.md").read_text().splitlines()
-    assert first.startswith("some data") and "40 training" in first and header.startswith("| ")
+    found[0]["curve"] = [{"epoch": 1, "step": 10, **found[0]}, {"epoch": 2, "step": 20, **found[0]}]
+    table.write(found, tmp_path)
+    read = {}
+    for path in tmp_path.glob("*.csv"):
+        with path.open() as file:
+            read[path.stem] = list(csv.DictReader(file))
+    assert len(read["table"]) == 2 * len(table.FIGURES) and len(read["runs"]) == len(found)
+    assert [point["step"] for point in read["curves"]] == ["10", "20"]
+    assert (float(read["table"][-1]["difference"]), read["table"][-1]["noise"]) == (-1, "True")
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert [line.count("|") for line in lines[2:6]] == [8] * 4 and "some data" in lines[0]
+    assert (tmp_path / "differences.png").stat().st_size > 10_000
