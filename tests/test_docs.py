@@ -160,8 +160,6 @@ def test_commands_change_no_folder():
 MOVING = {
     "tools.ablation",
     "tools.benchmark",
-    "tools.complexity",
-    "tools.predict",
 }  # until they land
 
 
