@@ -27,36 +27,31 @@ FIGURES = {
 _ALIKE = {"late_fusion", "epochs", "batch_size", "lr", "schedule", "wd", "test_every"}
 
 
-def kind(result: dict[str, Any]) -> str | None:
-    """The name in FIGURES of a result's evaluation; None where the paper has no such evaluation.
+def figure(result: dict[str, Any]) -> float | None:
+    """The paper's figure in percent for the same evaluation on the same data, or None.
 
-    The paper's figures are of UmURL, pre-trained on the data on which it is tested, with all
-    labels, by a linear layer or the nearest neighbor.
+    The paper evaluates UmURL, pre-trained on the data on which it is tested, with all labels, by a
+    linear layer or the nearest neighbor. The data is the same if both halves have as many clips as
+    the official ones.
     """
-    task, modalities = result["task"], tuple(result["modalities"])
     trained, data = result["pretraining"], result["pretraining_data"]
-    same_data = (
+    same = (
         (trained.get("pre_dataset"), result["dataset"]),
         (trained.get("protocol"), result["protocol"]),
         (data.get(FINGERPRINT), result[FINGERPRINT]),
     )
-    moved = any(there is not None and there != here for there, here in same_data)
-    other_method = (trained.get("method") or methods.DEFAULT) != methods.DEFAULT
-    other_settings = changed(task, result).keys() - _ALIKE
-    if result["encoder"] != "pretrained" or moved or other_method or other_settings:
+    if (
+        result["encoder"] != "pretrained"
+        or (trained.get("method") or methods.DEFAULT) != methods.DEFAULT
+        or any(there is not None and there != here for there, here in same)
+        or [result["training_clips"], result["test_clips"]] != result["official_clips"]
+        or changed(result["task"], result).keys() - _ALIKE
+        or (result["task"] == "retrieval" and result["neighbours"] != 1)
+    ):
         return None
-    if task == "retrieval":
-        return task if modalities == MODALITIES and result["neighbours"] == 1 else None
-    if modalities == MODALITIES:
-        return "recognition, three streams" if result["late_fusion"] else "recognition"
-    return "recognition, joint only" if modalities == ("joint",) else None
-
-
-def figure(result: dict[str, Any]) -> float | None:
-    """The paper's figure in percent for the same evaluation on the same data, or None.
-
-    The data is the same if both halves have as many clips as the official ones.
-    """
-    if [result["training_clips"], result["test_clips"]] != result["official_clips"]:
-        return None
-    return FIGURES.get(kind(result), {}).get((result["dataset"], result["protocol"]))
+    evaluation = result["task"]
+    if result["modalities"] != list(MODALITIES):
+        evaluation += f", {'-'.join(result['modalities'])} only"
+    elif result.get("late_fusion"):
+        evaluation += ", three streams"
+    return FIGURES.get(evaluation, {}).get((result["dataset"], result["protocol"]))
