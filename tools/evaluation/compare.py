@@ -24,10 +24,8 @@ IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"
 class Single(NamedTuple):
     """One evaluation with one seed.
 
-    seeds: of pre-training (or of the random weights), and of the evaluation with its split, if it
-        is one of several.
-    figures: top1, best_top1, top5, map: percent, where there are such figures.
-    paper: the paper's figure in percent, or None.
+    seeds: of pre-training (or of the random weights), and of the evaluation, with its split.
+    figures: top1, best_top1, top5, map, as far as there are, and `paper`, the paper's: percent.
     """
 
     run: Path
@@ -37,10 +35,7 @@ class Single(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Evaluations that differ only in seeds.
-
-    experiment: everything that defines them but seeds and machine, as plain values.
-    """
+    """Evaluations that differ only in seeds; experiment: all that defines them, as plain values."""
 
     experiment: dict[str, Any]
     singles: list[Single]
@@ -56,24 +51,20 @@ def compare(results: Iterable[tuple[Path, dict[str, Any]]]) -> list[Row]:
     The same evaluation with the same seeds counts once in a folder. If it stands in several
     folders, each folder gets a row of its own, since these are no further seeds.
     """
-    groups: dict[str, list[Single]] = defaultdict(list)
+    groups: dict[str, dict[tuple, Single]] = defaultdict(dict)
     for run, result in results:
         for experiment, single in _singles(run, result):
-            groups[json.dumps(experiment)].append(single)
+            groups[json.dumps(experiment)][run, single.seeds] = single
     rows = []
     for key, group in groups.items():
-        by_seeds: dict[tuple, dict[Path, Single]] = defaultdict(dict)
-        for single in group:
-            by_seeds[single.seeds][single.run] = single
-        experiment = json.loads(key)
+        experiment, singles = json.loads(key), list(group.values())
+        one_each = list({one.seeds: one for one in reversed(singles)}.values())[::-1]
         # Random weights with the same seed are the same in all runs.
-        random = experiment["encoder"] == "random"
-        if random or all(len(runs) == 1 for runs in by_seeds.values()):
-            rows.append(Row(experiment, [next(iter(runs.values())) for runs in by_seeds.values()]))
-        else:
-            folders = dict.fromkeys(single.run for single in group)
-            there = ([runs[f] for runs in by_seeds.values() if f in runs] for f in folders)
-            rows += [Row(experiment, some) for some in there]
+        if experiment["encoder"] == "random" or len(one_each) == len(singles):
+            rows.append(Row(experiment, one_each))
+            continue
+        for run in dict.fromkeys(one.run for one in singles):
+            rows.append(Row(experiment, [one for one in singles if one.run == run]))
     return sorted(rows, key=_order)
 
 
@@ -90,14 +81,22 @@ def _singles(run: Path, result: dict[str, Any]) -> Iterator[tuple[dict[str, Any]
     """The evaluations in one result: one for each run and, in retrieval, number of neighbors."""
     task, random, pretraining = result["task"], result["encoder"] == "random", _pretraining(result)
     names = SHAPE if random else sorted(pretraining.keys() - ELSEWHERE)
+    data = result["pretraining_data"]
+    same_data = data.get(FINGERPRINT) == result[FINGERPRINT]
+    # The title of the data is better than the name of its folder.
+    title = (
+        result["title"] if same_data else data.get("title", result["pretraining"]["pre_dataset"])
+    )
+    file = Path(result["checkpoint"]).name
+    is_last = file == checkpoint.path_of(Path(), pretraining.get("epochs", 0)).name
     experiment = {
         "tested": [result["dataset"], result["title"], result["protocol"]],
         "data": result[FINGERPRINT],
-        "trained": None if random else _trained_on(result),
+        "trained": None if random else title,
         "encoder": result["encoder"],
         "modalities": result["modalities"],
         "pretraining": {key: pretraining.get(key) for key in names},
-        "checkpoint": None if random else _stage(result["checkpoint"], pretraining),
+        "checkpoint": None if random or is_last else file.removesuffix(".pt"),
         "task": task,
     }
     split = None
@@ -133,20 +132,6 @@ def _pretraining(result: dict[str, Any]) -> dict[str, Any]:
     return usual | settings
 
 
-def _trained_on(result: dict[str, Any]) -> str:
-    # The title of the data is better than the name of its folder.
-    data = result["pretraining_data"]
-    same = data.get(FINGERPRINT) == result[FINGERPRINT]
-    return result["title"] if same else data.get("title", result["pretraining"]["pre_dataset"])
-
-
-def _stage(path: str, pretraining: dict[str, Any]) -> str | None:
-    """The checkpoint's name; None for the checkpoint after the last epoch."""
-    name = Path(path).name
-    last = checkpoint.path_of(Path(), pretraining.get("epochs", 0)).name
-    return None if name == last else name.removesuffix(".pt")
-
-
 # ---- cells
 
 
@@ -171,17 +156,15 @@ def trained(row: Row) -> str:
 
 
 def differences(rows: list[Row]) -> list[str]:
-    """For each row, the settings of pre-training that differ from other rows of the same data.
-
-    A row that does not have a setting, as of a random encoder, does not differ in it.
-    """
+    """For each row, the settings that it has and that differ from other rows of the same data."""
     facts = [{**row.experiment["pretraining"], "data": row.experiment["data"]} for row in rows]
     found = []
     for row, mine in zip(rows, facts, strict=True):
+        tested = row.experiment["tested"]
         alike = [
-            other
-            for one, other in zip(rows, facts, strict=True)
-            if one.experiment["tested"] == row.experiment["tested"]
+            fact
+            for fact, one in zip(facts, rows, strict=True)
+            if one.experiment["tested"] == tested
         ]
         differing = (
             f"{key} {_short(value)}"

@@ -1,7 +1,4 @@
-"""The data of an evaluation, and the features of its clips.
-
-Each clip is taken whole, resized to 64 frames, without augmentation, and encoded once.
-"""
+"""The data of an evaluation, and the features of its clips: whole, resized, encoded once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -96,9 +93,8 @@ def halves_for(
     dataset: str | None = None,
     protocol: str | None = None,
 ) -> Halves:
-    """The data on which an encoder is evaluated; an argument that is None is as in pre-training.
+    """The data on which an encoder is evaluated; None: as in (the first store of) pre-training.
 
-    After pre-training on several stores, the first one is the default.
     Raises UserError where the data is missing, or its clips are not such as the encoder needs.
     """
     settings = loaded.settings
@@ -120,20 +116,16 @@ def check_layout(loaded: LoadedEncoder, store: Store) -> None:
 
 
 def of_classes(data: Halves, classes: set[int]) -> Halves:
-    """Keep only the clips of some classes, counted from 1.
-
-    Raises UserError where the store has no such class, or no training or no test clip is left.
-    """
+    """Keep only the clips of some classes, from 1. Raises UserError where a half has none left."""
     store, most = data.store, max(classes)
     if most > store.num_classes:
         raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
-    train, test = (
-        rows[np.isin(store.action[rows], list(classes))] for rows in (data.train, data.test)
-    )
-    if not (len(train) and len(test)):
-        half = "test" if len(train) else "training"
-        raise UserError(f"--classes: no {half} clip has one of these; try another --protocol")
-    return data._replace(train=train, test=test)
+    kept = {}
+    for half, rows in (("train", data.train), ("test", data.test)):
+        kept[half] = rows[np.isin(store.action[rows], list(classes))]
+        if not len(kept[half]):
+            raise UserError(f"--classes: no {half} clip has one of these; try another --protocol")
+    return data._replace(**kept)
 
 
 def untrained(data: Halves) -> dict[str, Any]:
@@ -147,10 +139,7 @@ def untrained(data: Halves) -> dict[str, Any]:
 
 
 def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
-    """Divide the training clips: some stand for training clips, others for test clips.
-
-    fitting, judging: the training clips of each part, as indices or as a mask (n,).
-    """
+    """Divide the training clips into training and test clips: indices, or masks (n,), of each."""
     data, device = features.data, features.train.device
     rows = data._replace(train=data.train[fitting], test=data.train[judging])
     parts = (features.train[:, torch.from_numpy(x).to(device)] for x in (fitting, judging))
@@ -187,14 +176,11 @@ def encode(
     encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
     """Encode all training and test clips once, as `extract_features` does."""
-    parts = {"training": data.train, "test": data.test}
-    return Features(
-        data,
-        *(
-            extract_features(encoder, data.store, rows, streams, what=f"encoding {half} clips")
-            for half, rows in parts.items()
-        ),
+    train = extract_features(
+        encoder, data.store, data.train, streams, what="encoding training clips"
     )
+    test = extract_features(encoder, data.store, data.test, streams, what="encoding test clips")
+    return Features(data, train, test)
 
 
 @torch.inference_mode()
@@ -209,9 +195,7 @@ def extract_features(
 ) -> Tensor:
     """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
 
-    encoder: in eval mode.
-    streams: sets of modalities; the encoder fuses the modalities of a set.
-    what: title of the progress bar.
+    encoder: in eval mode; it fuses the modalities of a stream. what: title of the progress bar.
     Raises UserError, which names a clip, where a feature is not finite.
     """
     device, parts = device_of(encoder), []
@@ -241,13 +225,9 @@ def encode_views(
 def encode_clip(
     encoder: nn.Module, clip: np.ndarray, modalities: tuple[str, ...] = MODALITIES
 ) -> Tensor:
-    """The feature (D,) of one clip (T, M, V, C) float32, which is prepared as clips of a store are.
-
-    Raises UserError where the clip has other bodies or joints than the encoder needs.
-    """
+    """The feature (D,) of a prepared clip (T, M, V, C) float32; UserError if it does not fit."""
     if clip.shape[1:] != encoder.layout.frame_shape:
-        bodies, joints, _ = clip.shape[1:]
-        there = f"{bodies} bodies of {joints} joints"
+        there = "{} bodies of {} joints of {} values".format(*clip.shape[1:])
         raise UserError(f"the recording shows {there}, the encoder needs {encoder.layout}")
     device = device_of(encoder)
     start, length = torch.tensor([[0], [len(clip)]], device=device)
@@ -256,9 +236,8 @@ def encode_clip(
 
 
 def read_recording(path: str | Path, description: Description | None = None) -> np.ndarray:
-    """Read a recording as a clip (T, M, V, C) float32, prepared as clips of a store are.
+    """Read a recording as a clip (T, M, V, C) float32 of the store described; None: NTU RGB+D.
 
-    description: of the store; None: NTU RGB+D.
     Raises UserError where the file cannot be used or shows nobody.
     """
     if description is None:
@@ -269,10 +248,7 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
 
 
 def save_features(path: Path, features: Features) -> None:
-    """Write an .npz file, the training clips first.
-
-    It holds features (N, S·D) float32, labels (N,) from 0, names (N,), and training (N,) bool.
-    """
+    """Write features (N, S·D) float32, labels (N,) from 0, names, training (N,) bool as .npz."""
     store, rows = features.data.store, np.concatenate([features.data.train, features.data.test])
     clips = torch.cat([features.train, features.test], dim=1)  # (S, N, D)
     with atomic(path) as part, part.open("wb") as file:

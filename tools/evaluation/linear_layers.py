@@ -1,7 +1,6 @@
 """The linear layers that recognition trained, saved beside its result as NAME.pt.
 
-The file also holds what one needs to use the layers: which encoder, which streams, the classes, the
-data, and the encoder's weights if it was fine-tuned.
+With them: which encoder, streams, classes and data, and the weights of a fine-tuned encoder.
 """
 
 import hashlib
@@ -28,9 +27,7 @@ NAME = "recognition"  # the result whose layers are taken if a run has several r
 class Trained(NamedTuple):
     """An encoder, and the linear layers that were trained on its features.
 
-    path: the file of the layers.
-    loaded: the encoder, with the fine-tuned weights if it was fine-tuned.
-    streams: the set of modalities of each linear layer.
+    streams: the set of modalities of each of S layers.
     scale: standardizes the features; None: features as they are.
     facts: the names of the classes, and the data that the layers were trained on.
     """
@@ -70,21 +67,20 @@ def write(evaluation: Evaluation, run: Run) -> None:
     path, source, store = evaluation.file(".pt"), evaluation.loaded.source, evaluation.data.store
     tuned = isinstance(run.model, Recognizer)
     beside = source.resolve().parent == path.resolve().parent
-    facts = {
-        "checkpoint": source.name if beside else str(source.resolve()),
-        "encoder": digest(evaluation.loaded.encoder),
-        "dataset": store.dataset,
-        "protocol": evaluation.data.protocol,
-        "data_root": str(store.folder.resolve().parent),
-        "fingerprint": store.fingerprint,
-        **store.preparation,
-        "classes": store.class_names,
-        "streams": [",".join(names) for names in evaluation.streams],
-    }
     content = {
         "format": FORMAT,
         "code": dict(checkpoint.code_facts()),
-        "facts": facts,
+        "facts": {
+            "checkpoint": source.name if beside else str(source.resolve()),
+            "encoder": digest(evaluation.loaded.encoder),
+            "dataset": store.dataset,
+            "protocol": evaluation.data.protocol,
+            "data_root": str(store.folder.resolve().parent),
+            "fingerprint": store.fingerprint,
+            **store.preparation,
+            "classes": store.class_names,
+            "streams": [",".join(names) for names in evaluation.streams],
+        },
         "layers": _on_cpu((run.model.classifier if tuned else run.model).state_dict()),
         "scale": _on_cpu(evaluation.scale._asdict()) if evaluation.scale else {},
         "encoder": _on_cpu(run.model.encoder.state_dict()) if tuned else {},
@@ -107,29 +103,35 @@ def digest(module: nn.Module) -> str:
 
 
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
-    """Load the linear layers of a run, and their encoder, onto a device.
+    """Load the linear layers of a run, its folder or their file, and their encoder, onto a device.
 
-    run: the run's folder, or the file of the layers.
-    Raises UserError where there are none, or where the encoder is not the one that they were
-    trained on.
+    Raises UserError where there are none, or several and none of them is of the usual evaluation,
+    or where the encoder is not the one that they were trained on.
     """
-    path = find(run)
-    again = f"run `{_command(path.parent)}` again"
+    folder = run.parent if run.is_file() else run
+    usual, found = run / f"{NAME}.pt", [run] if run.is_file() else sorted(run.glob(f"{NAME}*.pt"))
+    again = f"python action_classification.py --checkpoint-path {folder}"
+    if not found:
+        raise UserError(f"{run} holds no linear layers; train them: `{again}`")
+    if len(found) > 1 and usual not in found:
+        names = ", ".join(map(str, found))
+        raise UserError(f"{run} holds the linear layers of several results; name one of {names}")
+    path = usual if usual in found else found[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
+        if saved["format"] != FORMAT:
+            raise ValueError(saved["format"])
     except Exception as error:  # a damaged file raises nearly anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} holds no linear layers ({reason}); {again}") from None
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        raise UserError(f"{path} holds no linear layers; name the run, or {NAME}.pt in it")
+        name = type(error).__name__
+        raise UserError(f"{path} holds no linear layers ({name}); train again: `{again}`") from None
     facts, scale = saved["facts"], saved["scale"]
     source = path.parent / facts["checkpoint"]
     if not source.is_file():
-        raise UserError(f"{source}, whose linear layers {path} holds, is not there; {again}")
+        raise UserError(f"{path} needs its encoder {source}, which is missing; or: `{again}`")
     loaded = encoders.load(source)
     encoder, streams = loaded.encoder, [tuple(text.split(",")) for text in facts["streams"]]
     if digest(encoder) != facts["encoder"]:
-        raise UserError(f"{path} holds linear layers of another encoder than {source}; {again}")
+        raise UserError(f"{path} is of another encoder than {source}; train again: `{again}`")
     if saved["encoder"]:
         encoder.load_state_dict(saved["encoder"])
     encoder.to(device)
@@ -140,26 +142,6 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         loaded=loaded._replace(folder=path.parent),
         classifier=classifier.requires_grad_(False).to(device),
         streams=streams,
-        scale=Scale(*(scale[name].to(device) for name in Scale._fields)) if scale else None,
+        scale=Scale(**{name: x.to(device) for name, x in scale.items()}) if scale else None,
         facts=facts,
     )
-
-
-def find(run: Path) -> Path:
-    """The file of linear layers of a run: `run` itself, or a file in this folder.
-
-    Raises UserError where there is none, or several and none of them is of the usual evaluation.
-    """
-    if run.is_file():
-        return run
-    usual, found = run / f"{NAME}.pt", sorted(run.glob(f"{NAME}*.pt"))
-    if usual in found or len(found) == 1:
-        return usual if usual in found else found[0]
-    if found:
-        names = ", ".join(map(str, found))
-        raise UserError(f"{run} holds the linear layers of several results; name one of {names}")
-    raise UserError(f"{run} holds no linear layer; train one: `{_command(run)}`")
-
-
-def _command(run: Path) -> str:
-    return f"python action_classification.py --checkpoint-path {run}"

@@ -33,17 +33,10 @@ SHOWN = 5  # classes that are shown for each window
 FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
 
 
-class Bank(NamedTuple):
-    """The training clips that are searched: `data.train`, and their joined features (n, S·D)."""
-
-    data: Halves
-    features: Tensor
-
-
 class Window(NamedTuple):
     """A part of a recording, and its classes.
 
-    start, frames: its first frame, from 0, and its number of frames.
+    start: its first frame, from 0; frames: their number.
     probabilities: (K,) float32 of the classes; None where the window shows nobody.
     near: the nearest training clips, nearest first: name, class, cosine similarity.
     """
@@ -95,16 +88,15 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The recordings in some paths: a path itself, or all recordings at any depth in a folder.
+    """The recordings in some paths: a path itself, or all at any depth in a folder.
 
     Raises UserError where a folder holds no recording.
     """
     found = []
     for path in paths:
-        inside = find_recordings(path) if path.is_dir() else [path]
+        found += (inside := find_recordings(path) if path.is_dir() else [path])
         if not inside:
             raise UserError(f"{path} holds no recording ({', '.join(SUFFIXES)})")
-        found += inside
     return found
 
 
@@ -126,13 +118,10 @@ def left_out(path: Path, bad: list[str]) -> Iterator[None]:
 
 
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
-    """Where windows lie that slide over a recording: a list of (start, frames).
+    """Windows that slide over a recording, in frames: a list of (start, frames).
 
-    window: frames of a window; None: the whole recording.
-    stride: frames from one window to the next; None: half a window.
-
-    The last window ends with the recording. A recording that is not longer than a window is one
-    span.
+    window: None: the whole recording. stride: None: half a window.
+    The last window ends with the recording. A recording shorter than a window is one window.
     """
     if window is None or frames <= window:
         return [(0, frames)]
@@ -145,10 +134,9 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
 def batches(
     recording: Recording, args: argparse.Namespace, preparation: Preparation
 ) -> Iterator[tuple[list[tuple[int, int, bool]], Tensor]]:
-    """Yield some windows at a time, (start, frames, whether somebody is seen), and their clips.
+    """Yield windows in batches, [(start, frames, whether somebody is seen)], and their clips.
 
-    The clips are those of windows that show somebody, each prepared on its own, as the encoder sees
-    them: (k, 64, M, V, C).
+    The clips (k, 64, M, V, C) are of windows that show somebody, each prepared on its own.
     """
     layout, alignment, reading = preparation
     pieces = spans(len(recording.bodies), args.window, args.stride)
@@ -172,10 +160,28 @@ def batches(
 # ---- classifying
 
 
-def open_bank(trained: Trained, data_root: str | Path | None = None) -> Bank:
-    """Encode the training clips from which the linear layers learned.
+class Bank(NamedTuple):
+    """The training clips that are searched: `data.train`, and their joined features (n, S·D)."""
 
-    data_root: the folder of the stores; None: the folder at the time of the training.
+    data: Halves
+    features: Tensor
+
+    def near(self, features: Tensor, count: int) -> list[list[tuple[str, str, float]]]:
+        """The clips nearest to features (S, k, D), for each of k: name, class, similarity."""
+        store, rows = self.data.store, self.data.train
+        similarity, found = nearest(joined(features), self.features, min(count, len(rows)))
+        return [
+            [
+                (store.names[r], store.class_names[store.label[r]], s)
+                for r, s in zip(*both, strict=True)
+            ]
+            for both in zip(rows[found.cpu().numpy()], similarity.tolist(), strict=True)
+        ]
+
+
+def open_bank(trained: Trained, data_root: str | Path | None = None) -> Bank:
+    """Encode the training clips of linear layers; data_root as at their training if it is None.
+
     Raises UserError where the store is missing or is not the store of the training.
     """
     facts, encoder = trained.facts, trained.loaded.encoder
@@ -200,7 +206,7 @@ def classify(
 ) -> list[Window]:
     """Classify a recording in the windows that the flags ask for.
 
-    bank: the training clips to search for the nearest args.neighbors, or None.
+    bank: the training clips, of which the nearest args.neighbors are found; None: no clips.
     Raises UserError where no window shows anybody.
     """
     device, windows = device_of(trained.loaded.encoder), []
@@ -208,25 +214,13 @@ def classify(
         found = iter(())
         if len(views):
             features = trained.features(views.to(device))  # (S, k, D)
-            probabilities = trained.probabilities(features).cpu().numpy()
-            found = zip(probabilities, _near(features, bank, args.neighbors), strict=True)
+            near = bank.near(features, args.neighbors) if bank else [()] * len(views)
+            found = zip(trained.probabilities(features).cpu().numpy(), near, strict=True)
         for start, frames, is_seen in some:
             windows.append(Window(start, frames, *(next(found) if is_seen else ())))
     if not any(window.best for window in windows):
         raise UserError(f"{recording.name} shows nobody")
     return windows
-
-
-def _near(features: Tensor, bank: Bank | None, count: int) -> list[list[tuple[str, str, float]]]:
-    if bank is None:
-        return [[]] * features.shape[1]
-    store, rows = bank.data.store, bank.data.train
-    similarity, found = nearest(joined(features), bank.features, min(count, len(rows)))
-    names, classes = store.names, store.class_names
-    return [
-        [(names[r], classes[store.label[r]], s) for r, s in zip(rows[some], values, strict=True)]
-        for some, values in zip(found.cpu().numpy(), similarity.tolist(), strict=True)
-    ]
 
 
 def write_table(
@@ -235,22 +229,22 @@ def write_table(
     """Write a CSV file with one line a window: its place, its classes, its nearest training clips.
 
     found: the name and the windows of each recording.
-    fps: frames of a second. Frames count from 0; `end` is the first frame after the window.
+    Frames count from 0; `end_frame` is the first frame after the window.
     """
-    near = max(len(window.near) for _, windows in found for window in windows)
-    header = ["recording", "start_frame", "end_frame", "start_seconds", "end_seconds"]
-    for i in range(1, 1 + min(SHOWN, len(classes))):
-        header += [f"class_{i}", f"probability_{i}"]
-    for i in range(1, 1 + near):
-        header += [f"clip_{i}", f"clip_class_{i}", f"similarity_{i}"]
-    rows = []
+    lines = []
     for name, windows in found:
-        for window in windows:
-            ends = window.start, window.start + window.frames
-            row = [name, *ends, *(f"{end / fps:.3f}" for end in ends)]
-            for best in window.best:
-                row += [classes[best], f"{window.probabilities[best]:.6f}"]
-            for clip, action, similarity in window.near:
-                row += [clip, action, f"{similarity:.6f}"]
-            rows.append(row + [""] * (len(header) - len(row)))
-    write_csv(path, header, rows)
+        for one in windows:
+            start, end = one.start, one.start + one.frames
+            line = {"recording": name, "start_frame": start, "end_frame": end}
+            line |= {"start_seconds": f"{start / fps:.3f}", "end_seconds": f"{end / fps:.3f}"}
+            for i, k in enumerate(one.best, 1):
+                line |= {
+                    f"class_{i}": classes[k],
+                    f"probability_{i}": f"{one.probabilities[k]:.6f}",
+                }
+            for i, (clip, action, similarity) in enumerate(one.near, 1):
+                line |= {f"clip_{i}": clip, f"clip_class_{i}": action}
+                line |= {f"similarity_{i}": f"{similarity:.6f}"}
+            lines.append(line)
+    header = max(lines, key=len)  # a window that shows nobody has fewer columns
+    write_csv(path, header, [[line.get(name, "") for name in header] for line in lines])

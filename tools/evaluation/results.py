@@ -29,10 +29,7 @@ FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in resul
 
 
 def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
-    """The settings of `recognition` or `retrieval` that make another result, with their defaults.
-
-    Encoder, data and seeds are not among them. The order is that of a result's name.
-    """
+    """The settings of `recognition` or `retrieval`, in the order of a result's name."""
     few = {"label_fraction": None, "labels_per_class": None, "classes": None}
     if task == "retrieval":
         return {**few, "knn_neighbours": [1], "standardize": False}
@@ -69,10 +66,9 @@ def in_words(key: str, value: Any) -> str:
 class Evaluation:
     """What is evaluated, and how.
 
-    task: `recognition` or `retrieval`.
-    settings: the names and values that `defaults` lists, but `standardize`.
-    seed, runs: the seed of the first run, and the number of runs; each has the next seed.
-    start: time at which the evaluation began, by `time.perf_counter`.
+    task: `recognition` or `retrieval`; settings: all of `defaults(task)` but `standardize`.
+    seed: of the first of the runs; each has the next one.
+    start: of the evaluation, by `time.perf_counter`.
     scale: standardizes the features; None: features as they are.
     """
 
@@ -108,8 +104,8 @@ class Evaluation:
             parts.append(loaded.kind)
         elif not loaded.is_final:
             folder = source.resolve().parent
-            beside = folder == loaded.folder.resolve()
-            parts.append(source.stem if beside else f"{folder.name}-{source.stem}")
+            elsewhere = "" if folder == loaded.folder.resolve() else f"{folder.name}-"
+            parts.append(f"{elsewhere}{source.stem}")
         parts += [f"seed{self.seed}"] if self.seed else []
         parts += [f"runs{self.runs}"] if self.runs > 1 else []
         name = "_".join(parts)
@@ -123,7 +119,7 @@ class Evaluation:
         return range(self.seed, self.seed + self.runs)
 
     def file(self, suffix: str) -> Path:
-        """The path of one of its files, such as NAME.json, or with "" of its events' folder."""
+        """The path of one of its files, as NAME.json; with "": the folder of its events."""
         return self.loaded.folder / f"{self.name}{suffix}"
 
     def facts(self) -> dict[str, Any]:
@@ -156,10 +152,7 @@ class Evaluation:
 
 
 def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
-    """Write NAME.json, and NAME_scale.npz of standardized features; return the result's path.
-
-    figures: plain, finite values.
-    """
+    """Write NAME.json, and NAME_scale.npz of standardized features; return the result's path."""
     text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
     with atomic(path := evaluation.file(".json")) as part:
         part.write_text(text + "\n")
@@ -178,10 +171,9 @@ def new_events(folder: Path) -> SummaryWriter:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The results in a run's folder, those of the pre-trained encoder first.
+    """The results in a run's folder, with their `file`; those of the pre-trained encoder first.
 
-    A result is the content of its JSON file, and `file`, its name. Raises UserError for a file that
-    is no JSON.
+    Raises UserError for a file that is no JSON.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
