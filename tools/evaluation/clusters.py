@@ -29,9 +29,7 @@ PANEL = 4.6  # inches: width and height of a panel
 class Panel(NamedTuple):
     """The features of one encoder.
 
-    knn: percent of clips whose nearest other clip has the same class.
-    silhouette: from -1 to 1.
-    points: (n, 2), by t-SNE.
+    knn: percent of clips whose nearest other clip has the same class. points: (n, 2), by t-SNE.
     """
 
     title: str
@@ -70,7 +68,7 @@ def title_of(loaded: LoadedEncoder) -> str:
 
 
 def draw_clips(data: Halves, count: int | None, seed: int) -> np.ndarray:
-    """The rows of the test clips of `count` classes, which the seed draws; None: of ten, or all.
+    """Rows of the test clips of `count` classes (None: ten, or all) that the seed draws.
 
     Raises UserError where the test clips have fewer classes, or too few clips.
     """
@@ -129,8 +127,6 @@ def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figu
 
 def palette(count: int) -> list[str]:
     """One color, as #rrggbb, for each class; the colors of few classes differ clearly."""
-    if count <= 20:
-        found = matplotlib.colormaps["tab10" if count <= 10 else "tab20"].colors[:count]
-    else:
-        found = [matplotlib.colormaps["hsv"](k / count) for k in range(count)]
-    return [to_hex(color) for color in found]
+    name = "tab10" if count <= 10 else "tab20" if count <= 20 else "hsv"
+    colors = matplotlib.colormaps[name]
+    return [to_hex(colors(k / count if name == "hsv" else k)) for k in range(count)]

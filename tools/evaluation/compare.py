@@ -25,7 +25,7 @@ class Single(NamedTuple):
     """One evaluation with one seed.
 
     seeds: of pre-training (or of the random weights), and of the evaluation, with its split.
-    figures: top1, best_top1, top5, map, as far as there are, and `paper`, the paper's: percent.
+    figures: top1, best_top1, top5, map: percent, where there are such; paper: the paper's.
     """
 
     run: Path

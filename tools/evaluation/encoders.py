@@ -34,8 +34,7 @@ class Preparation(NamedTuple):
 class LoadedEncoder(NamedTuple):
     """An encoder to evaluate, in eval mode and frozen, and its origin.
 
-    kind: `pretrained` or `random`.
-    folder: the run's folder, where results go.
+    kind: `pretrained` or `random`. folder: the run's, where results go.
     source: the checkpoint; `saved` holds its PARTS.
     """
 
@@ -86,11 +85,9 @@ def load(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> LoadedEncoder:
-    """Load an encoder of a run.
+    """Load an encoder of a run: its folder, or a checkpoint in it.
 
-    path: the run's folder, or a checkpoint in it.
-    pretrained: `final`: the encoder of `path`. `random`: the same encoder with random weights,
-        drawn by the seed. Else the path of another checkpoint.
+    pretrained: `final`; `random`: with weights that the seed draws; or the path of a checkpoint.
     Raises CheckpointError where there is no checkpoint, or where other code wrote it.
     """
     path, random = Path(path), str(pretrained) == "random"

@@ -9,36 +9,20 @@ from torch import Tensor, nn
 from feeder.augment import PUBLISHED, Strengths, augment, augmentation
 from feeder.batches import Batch, TrainingBatches
 from net import MODALITIES
-from tools.evaluation.features import (
-    ALL_LABELS,
-    Halves,
-    Labels,
-    classes_of,
-    device_of,
-    encode_views,
-    labeled_clips,
-)
+from tools.evaluation import features
+from tools.evaluation.features import ALL_LABELS, Halves, Labels
 from tools.evaluation.probe import Batches, LinearClassifier, Run, Training, train_and_test
 
 LEAST_STEPS = 8  # steps of an epoch, if there are few clips
 # As transformers are usually fine-tuned (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023):
 # AdamW with weight decay 0.05, a smaller learning rate for the encoder. The rates fall in steps.
 FINETUNE = Training(
-    epochs=60,
-    batch_size=64,
-    lr=3e-3,
-    schedule=(40, 50),
-    wd=0.05,
-    encoder_lr=3e-4,
-    augment="crop",
+    epochs=60, batch_size=64, lr=3e-3, schedule=(40, 50), wd=0.05, encoder_lr=3e-4, augment="crop"
 )
 
 
 class Recognizer(nn.Module):
-    """An encoder and linear layers that are trained together.
-
-    streams: the set of modalities of each linear layer.
-    """
+    """An encoder and linear layers, each of one stream (set of modalities), trained together."""
 
     def __init__(
         self, encoder: nn.Module, classifier: LinearClassifier, streams: Sequence[tuple[str, ...]]
@@ -48,7 +32,7 @@ class Recognizer(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (n, T, M, V, C) -> scores (S, n, classes) of S streams."""
-        return self.classifier(encode_views(self.encoder, clips, self.streams))
+        return self.classifier(features.encode_views(self.encoder, clips, self.streams))
 
 
 def finetune(
@@ -64,12 +48,11 @@ def finetune(
 
     encoder: any module with a `feature_size` and a `layout`; it stays unchanged.
     streams: sets of modalities; each has a linear layer, and the scores of all are added.
-    labels: how many training clips keep their label.
     strengths: of the augmentation of the views; best those of pre-training.
     Raises UserError where the training diverges.
     """
     torch.manual_seed(seed)
-    store, device = data.store, device_of(encoder)
+    store, device = data.store, features.device_of(encoder)
     rows = data.train[labels.draw(store.label[data.train], seed)]
 
     classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
@@ -87,10 +70,10 @@ def finetune(
 
     def train_batches(epoch: int) -> Batches:
         for batch in batches.epoch(epoch):
-            yield views(batch, settings.augment), classes_of(store, batch.rows, device)
+            yield views(batch, settings.augment), features.classes_of(store, batch.rows, device)
 
     def test_batches() -> Batches:
-        return labeled_clips(store, data.test, device)
+        return features.labeled_clips(store, data.test, device)
 
     tests, predicted = train_and_test(model, optimizer, train_batches, test_batches, settings)
     return Run(seed, len(rows), tests, predicted, model)

@@ -24,10 +24,10 @@ SHOWN = 5  # neighbors of each query in the table
 class Retrieval(NamedTuple):
     """What was found for each of m test clips.
 
-    seed: drew the training clips that have a label; `labeled` is their number.
+    labeled: number of training clips that have a label, drawn by the seed.
     found, similarity: (m, k) rows of the store, nearest first, and their cosine similarities.
     predicted: (m,) classes, from 0, by a vote of the first number of neighbors.
-    figures: of the result, by the names that its file has, in percent.
+    figures: percent, by their names in the result.
     """
 
     seed: int
@@ -49,9 +49,9 @@ def retrieve(
     """Find the training clips nearest to each test clip; the test clip has the class of most.
 
     features: of one stream.
-    neighbors: how many neighbors vote; several numbers give several accuracies.
+    neighbors: how many vote; an accuracy for each.
     labels: how many training clips of each class can be found; the seed draws them.
-    rank_all: whether mean average precision is computed, which sorts all similarities.
+    rank_all: compute mean average precision, too.
     Raises UserError where there are fewer training clips than neighbors.
     """
     data, device = features.data, features.train.device
@@ -87,24 +87,17 @@ def retrieve(
 
 
 def summary(runs: Sequence[Retrieval]) -> dict[str, Any]:
-    """The figures of a result: means over the runs, and the figures of each run.
-
-    `accuracy_std` is the unbiased standard deviation of the first accuracy; None for a single run.
-    """
+    """The figures of a result: means over runs, an unbiased deviation, the figures of each run."""
     each = [run.figures for run in runs]
-    values = [one["accuracy"] for one in each]
-
-    def mean(key: str) -> float | None:
-        some = [one[key] for one in each]
-        return None if None in some else statistics.fmean(some)
-
+    names = ("accuracy", "map", "recall_at_1", "recall_at_5")
+    values = {name: [one[name] for one in each] for name in names}
     return {
         "neighbours": each[0]["neighbours"],
-        **{key: mean(key) for key in ("accuracy", "map", "recall_at_1", "recall_at_5")},
+        **{k: None if None in v else statistics.fmean(v) for k, v in values.items()},
         "accuracies": {
             k: statistics.fmean(one["accuracies"][k] for one in each) for k in each[0]["accuracies"]
         },
-        "accuracy_std": statistics.stdev(values) if len(runs) > 1 else None,
+        "accuracy_std": statistics.stdev(values["accuracy"]) if len(runs) > 1 else None,
         "runs": [{"seed": run.seed, "labelled_clips": run.labeled, **run.figures} for run in runs],
     }
 
@@ -116,15 +109,12 @@ def percent(right: Tensor) -> float:
 
 def write_table(path: Path, data: Halves, run: Retrieval) -> None:
     """Write a CSV file; a line has the query, then the name and similarity of SHOWN neighbors."""
-    names = data.store.names
-    header = ["query"]
-    for rank in range(1, 1 + min(SHOWN, run.found.shape[1])):
-        header += [f"found_{rank}", f"similarity_{rank}"]
-    rows = []
-    for query, found, similarity in zip(data.test, run.found, run.similarity, strict=True):
-        rows.append([names[query]])
-        for row, value in zip(found[:SHOWN], similarity, strict=False):
-            rows[-1] += [names[row], f"{value:.6f}"]
+    names, header = data.store.names, ["query"]
+    rows = [[names[row]] for row in data.test]
+    for i in range(min(SHOWN, run.found.shape[1])):
+        header += [f"found_{i + 1}", f"similarity_{i + 1}"]
+        for line, row, value in zip(rows, run.found[:, i], run.similarity[:, i], strict=True):
+            line += [names[row], f"{value:.6f}"]
     write_csv(path, header, rows)
 
 
@@ -132,9 +122,9 @@ def write_table(path: Path, data: Halves, run: Retrieval) -> None:
 
 
 def _similarities(queries: Tensor, bank: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
-    """Yield the cosine similarities (rows, m) of some queries at a time, and which queries.
+    """Yield which queries, and their cosine similarities (rows, m), at most `chunk` at a time.
 
-    chunk: most similarities at a time. Each yielded tensor is overwritten by the next one.
+    Each yielded tensor is overwritten by the next one.
     """
     queries, bank = F.normalize(queries), F.normalize(bank)
     rows = max(1, chunk // len(bank))

@@ -176,7 +176,7 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
 
 
 def mean_class_accuracy(classes: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean over the classes of n clips of their accuracy, in percent."""
+    """The mean accuracy of the classes of n clips, in percent."""
     there = np.unique(classes)
     return 100 * float(recall_score(classes, predicted, labels=there, average="macro"))
 
@@ -219,10 +219,9 @@ def summary(runs: Sequence[Run], data: Halves) -> dict[str, Any]:
 def tune(
     features: Features, settings: Training = LINEAR, labels: Labels = ALL_LABELS, seed: int = 0
 ) -> dict[str, Any]:
-    """Choose the learning rate of linear evaluation on held-out training subjects.
+    """Choose the learning rate of linear evaluation on training subjects that the seed holds out.
 
-    No test clip takes part. The seed draws the held-out subjects, a fifth of all. Of equally good
-    rates, after the last epoch, the one nearest to `settings.lr` is chosen.
+    Of equally good rates the one nearest to `settings.lr` is chosen.
     Returns {lr, tried: one {lr, top1} for each of RATES, in percent of the held-out clips}.
     Raises UserError where the training clips show only one person.
     """
@@ -236,8 +235,8 @@ def tune(
     inner = within_training(features, labeled[~held_out], labeled[held_out])
     once = replace(settings, test_every=settings.epochs)
     tried = []
-    for rate in RATES:
-        run = linear_evaluation(inner, replace(once, lr=rate), seed=seed)
-        tried.append({"lr": rate, "top1": run.tests[-1]["top1"]})
+    for lr in RATES:
+        run = linear_evaluation(inner, replace(once, lr=lr), seed=seed)
+        tried.append({"lr": lr, "top1": run.tests[-1]["top1"]})
     best = min(tried, key=lambda one: (-one["top1"], abs(np.log(one["lr"] / settings.lr))))
     return {"lr": best["lr"], "tried": tried}

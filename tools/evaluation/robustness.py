@@ -28,10 +28,7 @@ from tools.formats.tables import write_csv
 # `drop_joints`: the number of joints that are moved to the origin.
 # `drop_frames`: the share of the frames that is left out.
 KINDS: dict[str, tuple[str, list[float]]] = {
-    "observe": (
-        "observed share of each clip",
-        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
-    ),
+    "observe": ("observed share of each clip", [k / 10 for k in range(1, 11)]),
     "drop_joints": ("joints that are missing", [0, 1, 2, 5, 10, 15]),
     "drop_frames": ("share of frames that are missing", [0.0, 0.2, 0.4, 0.6, 0.8, 0.9]),
 }
@@ -47,10 +44,10 @@ def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
 def load_altered(
     store: Store, rows: np.ndarray, device: torch.device, *, kind: str, amount: float
 ) -> Tensor:
-    """Load some clips of a store, altered, as the evaluation sees them: (n, 64, M, V, C).
+    """Load some clips of a store, altered: (n, 64, M, V, C).
 
-    What is removed is drawn by a generator that the row seeds. So it is the same in every batch,
-    and a larger amount removes what a smaller amount removes, and more.
+    The row seeds what is removed. So it is the same in every batch, and a larger amount removes
+    what a smaller one removes, and more.
     """
     share = Fraction(str(amount))  # exact: in float32, 0.3 of 50 frames are more than 15
     if kind == "observe":
@@ -73,9 +70,8 @@ def fewer_frames(store: Store, rows: np.ndarray, share: Fraction, device: torch.
         order = _rng(row).permutation(count)[: max(1, round(count * (1 - share)))]
         kept.append(store.start[row] + np.sort(order))
     length = np.array([len(frames) for frames in kept])
-    parts = (store.joints[np.concatenate(kept)], np.cumsum(length) - length, length)
-    frames, start, length = (torch.from_numpy(part).to(device) for part in parts)
-    return Clips(frames, start, length)
+    parts = store.joints[np.concatenate(kept)], np.cumsum(length) - length, length
+    return Clips(*(torch.from_numpy(part).to(device) for part in parts))
 
 
 def _rng(row: int) -> np.random.Generator:
@@ -87,10 +83,10 @@ def write_curves(
     curves: Mapping[str, Sequence[float]],
     accuracies: Callable[[Loader], list[float]],
 ) -> list[Path]:
-    """Write NAME_KIND.csv and NAME_KIND.png beside a result, for each curve {kind: amounts}.
+    """Write NAME_KIND.csv and .png beside a result, for each curve; return the pictures' paths.
 
+    curves: {kind: amounts}; amounts that are not the defaults are in the names.
     accuracies: how clips are loaded -> the accuracy of each run in percent.
-    Returns the paths of the pictures. The names contain the amounts if these are not the defaults.
     """
     drawn = []
     for kind, amounts in curves.items():
@@ -113,18 +109,11 @@ def picture(label: str, amounts: Sequence[float], accuracy: np.ndarray) -> Figur
     axes = figure.add_subplot()
     mean = accuracy.mean(1)
     axes.plot(amounts, mean, marker="o", color="#2a6fb0")
-    axes.fill_between(
-        amounts, accuracy.min(1), accuracy.max(1), color="#2a6fb0", alpha=0.2, linewidth=0
-    )
+    least, most = accuracy.min(1), accuracy.max(1)
+    axes.fill_between(amounts, least, most, color="#2a6fb0", alpha=0.2, linewidth=0)
+    style = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": 8}
     for amount, value in zip(amounts, mean, strict=True):
-        axes.annotate(
-            f"{value:.1f}",
-            (amount, value),
-            xytext=(0, 7),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+        axes.annotate(f"{value:.1f}", (amount, value), **style)
     axes.set(xlabel=label, ylabel="accuracy, %", ylim=(0, 105))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
