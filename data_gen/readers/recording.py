@@ -77,7 +77,10 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     if is_pose_json(path):
         values, numbers = pose_json.read(path, skeleton)
     elif path.suffix == SUFFIX and skeleton != KINECT_V2:
-        raise UserError(f"{path.name}: a {SUFFIX} file is not of {skeleton.name}")
+        raise UserError(
+            f"{path.name}: a {SUFFIX} file holds the 25 joints of {KINECT_V2.name}, not "
+            f"{skeleton.num_joints} joints ({skeleton.name})"
+        )
     elif path.suffix == SUFFIX and alignment == "kinect":
         values = read_skeleton_file(path)
     elif path.suffix == SUFFIX:

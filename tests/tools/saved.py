@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tools.formats import checkpoint
+from tools.training import checkpoint
 
 
 def parts(epoch: int = 3, step: int = 0) -> dict:
