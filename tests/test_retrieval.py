@@ -13,8 +13,8 @@ import action_retrieval
 from data_gen import ntu_gendata
 from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
 from feeder.store import open_store
-from tests import runs
 from tests.golden_files import GOLDEN
+from tests.runs import call
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
 from tools.evaluation.encoders import load_encoder
@@ -26,16 +26,29 @@ RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
 def retrieve(folder, *flags):
     """Call the command: exit code, output, errors."""
-    return runs.call(action_retrieval.main, "--checkpoint-path", folder, *flags)
+    return call(action_retrieval.main, "--checkpoint-path", folder, *flags)
 
 
-def assert_clear(x, train, test, label):
-    """Assert that rounding cannot change which class is nearest to a row of `test`."""
+def result(folder, name):
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def features_of(folder, store, *names):
+    """The features of all clips of a store, one clip at a time."""
+    encoder = load_encoder(folder)
+    clips = (np.array(store.clip(row)) for row in range(len(store.names)))
+    return torch.stack([encode_clip(encoder, clip, *names) for clip in clips]).numpy()
+
+
+def knn_score(x, label, train, test):
+    """Accuracy of 1-NN in percent, where rounding cannot change which class is nearest."""
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     similarity = unit[test] @ unit[train].T
     own = label[train] == label[test][:, None]
     of_own, of_others = (similarity.max(1, where=kind, initial=-1) for kind in (own, ~own))
     assert np.abs(of_own - of_others).min() > 1e-5
+    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine").fit(x[train], label[train])
+    return 100 * knn.score(x[test], label[test])
 
 
 def test_results_are_those_of_scikit_learn(run, data_root):
@@ -45,14 +58,10 @@ def test_results_are_those_of_scikit_learn(run, data_root):
     assert code == 0 and f"written to {path}" in said
     found = json.loads(path.read_text())
 
-    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
-    clips = [store.joints[a : a + n] for a, n in zip(store.start, store.length, strict=True)]
-    names = ("joint", "motion")
-    x = torch.stack([encode_clip(encoder, clip, names) for clip in clips]).numpy()
+    store = open_store(data_root, "ntu60")
+    x = features_of(run, store, ("joint", "motion"))
     train, test = store.split("cross_subject")
-    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
-    knn.fit(x[train], store.label[train])
-    score = 100 * knn.score(x[test], store.label[test])
+    score = knn_score(x, store.label, train, test)
     assert found["accuracies"]["1"] == found["recall_at_1"] == pytest.approx(score)
     assert found["neighbours"] == 3 and found["accuracy"] == found["accuracies"]["3"]
     assert list(found["accuracies"]) == ["3", "1", "7"]
@@ -70,6 +79,10 @@ def test_results_are_those_of_scikit_learn(run, data_root):
         for row in test
     ]
     assert found["map"] == pytest.approx(100 * np.mean(exact), abs=1e-3)
+    header, rows = tables.read_csv(path.with_name(f"{path.stem}_neighbours.csv"))
+    assert header[:3] == ["query", "found_1", "similarity_1"] and len(header) == 11
+    assert [row[0] for row in rows] == [store.names[row] for row in test]
+    assert [row[1] for row in rows] == [store.names[train[row[0]]] for row in order]
 
 
 @pytest.mark.parametrize(
@@ -106,20 +119,8 @@ def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
     folders = ["--data_path", str(GOLDEN / "skeletons"), "--out_folder", str(tmp_path)]
     ntu_gendata.main([*folders, "--workers", "1"])
     folder = write_run(tmp_path / "run", tmp_path)
-    capsys.readouterr()
-    said = retrieve(folder, "--query", RAW)[1]
+    said = retrieve(folder, "--query", RAW).out
     assert said.splitlines()[1] == f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}"
-
-
-def test_features_are_saved_with_their_names(run, tmp_path, data_root):
-    assert retrieve(run, "--save-features", tmp_path / "f.npz")[0] == 0
-    store = open_store(data_root, "ntu60")
-    with np.load(tmp_path / "f.npz", allow_pickle=False) as saved:
-        assert saved["features"].shape == (48, 32) and saved["features"].dtype == np.float32
-        rows = {name: row for row, name in enumerate(store.names)}
-        assert sorted(saved["names"]) == store.names
-        own = [store.label[rows[name]] for name in saved["names"]]
-        np.testing.assert_array_equal(saved["labels"], own)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_what_cannot_be_is_refused(run, flags, said):
 
 
 @pytest.mark.parametrize("some", [True, False])
-def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, some):
+def test_classes_that_do_not_occur_in_training_are_named(data_root, tmp_path, some):
     """Where none of them occurs there is no mean average precision: null, not NaN."""
     root = shutil.copytree(data_root, tmp_path / "data")
     samples = root / "ntu60" / "samples.csv"
@@ -161,14 +162,13 @@ def test_classes_that_do_not_occur_in_training_are_counted(data_root, tmp_path, 
     folder = write_run(tmp_path / "run", root)
     code, said, error = retrieve(folder, "--map")
     assert code == 0, error
-    text = (folder / "retrieval.json").read_text()
-    found = json.loads(text)
+    found = result(folder, "retrieval")
     unseen = 6 if some else 24
     assert found["test_clips_of_classes_without_training"] == unseen
-    assert (found["map"] is None) is not some and "NaN" not in text
-    assert f"{unseen} of 24 test clips" in said and ("mAP" in said) is some
+    assert (found["map"] is None) is not some and ("mAP" in said) is some
     named = [ACTION_NAMES[k] for k in ((10,) if some else (10, 11, 12, 13))]
     assert found["classes_without_training"] == named and ", ".join(named) in said
+    assert f"{unseen} of 24 test clips" in said
 
 
 def test_a_query_among_a_single_training_clip(tmp_path):
@@ -181,22 +181,16 @@ def test_a_query_among_a_single_training_clip(tmp_path):
 
 def test_standardized_neighbors_are_shown_beside_those_as_published(run, data_root):
     assert retrieve(run, "--standardize").code == 0
-    plain, found = (
-        json.loads((run / f"{name}.json").read_text())
-        for name in ("retrieval", "retrieval_standardized")
-    )
+    plain, found = (result(run, f"retrieval{end}") for end in ("", "_standardized"))
     assert (plain["standardize"], found["standardize"]) == (False, True)
     with np.load(run / "retrieval_standardized_scale.npz") as saved:
         mean, deviation = saved["mean"], saved["deviation"]
-    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
-    x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in range(48)])
+    store = open_store(data_root, "ntu60")
     train, test = store.split("cross_subject")
+    x = features_of(run, store)
     np.testing.assert_allclose(mean[0], x[train].mean(0), rtol=1e-4, atol=1e-5)
-    x = ((x.numpy() - mean) / deviation).astype(np.float32)
-    assert_clear(x, train, test, store.label)
-    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
-    knn.fit(x[train], store.label[train])
-    assert found["accuracy"] == pytest.approx(100 * knn.score(x[test], store.label[test]))
+    x = ((x - mean) / deviation).astype(np.float32)
+    assert found["accuracy"] == pytest.approx(knn_score(x, store.label, train, test))
     said = retrieve(run, "--query", RAW, "--standardize")[1].splitlines()
     assert len(said) == 12 and "standardized" in said[6] and "standardized" not in said[0]
 
@@ -205,43 +199,32 @@ def test_few_shot_on_new_classes(run, data_root):
     flags = ("--classes", "2-4", "--labels-per-class", "1", "--runs", "3", "--seed", "5")
     code, _, error = retrieve(run, *flags)
     assert code == 0, error
-    name = "retrieval_1perclass_classes-2-4_seed5_runs3"
-    found = json.loads((run / f"{name}.json").read_text())
+    found = result(run, "retrieval_1perclass_classes-2-4_seed5_runs3")
     assert found["test_clips"] == 18 and [r["seed"] for r in found["runs"]] == [5, 6, 7]
     assert [r["labelled_clips"] for r in found["runs"]] == [3, 3, 3]
     each = [r["accuracy"] for r in found["runs"]]
     assert found["accuracy"] == pytest.approx(np.mean(each))
     assert found["accuracy_std"] == pytest.approx(np.std(each, ddof=1))
-
-    encoder, store = load_encoder(run), open_store(data_root, "ntu60")
+    store = open_store(data_root, "ntu60")
     train, test = (rows[store.action[rows] > 1] for rows in store.split("cross_subject"))
     kept = train[Labels(per_class=1).draw(store.label[train], 5)]
-    x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in range(48)]).numpy()
-    knn = KNeighborsClassifier(1, algorithm="brute", metric="cosine")
-    knn.fit(x[kept], store.label[kept])
-    assert_clear(x, kept, test, store.label)
-    assert each[0] == pytest.approx(100 * knn.score(x[test], store.label[test]))
+    score = knn_score(features_of(run, store), store.label, kept, test)
+    assert each[0] == pytest.approx(score)
 
 
 def test_curves_over_less_than_whole_clips(run):
     flags = ("--observe", "0.1", "1", "--drop-joints", "0", "--drop-frames", "0")
     assert retrieve(run, *flags).code == 0
-    accuracy = json.loads((run / "retrieval.json").read_text())["accuracy"]
     for name in ("observe0.1-1", "drop-joints0", "drop-frames0"):
         *_, last = tables.read_csv(run / f"retrieval_{name}.csv")[1]
-        assert float(last[1]) == pytest.approx(accuracy, abs=0.006)
+        assert float(last[1]) == pytest.approx(result(run, "retrieval")["accuracy"], abs=0.006)
         assert (run / f"retrieval_{name}.png").is_file()
 
 
-def test_a_damaged_query_is_one_line(run, tmp_path):
+def test_damaged_files_are_one_line(run, tmp_path):
     (tmp_path / "a.skeleton").write_bytes(RAW.read_bytes()[:5000])
     code, _, error = retrieve(run, "--query", tmp_path / "a.skeleton")
-    assert code == 1 and "a.skeleton, line" in error and error.count("\n") == 1
-    (tmp_path / "a.skeleton").write_text("1\n0\n")
-    assert "shows nobody" in retrieve(run, "--query", tmp_path / "a.skeleton")[2]
-
-
-def test_a_checkpoint_of_another_shape_is_one_line(run):
+    assert code == 1 and "a.skeleton" in error and error.count("\n") == 1
     (file,) = run.glob("*.pt")
     saved = torch.load(file, weights_only=True)
     del saved["model"]["encoder.spatial.fusion.weight"]

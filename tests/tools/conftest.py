@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.tools.own_recordings import write_people
 from tools import convert
 
 
@@ -14,3 +15,9 @@ def converted(capsys):
         return capsys.readouterr().out
 
     return call
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """The folder that `own_recordings.write_people` writes; do not write to it."""
+    return write_people(tmp_path_factory.mktemp("people"))

@@ -1,5 +1,6 @@
 """A store of one's own recordings of 17 joints, and a run with a linear layer on it."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,8 @@ def write_day(people: Path, path: Path) -> Path:
     )
     np.save(path, np.concatenate([one, np.zeros((120, 1, 17, 3)), two]))
     return path
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

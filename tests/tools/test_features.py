@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 import action_classification
@@ -12,15 +11,10 @@ import action_retrieval
 from data_gen import own_gendata
 from feeder.store import open_store
 from tests.runs import call
-from tests.tools.own_recordings import training_file, write_day, write_people
+from tests.tools.own_recordings import training_file, write_day
 from tools import features
 from tools.evaluation.encoders import load_encoder
 from tools.evaluation.features import encode_clip
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory) -> Path:
-    return write_people(tmp_path_factory.mktemp("people"))
 
 
 def encode(out: Path, *flags):

@@ -4,8 +4,6 @@ Beside a result NAME.json lie NAME_confusion.csv and .png, NAME_classes.csv and 
 same goes into TensorBoard.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
@@ -22,19 +20,39 @@ PAIRS = 20
 MOST_NUMBERED = 24  # most classes for which the picture has numbers in its fields
 
 
-def confusion(
-    names: Sequence[str], classes: np.ndarray, predicted: np.ndarray
-) -> tuple[list[str], np.ndarray]:
-    """Count the predictions for n clips, both classes (n,) from 0.
+def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) -> None:
+    """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
 
-    Returns the names of the K classes that occur, and the matrix (K, K) int64 of clips: rows are
-    true classes, columns are predicted classes.
+    predicted: (runs, m), the classes, from 0, that each run predicted for the test clips.
+    A class that is neither true nor predicted for any clip is left out.
     """
-    there = unique_labels(classes, predicted)
-    return [names[i] for i in there], confusion_matrix(classes, predicted)
+    store, rows, task = evaluation.data.store, evaluation.data.test, evaluation.task
+    truth, predicted = np.tile(store.label[rows], len(predicted)), predicted.ravel()
+    names = [store.class_names[k] for k in unique_labels(truth, predicted)]
+    matrix = confusion_matrix(truth, predicted)  # (K, K); rows are true classes
+
+    header = ["class", *names]
+    lines = ([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
+    write_csv(evaluation.file("_confusion.csv"), header, lines)
+    clips = matrix.sum(1)
+    with np.errstate(invalid="ignore"):  # NaN for a class without clips
+        accuracy = 100 * matrix.diagonal() / clips
+    columns = zip(names, clips, accuracy, strict=True)
+    classes = ["class", "clips", "accuracy"], [[a, b, f"{c:.2f}"] for a, b, c in columns]
+    write_csv(evaluation.file("_classes.csv"), *classes)
+    taken = [[names[i], names[j], n, f"{share:.2f}"] for i, j, n, share in pairs(matrix)]
+    confused = ["class", "taken for", "clips", "percent of the class"], taken
+    write_csv(evaluation.file("_pairs.csv"), *confused)
+    figure = draw(names, matrix)
+    with atomic(evaluation.file("_confusion.png")) as part:
+        figure.savefig(part, format="png")
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
+    writer.add_text(f"{task}/classes", "\n".join(markdown(*classes)))
+    writer.add_text(f"{task}/most confused", "\n".join(markdown(*confused)))
 
 
-def pairs(names: list[str], matrix: np.ndarray) -> list[tuple[str, str, int, float]]:
+def pairs(matrix: np.ndarray) -> list[tuple[int, int, int, float]]:
     """The most confused pairs: (true class, predicted class, clips, percent of the true class).
 
     They are sorted by percent, then by clips, then by class.
@@ -43,50 +61,14 @@ def pairs(names: list[str], matrix: np.ndarray) -> list[tuple[str, str, int, flo
     clips = matrix[rows, columns]
     share = 100 * clips / matrix.sum(1)[rows]
     order = np.lexsort((columns, rows, -clips, -share))[:PAIRS]
-    return [(names[rows[i]], names[columns[i]], int(clips[i]), float(share[i])) for i in order]
-
-
-def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) -> None:
-    """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
-
-    predicted: (runs, m), the classes, from 0, that each run predicted for the test clips.
-    """
-    store, rows, task = evaluation.data.store, evaluation.data.test, evaluation.task
-    classes = np.broadcast_to(store.label[rows], predicted.shape)
-    names, matrix = confusion(store.class_names, classes.ravel(), predicted.ravel())
-    write_csv(
-        evaluation.file("_confusion.csv"),
-        ["class", *names],
-        [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)],
-    )
-    each = [
-        [name, row.sum(), f"{100 * row[i] / row.sum() if row.any() else np.nan:.2f}"]
-        for i, (name, row) in enumerate(zip(names, matrix, strict=True))
-    ]
-    taken = [[*pair, f"{share:.2f}"] for *pair, share in pairs(names, matrix)]
-    for suffix, title, header, table in (
-        ("_classes.csv", "classes", ("class", "clips", "accuracy"), each),
-        (
-            "_pairs.csv",
-            "most confused",
-            ("class", "taken for", "clips", "percent of the class"),
-            taken,
-        ),
-    ):
-        write_csv(evaluation.file(suffix), header, table)
-        writer.add_text(f"{task}/{title}", "\n".join(markdown(header, table)))
-    figure = draw(names, matrix)
-    with atomic(evaluation.file("_confusion.png")) as part:
-        figure.savefig(part, format="png")
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-    writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
+    parts = (part[order].tolist() for part in (rows, columns, clips, share))
+    return list(zip(*parts, strict=True))
 
 
 def draw(names: list[str], matrix: np.ndarray) -> Figure:
-    """The matrix as a picture, each row in percent of its class."""
-    count = len(names)
-    numbered = count <= MOST_NUMBERED
-    side = max(5.0, 2.5 + (0.36 if numbered else 0.16) * count)  # inches
+    """The matrix (K, K) of some classes as a picture, each row in percent of its class."""
+    numbered = len(names) <= MOST_NUMBERED
+    side = max(5.0, 2.5 + (0.36 if numbered else 0.16) * len(names))  # inches
     figure = Figure((side, side), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -1,8 +1,5 @@
 """Encoders from checkpoints, the data they are evaluated on, and features of clips."""
 
-import argparse
-from itertools import permutations
-
 import numpy as np
 import pytest
 import torch
@@ -11,13 +8,13 @@ from common import UserError
 from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.store import open_store
-from net.modalities import MODALITIES, derive
+from net.modalities import MODALITIES
 from tests.golden_files import GOLDEN
 from tests.literal import input as literal_views
 from tests.literal.model import Encoder as LiteralEncoder
 from tests.tiny_run import write_run
 from tests.tiny_store import write_store
-from tools.evaluation import encoders, features, flags
+from tools.evaluation import encoders, features
 from tools.evaluation.features import (
     encode,
     encode_clip,
@@ -27,16 +24,6 @@ from tools.evaluation.features import (
 )
 from tools.formats.published_checkpoint import to_published
 from tools.training import checkpoint
-
-
-def test_modalities_are_a_set_in_one_order():
-    for size in (1, 2, 3):
-        for names in permutations(MODALITIES, size):
-            found = flags.modalities(",".join(names))
-            assert set(found) == set(names) and found == tuple(sorted(found, key=MODALITIES.index))
-    for wrong in ("", "joints", "joint,", "joint,joint", "joint bone", "Joint"):
-        with pytest.raises(argparse.ArgumentTypeError):
-            flags.modalities(wrong)
 
 
 def test_six_lines_encode_a_recording(run):
@@ -72,18 +59,6 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
         with torch.no_grad():
             expected = encode(torch.from_numpy(view)[None])[0]
         torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_two_modalities_are_fused_by_their_mean(run, data_root):
-    encoder = encoders.load_encoder(run)
-    clips = torch.randn(3, 64, 2, 25, 3)
-    found = encoder(derive(clips, ("joint", "motion")))
-    for stream in (encoder.temporal, encoder.spatial):
-        # Half of joint's and of motion's embedding are what is left of three without bone's.
-        torch.nn.init.zeros_(stream.embeddings["bone"][-1].weight)
-        torch.nn.init.zeros_(stream.embeddings["bone"][-1].bias)
-        stream.fusion.weight.mul_(3 / 2)
-    torch.testing.assert_close(encoder(derive(clips)), found, rtol=1e-4, atol=1e-5)
 
 
 def test_features_do_not_depend_on_the_batch(run, data_root, monkeypatch):
@@ -132,34 +107,3 @@ def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, data_root):
         layer.norm2.weight.fill_(torch.inf)
     with pytest.raises(UserError, match=store.names[5]):
         extract_features(encoder, store, np.array([5, 6]))
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda w: w.pop("encoder.spatial.fusion.weight"), "lacks the weight"),
-        (lambda w: w.update({"encoder.more": torch.ones(3)}), "unknown here"),
-        (lambda w: w["encoder.spatial.fusion.weight"].fill_(torch.inf), "not finite"),
-        (lambda w: w.update({"encoder.spatial.fusion.weight": torch.ones(2, 2)}), r"\[2, 2\]"),
-    ],
-)
-def test_weights_that_do_not_fit_are_refused_in_one_line(run, change, said):
-    path = next(run.glob("*.pt"))
-    saved = torch.load(path, weights_only=True)
-    change(saved["model"])
-    torch.save(saved, path)
-    with pytest.raises(UserError, match=said) as error:
-        encoders.load_encoder(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_one_modality_skips_the_fusion(data_root, run):
-    encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
-    clip = store.joints[: store.length[0]]
-    before = encode_clip(encoder, clip, ("bone",))
-    fused = encode_clip(encoder, clip, ("joint", "bone"))
-    for stream in (encoder.temporal, encoder.spatial):
-        torch.nn.init.zeros_(stream.fusion.weight)
-    assert torch.equal(encode_clip(encoder, clip, ("bone",)), before)
-    assert not torch.equal(encode_clip(encoder, clip, ("joint", "bone")), fused)
-    assert list(derive(torch.zeros(1, 64, 2, 25, 3), ("bone",))) == ["bone"]

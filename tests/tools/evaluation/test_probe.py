@@ -9,9 +9,8 @@ import torch
 
 from common import UserError
 from feeder.store import open_store
-from tests.encoders import GraphEncoder
 from tools.evaluation import probe
-from tools.evaluation.features import Features, Halves, Labels, encode, open_halves
+from tools.evaluation.features import Features, Halves, Labels, open_halves
 from tools.evaluation.probe import LINEAR, Run, accuracy, linear_evaluation, predict, summary
 
 SHORT = replace(LINEAR, epochs=8, schedule=())
@@ -28,14 +27,6 @@ def features(data_root) -> Features:
         return torch.from_numpy(shown.astype(np.float32))[None]
 
     return Features(data, of(data.train), of(data.test))
-
-
-def test_the_linear_classifier_starts_as_published():
-    torch.manual_seed(0)
-    model = probe.LinearClassifier(2, 2048, 60)
-    assert [x.weight.std().item() for x in model.layers] == pytest.approx([0.01] * 2, rel=0.02)
-    assert all((x.bias == 0).all() for x in model.layers)
-    assert model(torch.randn(2, 5, 2048)).shape == (2, 5, 60)
 
 
 def test_late_fusion_adds_the_scores_of_layers_trained_apart(features, monkeypatch):
@@ -67,17 +58,6 @@ def test_the_loss_is_the_epochs_mean_and_nan_in_any_batch_is_noticed(features):
         with pytest.raises(UserError):
             settings = replace(LINEAR, epochs=1, batch_size=5)
             linear_evaluation(features, settings, seed=seed)
-
-
-def test_an_encoder_with_batch_statistics_is_encoded_in_eval_mode(data_root):
-    torch.manual_seed(0)
-    encoder = GraphEncoder(12).eval().requires_grad_(False)
-    modes = []
-    encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
-    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
-    features = encode(encoder, data, [("joint",)])
-    assert features.train.shape == (1, 24, 12) and modes and not any(modes)
-    assert linear_evaluation(features, replace(LINEAR, lr=1.0)).tests[-1]["top1"] > 30
 
 
 def test_accuracy_counts_the_first_and_the_first_five():

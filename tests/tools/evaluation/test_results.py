@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, results
 from tools.evaluation.features import halves_for
-from tools.evaluation.results import changed, defaults
+from tools.evaluation.results import defaults
 from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
@@ -73,12 +73,6 @@ def test_the_checkpoint_is_in_the_name_unless_it_is_the_final_one(run, data_root
 def test_a_name_stays_short(run):
     one, other = (evaluation(run, schedule=[*range(99), last]).name for last in (100, 101))
     assert one != other and max(len(one), len(other)) < 140
-
-
-def test_only_what_differs_is_changed():
-    usual = defaults("recognition", finetune=True) | {"finetune": True}
-    assert changed("recognition", usual) == {"finetune": True}
-    assert changed("recognition", {"task": "recognition", "lr": 0.3}) == {"lr": 0.3}
 
 
 def test_a_result_carries_all_of_its_experiment(run):
