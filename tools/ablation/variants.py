@@ -60,4 +60,7 @@ VARIANTS = {
     ),
     "cosine": Variant("warm-up and cosine", "--cosine --warmup-epochs 3"),
     "umurl_plus": Variant("recipe umurl_plus", "--recipe umurl_plus"),
+    "plus_no_rotation": Variant(
+        "recipe umurl_plus without rotations", "--recipe umurl_plus --yaw 0 --tilt 0"
+    ),
 }
