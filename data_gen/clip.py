@@ -1,107 +1,34 @@
-"""From the bodies in a raw file to a clip: choose bodies, repair, center and align them.
+"""From bodies to the clip that a store holds: choose, repair, center and align them.
 
-Coordinates are in metres. The axes of arrays are (T, M, V, C) = (frames, bodies, joints, xyz).
+`prepare_clip` is the published rule, for NTU RGB+D, NW-UCLA and PKU-MMD. It turns the shoulder line
+onto +x by the smallest rotation, so a body stays upright only if the line points roughly there, as
+in the axes of a Kinect. `prepare_upright`, for own recordings, first turns a clip about the
+vertical: a turn of the room, a shift, or other axes change nothing. Coordinates are in metres; the
+axes of arrays are (T, M, V, C) = (frames, bodies, joints, xyz).
 """
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from common import UserError
-from feeder.skeletons import KINECT_V2, MAX_METRES, NTU, Layout, Skeleton, joint_map
+from feeder.skeletons import MAX_METRES, NTU, Layout, Skeleton, joint_map
+
+MOST_MISSING = 0.5  # share of the main body's joints that may be missing
+TRUNK = 0.5  # median distance from the hips to the shoulders of a recording without a unit
+REACH = 0.5  # of a body's size: from one frame to the next nobody goes farther
+MEMORY = 300  # frames after which a person who left is not the same person any more
+HEAD_AND_HIPS = Skeleton("head and hips", ("pelvis", "head"), (0, 0), (0,), (0, 1))
 
 
-def prepare_clip(bodies: np.ndarray, layout: Layout = NTU) -> np.ndarray | None:
-    """Make the clip that a store holds, as published for NTU RGB+D.
-
-    bodies: (T, M, V, 3) float64, metres, finite; the M >= 0 bodies as they stand in the file
-    layout: how many bodies to keep, and their skeleton
-    Returns (T, layout.bodies, V, 3) float32 with the main body first and zeros where there is no
-    body; None if the whole clip has no body.
-    """
-    present = ~is_empty(bodies, (2, 3))  # (T, M)
-    if not present.any():
-        return None
-    slots = choose_slots(bodies, present, layout.bodies)
-    kept = np.stack([repair(bodies[:, slot], present[:, slot]) for slot in slots], axis=1)
-    clip = np.zeros((len(bodies), layout.bodies, *bodies.shape[2:]), np.float32)
-    clip[:, : len(slots)] = align(center(kept, layout.skeleton), layout.skeleton)
-    return clip
-
-
-def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
-    """Where the coordinates sum to zero along the axes, which means that there is nothing."""
-    return coordinates.sum(axis=axes) == 0
-
-
-def choose_slots(bodies: np.ndarray, present: np.ndarray, most: int = NTU.bodies) -> list[int]:
-    """The bodies with the greatest energy, the greatest first: indices along M.
-
-    bodies: (T, M, V, 3), metres
-    present: (T, M) bool, which bodies are in which frames
-
-    The energy of a body is std of x + std of y + std of z over its joints and the frames in which
-    it is present. Of two equal energies the greater index comes first, as if an ascending stable
-    sort were reversed. Bodies that are never present come last.
-    """
-    slots = range(bodies.shape[1])
-    if len(slots) == 1:
-        return [0]
-    energies = [
-        bodies[present[:, slot], slot].std(axis=(0, 1)).sum() if present[:, slot].any() else -1
-        for slot in slots
-    ]
-    return np.argsort(energies, kind="stable")[::-1][:most].tolist()
-
-
-def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Fill up a body (T, V, 3) that comes late or leaves early.
-
-    present: (T,) bool, in which frames the body is
-
-    If the first frame is empty, the frames that are not empty move to the front. Then the frames up
-    to the last one that is not empty are repeated until the clip is full. Empty frames in the
-    middle stay empty unless frames moved.
-    """
-    if not present.any():
-        return body
-    frames = np.flatnonzero(present)
-    kept = np.arange(frames[-1] + 1) if present[0] else frames
-    return body[np.resize(kept, len(body))]
-
-
-def center(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Move the main body's origin to zero in each frame of a clip (T, M, V, 3).
-
-    The origin is the mean of the skeleton's origin joints that have a position. Joints without a
-    position stay zero.
-    """
-    joints = clip[:, :1, list(skeleton.origin)]  # (T, 1, K, 3)
-    number = (~is_empty(joints, -1)).sum(-1)  # (T, 1)
-    origin = joints.sum(2, keepdims=True) / np.maximum(number, 1)[..., None, None]
-    return np.where(is_empty(clip, -1)[..., None], clip, clip - origin)
-
-
-def align(clip: np.ndarray, skeleton: Skeleton = KINECT_V2) -> np.ndarray:
-    """Rotate a clip (T, M, V, 3): the main body's first shoulder line comes onto the x axis."""
-    left, right = skeleton.shoulders
-    shoulders = clip[0, 0, right] - clip[0, 0, left]
-    return (clip.reshape(-1, 3) @ rotation_to_x(shoulders).T).reshape(clip.shape)
-
-
-def rotation_to_x(line: np.ndarray) -> np.ndarray:
-    """The rotation matrix (3, 3) that turns `line` (3,) to the x axis by the smallest angle.
-
-    Rodrigues' formula. The identity if the line or the angle is almost zero, or if the line points
-    along -x, where the axis of the rotation is not defined.
-    """
-    axis = np.array([0.0, line[2], -line[1]])  # line × x
-    length, sine = np.linalg.norm(line), np.linalg.norm(axis)
-    angle = np.arctan2(sine, line[0])
-    if np.abs(line).sum() < 1e-6 or np.abs(axis).sum() < 1e-6 or angle < 1e-6:
-        return np.eye(3)
-    _, y, z = axis / sine
-    cos, sin = line[0] / length, sine / length
-    cross = np.array([[0, -z, y], [z, 0, 0], [-y, 0, 0]])
-    return np.eye(3) + sin * cross + (1 - cos) * cross @ cross
+def require_metres(name: str, bodies: np.ndarray) -> None:
+    """Raise UserError with name and frame if a coordinate of (T, ...) is NaN or over MAX_METRES."""
+    wrong = ~(np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
+    if wrong.any():
+        frame = 1 + np.argmax(wrong)
+        raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")
 
 
 def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
@@ -113,12 +40,279 @@ def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.nda
     return np.stack(taken, axis=2)
 
 
-def require_metres(name: str, bodies: np.ndarray) -> None:
-    """Raise UserError with the frame if a coordinate of (T, ...) is NaN or over MAX_METRES.
+# ---- the published rule
 
-    name: of the file or clip, for the message
+
+def prepare_clip(
+    bodies: np.ndarray, layout: Layout = NTU, by_energy: bool = True
+) -> np.ndarray | None:
+    """Make a clip as published for NTU RGB+D.
+
+    bodies: (T, M, V, 3) float64, metres, finite; the M >= 0 bodies as they stand in the file
+    layout: how many bodies to keep, and their skeleton
+    by_energy: keep those with the greatest energy, the greatest first; else the first ones
+    Returns (T, layout.bodies, V, 3) float32 with the main body first and zeros where there is no
+    body; None if the whole clip has no body.
     """
-    wrong = ~(np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
-    if wrong.any():
-        frame = 1 + np.argmax(wrong)
-        raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")
+    present = ~is_empty(bodies, (2, 3))  # (T, M)
+    if not present.any():
+        return None
+    order = by_descending_energy(bodies, present) if by_energy else range(bodies.shape[1])
+    slots = order[: layout.bodies]
+    kept = np.stack([repair(bodies[:, slot], present[:, slot]) for slot in slots], axis=1)
+    clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)
+    clip[:, : len(slots)] = align(center(kept, layout.skeleton), layout.skeleton)
+    return clip
+
+
+def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
+    """Where the coordinates sum to zero along the axes: by the published rule nothing is there."""
+    return coordinates.sum(axis=axes) == 0
+
+
+def by_descending_energy(bodies: np.ndarray, present: np.ndarray) -> list[int]:
+    """The indices of bodies (T, M, V, 3) along M; present: (T, M), who is in which frames.
+
+    The energy of a body is std of x + std of y + std of z over its joints and its frames, and -1
+    without any. Of two equal energies the greater index comes first, as if an ascending stable sort
+    were reversed.
+    """
+    if bodies.shape[1] == 1:
+        return [0]
+    energies = [
+        body[there].std(axis=(0, 1)).sum() if there.any() else -1
+        for body, there in zip(bodies.swapaxes(0, 1), present.T, strict=True)
+    ]
+    return np.argsort(energies, kind="stable")[::-1].tolist()
+
+
+def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Fill up a body (T, V, 3) that comes late or leaves early; present: (T,), in which frames.
+
+    If the first frame is empty, the frames that are not empty move to the front. Then the frames up
+    to the last one that is not empty are repeated. Empty frames in the middle stay unless moved.
+    """
+    if not present.any():
+        return body
+    frames = np.flatnonzero(present)
+    kept = np.arange(frames[-1] + 1) if present[0] else frames
+    return body[np.resize(kept, len(body))]
+
+
+def center(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Move the main body's origin to zero in each frame of a clip (T, M, V, 3).
+
+    The origin is the mean of the skeleton's origin joints that have a position. Joints without a
+    position stay zero.
+    """
+    joints = clip[:, :1, list(skeleton.origin)]  # (T, 1, K, 3)
+    number = (~is_empty(joints, -1)).sum(-1)  # (T, 1)
+    origin = joints.sum(2, keepdims=True) / np.maximum(number, 1)[..., None, None]
+    return np.where(is_empty(clip, -1)[..., None], clip, clip - origin)
+
+
+def align(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Rotate a clip (T, M, V, 3): the main body's first shoulder line comes onto the x axis."""
+    left, right = clip[0, 0, list(skeleton.shoulders)]
+    return (clip.reshape(-1, 3) @ rotation_to_x(right - left).T).reshape(clip.shape)
+
+
+def rotation_to_x(line: np.ndarray) -> np.ndarray:
+    """The rotation matrix (3, 3) that turns `line` (3,) to the x axis by the smallest angle.
+
+    Rodrigues' formula. The identity if the line or the angle is almost zero, or along -x.
+    """
+    axis = np.array([0.0, line[2], -line[1]])  # line × x
+    length, sine = np.linalg.norm(line), np.linalg.norm(axis)
+    angle = np.arctan2(sine, line[0])
+    if np.abs(line).sum() < 1e-6 or np.abs(axis).sum() < 1e-6 or angle < 1e-6:
+        return np.eye(3)
+    (_, y, z), cos, sin = axis / sine, line[0] / length, sine / length
+    cross = np.array([[0, -z, y], [z, 0, 0], [-y, 0, 0]])
+    return np.eye(3) + sin * cross + (1 - cos) * cross @ cross
+
+
+# ---- the rule for own recordings
+
+
+class Recording(NamedTuple):
+    """What a file shows.
+
+    name: of the file, for messages
+    bodies: (T, M, V, 3) float64, metres, y up; NaN where a joint is missing
+    people: (T, M) int64, which person is in which slot; -1 for nobody
+    has_unit: whether the coordinates are metres; otherwise they are scaled by the main body
+    is_flat: whether z is 0, since only x and y were recorded
+    """
+
+    name: str
+    bodies: np.ndarray
+    people: np.ndarray
+    has_unit: bool = True
+    is_flat: bool = False
+
+    def part(self, start: int, end: int) -> "Recording":
+        """The frames from `start` to before `end`."""
+        return self._replace(bodies=self.bodies[start:end], people=self.people[start:end])
+
+
+def prepare_upright(
+    recording: Recording, layout: Layout, fill_gaps: int = 0
+) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+    """Make a clip of a recording of one's own; None if it shows nobody.
+
+    layout: how many people to keep, those with the greatest energy, and their skeleton
+    fill_gaps: interpolate a joint that is missing in at most so many frames
+    Returns the clip (T, M, V, 3) float32 with zeros where there is no body or no joint; the mean
+    direction (3,) from the hips to the head in the recording's axes, NaN if unknown; what was
+    bridged, for the report. Raises UserError if the main body has too few joints, or no frame with
+    its origin or with both shoulders.
+    """
+    name, skeleton, notes = recording.name, layout.skeleton, []
+    if not (people := _people(recording)[: layout.bodies]):
+        return None
+    missing = np.isnan(people[0][_present(people[0]), :, 0]).mean()
+    if missing > MOST_MISSING:
+        raise UserError(f"{name}: {missing:.0%} of the main body's joints are missing")
+    if fill_gaps:
+        people = [_filled(body, fill_gaps) for body in people]
+    bodies = np.stack([repair(body, _present(body)) for body in people], axis=1)  # (T, M, V, 3)
+    main = bodies[:, 0]
+    up = _up(main, skeleton)
+    origin = main[:, skeleton.origin]  # (T, K, 3)
+    origin = _mean(origin) if np.isnan(origin).any((1, 2)).all() else origin.mean(1)
+    lines = main[:, skeleton.shoulders[1]] - main[:, skeleton.shoulders[0]]  # (T, 3)
+    known, both = (np.flatnonzero(~np.isnan(path[:, 0])) for path in (origin, lines))
+    if not len(known) or not len(both):
+        joints = skeleton.shoulders if len(known) else skeleton.origin
+        raise UserError(f"{name}: no frame shows {_names(skeleton, joints)}")
+    there = np.flatnonzero(_present(main))
+    if np.setdiff1d(there, known).size:
+        notes.append("origin bridged")
+    if both[0] != there[0]:
+        notes.append("shoulders of a later frame")
+    frames = range(len(main))
+    origin = np.stack([np.interp(frames, known, axis[known]) for axis in origin.T], axis=1)
+    bodies -= origin[:, None, None]
+    bodies = bodies @ upright_rotation(lines[both[0]], recording.is_flat).T
+    if not recording.has_unit:
+        bodies *= _scale(name, bodies[:, 0], skeleton)
+    clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)
+    clip[:, : len(people)] = np.nan_to_num(bodies)
+    require_metres(name, clip)
+    return clip, up, notes
+
+
+def upright_rotation(line: np.ndarray, is_flat: bool = False) -> np.ndarray:
+    """The rotation matrix (3, 3) that takes a shoulder line (3,) to the x axis.
+
+    First the turn about y that takes the line's horizontal part to +x, then the smallest rotation.
+    Flat recordings are only turned: seen from the side, the slope of the line means nothing.
+    """
+    x, y, z = line
+    level = np.hypot(x, z)
+    cos, sin = (x / level, z / level) if level > 1e-6 else (1.0, 0.0)
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return turn if is_flat else rotation_to_x(np.array([level, y, 0.0])) @ turn
+
+
+def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+    """Who is who: (T, M) the person in each slot of each frame, from 0; -1 for nobody.
+
+    bodies: (T, M, V, 3), NaN where a joint is missing
+    numbers: (T, M) tracking numbers, or -1; None without tracking
+
+    A body is the person of its tracking number. Others are matched to the people who are free so
+    that the sum of distances is smallest; who is too far from all of them is somebody new.
+    """
+    present = _present(bodies)  # (T, M)
+    people = np.where(present, 0, -1)
+    if numbers is None and bodies.shape[1] == 1:
+        return people
+    numbers = np.full_like(people, -1) if numbers is None else numbers
+    seen: dict[int, tuple[int, int]] = {}  # for each person the last frame and slot
+    by_number: dict[int, int] = {}  # {tracking number: person}
+    for t, frame in enumerate(bodies):
+        slots, found = np.flatnonzero(present[t]).tolist(), {}  # found: {slot: person}
+        for slot in slots:
+            person = by_number.get(int(numbers[t, slot]))
+            if person is not None and person not in found.values():
+                found[slot] = person
+        lost = [slot for slot in slots if slot not in found]
+        free = [person for person, (last, _) in seen.items() if t - last <= MEMORY]
+        free = [person for person in free if person not in found.values()]
+        if lost and free:
+            poses = np.stack([bodies[seen[person]] for person in free])
+            found |= {lost[body]: free[pose] for body, pose in _nearest(frame[lost], poses)}
+        for slot in slots:
+            person = people[t, slot] = found.get(slot, len(seen))
+            seen[person] = t, slot
+            if numbers[t, slot] >= 0:
+                by_number[int(numbers[t, slot])] = person
+    return people
+
+
+def _nearest(bodies: np.ndarray, poses: np.ndarray) -> list[tuple[int, int]]:
+    # The pairs (body, pose) that are next to each other, of (n, V, 3) and (k, V, 3).
+    away = _mean(np.linalg.norm(bodies[:, None] - poses, axis=-1), axis=-1)  # (n, k)
+    reach = REACH * np.linalg.norm(np.nanmax(bodies, 1) - np.nanmin(bodies, 1), axis=-1)
+    away = np.nan_to_num(away / np.maximum(reach, 1e-9)[:, None], nan=np.inf)
+    rows, columns = linear_sum_assignment(np.minimum(away, 1e6))
+    return [(r, c) for r, c in zip(rows, columns, strict=True) if away[r, c] <= 1]
+
+
+def _people(recording: Recording) -> list[np.ndarray]:
+    # The body (T, V, 3) of each person, NaN where the person is not. The greatest energy comes
+    # first, as in `by_descending_energy`, but it is the same in all axes.
+    found, (_, bodies, people, *_) = [], recording
+    for person in np.unique(people[people >= 0]):
+        body = np.full_like(bodies[:, 0], np.nan)
+        at = np.nonzero(people == person)
+        body[at[0]] = bodies[at]
+        found.append(body)
+    return sorted(found, key=lambda body: -np.nanvar(body, axis=(0, 1)).sum())
+
+
+def _present(bodies: np.ndarray) -> np.ndarray:
+    return ~np.isnan(bodies[..., 0]).all(-1)
+
+
+def _mean(values: np.ndarray, axis: int = 1) -> np.ndarray:
+    # The mean of what is there; NaN, without a warning, where there is nothing.
+    number = (~np.isnan(values)).sum(axis)
+    return np.where(number, np.nansum(values, axis) / np.maximum(number, 1), np.nan)
+
+
+def _filled(body: np.ndarray, most: int) -> np.ndarray:
+    # (T, V, 3) with each joint interpolated over gaps of at most so many frames.
+    body = body.copy()
+    for path in body.transpose(1, 0, 2):  # (T, 3), views
+        for before, after in pairwise(np.flatnonzero(~np.isnan(path[:, 0]))):
+            if 1 < after - before <= most + 1:
+                part = np.linspace(0, 1, after - before, endpoint=False)[:, None]
+                path[before:after] = (1 - part) * path[before] + part * path[after]
+    return body
+
+
+def _scale(name: str, body: np.ndarray, skeleton: Skeleton) -> float:
+    # The factor by which the median distance from the hips to the shoulders becomes TRUNK.
+    hips, _ = joint_map(skeleton, HEAD_AND_HIPS)
+    trunk = body[:, hips].mean(1) - body[:, skeleton.shoulders].mean(1)
+    lengths = np.linalg.norm(trunk, axis=-1)
+    if not np.nansum(lengths):
+        joints = _names(skeleton, (*hips, *skeleton.shoulders))
+        raise UserError(f"{name}: no frame shows {joints}, by which --unit px is scaled")
+    return TRUNK / float(np.nanmedian(lengths))
+
+
+def _up(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    try:
+        hips, head = joint_map(skeleton, HEAD_AND_HIPS)
+    except UserError:  # a skeleton that has neither
+        return np.full(3, np.nan)
+    up = _mean(body[:, head].mean(1) - body[:, hips].mean(1), axis=0)
+    return up / max(float(np.linalg.norm(up)), 1e-9)
+
+
+def _names(skeleton: Skeleton, joints: tuple[int, ...]) -> str:
+    return " and ".join(skeleton.joints[joint] for joint in joints)

@@ -88,17 +88,12 @@ def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    end_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def end_with_parent() -> None:
-    """In a child process: end as soon as the parent is gone, even if it was killed."""
-
-    def watch() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()  # returns also if the parent is killed
+    os._exit(1)
 
 
 def read_all(

@@ -19,8 +19,14 @@ sys.path.insert(0, str(ROOT))
 from common import UserError, run
 from data_gen.clip import prepare_clip
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
-from data_gen.readers.raw_folders import SYNTHETIC_MARK, find_skeleton_files, missing_samples
-from data_gen.readers.skeleton_file import SUFFIX, parse_name, read_skeleton_file
+from data_gen.readers.skeleton_file import (
+    SUFFIX,
+    SYNTHETIC_MARK,
+    find_skeleton_files,
+    missing_samples,
+    parse_name,
+    read_skeleton_file,
+)
 from data_gen.writer import StoreWriter
 from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic
 
@@ -54,28 +60,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     folders = args.data_path or RAW_FOLDERS
-    files = find_skeleton_files(folders)
-    if not files:
-        raise UserError(
-            f"no {SUFFIX} file in {' or '.join(map(str, folders))}: download the skeletons of NTU "
-            "RGB+D from https://rose1.ntu.edu.sg/dataset/actionRecognition and unpack them there, "
-            "or name their folder with --data_path"
-        )
-
-    # Which data sets: all that have a recording of a setup of their own.
-    samples = {}
+    files, samples = find_skeleton_files(folders), {}
     for name in files:
         try:
             samples[name] = parse_name(name)
         except UserError as error:
             report.malformed(error)
+    if not samples:
+        report.print()
+        raise UserError(
+            f"no {SUFFIX} file of NTU RGB+D in {' or '.join(map(str, folders))}: download the "
+            "skeletons from https://rose1.ntu.edu.sg/dataset/actionRecognition and unpack them "
+            "there, or name their folder with --data_path"
+        )
+
+    # Which data sets: all that have a recording of a setup of their own.
     is_new = {sample.setup > LAST_SETUP["ntu60"] for sample in samples.values()}
     recorded = ["ntu60"] * (False in is_new) + ["ntu120"] * (True in is_new)
     wanted = recorded if args.dataset == "all" else [args.dataset]
 
     # Which clips: all but the missing samples and those of other setups.
     missing = missing_samples(args.ignored_sample_path, files.values(), "ntu120" in wanted)
-    last_setup = max((LAST_SETUP[dataset] for dataset in wanted), default=0)
+    last_setup = max(LAST_SETUP[dataset] for dataset in wanted)
     paths, other_setups = [], 0
     for name, sample in samples.items():
         if name in missing:
@@ -90,26 +96,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         stores = {}
         for dataset in wanted:
             description = synthetic(dataset) if is_synthetic else DATASETS[dataset]
-            store = StoreWriter(args.out_folder / dataset, description)
-            stores[dataset] = stack.enter_context(store)
+            writer = StoreWriter(args.out_folder / dataset, description)
+            stores[dataset] = stack.enter_context(writer)
         for path, clip in read_all(read_clip, paths, args.workers, report):
+            sample = samples[path.stem]
             for dataset, store in stores.items():
-                if samples[path.stem].setup <= LAST_SETUP[dataset]:
-                    store.add(path.stem, samples[path.stem], clip)
+                if sample.setup <= LAST_SETUP[dataset]:
+                    store.add(path.stem, sample, clip)
         if other_setups:
             print(f"left out, of setups that the data set does not have: {other_setups}")
         report.print()
-        empty = [dataset for dataset, store in stores.items() if not store.clips]
-        if empty or not stores:
-            raise UserError(
-                f"no clip for {' or '.join(empty or DATASETS)} among {len(files)} raw files, so no "
-                "store was written"
-            )
         for store in stores.values():
             store.commit()
     for store in stores.values():
         print_store(store)
-    print_next(store, f"{store.folder.name}_xsub")
+    print_next(stores[wanted[-1]], f"{wanted[-1]}_xsub")
 
 
 def read_clip(path: Path) -> np.ndarray | None:

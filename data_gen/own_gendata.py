@@ -20,12 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run
+from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.readers.clip_table import all_recordings, read_clip_table
-from data_gen.readers.raw_folders import SYNTHETIC_MARK
-from data_gen.readers.recording import is_pose_json, read_recording
-from data_gen.reading import AXES, CHANNELS, UNITS, Reading
-from data_gen.upright import Prepared, prepare_upright
+from data_gen.readers.recording import AXES, CHANNELS, UNITS, Reading, is_pose_json, read_recording
+from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets.known import KNOWN
 from feeder.description import UNLABELED, Description, Split
@@ -138,16 +137,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with StoreWriter(args.out_folder / args.name, description) as store:
         read = partial(read_clip, reading=reading, layout=description.layout)
-        for path, prepared in read_all(read, list(clips), args.workers, report):
+        for path, (joints, up, notes) in read_all(read, list(clips), args.workers, report):
             clip = clips[path]
-            store.add(clip.name, clip.fields, prepared.clip, clip.training)
-            ups.append(prepared.up)
-            for note in prepared.notes:
+            store.add(clip.name, clip.fields, joints, clip.training)
+            ups.append(up)
+            for note in notes:
                 report.note(note, clip.name)
         report.print()
-        if not store.clips:
-            raise UserError(f"{args.clips} names no clip of {folder}, so no store was written")
-        check_axes(np.array(ups), args.axes)
+        check_axes(ups, args.axes)
         store.commit()
     print_store(store)
     classes = "no labels" if table.classes == UNLABELED else f"{len(table.classes)} classes"
@@ -158,17 +155,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_next(store, args.name, flags)
 
 
-def read_clip(path: Path, reading: Reading, layout: Layout) -> Prepared | None:
-    """The clip of a recording, or None if it shows nobody. Raises UserError if malformed."""
+def read_clip(path: Path, reading: Reading, layout: Layout) -> tuple | None:
+    """What `prepare_upright` makes of a file. Raises UserError if it is malformed."""
     return prepare_upright(read_recording(path, reading), layout, reading.fill_gaps)
 
 
-def check_axes(ups: np.ndarray, axes: str | None) -> None:
+def check_axes(ups: list[np.ndarray], axes: str | None) -> None:
     """Raise UserError if people stand on their heads, or lie, over all clips.
 
-    ups: (N, 3) the direction from the hips to the head in each clip, NaN if unknown
+    ups: the direction (3,) from the hips to the head in each clip, NaN if unknown
     axes: the flag; who states the axes may record people who lie
     """
+    ups = np.reshape(ups, (-1, 3))
     _, y, z = ups[~np.isnan(ups).any(1)].T
     if (y < -CLEAR).sum() > MOST * (y > CLEAR).sum():
         raise UserError("heads are below hips, so y points down: state --axes y-down, or z-up")

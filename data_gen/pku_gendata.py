@@ -2,28 +2,46 @@
 
     python data_gen/pku_gendata.py --dataset pkummd2 --data_path DIR
 
-DIR holds the unpacked archives as they were released:
-- a folder of videos, whose name contains "skeleton" (PKU_Skeleton_Renew, skeleton)
-- a folder of labels, whose name contains "label" (Train_Label_PKU_final, label)
+DIR holds the unpacked archives as they were released, each up to two folders deeper:
+- a folder of videos, whose name contains "skeleton" (PKU_Skeleton_Renew, skeleton): a file has a
+  line for each frame, with 150 numbers: two bodies of 25 joints with x y z in metres; an absent
+  body is zeros
+- a folder of labels, whose name contains "label" (Train_Label_PKU_final, label): a file has a line
+  for each action: class (from 1), first frame, last frame, confidence
 - the lists of training videos: cross-subject.txt and cross-view.txt of phase I,
   cross_subject_v2.txt and cross_view_v2.txt of phase II, with a hyphen or an underscore
-Each may lie in DIR or up to two folders deeper (Data, Label, Split).
+A video is named like 0002-L in phase I, like A01N01-L (scene and subject) in phase II; L, M or R is
+its view.
+
+This reader was written from descriptions of the format and from public readers, without a raw file.
+It assumes that frames count from 0 and that the last frame belongs to the action. A reader that
+counts from 1, or leaves the last frame out, differs by one frame.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run
+from data_gen.clip import prepare_clip, require_metres
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
-from data_gen.readers.pku import NAME, read_clips, read_split
 from data_gen.writer import StoreWriter
-from feeder.datasets.pku import DATASETS
+from feeder.datasets.pku import ACTION_NAMES, DATASETS
+from feeder.skeletons import NTU
+
+NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
+ACTION = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,[^,]*")
+# The released lists contain the misspelling "Validataion videos:".
+HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
+CAMERAS = {"L": 1, "M": 2, "R": 3}
 
 
 # fmt: off
@@ -58,29 +76,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         elif not (labels / path.name).is_file():
             report.note("left out, without a label file", path.stem)
         elif not all(path.stem in split for split in splits):
-            report.note("left out, in no half of a split", path.stem)
+            report.note("left out, neither training nor test video", path.stem)
         else:
             videos.append(path)
     with StoreWriter(args.out_folder / args.dataset, description) as store:
-        read = partial(read_clips, labels=labels)
-        for path, clips in read_all(read, videos, args.workers, report):
-            training = tuple(split[path.stem] for split in splits)
-            for clip in clips:
+        read = partial(read_actions, labels=labels)
+        for path, actions in read_all(read, videos, args.workers, report):
+            for name, fields, clip, is_cut in actions:
                 if isinstance(clip, UserError):
                     report.malformed(clip)
-                elif clip.joints is None:
-                    report.note("left out, without any body", clip.name)
+                elif clip is None:
+                    report.note("left out, without any body", name)
                 else:
-                    if clip.is_cut:
-                        report.note("cut where the video ends", clip.name)
-                    store.add(clip.name, clip.fields, clip.joints, training)
+                    if is_cut:
+                        report.note("cut where the video ends", name)
+                    store.add(name, fields, clip, tuple(split[path.stem] for split in splits))
         report.print()
-        if not store.clips:
-            raise UserError(f"no clip in {args.data_path}, so no store was written")
         store.commit()
     print_store(store)
     flags = f"--pre-dataset {args.dataset} --protocol cross_subject"
     print_next(store, f"{args.dataset}_xsub", flags)
+
+
+# ---- folders and lists
 
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
@@ -113,6 +131,91 @@ def find_folder(folder: Path, kind: str) -> Path:
 def find(folder: Path, pattern: str) -> list[Path]:
     """The paths that match a pattern in a folder or up to two folders deeper, sorted."""
     return sorted(path for place in ("", "*/", "*/*/") for path in folder.glob(place + pattern))
+
+
+def read_split(path: Path) -> dict[str, int]:
+    """Read a list of training and validation videos: {name of a video: 1 for training, else 0}.
+
+    Raises UserError for a word that is no name of a video, or if a video is in both parts or in
+    none of one.
+    """
+    parts: dict[str, list[str]] = {"train": [], "valid": []}  # by the beginning of a heading
+    part = None
+    for number, line in enumerate(_lines(path), 1):
+        if heading := HEADING.match(line):
+            part = parts[heading[1].lower()]
+            line = line[heading.end() :]
+        for word in line.replace(",", " ").split():
+            if part is None or not NAME.fullmatch(word):
+                fault = "neither 'Training videos:' nor the name of a video below such a heading"
+                raise UserError(f"{path.name}, line {number}: {word[:40]!r} is {fault}")
+            part.append(word)
+    train, test = parts.values()
+    if both := set(train) & set(test):
+        raise UserError(f"{path.name}: {min(both)} is a training and a validation video")
+    if not train or not test:
+        raise UserError(f"{path.name}: no training or no validation video")
+    return dict.fromkeys(train, 1) | dict.fromkeys(test, 0)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path.name}: not a text file") from None
+
+
+# ---- videos
+
+
+def read_actions(path: Path, labels: Path) -> list[tuple]:
+    """The actions in a video, in order: (name, fields, clip, whether it ends after the video).
+
+    labels: the folder of labels
+    The clip is (T, 2, 25, 3) float32, with the bodies in their order; None if nobody is there; a
+    UserError for a malformed label. A name is like 0002-LN007A012 (line 7, class 12). In phase II
+    the setup is the scene. In phase I the setup is 1 and the subject is the number of the video,
+    since the names do not give the person. The replication is the line in the label file.
+    """
+    video = read_video(path)
+    scene, person, video_number, view = NAME.fullmatch(path.stem).groups()
+    # A store counts from 1.
+    setup, subject = max(1, int(scene or 1)), max(1, int(person or video_number))
+    actions = []
+    for number, line in enumerate(_lines(labels / path.name), 1):
+        match = ACTION.fullmatch(line)
+        action, start, end = map(int, match.groups()) if match else (0, 0, 0)
+        name, fields = f"{path.stem}N{number:03d}A{action:03d}", ()
+        is_known = 0 < action <= len(ACTION_NAMES) and number < 1000
+        if is_known and start <= end and start < len(video):
+            clip = prepare_clip(video[start : end + 1], by_energy=False)
+            fields = setup, CAMERAS[view], subject, number, action
+        elif line.strip():
+            fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
+            fault += f" in a video of {len(video)} frames"
+            clip = UserError(f"{path.name}, line {number}: {fault}")
+        else:
+            continue
+        actions.append((name, fields, clip, end >= len(video)))
+    return actions
+
+
+def read_video(path: Path) -> np.ndarray:
+    """Read the bodies of a video: (T, 2, 25, 3) float64, metres.
+
+    Raises UserError if a line has not 150 numbers, or a number is no coordinate.
+    """
+    if not path.stat().st_size:
+        raise UserError(f"{path.name}: the file is empty")
+    try:
+        values = np.loadtxt(path, ndmin=2, comments=None, encoding="ascii")
+    except ValueError as error:
+        reason = str(error).splitlines()[0].partition(";")[0]  # then come hints on numpy's flags
+        raise UserError(f"{path.name}: {reason}") from None
+    if values.shape[1] != NTU.frame_size:
+        raise UserError(f"{path.name}: {values.shape[1]} numbers a line, not {NTU.frame_size}")
+    require_metres(path.name, values)
+    return values.reshape(-1, *NTU.frame_shape)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ if not __package__:  # started as a script, in any folder
 from common import UserError, atomic, run
 from data_gen.gendata import ordered_map, usable_cpus
 from data_gen.key_poses import ACTIONS, pose
-from data_gen.readers.raw_folders import MISSING_LIST, SYNTHETIC_MARK
-from data_gen.readers.skeleton_file import SampleName
+from data_gen.readers.skeleton_file import MISSING_LIST, SYNTHETIC_MARK, SampleName
 from feeder.datasets.ntu import ACTION_NAMES, DATASETS
 from feeder.skeletons import COCO_17, KINECT_V2
 

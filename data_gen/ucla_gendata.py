@@ -2,12 +2,17 @@
 
     python data_gen/ucla_gendata.py --data_path DIR
 
-DIR, or a folder in it, holds the files aAA_sSS_eEE_vVV.json that CTR-GCN and later codes use. By
-default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that
-were trained on NTU RGB+D fit, and results compare with published code, which has 25 joints only.
+DIR, or a folder in it, holds the files of CTR-GCN and later codes, of one body and from Kinect v1:
+aAA_sSS_eEE_vVV.json (action, subject, repetition, view) is {"file_name": "aAA_sSS_eEE_vVV",
+"skeletons": T frames of 20 joints of x y z in metres, "label": 1 to 10}.
+
+By default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that were
+trained on NTU RGB+D fit, and results compare with published code, which has 25 joints only.
 """
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common import UserError, run
-from data_gen.clip import map_joints, prepare_clip
+from data_gen.clip import map_joints, prepare_clip, require_metres
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all, skeleton
-from data_gen.readers.ucla import SUFFIX, parse_name, read_ucla_file
 from data_gen.writer import StoreWriter
-from feeder.datasets.nwucla import DATASETS
+from feeder.datasets.nwucla import ACTIONS, DATASETS
 from feeder.description import Description
 from feeder.skeletons import KINECT_V1, Layout
+
+NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
 
 
 # fmt: off
@@ -61,11 +67,11 @@ def dataset(joints: str) -> tuple[str, Description]:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
-    found = {path.stem: path for path in args.data_path.rglob(f"a*_s*_e*_v*{SUFFIX}")}
+    found = {path.stem: path for path in args.data_path.rglob("a*_s*_e*_v*.json")}
     paths = [found[name] for name in sorted(found)]
     if not paths:
         raise UserError(
-            f"no file like a01_s01_e00_v01{SUFFIX} in {args.data_path}: unpack NW-UCLA there (its "
+            f"no file like a01_s01_e00_v01.json in {args.data_path}: unpack NW-UCLA there (its "
             "skeletons are linked from https://github.com/Uason-Chen/CTR-GCN), or name the "
             "folder with --data_path"
         )
@@ -75,8 +81,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         for path, clip in read_all(read, paths, args.workers, report):
             store.add(path.stem, parse_name(path.stem), clip)
         report.print()
-        if not store.clips:
-            raise UserError(f"no clip in {args.data_path}, so no store was written")
         store.commit()
     print_store(store)
     # With 1,020 training clips the default batch size of 1,024 would give one step in an epoch.
@@ -84,9 +88,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_next(store, f"{name}_xview", flags)
 
 
+def parse_name(name: str) -> tuple[int, int, int, int, int]:
+    """Setup (always 1), camera, subject, replication and label of a clip; all count from 1.
+
+    Raises UserError if the name is not like a01_s01_e00_v01.
+    """
+    match = NAME.fullmatch(name)
+    action, subject, repetition, view = map(int, match.groups()) if match else (0, 0, 0, 0)
+    if action not in ACTIONS or subject < 1 or not 1 <= view <= 3:
+        raise UserError(f"{name}: not a name like a01_s01_e00_v01 of NW-UCLA")
+    return 1, view, subject, 1 + repetition, 1 + list(ACTIONS).index(action)
+
+
 def read_clip(path: Path, layout: Layout) -> np.ndarray | None:
-    """The clip (T, M, V, 3) float32; None if it has no body. Raises UserError if malformed."""
-    bodies = read_ucla_file(path)  # (T, 1, 20, 3)
+    """The clip (T, M, V, 3) float32; None if it has no body.
+
+    Raises UserError if the file does not hold whole frames of coordinates, or if its label does not
+    fit its name.
+    """
+    action = parse_name(path.stem)[-1]
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        label, bodies = content["label"], np.array(content["skeletons"], dtype=np.float64)
+        bodies = bodies.reshape(len(bodies), 1, 20, 3)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path.name}: not frames of 20 joints in JSON ({error!r:.80})") from None
+    if label != action:
+        raise UserError(f"{path.name}: the label is {label!r:.20}, by the name it is {action}")
+    require_metres(path.name, bodies)
     bodies[(bodies == 0).all(-1)] = np.nan  # so that no mean takes a missing joint for a position
     return prepare_clip(np.nan_to_num(map_joints(bodies, KINECT_V1, layout.skeleton)), layout)
 

@@ -24,9 +24,9 @@ class StoreWriter:
     description: what the data set is; it becomes store.json
 
     The files go to a hidden folder beside the store, and `commit` moves it to the store's place.
-    Until then an older store stays, and whoever has opened it can go on reading. A block that ends
-    without `commit` leaves nothing. Entering it raises UserError if the folder holds anything else
-    than a store, and removes what a run that was killed has left.
+    Until then an older store stays. A block that ends without `commit` leaves nothing. Entering it
+    raises UserError if the folder holds anything else than a store, and removes what a run that was
+    killed has left.
     """
 
     def __init__(self, folder: str | Path, description: Description):
@@ -47,10 +47,8 @@ class StoreWriter:
         if self.folder.exists():
             held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else {""}
             if others := sorted(held - FILES):
-                raise UserError(
-                    f"{self.folder} is no store (it holds {others[0]!r}), so it is not replaced; "
-                    "move it away or name another --out_folder"
-                )
+                fault = f"is no store (it holds {others[0]!r}), so it is not replaced"
+                raise UserError(f"{self.folder} {fault}; name another --out_folder")
         self._clear(*self.folder.parent.glob(f".{self.folder.name}.*.part"))
         self.part.mkdir(parents=True)
         self.joints = open(self.part / "joints.npy", "wb")
@@ -81,18 +79,21 @@ class StoreWriter:
         Raises ValueError if these do not fit the store, UserError if a coordinate is none.
         """
         row = (name, *fields, self.frames, len(joints), *more)
-        shape = self.description.layout.frame_shape
-        if joints.shape[1:] != shape or len(row) != 1 + len(self.columns):
-            raise ValueError(f"{name}: {joints.shape} is not frames of {shape}, or {row} no row")
-        if self.rows and name <= self.rows[-1][0]:
-            raise ValueError(f"{name} does not come after {self.rows[-1][0]}")
+        if (
+            joints.shape[1:] != self.description.layout.frame_shape
+            or len(row) != 1 + len(self.columns)
+            or (self.rows and name <= self.rows[-1][0])
+        ):
+            raise ValueError(f"{row} with joints {joints.shape} is no next row of this store")
         require_metres(name, joints)
         self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)
         self.rows.append(row)
         self.frames += len(joints)
 
     def commit(self) -> None:
-        """Put the clips in the place of the store, atomically."""
+        """Put the clips in the place of the store, atomically. Raises UserError without a clip."""
+        if not self.rows:
+            raise UserError(f"no clip for {self.folder}, so no store was written")
         with open(self.part / "samples.csv", "w", encoding="utf-8", newline="") as samples:
             writer = csv.writer(samples, lineterminator="\n")
             writer.writerows([("name", *self.columns), *self.rows])

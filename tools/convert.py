@@ -18,7 +18,7 @@ import torch
 
 from common import UserError, atomic, run
 from data_gen.gendata import Report, print_next, print_store, skeleton
-from data_gen.reading import AXES, UNITS
+from data_gen.readers.recording import AXES, UNITS
 from data_gen.writer import StoreWriter
 from feeder.skeletons import BUILT_IN
 from feeder.store import Store, open_store

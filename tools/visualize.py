@@ -15,9 +15,16 @@ from tqdm import tqdm
 
 from common import UserError, run
 from data_gen.gendata import skeleton
-from data_gen.readers.recording import SUFFIXES, prepare, read_recording
+from data_gen.readers.recording import (
+    AXES,
+    CHANNELS,
+    SUFFIXES,
+    UNITS,
+    Reading,
+    prepare,
+    read_recording,
+)
 from data_gen.readers.skeleton_file import SUFFIX
-from data_gen.reading import AXES, CHANNELS, UNITS, Reading
 from feeder.augment import Strengths
 from feeder.skeletons import KINECT_V2, Layout
 from feeder.store import open_store

@@ -1,27 +1,30 @@
 """Which recordings of one's own become clips: a table of files, or all files in a folder.
 
 A table is a CSV file with the column `file`. It may have `label`; columns of splits, which hold
-`train` or `test` (`val` is a test half, or part of the training half if there is `test` too); and
-`subject`, `camera`, `setup`, `replication`: whole numbers from 1, or words. Other columns are not
-read. Without a label there are no classes; without a split all clips are training clips.
+`train` or `test` (`val` counts as test, or as train if there is `test` too); and `subject`,
+`camera`, `setup`, `replication`: whole numbers from 1, or words. Other columns are not read.
+Without a label there are no classes; without a split all clips are training clips.
 """
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from common import UserError
-from data_gen.readers.recording import SUFFIXES, find_recordings
+from data_gen.readers import pose_json
+from data_gen.readers.recording import SUFFIXES
 from feeder.description import UNLABELED
 
 FIELDS = ("setup", "camera", "subject", "replication")
 SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns read as splits
-HALVES = {
+PARTS = {
     **dict.fromkeys(("train", "training", "1"), "train"),
     **dict.fromkeys(("test", "testing", "0"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
 }
+TABLE_COLUMNS = {"file", "recording"}  # a CSV file with one of them is no recording
 
 
 class Clip(NamedTuple):
@@ -47,11 +50,35 @@ class ClipTable(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def find_recordings(folder: Path) -> list[Path]:
+    """The recordings at any depth below a folder, sorted: files of all formats, and folders with
+    one JSON file a frame. Hidden files, tables and other JSON files are none.
+
+    Raises UserError if there is none.
+    """
+    found: list[Path] = []
+    for place, inside, names in os.walk(folder, followlinks=True):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        frames = pose_json.frame_files(Path(place))
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        found += [p for p in paths if p.suffix in SUFFIXES and p not in frames and _may_be(p)]
+        found += [Path(place)] * bool(frames)
+    if not found:
+        raise UserError(f"{folder} holds no recording ({', '.join(SUFFIXES)})")
+    return sorted(found)
+
+
+def _may_be(path: Path) -> bool:
+    # Whether a file with a suffix of recordings is one.
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return not TABLE_COLUMNS & set(file.readline().strip().replace(";", ",").split(","))
+    return path.suffix != ".json" or pose_json.is_pose_file(path, b'"people"', b'"data"')
+
+
 def all_recordings(folder: Path) -> ClipTable:
     """All recordings in a folder, at any depth, as training clips without labels."""
     paths = find_recordings(folder)
-    if not paths:
-        raise UserError(f"{folder} holds no recording: {', '.join(SUFFIXES)}")
     return ClipTable(sorted(map(Clip, _names(folder, folder, paths), paths)))
 
 
@@ -84,14 +111,14 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
             notes.append(f"{column} numbered in alphabetical order")
         fields.append([number[value] for value in values])
     for column in splits:
-        halves = [HALVES.get(value.lower(), "") for value in columns[column]]
-        if "" in halves:
-            line = halves.index("") + 2
+        parts = [PARTS.get(value.lower(), "") for value in columns[column]]
+        if "" in parts:
+            line = parts.index("") + 2
             raise UserError(f"{path}, line {line}: {column} is not train, val or test")
-        train = {"train", "val"} if {"val", "test"} <= set(halves) else {"train"}
+        train = {"train", "val"} if {"val", "test"} <= set(parts) else {"train"}
         if "val" in train:
-            notes.append(f"{column}: val is part of the training half, since there is test")
-        training.append([int(half in train) for half in halves])
+            notes.append(f"{column}: val clips are training clips, since there are test clips")
+        training.append([int(part in train) for part in parts])
     if not splits:
         notes.append("no column of a split, so all clips are training clips")
         splits, training = ("split",), [[1] * len(files)]

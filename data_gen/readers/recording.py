@@ -7,27 +7,85 @@ NAME.json      Kinetics-skeleton, or frames of OpenPose
 FOLDER         OpenPose: one JSON file a frame
 
 C is 3 (x y z), or by --channels 2 (x y), 3 (x y confidence) or 4 (x y z confidence). A joint is
-missing if it is 0 0 0 or NaN, or if its confidence is low. But a joint that is 0 0 0 in every frame
-of its body is a position: the root of root-relative poses.
+missing if it is 0 0 0 or NaN, or if its confidence is low; a joint that is 0 0 0 in every frame of
+its body is the root of root-relative poses.
 """
 
-import os
 import re
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from common import UserError
-from data_gen.clip import prepare_clip, require_metres
+from data_gen.clip import (
+    Recording,
+    follow,
+    map_joints,
+    prepare_clip,
+    prepare_upright,
+    require_metres,
+)
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_raw_bodies, read_skeleton_file
-from data_gen.reading import CHANNELS, Reading, recording_of
-from data_gen.upright import Recording, prepare_upright
-from feeder.skeletons import KINECT_V2, Layout, Skeleton
+from feeder.skeletons import KINECT_V2, MAX_METRES, Layout, Skeleton
 
 SUFFIXES = (SUFFIX, ".npy", ".csv", ".json")
-TABLE_COLUMNS = {"file", "recording"}  # a CSV file with one of them is no recording
+AXES = {  # {axes: the rotation to y up}
+    "y-up": np.eye(3),
+    "y-down": np.diag([1.0, -1.0, -1.0]),
+    "z-up": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
+CHANNELS = {"xyz": 3, "xy": 2, "xyc": 3, "xyzc": 4}  # c is the confidence
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "px": 1.0}  # in metres; px is scaled later
+MAX_SIZE = 10.0  # metres; no body is so long
+# A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
+# and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
+LEAST_JUMP, JUMP, FLAT = 0.02, 5.0, 20.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How recordings are read. None stands for the default of the format.
+
+    skeleton: of the files
+    target: the skeleton onto which joints are mapped by name; None for that of the files
+    axes: a key of AXES; by default y-down in JSON files, else y-up
+    channels: a key of CHANNELS; by default xyc in JSON files, else xyz, or xyzc for four numbers
+    unit: a key of UNITS; by default px in JSON files, else m. px: each recording is scaled
+    min_confidence: a joint of less confidence is missing
+    fill_gaps: a joint that is missing in at most so many frames is interpolated
+    """
+
+    skeleton: Skeleton = KINECT_V2
+    target: Skeleton | None = None
+    axes: str | None = None
+    channels: str | None = None
+    unit: str | None = None
+    min_confidence: float = 0.1
+    fill_gaps: int = 0
+
+    def with_defaults(self, is_json: bool = False) -> "Reading":
+        """The reading with the defaults of a format; the channels of an array stay open."""
+        axes, channels, unit = ("y-down", "xyc", "px") if is_json else ("y-up", None, "m")
+        channels = self.channels or channels
+        return replace(self, axes=self.axes or axes, channels=channels, unit=self.unit or unit)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The values for `reading` in store.json; the target is the skeleton of the store."""
+        plain = {key: value for key, value in vars(self).items() if key != "target"}
+        return plain | {"skeleton": self.skeleton.to_plain()}
+
+    @classmethod
+    def of_store(cls, layout: Layout, plain: Mapping[str, Any]) -> "Reading":
+        """The reading of a store with this layout and this `reading` in its store.json."""
+        own = plain.get("skeleton")
+        skeleton = Skeleton.from_plain(own) if own else layout.skeleton
+        target = layout.skeleton if skeleton != layout.skeleton else None
+        return cls(**{**plain, "skeleton": skeleton, "target": target})
 
 
 def read_clip(
@@ -35,8 +93,8 @@ def read_clip(
 ) -> np.ndarray:
     """Read a recording and make the clip that a store would hold: (T, M, V, 3) float32, metres.
 
-    layout, alignment: those of the store (`description.layout`, `description.alignment`)
-    reading: `Reading.of_store(description.layout, description.reading)`; by default no options
+    layout, alignment: those of the store's description
+    reading: `Reading.of_store(layout, description.reading)`; by default no options
     Raises UserError with the name of the file if it cannot be used or shows nobody.
     """
     reading = reading or Reading.of_store(layout, {})
@@ -53,7 +111,7 @@ def prepare(
     """The clip (T, M, V, 3) float32 of a recording or a part of it; None if it shows nobody."""
     if alignment == "upright":
         prepared = prepare_upright(recording, layout, fill_gaps)
-        return None if prepared is None else prepared.clip
+        return None if prepared is None else prepared[0]
     clip = prepare_clip(np.nan_to_num(recording.bodies), layout)
     if clip is not None:
         require_metres(recording.name, clip)
@@ -69,30 +127,33 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     holds coordinates that no recording of people has.
     """
     numbers, skeleton = None, reading.skeleton
+    is_json, is_raw, is_published = is_pose_json(path), path.suffix == SUFFIX, alignment == "kinect"
     if not path.exists():
         raise UserError(f"{path} is not there")
-    fixed = "xyc" if is_pose_json(path) else "xyz" if path.suffix == SUFFIX else None
-    if fixed and reading.channels not in (None, fixed):
-        raise UserError(f"{path.name}: such a file holds {fixed}, not {reading.channels}")
-    if is_pose_json(path):
+    if is_json or is_raw:
+        channels = "xyc" if is_json else "xyz"
+        if reading.channels not in (None, channels):
+            raise UserError(f"{path.name}: such a file holds {channels}, not {reading.channels}")
+        reading = replace(reading, channels=channels)
+    if is_json:
         values, numbers = pose_json.read(path, skeleton)
-    elif path.suffix == SUFFIX and skeleton != KINECT_V2:
+    elif is_raw and skeleton != KINECT_V2:
         raise UserError(
             f"{path.name}: a {SUFFIX} file holds the 25 joints of {KINECT_V2.name}, not "
             f"{skeleton.num_joints} joints ({skeleton.name})"
         )
-    elif path.suffix == SUFFIX and alignment == "kinect":
-        values = read_skeleton_file(path)
-    elif path.suffix == SUFFIX:
-        values, numbers = _read_raw(path)
+    elif is_raw:
+        values, numbers = (read_skeleton_file(path), None) if is_published else _read_raw(path)
     elif path.suffix == ".npy":
         values = _read_npy(path, skeleton)
     elif path.suffix == ".csv":
         values = _read_csv(path, reading)
     else:
         raise UserError(f"{path.name}: neither a file {', '.join(SUFFIXES)} nor a folder of JSON")
-    reading = reading.with_defaults(is_pose_json(path))
-    return recording_of(path.name, values, reading, numbers, alignment == "upright")
+    reading = reading.with_defaults(is_json)
+    # What a store of NTU RGB+D holds is no mistake, however far a joint jumps.
+    max_size = np.inf if is_raw and is_published else MAX_SIZE
+    return recording_of(path.name, values, reading, numbers, not is_published, max_size)
 
 
 def is_pose_json(path: Path) -> bool:
@@ -100,25 +161,7 @@ def is_pose_json(path: Path) -> bool:
     return path.suffix == ".json" or path.is_dir()
 
 
-def find_recordings(folder: Path) -> list[Path]:
-    """The recordings at any depth below a folder, sorted: files of all formats, and folders with
-    one JSON file a frame. Hidden files, tables and other JSON files are none."""
-    found: list[Path] = []
-    for place, inside, names in os.walk(folder, followlinks=True):
-        inside[:] = [name for name in inside if not name.startswith(".")]
-        frames = pose_json.frame_files(Path(place))
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [p for p in paths if p.suffix in SUFFIXES and p not in frames and _may_be(p)]
-        found += [Path(place)] * bool(frames)
-    return sorted(found)
-
-
-def _may_be(path: Path) -> bool:
-    # Whether a file with a suffix of recordings is one.
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return not TABLE_COLUMNS & set(file.readline().strip().replace(";", ",").split(","))
-    return path.suffix != ".json" or pose_json.is_pose_file(path, b'"people"', b'"data"')
+# ---- formats
 
 
 def _read_raw(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -137,8 +180,7 @@ def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
     except (ValueError, EOFError) as error:
         fault = "Python objects; save an array of numbers" if "bject" in str(error) else "no array"
         raise UserError(f"{path.name}: holds {fault}") from None
-    shape = getattr(array, "shape", ())  # a zip file has none
-    joints = skeleton.num_joints
+    shape, joints = getattr(array, "shape", ()), skeleton.num_joints  # a zip file has no shape
     fits = len(shape) in (3, 4) and shape[-2] == joints and shape[-1] in CHANNELS.values()
     if not (fits and array.dtype.kind in "fiu"):
         raise UserError(
@@ -168,7 +210,112 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
         bodies, rest = divmod(columns, joints * CHANNELS[channels])
         if bodies and not rest:
             return numbers.reshape(len(numbers), bodies, joints, CHANNELS[channels])
-    raise UserError(
-        f"{path.name}: {columns} numbers a line, not those of bodies of {joints} joints as of the "
-        f"skeleton {reading.skeleton.name}"
-    )
+    fault = f"{columns} numbers a line, not those of bodies of {joints} joints"
+    raise UserError(f"{path.name}: {fault}, as of the skeleton {reading.skeleton.name}")
+
+
+# ---- from numbers to bodies
+
+
+def recording_of(
+    name: str,
+    values: np.ndarray,
+    reading: Reading,
+    numbers: np.ndarray | None = None,
+    is_tracked: bool = True,
+    max_size: float = MAX_SIZE,
+) -> Recording:
+    """The recording that an array holds.
+
+    name: of the file, for messages
+    values: (T, M, V, C), C numbers as reading.channels says; 0 or NaN where nobody is
+    numbers: (T, M) tracking numbers, or -1; None without tracking
+    is_tracked: whether people are followed from frame to frame; otherwise a slot is a person
+    max_size: of a body, in metres
+    Raises UserError if the array does not fit `reading`.
+    """
+    reading = reading.with_defaults()
+    channels, is_image = _channels(name, values, reading), reading.unit == "px"
+    bodies = np.zeros((*values.shape[:3], 3))
+    places = len(channels.removesuffix("c"))
+    bodies[..., :places] = values[..., :places]
+    is_sure = values[..., -1] >= reading.min_confidence if "c" in channels else np.True_
+    bodies[_missing(bodies, ~is_sure, is_image)] = np.nan
+    bodies *= UNITS[reading.unit]
+    _check(name, bodies, *((1e6, 1e6, "pixels") if is_image else (MAX_METRES, max_size, "m")))
+    if reading.axes != "y-up":
+        bodies = bodies @ AXES[reading.axes].T
+    is_there = ~np.isnan(bodies[..., 0]).all(-1)
+    people = follow(bodies, numbers) if is_tracked else np.where(is_there, 0, -1)
+    if reading.target:
+        bodies = map_joints(bodies, reading.skeleton, reading.target)
+    return Recording(name, bodies, people, not is_image, places == 2)
+
+
+def _channels(name: str, values: np.ndarray, reading: Reading) -> str:
+    if not len(values):
+        raise UserError(f"{name}: no frame")
+    count = values.shape[-1]
+    channels = reading.channels or ("xyzc" if count == 4 else "xyz")
+    if CHANNELS[channels] != count:
+        known = ", ".join(CHANNELS)
+        raise UserError(f"{name}: {count} numbers for each joint; --channels is one of {known}")
+    if reading.unit == "px" and "z" in channels:
+        raise UserError(f"{name}: --unit px is for --channels xy or xyc, not for {channels}")
+    if not reading.channels and channels == "xyz" and _is_confidence(values):
+        raise UserError(
+            f"{name}: the third number of each joint looks like a confidence; --channels xyc takes "
+            "it as such, --channels xyz as a coordinate"
+        )
+    return channels
+
+
+def _is_confidence(values: np.ndarray) -> bool:
+    # Whether z, within 0 and 1, jumps from frame to frame as x and y do not, or is flat.
+    seen = np.where((values == 0).all(-1, keepdims=True), np.nan, values)
+    z = seen[..., 2][~np.isnan(seen[..., 2])]
+    if not z.any() or z.min() < 0 or z.max() > 1:
+        return False
+    bends = np.abs(np.diff(seen, 2, axis=0)).reshape(-1, 3)
+    bends = bends[~np.isnan(bends).any(1)]
+    x, y, z = np.median(bends, axis=0) if len(bends) else np.zeros(3)
+    if z > max(LEAST_JUMP, JUMP * max(x, y)):
+        return True
+    sizes = _extent(seen).reshape(-1, 3)
+    x, y, z = np.median(sizes[sizes[:, 0] >= 0], axis=0)
+    return max(x, y) > FLAT * z
+
+
+def _missing(bodies: np.ndarray, is_unsure: np.ndarray, is_image: bool) -> np.ndarray:
+    # Which joints (T, M, V) are missing in bodies (T, M, V, 3).
+    unknown = np.isnan(bodies).any(-1) | is_unsure
+    zero = (bodies == 0).all(-1) & ~unknown
+    there = ~(unknown | zero).all(-1, keepdims=True)  # (T, M, 1), whether there is a body
+    # Zero in every frame of its body: a position, if the body is around it and not far away.
+    fixed = (zero | unknown | ~there).all(0) & (zero & there).any(0)  # (M, V)
+    for slot in np.flatnonzero(fixed.any(1)):
+        frames = there[:, slot, 0]
+        seen = ~(unknown | zero)[frames, slot][..., None]
+        body = np.where(seen, bodies[frames, slot], np.nan)  # (n, V, 3)
+        near = np.nanmin(np.linalg.norm(body, axis=-1), axis=1)
+        size = np.linalg.norm(_extent(body[:, None]), axis=-1)
+        is_corner = is_image and np.nanmin(body) >= 0  # pixels count from the corner of the image
+        fixed[slot] &= bool(np.median(near) <= np.median(size)) and not is_corner
+    return unknown | (zero & ~fixed) | ~there
+
+
+def _check(name: str, bodies: np.ndarray, limit: float, size: float, unit: str) -> None:
+    # Raise UserError for coordinates that people do not have. bodies: (T, M, V, 3), NaN if missing.
+    is_far = (np.abs(bodies) > limit).any((1, 2, 3))
+    wrong = is_far | (_extent(np.clip(bodies, -limit, limit)) > size).any((1, 2))
+    if wrong.any():
+        frame = np.argmax(wrong)
+        what = f"coordinate over {limit:.0f}" if is_far[frame] else f"body over {size:.0f}"
+        units = ", ".join(UNITS)
+        raise UserError(f"{name}, frame {1 + frame}: a {what} {unit}; --unit is one of {units}")
+
+
+def _extent(bodies: np.ndarray) -> np.ndarray:
+    # The size of bodies (T, M, V, 3) along x, y, z: (T, M, 3); -inf where nobody is.
+    high, low = (np.where(np.isnan(bodies), far, bodies) for far in (-np.inf, np.inf))
+    return high.max(2) - low.min(2)

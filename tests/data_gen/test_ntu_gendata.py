@@ -12,7 +12,7 @@ import pytest
 
 from common import UserError
 from data_gen import ntu_gendata
-from data_gen.readers.raw_folders import official_missing
+from data_gen.readers.skeleton_file import official_missing
 from feeder.datasets.ntu import LAST_SETUP
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text, write_clips
 from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store

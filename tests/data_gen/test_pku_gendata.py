@@ -9,7 +9,7 @@ import pytest
 from common import UserError
 from data_gen import pku_gendata
 from data_gen.clip import prepare_clip
-from data_gen.readers.pku import prepare_pair, read_clips, read_split, read_video
+from data_gen.pku_gendata import read_actions, read_split, read_video
 from feeder.store import open_store
 from tests.data_gen import raw_pku
 
@@ -177,7 +177,7 @@ def test_two_bodies_are_as_they_stand():
     video = np.zeros((20, 2, 25, 3))
     video[:, 0] = rng.normal(0, 0.01, (20, 25, 3)) + rng.normal(0, 1, (25, 3))
     video[5:10, 1] = rng.normal(0, 5, (5, 25, 3))
-    clip = prepare_pair(video[2:14])
+    clip = prepare_clip(video[2:14], by_energy=False)
     assert clip.shape == (12, 2, 25, 3) and clip.dtype == np.float32
     assert np.abs(clip[:, 0, 1]).max() == 0  # centered on its spine
     assert clip[:, 1].any(axis=(1, 2)).all()  # its five frames repeated over the clip
@@ -194,9 +194,9 @@ def test_files_as_others_may_write_them(tmp_path):
     path.write_bytes(b"\r\n".join([b"  ".join([b"1e-1"] * 150)] * 22))
     assert (read_video(path) == 0.1).all() and read_video(path).shape == (22, 2, 25, 3)
     (label / "2-L.txt").write_bytes(b"3, 10 ,20,1.5\r\n\r\n51,0,1,2\r\n")
-    clips = read_clips(path, label)
-    assert [clip.name for clip in clips] == ["2-LN001A003", "2-LN003A051"]
-    assert [len(clip.joints) for clip in clips] == [11, 2]
+    actions = read_actions(path, label)
+    assert [name for name, *_ in actions] == ["2-LN001A003", "2-LN003A051"]
+    assert [len(clip) for _, _, clip, _ in actions] == [11, 2]
     for text in (
         b"\xef\xbb\xbftraining videos:\r\n2-L,3-R\r\nValidation videos: \r\n4-M, ",
         b"Training videos: \n2-L, 3-R\n\nValidataion videos: \n4-M\n",

@@ -1,7 +1,7 @@
 import pytest
 
 from common import UserError
-from data_gen.readers.raw_folders import find_skeleton_files, read_missing_list
+from data_gen.readers.skeleton_file import find_skeleton_files, read_missing_list
 from tests.data_gen.raw_files import write_clips
 
 PROSE = """302 of the captured samples in the "NTU RGB+D" dataset have missing or incomplete data.

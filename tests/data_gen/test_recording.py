@@ -8,9 +8,9 @@ import pytest
 
 from common import UserError
 from data_gen.clip import prepare_clip
-from data_gen.readers.recording import find_recordings, prepare, read_clip, read_recording
+from data_gen.readers.clip_table import find_recordings
+from data_gen.readers.recording import Reading, prepare, read_clip, read_recording
 from data_gen.readers.skeleton_file import read_skeleton_file
-from data_gen.reading import Reading
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layout
 from tests.data_gen.people import as_skeleton, person
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import UserError
-from data_gen.clip import prepare_clip
-from data_gen.reading import AXES, Reading, recording_of
-from data_gen.upright import follow, prepare_upright
+from data_gen.clip import follow, prepare_clip, prepare_upright
+from data_gen.readers.recording import AXES, Reading, recording_of
 from feeder.skeletons import COCO_17, KINECT_V1, Layout
 from tests.data_gen.people import as_skeleton, person, turn
 
@@ -45,8 +44,8 @@ def test_a_turn_of_the_room_a_shift_other_axes_and_units_change_nothing(
         (values @ turn(degrees).T + shift) @ AXES[axes] / {"m": 1, "cm": 0.01, "mm": 0.001}[unit]
     )
     values[missing] = moved[missing] = 0
-    expected = prepare(values, TWO).clip
-    found = prepare(moved, TWO, axes=axes, unit=unit).clip
+    expected = prepare(values, TWO)[0]
+    found = prepare(moved, TWO, axes=axes, unit=unit)[0]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -56,7 +55,7 @@ def test_pixels_of_any_size_anywhere_give_one_clip(seed, size, place):
     layout = Layout(COCO_17, 1)
     flat = as_skeleton(person(seed), COCO_17)[..., :2] * [1, -1]
     clips = [
-        prepare(values, layout, channels="xy", unit="px", axes="y-down").clip
+        prepare(values, layout, channels="xy", unit="px", axes="y-down")[0]
         for values in (flat, flat * size + np.array(place) + 5 * size)
     ]
     np.testing.assert_allclose(*clips, rtol=0, atol=1e-5)
@@ -69,7 +68,7 @@ def test_pixels_of_any_size_anywhere_give_one_clip(seed, size, place):
 @pytest.mark.parametrize("facing", [-60, -20, 0, 35, 60])
 def test_in_the_axes_of_a_kinect_the_rule_is_close_to_the_published_one(facing):
     body = person(1, facing=facing)
-    clip = prepare(body).clip
+    clip = prepare(body)[0]
     line = clip[0, 0, RIGHT] - clip[0, 0, LEFT]
     assert line[0] > 0 and np.abs(line[1:]).max() < 1e-6
     assert not clip[:, 0, SPINE].any()
@@ -83,10 +82,10 @@ def test_in_the_axes_of_a_kinect_the_rule_is_close_to_the_published_one(facing):
 def test_root_relative_poses_keep_their_root():
     body = person(2)
     rooted = body - body[:, :1]
-    np.testing.assert_allclose(prepare(rooted).clip, prepare(body).clip, atol=1e-6)
+    np.testing.assert_allclose(prepare(rooted)[0], prepare(body)[0], atol=1e-6)
     rooted[4:6] = np.nan  # nobody
     rooted[9, 10] = np.nan
-    clip, expected = prepare(rooted).clip, prepare(body).clip
+    clip, expected = prepare(rooted)[0], prepare(body)[0]
     assert not clip[4:6].any() and not clip[9, 0, 10].any()
     clip[4:6], clip[9, 0, 10] = expected[4:6], expected[9, 0, 10]
     np.testing.assert_allclose(clip, expected, atol=1e-6)
@@ -95,10 +94,10 @@ def test_root_relative_poses_keep_their_root():
 def test_a_joint_that_is_never_seen_is_no_position_far_away():
     body = person(3)
     body[:, 11] = 0  # 3 m from the body
-    assert not prepare(body).clip[:, 0, 11].any()
+    assert not prepare(body)[0][:, 0, 11].any()
     flat = as_skeleton(person(3), COCO_17)[..., :2] * [300, -300] + 400
     flat[:, 16] = 0  # the corner of the image
-    clip = prepare(flat, Layout(COCO_17, 1), channels="xy", unit="px", axes="y-down").clip
+    clip = prepare(flat, Layout(COCO_17, 1), channels="xy", unit="px", axes="y-down")[0]
     assert not clip[:, 0, 16].any() and clip[:, 0, 15].any()
 
 
@@ -106,13 +105,13 @@ def test_a_joint_that_is_never_seen_is_no_position_far_away():
 @pytest.mark.parametrize("value", [0, np.nan])
 def test_anchors_are_bridged(joint, value):
     body = person(4)
-    whole = prepare(body)
+    whole, _, none = prepare(body)
     body[:3, joint] = value
     body[8:11, joint] = value
-    prepared = prepare(body)
+    clip, _, notes = prepare(body)
     seen = np.delete(np.arange(20), joint)
-    assert np.abs(prepared.clip[:, :, seen] - whole.clip[:, :, seen]).max() < 0.1
-    assert whole.notes == [] and len(prepared.notes) == 1
+    assert np.abs(clip[:, :, seen] - whole[:, :, seen]).max() < 0.1
+    assert none == [] and len(notes) == 1
 
 
 def test_without_an_anchor_or_with_few_joints_a_recording_is_refused():
@@ -129,8 +128,8 @@ def test_gaps_are_filled():
     body[5:7, 11] = 0
     body[10:14, 11] = 0
     body[15] = 0  # nobody
-    expected = prepare(person(6)).clip
-    clip = prepare(body, fill_gaps=2).clip
+    expected = prepare(person(6))[0]
+    clip = prepare(body, fill_gaps=2)[0]
     assert (
         np.abs(clip[5:7] - expected[5:7]).max() < 0.1
         and np.abs(clip[15] - expected[15]).max() < 0.1
@@ -149,7 +148,7 @@ def test_bodies_that_change_places_are_followed(seed, changes):
     for frame in changes:
         mixed[frame:] = mixed[frame:, ::-1].copy()
     for layout in (ONE, TWO):
-        np.testing.assert_array_equal(prepare(mixed, layout).clip, prepare(both, layout).clip)
+        np.testing.assert_array_equal(prepare(mixed, layout)[0], prepare(both, layout)[0])
 
 
 def test_tracking_numbers_win_over_places():
@@ -169,6 +168,6 @@ def test_who_comes_far_from_everybody_is_somebody_new():
     both[:10, 1] = np.nan
     both[8:, 0] = np.nan  # the first leaves, and the second comes
     assert follow(both).max() == 1
-    clip = prepare(both, TWO).clip
+    clip = prepare(both, TWO)[0]
     steps = np.linalg.norm(np.diff(clip, axis=0), axis=-1).max()
     assert steps < 1

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from data_gen.reading import Reading
+from data_gen.readers.recording import Reading
 from feeder.augment import Strengths
 from feeder.skeletons import Layout
 from net import MODALITIES, methods

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError, atomic
-from data_gen.readers.recording import read_clip
-from data_gen.reading import Reading
+from data_gen.readers.recording import Reading, read_clip
 from feeder.augment import resize
 from feeder.batches import to_device, whole_clips
 from feeder.description import Description

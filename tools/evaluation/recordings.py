@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from common import UserError
-from data_gen.readers.recording import SUFFIXES, find_recordings, prepare, read_recording
-from data_gen.reading import AXES, CHANNELS, UNITS
-from data_gen.upright import Recording
+from data_gen.clip import Recording
+from data_gen.readers.clip_table import find_recordings
+from data_gen.readers.recording import AXES, CHANNELS, SUFFIXES, UNITS, prepare, read_recording
 from feeder.augment import resize
 from tools.evaluation.encoders import Preparation
 from tools.evaluation.features import (
@@ -94,9 +94,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        found += (inside := find_recordings(path) if path.is_dir() else [path])
-        if not inside:
-            raise UserError(f"{path} holds no recording ({', '.join(SUFFIXES)})")
+        found += find_recordings(path) if path.is_dir() else [path]
     return found
 
 

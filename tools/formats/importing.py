@@ -12,13 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from common import UserError
-from data_gen.clip import prepare_clip, require_metres
+from data_gen.clip import prepare_clip, prepare_upright, require_metres
 from data_gen.gendata import Report
 from data_gen.own_gendata import check_axes
-from data_gen.readers.raw_folders import official_missing
-from data_gen.readers.skeleton_file import SUFFIX, parse_name
-from data_gen.reading import Reading, recording_of
-from data_gen.upright import Prepared, prepare_upright
+from data_gen.readers.recording import Reading, recording_of
+from data_gen.readers.skeleton_file import SUFFIX, official_missing, parse_name
 from data_gen.writer import StoreWriter
 from feeder.datasets.known import KNOWN
 from feeder.datasets.ntu import LAST_SETUP
@@ -75,19 +73,20 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
             if prepared is None:
                 report.note("left out, without any body", name)
                 continue
-            store.add(name, fields, prepared.clip, more)
-            ups.append(prepared.up)
-            for note in prepared.notes:
+            clip, up, notes = prepared
+            store.add(name, fields, clip, more)
+            ups.append(up)
+            for note in notes:
                 report.note(note, name)
         report.print()
         if not store.clips:
             raise UserError(f"{source.path} holds no clip that can be used")
-        check_axes(np.array(ups), flags.get("axes"))
+        check_axes(ups, flags.get("axes"))
         store.commit()
     return store
 
 
-def _prepare(source: Source, i: int, row: Row, description: Description) -> Prepared | None:
+def _prepare(source: Source, i: int, row: Row, description: Description) -> tuple | None:
     (name, _, more), label, layout = row, source.labels[i], description.layout
     if min(more, default=0) < 0:
         raise UserError(f"{name}: it is in no half of the split")
@@ -105,7 +104,7 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> Prep
             return prepare_upright(recording_of(name, clip, reading), layout)
     require_metres(name, clip)
     clip = clip if source.prepared else prepare_clip(clip, layout)
-    return None if clip is None else Prepared(clip, np.full(3, np.nan), [])
+    return None if clip is None else (clip, np.full(3, np.nan), [])
 
 
 def find_dataset(source: Source, target: Path) -> str | None:

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from data_gen.readers.raw_folders import official_missing
-from data_gen.readers.skeleton_file import parse_name
+from data_gen.readers.skeleton_file import official_missing, parse_name
 from feeder.datasets.ntu import DATASETS, LAST_SETUP
 
 # Recordings of the data sets, those with missing skeletons included: (training, test).

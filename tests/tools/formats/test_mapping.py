@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from data_gen.readers.recording import read_clip
-from data_gen.reading import Reading
+from data_gen.readers.recording import Reading, read_clip
 from feeder.skeletons import COCO_17, KINECT_V2, joint_map
 from feeder.store import open_store
 from tests.tiny_store import write_store

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common import UserError
-from data_gen.reading import AXES
+from data_gen.readers.recording import AXES
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V2
 from tests.data_gen.people import as_skeleton, person
 from tests.tools.formats.foreign import pose_pkl
