@@ -255,11 +255,13 @@ def main(argv: list[str] | None = None) -> None:
             every=args.monitor_every,
             last=args.epochs,
             strengths=strengths,
+            views=method.views,
             modalities=method.modalities,
         )
         if done == 0:
             monitor.write(0, done, model.encoder)
         for epoch in range(done // steps, args.epochs):
+            log.start_clock()
             for batch in batches.epoch(epoch, first_step=done % steps):
                 factor = learning_rate_factor(args, done, steps)
                 for group in optimizer.param_groups:

@@ -97,13 +97,13 @@ class Transformer(nn.Module):
         return x
 
 
-class TokenStream(nn.Module):
-    """Half of the encoder: embed each modality's tokens, fuse them, attend, take the maximum."""
+class TokenBranch(nn.Module):
+    """A branch of the encoder: embed the modalities' tokens, fuse, attend, take the maximum."""
 
     def __init__(
         self, token_size: int, hidden_size: int, num_head: int, num_layer: int, *, ordered: bool
     ):
-        """Build the half for one kind of tokens.
+        """Build the branch for one kind of tokens.
 
         token_size: numbers in a token
         hidden_size, num_head, num_layer: as `Encoder` takes them
@@ -168,7 +168,7 @@ class Encoder(nn.Module):
         num_layer: int = 1,
         layout: Layout = NTU,
     ):
-        """Build both halves.
+        """Build both branches.
 
         hidden_size: width H of a token
         num_head: attention heads in a transformer layer
@@ -177,8 +177,8 @@ class Encoder(nn.Module):
         """
         super().__init__()
         sizes = hidden_size, num_head, num_layer
-        self.temporal = TokenStream(layout.frame_size, *sizes, ordered=True)
-        self.spatial = TokenStream(SPATIAL_TOKEN, *sizes, ordered=False)
+        self.temporal = TokenBranch(layout.frame_size, *sizes, ordered=True)
+        self.spatial = TokenBranch(SPATIAL_TOKEN, *sizes, ordered=False)
         self.feature_size = 2 * hidden_size
         self.layout = layout
 
@@ -186,8 +186,8 @@ class Encoder(nn.Module):
         """Encode several views in one pass.
 
         views: each {modality: tokens} of B clips, as `net.modalities.derive` returns them
-        Returns (sum of all B, 2H), the views one after another; in a feature the temporal half
-        comes before the spatial half.
+        Returns (sum of all B, 2H), the views one after another; in a feature the temporal branch
+        comes before the spatial one.
         """
         temporal = [{m: tokens.temporal for m, tokens in view.items()} for view in views]
         spatial = [{m: tokens.spatial for m, tokens in view.items()} for view in views]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from net.encoder import Encoder, LayerNorm, TokenStream, TransformerLayer, sinusoid
+from net.encoder import Encoder, LayerNorm, TokenBranch, TransformerLayer, sinusoid
 from net.modalities import MODALITIES, derive
 from tests.golden_files import load
 
@@ -58,13 +58,13 @@ def test_clips_do_not_see_each_other(encoder, views):
 @torch.no_grad()
 def test_one_modality_skips_the_fusion_and_several_are_averaged(encoder, views):
     def without_fusion(modalities):
-        stream: TokenStream = encoder.temporal
-        kept = stream.fusion.weight.clone()
+        branch: TokenBranch = encoder.temporal
+        kept = branch.fusion.weight.clone()
         try:
-            stream.fusion.weight.zero_()
+            branch.fusion.weight.zero_()
             return encoder(derive(views[0], modalities))[:, : encoder.feature_size // 2]
         finally:
-            stream.fusion.weight.copy_(kept)
+            branch.fusion.weight.copy_(kept)
 
     half = encoder.feature_size // 2
     for modality in MODALITIES:

@@ -89,6 +89,10 @@ class TrainingLog:
                 self.writer.add_scalar(tag, value, self._done)
             self._bar.set_postfix_str(self._summary(), refresh=False)
 
+    def start_clock(self) -> None:
+        """Count clips/s from now, so that saving and the monitor are not counted."""
+        self._since = time.perf_counter()
+
     def epoch_done(self, epoch: int, epochs: int) -> None:
         """Print a line for an epoch, if there is no terminal for a bar."""
         if self.is_main and self._bar.disable:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from feeder.augment import Strengths, uniform_draws
-from feeder.batches import VIEWS, Batch, load_clips, whole_clips
+from feeder.batches import Batch, load_clips, whole_clips
 from feeder.mixture import Mixture
 from feeder.store import Store
 from net.modalities import derive
@@ -35,6 +35,7 @@ class Monitor:
         every: int,
         last: int,
         strengths: Strengths,
+        views: int,
         modalities: tuple[str, ...],
     ):
         """Choose the clips.
@@ -42,11 +43,12 @@ class Monitor:
         writer: None on other ranks than 0, which log nothing
         rows: (n,) training clips, rows of the store
         every: epochs between two entries, 0 for none; the `last` epoch has one, too
+        views, modalities: of the method
         """
         if isinstance(store, Mixture):
             store, rows = store.stores[0], rows[: store.sizes(rows)[0]]
         self.writer, self.store, self.seed, self.every, self.last = writer, store, seed, every, last
-        self.strengths, self.modalities = strengths, modalities
+        self.strengths, self.views, self.modalities = strengths, views, modalities
         self.bank, self.queries = held_out(store, rows, seed)
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
@@ -61,6 +63,7 @@ class Monitor:
             seed=self.seed,
             epoch=epoch,
             strengths=self.strengths,
+            views=self.views,
             device=next(encoder.parameters()).device,
         )
         self.writer.add_image("monitor/views", image, step, dataformats="HWC")
@@ -129,14 +132,15 @@ def draw_views(
     seed: int,
     epoch: int,
     strengths: Strengths,
+    views: int,
     device: torch.device,
 ) -> np.ndarray:
     """Some clips and their augmented views, made as in training: (H, W, 3) uint8."""
     rng = np.random.default_rng([seed, 2, epoch])
-    draws = uniform_draws(rng, (VIEWS, len(rows)), store.skeleton.num_joints, strengths)
+    draws = uniform_draws(rng, (views, len(rows)), store.skeleton.num_joints, strengths)
     clips = load_clips(store, rows, device)
     uniform = torch.from_numpy(draws).to(device)
     batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)], strengths=strengths)
-    views, whole = batch.views().cpu(), clips.resized().cpu()
-    shown = [(store.names[row], whole[i], views[:, i]) for i, row in enumerate(rows)]
+    augmented, whole = batch.views().cpu(), clips.resized().cpu()
+    shown = [(store.names[row], whole[i], augmented[:, i]) for i, row in enumerate(rows)]
     return views_image(shown, store.skeleton)
