@@ -2,18 +2,27 @@
 
     python -m tools.results checkpoints > results.md
 
-Results that differ only in seeds share a row: mean ± standard deviation over the seeds.
+Results that differ only in seeds, or in the split of a cross-validation, share a row: mean ±
+standard deviation.
 """
 
 import argparse
-from collections.abc import Sequence
+import json
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import common
 from common import UserError
-from tools.evaluation import compare, results
-from tools.evaluation.compare import Row
+from feeder.augment import PUBLISHED
+from net import MODALITIES, methods
+from tools.evaluation import paper, results
+from tools.evaluation.results import FINGERPRINT, changed, in_words
 from tools.formats.tables import markdown
+from tools.training import checkpoint
 
 HEADER = (
     *("evaluation", "encoder", "trained on", "settings that differ", "tested on"),
@@ -23,6 +32,28 @@ LEGEND = (
     "Percent. seeds: number of pre-training seeds × of evaluation seeds; ± is the standard "
     "deviation over all. best top-1: the best of all tests during a training, as the paper reports."
 )
+# Settings of pre-training that do not make another experiment: seed, machine, saving.
+ELSEWHERE = {"seed"} | checkpoint.FREE - {"epochs"}
+# The only settings of pre-training that matter for a random encoder.
+SHAPE = ("encoder", "hidden_size", "num_head", "num_layer")
+IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
+
+
+class Single(NamedTuple):
+    """One evaluation with one seed.
+
+    experiment: all that defines it but seeds, as plain values.
+    seeds: of pre-training (or of the random weights), and of the evaluation, with its split.
+    figures: top1, best_top1, top5, map, paper: percent, or None.
+    """
+
+    experiment: dict[str, Any]
+    run: Path
+    seeds: tuple[Any, Any]
+    figures: dict[str, float | None]
+
+
+Row = list[Single]  # of one experiment
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,31 +62,158 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help=help)
     folders = parser.parse_args(argv).folders or [Path("checkpoints")]
     runs = sorted({path.parent for folder in folders for path in folder.rglob("*.json")})
-    rows = compare.compare((run, result) for run in runs for result in results.read(run))
+    rows = grouped(
+        one for run in runs for result in results.read(run) for one in singles(run, result)
+    )
     if not rows:
         raise UserError(
             f"no result in {', '.join(map(str, folders))}; make one with "
             "`./script_action_recognition.sh TEST_NAME`"
         )
-    lines = [cells(*item) for item in zip(rows, compare.differences(rows), strict=True)]
-    print("\n".join([*markdown(HEADER, lines), "", LEGEND]))
+    print("\n".join([*markdown(HEADER, [cells(row, rows) for row in rows]), "", LEGEND]))
 
 
-def cells(row: Row, differing: str) -> list[str]:
-    """The cells of a row, one for each column of HEADER."""
-    one = row.experiment
-    _, title, protocol = one["tested"]
+# ---- rows
+
+
+def singles(run: Path, result: dict[str, Any]) -> Iterator[Single]:
+    """The evaluations in one result: one for each run and, in retrieval, number of neighbors."""
+    task, random, data = result["task"], result["encoder"] == "random", result["pretraining_data"]
+    # A setting of pre-training that is newer than the result has its default.
+    pretraining = {"method": methods.DEFAULT, "encoder": methods.DEFAULT_ENCODER, **vars(PUBLISHED)}
+    if method := methods.METHODS.get(result["pretraining"].get("method") or methods.DEFAULT):
+        pretraining |= method.weights
+    for name, value in result["pretraining"].items():
+        if name not in checkpoint.REMOVED or checkpoint.REMOVED[name] not in (None, value):
+            pretraining[name] = value
+    names = SHAPE if random else sorted(pretraining.keys() - ELSEWHERE)
+    # The title of the data is better than the name of its folder.
+    title = data.get("title", result["pretraining"]["pre_dataset"])
+    if data.get(FINGERPRINT) == result[FINGERPRINT]:
+        title = result["title"]
+    file = Path(result["checkpoint"]).name
+    is_last = file == checkpoint.path_of(Path(), pretraining.get("epochs", 0)).name
+    splits = result.get("splits")  # of a cross-validation, which is one row
+    experiment = {
+        "tested": [result["dataset"], result["title"], " ".join(splits or [result["protocol"]])],
+        "data": result[FINGERPRINT],
+        "trained": None if random else title,
+        "encoder": result["encoder"],
+        "modalities": result["modalities"],
+        "pretraining": {key: pretraining.get(key) for key in names},
+        "checkpoint": None if random or is_last else file.removesuffix(".pt"),
+        "task": task,
+    }
+    first = result["seed"] if random else pretraining.get("seed")
+    # In retrieval the seed matters only where it drew labels.
+    drawn = task == "recognition" or result["label_fraction"] or result["labels_per_class"]
+    for one in result["runs"]:
+        seeds = (first, (one["seed"], splits and result["protocol"]) if drawn else None)
+        if task == "recognition":
+            tests = one["tests"]
+            evaluated = [(result, tests[-1] | {"best_top1": max(test["top1"] for test in tests)})]
+        else:
+            evaluated = [
+                (
+                    {**result, "knn_neighbours": [int(k)], "neighbours": int(k)},
+                    {"top1": accuracy, "top5": one["recall_at_5"], "map": one["map"]},
+                )
+                for k, accuracy in one["accuracies"].items()
+            ]
+        for alone, figures in evaluated:
+            settings = {"settings": changed(task, alone)}
+            figures["paper"] = paper.figure(alone)
+            yield Single(experiment | settings, run, seeds, figures)
+
+
+def grouped(found: Iterable[Single]) -> list[Row]:
+    """Make rows of evaluations, those of one data set, evaluation and encoder side by side.
+
+    The same evaluation with the same seeds counts once in a folder. If it stands in several
+    folders, each folder gets a row of its own, since these are no further seeds.
+    """
+    groups: dict[str, dict[tuple, Single]] = defaultdict(dict)
+    for one in found:
+        groups[json.dumps(one.experiment)][one.run, one.seeds] = one
+    rows = []
+    for group in groups.values():
+        some = list(group.values())
+        by_seed = {one.seeds: one for one in reversed(some)}
+        # Random weights with the same seed are the same in all runs.
+        if some[0].experiment["encoder"] == "random" or len(by_seed) == len(some):
+            rows.append(list(by_seed.values())[::-1])
+        else:
+            runs = dict.fromkeys(one.run for one in some)
+            rows += [[one for one in some if one.run == run] for run in runs]
+    return sorted(rows, key=order)
+
+
+def order(row: Row) -> list[Any]:
+    """The key by which rows are sorted."""
+    one = row[0].experiment
+    others = {key: value for key, value in one["settings"].items() if key != "knn_neighbours"}
+    first = [one["tested"], len(others), str(others), -len(one["modalities"])]
+    keys = ("modalities", "pretraining", "encoder", "checkpoint", "task", "settings")
+    return first + [str(one[key]) for key in keys]
+
+
+# ---- cells
+
+
+def cells(row: Row, rows: list[Row]) -> list[Any]:
+    """The cells of one of the rows, one for each column of HEADER."""
+    one = row[0].experiment
+    pretraining, (_, title, protocol) = one["pretraining"], one["tested"]
+    settings = dict(one["settings"])
+    task = "fine-tuning" if settings.pop("finetune", False) else one["task"]
+    streams = [] if one["modalities"] == list(MODALITIES) else [" + ".join(one["modalities"])]
+    trained = "–"
+    if one["encoder"] != "random":
+        method = pretraining["method"]
+        parts = [f"{one['trained']} {pretraining['protocol']}"]
+        parts += [methods.title(method)] if method != methods.DEFAULT else []
+        parts += [f"{pretraining.get('epochs', '?')} epochs", one["checkpoint"]]
+        trained = ", ".join(filter(None, parts))
+    first, second = (len({single.seeds[i] for single in row}) for i in (0, 1))
+    seeds = f"{first} × {second}"
     return [
-        compare.evaluation(row),
-        f"{one['encoder']}, width {one['pretraining']['hidden_size']}",
-        compare.trained(row),
-        differing or "–",
+        ", ".join([task, *streams, *(in_words(*item) for item in settings.items())]),
+        f"{one['encoder']}, width {pretraining['hidden_size']}",
+        trained,
+        differences(one, rows) or "–",
         f"{title} {protocol}",
-        *(compare.spread(row.figures(name)) for name in ("top1", "best_top1", "top5", "map")),
-        str(row.singles[0].paper or "–"),
-        compare.count(row),
-        ", ".join(dict.fromkeys(single.run.resolve().name for single in row.singles)),
+        *(spread(row, name) for name in ("top1", "best_top1", "top5", "map")),
+        row[0].figures["paper"] or "–",
+        seeds if len(row) == first * second else f"{len(row)} of {seeds}",
+        ", ".join(dict.fromkeys(single.run.resolve().name for single in row)),
     ]
+
+
+def spread(row: Row, name: str) -> str:
+    """The mean of a figure and, of several, the standard deviation (unbiased)."""
+    values = [one.figures[name] for one in row if one.figures.get(name) is not None]
+    if not values:
+        return "–"
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{deviation}"
+
+
+def differences(experiment: dict[str, Any], rows: list[Row]) -> str:
+    """The settings of pre-training that differ from those of other rows that test the same."""
+    tested = experiment["tested"]
+    alike = [row[0].experiment for row in rows if row[0].experiment["tested"] == tested]
+    others = [{**one["pretraining"], "data": one["data"]} for one in alike]
+    parts = []
+    for key, value in {**experiment["pretraining"], "data": experiment["data"]}.items():
+        same = all(str(other.get(key, value)) == str(value) for other in others)
+        if same or key in IN_OTHER_COLUMNS:
+            continue
+        if isinstance(value, list):
+            value = "-".join(map(str, value)) or "none"
+        elif isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+            value = value[:8]
+        parts.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}")
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,33 @@ python -m tools.tsne --checkpoint checkpoints/baseline --checkpoint checkpoints/
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_score
+from torch import Tensor
 
 import common
-from tools.evaluation import clusters, encoders
-from tools.evaluation.features import extract_features, halves_for
+from common import UserError, atomic
+from net import methods
+from tools.drawing import figures
+from tools.evaluation import encoders
+from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import Halves, extract_features, halves_for
+from tools.evaluation.neighbors import nearest
 from tools.evaluation.standardize import scale_of
+from tools.training import checkpoint
+
+CLASSES = 10  # by default, if the test clips have so many
+PERPLEXITY = 30  # less for few clips
+PANEL = 4.6  # inches: width and height of a panel
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,21 +59,116 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, panels = parse_args(argv), []
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
     data = halves_for(loaded[0], args.data_root, args.dataset, args.protocol)
-    store, rows = data.store, clusters.draw_clips(data, args.classes, args.seed)
+    store, rows = data.store, draw_clips(data, args.classes, args.seed)
+    used, labels = np.unique(store.label[rows], return_inverse=True)
     for one in loaded:
-        title, streams = clusters.title_of(one), [one.modalities]
+        title, streams = title_of(one), [one.modalities]
         (x,) = extract_features(one.encoder, store, rows, streams, what=title)
-        panels.append(clusters.embed(title, x, store.label[rows], args.seed))
+        panels.append(embed(title, x, labels, args.seed))
         if args.standardize:
             (train,) = extract_features(one.encoder, store, data.train, streams, what=title)
-            x, title = scale_of(train).apply(x), f"{title}, standardized"
-            panels.append(clusters.embed(title, x, store.label[rows], args.seed))
+            x = scale_of(train).apply(x)
+            panels.append(embed(f"{title}, standardized", x, labels, args.seed))
+
     out = args.out or loaded[-1].folder / "tsne"
-    clusters.write(out, data, rows, panels, args.seed)
+    classes = [store.class_names[k] for k in used]
+    figure = picture(panels, labels, classes)
+    for suffix in (".png", ".svg"):
+        figures.save(figure, Path(f"{out}{suffix}"), dpi=150)
+    described = {
+        "dataset": store.dataset,
+        "title": store.title,
+        "protocol": data.protocol,
+        "seed": args.seed,
+        "classes": classes,
+        "labels": labels.tolist(),
+        "clips": [store.names[row] for row in rows],
+        "panels": [p._asdict() | {"points": p.points.round(3).tolist()} for p in panels],
+    }
+    with atomic(f"{out}.json") as part:
+        part.write_text(json.dumps(described) + "\n")
     for panel in panels:
         print(panel.caption)
     print(f"written to {out}.png, .svg and .json")
     print(f"next: python -m tools.report {loaded[-1].folder}")
+
+
+class Panel(NamedTuple):
+    """The features of one encoder.
+
+    knn: percent of clips whose nearest other clip has the same class. points: (n, 2), by t-SNE.
+    """
+
+    title: str
+    knn: float
+    silhouette: float
+    points: np.ndarray
+
+    @property
+    def caption(self) -> str:
+        return f"{self.title}: 1-NN {self.knn:.1f} %, silhouette {self.silhouette:.2f}"
+
+
+def embed(title: str, features: Tensor, labels: np.ndarray, seed: int) -> Panel:
+    """Embed features (n, D) of clips with labels (n,) by t-SNE."""
+    features = F.normalize(features).cpu()
+    first, second = nearest(features, features, 2)[1].numpy().T
+    other = np.where(first == np.arange(len(first)), second, first)  # the nearest other clip
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+    return Panel(
+        title=title,
+        knn=float(100 * (labels[other] == labels).mean()),
+        silhouette=float(silhouette_score(features.numpy(), labels, metric="cosine")),
+        points=tsne.fit_transform(features.numpy()),
+    )
+
+
+def title_of(loaded: LoadedEncoder) -> str:
+    """Method, run and epochs of an encoder, or its file if the name has no epochs."""
+    path, method = loaded.source, methods.title(loaded.settings.get("method"))
+    if path not in checkpoint.in_folder(path.parent):
+        return f"{method}, {path.name}"
+    return f"{method}, {loaded.folder.name}, {checkpoint.position(path)[0]} epochs"
+
+
+def draw_clips(data: Halves, count: int | None, seed: int) -> np.ndarray:
+    """Draw `count` classes (None: CLASSES, or all) of the test clips; return the rows of theirs.
+
+    Raises UserError where the test clips have fewer classes, or too few clips.
+    """
+    label = data.store.label[data.test]
+    there = np.unique(label)
+    count = min(CLASSES, len(there)) if count is None else count
+    if count > len(there):
+        raise UserError(f"--classes {count} is more than the {len(there)} of the test clips")
+    chosen = np.random.default_rng(seed).choice(there, count, replace=False)
+    rows = data.test[np.isin(label, chosen)]
+    if len(rows) < max(4, count + 1):
+        raise UserError(f"{len(rows)} test clips of {count} classes are too few for t-SNE")
+    return rows
+
+
+def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figure:
+    """Draw the panels side by side; labels (n,) index `classes`."""
+    columns = 2 if len(panels) == 1 else 4
+    height = PANEL + 0.24 * -(-len(classes) // columns) + 0.3
+    figure = Figure((PANEL * len(panels), height), layout="constrained")
+    hues = np.arange(len(classes)) if len(classes) <= 20 else np.linspace(0, 1, len(classes), False)
+    name = "tab10" if len(classes) <= 10 else "tab20" if len(classes) <= 20 else "hsv"
+    colors = matplotlib.colormaps[name](hues)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for k, color in enumerate(colors):
+            x, y = panel.points[labels == k].T
+            axes.scatter(x, y, s=14, color=color, alpha=0.8, linewidths=0, label=classes[k])
+        axes.set_title(panel.caption.replace(": ", "\n"), fontsize=10)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("0.8")
+        axes.set_aspect("equal", "datalim")
+    entries = axes.get_legend_handles_labels()
+    style = {"fontsize": 8, "frameon": False, "markerscale": 1.6}
+    figure.legend(*entries, loc="outside lower center", ncols=columns, **style)
+    return figure
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The t-SNE command: seeded, with figures as defined."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ import torch
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from common import UserError
 from feeder.datasets.ntu import ACTION_NAMES
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools import tsne
-from tools.evaluation.encoders import load_encoder
-from tools.evaluation.features import encode_clip
+from tools.evaluation import encoders
+from tools.evaluation.features import Halves, encode_clip
 
 
 @pytest.fixture(scope="module")
@@ -28,42 +30,35 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     for name in ("one", "two"):
         done = call(tsne.main, *flags, "--out", tmp_path / name)
         assert done.code == 0 and str(tmp_path / name) in done.out, done.err
-        assert f"tools.report {runs[1]}\n" in done.out
     for suffix in (".json", ".svg", ".png"):
         one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
         assert one == two, suffix
 
     found = json.loads((tmp_path / "one.json").read_text())
+    svg = (tmp_path / "one.svg").read_text()
     store = open_store(data_root, "ntu60")
     _, test = store.split("cross_subject")
     rows = [store.names.index(name) for name in found["clips"]]
-    assert set(rows) <= set(test)
     classes = store.label[rows]
+    assert set(rows) <= set(test) and len(found["classes"]) == 3
+    assert len(rows) == np.isin(store.label[test], classes).sum()
     assert [found["classes"][i] for i in found["labels"]] == [ACTION_NAMES[c] for c in classes]
-    assert len(found["classes"]) == 3 and len(rows) == np.isin(store.label[test], classes).sum()
+    assert all(name in svg for name in found["classes"])
     for panel, run in zip(found["panels"], runs, strict=True):
         assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)
-        encoder = load_encoder(run)
-        starts = zip(store.start[rows], store.length[rows], strict=True)
-        clips = [store.joints[start : start + frames] for start, frames in starts]
-        features = torch.stack([encode_clip(encoder, np.array(c)) for c in clips])
-        score = silhouette_score(features.numpy(), classes, metric="cosine")
+        encoder = encoders.load_encoder(run)
+        x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in rows]).numpy()
+        score = silhouette_score(x, classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
-        unit = torch.nn.functional.normalize(features)
-        same = torch.from_numpy(classes[:, None] == classes)
-        near = (unit @ unit.T).fill_diagonal_(-1)
-        own, other = (near.where(kind, -1).amax(1) for kind in (same, ~same))
-        assert (own - other).abs().min() > 1e-5  # so that rounding makes no other one the nearest
-        alone = []
+        right = []
         for i in range(len(rows)):
             others = np.arange(len(rows)) != i
-            voter = KNeighborsClassifier(1, metric="cosine")
-            voter.fit(features[others].numpy(), classes[others])
-            alone.append(voter.predict(features[i : i + 1].numpy())[0] == classes[i])
-        assert panel["knn"] == pytest.approx(100 * np.mean(alone))
-        svg = (tmp_path / "one.svg").read_text()
+            knn = KNeighborsClassifier(1, metric="cosine").fit(x[others], classes[others])
+            nearest = knn.kneighbors(x[i : i + 1], 2)[0][0]
+            assert nearest[1] - nearest[0] > 1e-6  # so that rounding chooses no other neighbor
+            right.append(knn.predict(x[i : i + 1])[0] == classes[i])
+        assert panel["knn"] == pytest.approx(100 * np.mean(right))
         assert f"1-NN {panel['knn']:.1f} %, silhouette {panel['silhouette']:.2f}" in svg
-        assert all(name in svg for name in found["classes"])
 
 
 def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
@@ -82,8 +77,38 @@ def test_by_default_all_classes_are_drawn_if_there_are_less_than_ten(runs, tmp_p
     assert len(json.loads((tmp_path / "t.json").read_text())["classes"]) == 4
 
 
-def test_what_cannot_be_is_said_in_one_line(runs, tmp_path):
+def test_flags_out_of_range_are_refused(runs, tmp_path):
     done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
     assert done.code == 1 and "--classes 9" in done.err
     assert call(tsne.main, *["--checkpoint", runs[0]] * 3).code == 2
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [3, 10, 20, 60])
+def test_a_class_has_one_color_in_both_panels(count):
+    rng, labels = np.random.default_rng(0), np.tile(np.arange(count), 2)
+    panels = [tsne.Panel(name, 50.0, 0.1, rng.normal(size=(2 * count, 2))) for name in "ab"]
+    first, second = tsne.picture(panels, labels, [f"class {k}" for k in range(count)]).axes
+    for k, both in enumerate(zip(first.collections, second.collections, strict=True)):
+        assert (both[0].get_facecolor() == both[1].get_facecolor()).all()
+        for drawn, panel in zip(both, panels, strict=True):
+            np.testing.assert_allclose(drawn.get_offsets(), panel.points[labels == k])
+    assert len({tuple(drawn.get_facecolor()[0]) for drawn in first.collections}) == count
+
+
+def test_the_classes_are_those_of_the_seed():
+    label = np.repeat(np.arange(20), 3)
+    data = Halves(SimpleNamespace(label=label), "x", np.arange(1), np.arange(1, 60))
+    chosen = [frozenset(label[tsne.draw_clips(data, 4, seed)]) for seed in (0, 0, 1, 2)]
+    assert chosen[0] == chosen[1] and len(set(chosen)) > 1
+    assert (tsne.draw_clips(data, 20, 0) == data.test).all()
+    with pytest.raises(UserError):
+        tsne.draw_clips(data._replace(test=np.array([0, 3])), 2, 0)
+
+
+def test_a_title_names_method_run_and_epochs(tmp_path, data_root):
+    run = write_run(tmp_path / "a", data_root, more={"method": "baseline"})
+    assert tsne.title_of(encoders.load(run)) == "simple baseline, a, 3 epochs"
+    (source,) = run.glob("checkpoint_*.pt")
+    moved = source.rename(tmp_path / "published.pt")
+    assert tsne.title_of(encoders.load(moved)) == "simple baseline, published.pt"
