@@ -120,7 +120,7 @@ def test_the_files_that_pages_name_exist():
 
 def test_figures_are_shown():
     shown = {name for page in PAGES for name in re.findall(r"figure/(\w+\.png)", page.read_text())}
-    assert shown == {path.name for path in (ROOT / "figure").iterdir()}
+    assert shown == {path.name for path in (ROOT / "figure").glob("*.png")}
 
 
 def shell_lines(page: Path) -> list[str]:
