@@ -1,8 +1,7 @@
 """Augmented views of clips: crop and resize in time, shear, joint corruption, rotation.
 
 The clips are packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a
-clip is given by (start, length) in frames. So the same functions serve a whole data set and a
-single batch, on CPU and GPU.
+clip is given by (start, length) in frames. A whole data set and a single batch look alike.
 """
 
 import math
@@ -85,9 +84,8 @@ def uniform_draws(
 def augmentation(
     uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
 ) -> Augmentation:
-    """Turn uniform draws into the augmentation of N views.
+    """The augmentation of N views from the draws (N, draws) of `uniform_draws`.
 
-    uniform: (N, draws) float32 in [0, 1), as `uniform_draws` returns them
     start, length: (N,) int64, the whole clips in packed frames
     """
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
@@ -125,16 +123,13 @@ def shear(values: Tensor) -> Tensor:
 
 
 def corruption(joints: Tensor, values: Tensor) -> Tensor:
-    """The matrices that corrupt some joints: joints (N, V) bool, values (N, C, C) -> (N, V, C, C).
-
-    The position p of a corrupted joint, a row, becomes p · values; the others stay.
-    """
+    """The matrices that multiply some joints by values: (N, V) bool, (N, C, C) -> (N, V, C, C)."""
     identity = torch.eye(3, device=values.device)
     return torch.where(joints[..., None, None], values[:, None], identity)
 
 
 def rotation(angles: Tensor) -> Tensor:
-    """The matrices that rotate all joints, first about y (vertical), then about x, then about z.
+    """The matrices that rotate all joints about y (vertical), then about x, then about z.
 
     angles: (N, 3), radians, about x, y and z -> (N, 1, C, C) for positions that are rows
     """
@@ -155,8 +150,14 @@ def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = Non
 
     out: a contiguous tensor for the views, or None for a new tensor
     """
-    cropped = resize(frames, augmentation.start, augmentation.length)
-    return transform(cropped, augmentation.matrix, out)
+    views = resize(frames, augmentation.start, augmentation.length)
+    n, length, bodies, joints, channels = views.shape
+    # One product with the joints' matrices along the diagonal is far faster than many 3×3 products.
+    block = views.new_zeros(n, joints, channels, joints, channels)
+    block.diagonal(dim1=1, dim2=3).copy_(augmentation.matrix.permute(0, 2, 3, 1))
+    rows = (n, length * bodies, joints * channels)
+    out = None if out is None else out.view(rows)
+    return torch.bmm(views.view(rows), block.view(n, rows[2], rows[2]), out=out).view(views.shape)
 
 
 def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
@@ -178,19 +179,3 @@ def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAME
         rows.view(-1, 2), frames.flatten(1), mode="sum", per_sample_weights=weights.view(-1, 2)
     )
     return resized.view(len(start), size, *frames.shape[1:])
-
-
-def transform(views: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
-    """Multiply the position of each joint, a row of xyz, by the joint's matrix.
-
-    views: (N, T, M, V, C)
-    matrix: (N, V, C, C), or (N, 1, C, C) with one matrix for all joints
-    """
-    n, frames, bodies, joints, channels = views.shape
-    # One product with the joints' matrices along the diagonal is far faster than many 3×3 products.
-    block = views.new_zeros(n, joints, channels, joints, channels)
-    block.diagonal(dim1=1, dim2=3).copy_(matrix.permute(0, 2, 3, 1))
-    rows = (n, frames * bodies, joints * channels)
-    out = None if out is None else out.view(rows)
-    product = torch.bmm(views.reshape(rows), block.view(n, rows[2], rows[2]), out=out)
-    return product.view(views.shape)

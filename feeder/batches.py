@@ -1,8 +1,8 @@
 """Batches of clips: which clips a step takes, from where, and with which random draws.
 
-All random numbers come from numpy generators that are seeded by (seed, epoch) or (seed, epoch,
-step) and draw for the batch of all ranks. So a step sees the same data with any number of ranks and
-workers and on any device, and a run can continue from any step.
+All random numbers come from generators that are seeded by (seed, epoch) or (seed, epoch, step) and
+draw for the batch of all ranks. So a step sees the same data with any number of ranks and workers
+and on any device, and a run can continue from any step.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +45,7 @@ class Clips(NamedTuple):
     length: Tensor
 
     def to(self, device: torch.device) -> "Clips":
-        """The clips on a device. From pinned memory the host does not wait for the copy."""
+        """The clips on a device."""
         return Clips(*(part.to(device, non_blocking=True) for part in self))
 
     def resized(self) -> Tensor:
@@ -58,9 +58,8 @@ class Batch(NamedTuple):
 
     clips: the n clips of this rank
     uniform: (views, n, draws) float32 in [0, 1), the random draws for the views
-    step: the step in the epoch, from 0
-    rows: the rows, in the store, of the clips of all ranks
-    shares: the number of these clips that each rank takes
+    step: in the epoch, from 0
+    rows: the clips of all ranks, of which each takes so many as `shares` says
     """
 
     clips: Clips
@@ -129,7 +128,7 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """Copy an array to a tensor on a device. The host does not wait for a GPU's copy."""
+    """Copy an array to a tensor on a device; the host does not wait."""
     return _host_tensor(array, device).to(device, non_blocking=True)
 
 
@@ -141,8 +140,8 @@ def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
     """Where the batches of an epoch begin and end: [0, ..., clips].
 
-    The last batch takes the clips that remain. If these are too few for batch statistics (one clip,
-    or less than an eighth of a batch), they join the previous batch.
+    If too few clips remain for batch statistics (one, or less than an eighth of a batch), they join
+    the previous batch.
     """
     bounds = [*range(0, clips, batch_size), clips]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < max(2, batch_size // 8):
@@ -169,8 +168,7 @@ class TrainingBatches:
     frames: what `resident_frames` returned; None to read each batch from disk
     workers: the number of threads that read ahead, one batch each; 0 reads a batch when it is taken
     weights: the share of each data set in every batch, as `epoch_order` takes them
-    views: the number of views of a clip; the first views have the same draws (except rotations)
-        with any number of views
+    views: of a clip; the first ones have the same draws (except rotations) with any number of views
     """
 
     store: Store | Mixture
@@ -193,19 +191,20 @@ class TrainingBatches:
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in order, beginning with a step (from 0)."""
         order = self.rows[epoch_order(self.store.sizes(self.rows), self.weights, self.seed, epoch)]
-        bounds = batch_bounds(len(self.rows), self.batch_size)
+        steps = pairwise(batch_bounds(len(self.rows), self.batch_size))
         reads = (
-            partial(self._read, order[bounds[step] : bounds[step + 1]], epoch, step)
-            for step in range(first_step, len(self))
+            partial(self._read, order[first:end], epoch, step)
+            for step, (first, end) in enumerate(steps)
+            if step >= first_step
         )
-        # Threads only read into host memory. All copies to the device are made here, on the current
-        # stream of the thread that trains, so the step that follows sees them finished.
+        # Threads only read into host memory. All copies to the device are made here, on the stream
+        # of the thread that trains, so the step that follows sees them finished.
         for batch in _read_ahead(reads, self.workers):
             uniform = batch.uniform.to(self.device, non_blocking=True)
             yield batch._replace(clips=batch.clips.to(self.device), uniform=uniform)
 
     def _read(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
-        # Every rank draws for all ranks (152 floats a clip in NTU RGB+D) and keeps its own part.
+        # Every rank draws for all ranks and keeps its own part.
         rng = np.random.default_rng([self.seed, epoch, step + 1])
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)

@@ -20,8 +20,8 @@ UNLABELED = ("unlabeled",)  # the classes of a store without labels; the action 
 class Split:
     """Which clips are training clips; all others are test clips.
 
-    column: a column of samples.csv: one of FIELDS, or a further column that holds 1 for a training
-        clip and 0 for a test clip
+    column: of samples.csv: one of FIELDS, or a further one with 1 for a training clip, 0 for a test
+        clip
     train: the values of the training clips in this column, or "even" or "odd"
     Raises DescriptionError if the column cannot split.
     """
@@ -30,12 +30,8 @@ class Split:
     train: tuple[int, ...] | str = (1,)
 
     def __post_init__(self):
-        if isinstance(self.train, list):  # from JSON
-            object.__setattr__(self, "train", tuple(self.train))
         if not self.column.isidentifier() or self.column in ("name", "start", "frames"):
             raise DescriptionError(f"column {self.column!r} cannot split; choose another name")
-        if isinstance(self.train, str) and self.train not in PARITIES:
-            raise DescriptionError(f"train is {self.train!r}, not even, odd or a list of numbers")
 
 
 @dataclass(frozen=True)
@@ -47,11 +43,9 @@ class Description:
     splits: {protocol: its split}
     origin, command: where the recordings come from, and what writes the store, for messages
     official: {protocol: the published numbers of (training, test) clips}
-    alignment: the rule that turned the clips. "kinect", the published one: the smallest rotation of
-        the shoulder line onto x. "upright": first a rotation about the vertical axis.
+    alignment: the rule that turned the clips: "kinect" (the published one) or "upright"
     reading: {option: value} of the reader of own recordings (axes, channels, unit, ...)
     checked: the coordinates of joints.npy were checked when the store was written
-    Raises DescriptionError for classes or names of splits that cannot be.
     """
 
     title: str
@@ -66,17 +60,10 @@ class Description:
     checked: bool = False
 
     def __post_init__(self):
-        if not all(text.isprintable() for text in (self.title, *self.classes)):
-            raise DescriptionError("title, classes: a name cannot be printed")
         if not all(self.classes) or not 0 < len(self.classes) == len(set(self.classes)):
             raise DescriptionError("classes: at least one name, none empty, each once")
         if not self.splits or not all(protocol.isidentifier() for protocol in self.splits):
             raise DescriptionError("splits: at least one, named with letters, digits and _")
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.classes)
 
     @property
     def more_columns(self) -> tuple[str, ...]:
@@ -85,19 +72,15 @@ class Description:
         return tuple(dict.fromkeys(column for column in columns if column not in FIELDS))
 
     def train_mask(self, protocol: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Which clips are training clips under a protocol: (N,) bool.
+        """Which clips are training clips under a protocol: (N,) bool; UserError if there is none.
 
         columns: {column of samples.csv: (N,) integers}
-        Raises UserError for a protocol that the data set does not have.
         """
         if protocol not in self.splits:
             has = " and ".join(self.splits)
             raise UserError(f"{self.title} has no protocol {protocol!r}; it has {has}")
-        split = self.splits[protocol]
-        values = columns[split.column]
-        if isinstance(split.train, str):
-            return values % 2 == PARITIES[split.train]
-        return np.isin(values, split.train)
+        values, train = columns[self.splits[protocol].column], self.splits[protocol].train
+        return values % 2 == PARITIES[train] if train in PARITIES else np.isin(values, train)
 
     def to_json(self) -> str:
         """The text of store.json."""
@@ -125,13 +108,11 @@ class Description:
             if (found := plain.pop("format")) != FORMAT:
                 raise DescriptionError(f"format is {found!r}, not {FORMAT!r}")
             layout = Layout.from_plain({key: plain.pop(key) for key in ("skeleton", "bodies")})
-            splits, official = plain.pop("splits").items(), plain.pop("official").items()
-            return cls(
-                layout=layout,
-                classes=tuple(plain.pop("classes")),
-                splits={protocol: Split(**split) for protocol, split in splits},
-                official={protocol: tuple(counts) for protocol, counts in official},
-                **plain,
-            )
+            for name, split in plain["splits"].items():
+                train = split.pop("train")
+                train = train if isinstance(train, str) else tuple(train)
+                plain["splits"][name] = Split(train=train, **split)
+            plain["official"] = {name: tuple(n) for name, n in plain["official"].items()}
+            return cls(**plain | {"layout": layout, "classes": tuple(plain["classes"])})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DescriptionError(f"it is no description of a store ({error!r})") from None

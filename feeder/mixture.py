@@ -1,8 +1,7 @@
 """A mixture: several stores with the same skeleton, used as one store for training.
 
-Each store has a share of every training batch. Clips are numbered through all stores: first the
-rows of the first store, then the rows of the second store, and so on. A setting of a run names
-several data sets, or their protocols, with slashes: "ntu120/pkummd1", "cross_setup/cross_subject".
+Each store has a share of every training batch. Clips are numbered through all stores, in order. A
+setting names several data sets, or their protocols, with slashes: "ntu120/pkummd1".
 """
 
 from collections.abc import Sequence
@@ -15,11 +14,9 @@ from feeder.store import Store, StoreError, open_store
 
 
 def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
-    """{data set: its protocol}, in order.
+    """{data set: its protocol}, in order; StoreError if the numbers of names do not fit.
 
-    datasets: one name, or several with slashes
-    protocols: one protocol for all data sets, or one for each, with slashes
-    Raises StoreError if the numbers of names do not fit.
+    protocols: one for all data sets, or one for each, with slashes
     """
     names, each = datasets.split("/"), protocols.split("/")
     each = each * len(names) if len(each) == 1 else each
@@ -31,7 +28,7 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
 
 
 def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
-    """Open one store, or several ("ntu120/pkummd1") as a mixture; StoreError as these raise it."""
+    """Open one store, or several ("ntu120/pkummd1") as a mixture."""
     stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
     return stores[0] if len(stores) == 1 else Mixture(stores)
 
@@ -63,17 +60,16 @@ class Mixture:
         self.nbytes = sum(store.nbytes for store in stores)
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the training clips and of the test clips, each (n,) int64.
+        """The training clips and the test clips, each (n,) int64, as `Store.split` returns them.
 
-        protocol: one protocol for all stores, or one for each, with slashes
-        Raises StoreError as `Store.split` and `by_data_set` do.
+        protocol: one for all stores, or one for each, with slashes
         """
         protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
-        train, test = [], []
-        for store, first in zip(self.stores, self.first, strict=True):
-            halves = store.split(protocols[store.dataset])
-            train.append(halves[0] + first)
-            test.append(halves[1] + first)
+        splits = (
+            [rows + first for rows in store.split(protocols[store.dataset])]
+            for store, first in zip(self.stores, self.first, strict=True)
+        )
+        train, test = zip(*splits, strict=True)
         return np.concatenate(train), np.concatenate(test)
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
@@ -88,7 +84,7 @@ class Mixture:
 
 
 def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[int]:
-    """The number of clips of each data set that an epoch draws; their sum is that of all clips.
+    """The number of clips of each data set that an epoch draws, as many as all have together.
 
     sizes: for each data set the number of its training clips
     weights: for each data set its share, up to a common factor; empty to draw each clip once
@@ -109,15 +105,14 @@ def epoch_order(
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
     sizes, weights: as `clips_an_epoch` takes them
-    Each part of the order holds each data set's share, to within one clip. The clips of a data set
-    come in random order, and all of them once before any comes again, even across epochs.
+    Each part of the order holds each data set's share, to within one clip. All clips of a data set
+    come once, in random order, before any comes again, even across epochs.
     """
     counts = clips_an_epoch(sizes, weights)
     drawn, place, first = [], [], 0
     for number, (size, count) in enumerate(zip(sizes, counts, strict=True)):
-        # Permutations of the data set follow each other without end; an epoch takes the next
-        # `count` clips. A zero at the end of a seed changes nothing, so the first data set draws
-        # as a single one does.
+        # Permutations follow each other without end; an epoch takes the next `count` clips. A zero
+        # at the end of a seed changes nothing: the first data set draws as a single one does.
         begin, end = epoch * count, (epoch + 1) * count
         rounds = range(begin // size, -(-end // size))
         rngs = [np.random.default_rng([seed, round_, 0, number]) for round_ in rounds]

@@ -22,7 +22,6 @@ class DescriptionError(UserError):
 class Skeleton:
     """The V joints of one body. Joint numbers count from 0 in the order of `joints`.
 
-    joints: the names of the V joints
     parents: for each joint its neighbor towards the body's center; the center is its own parent
     origin: the joints whose mean is moved to zero in each frame; usually the middle of the spine
     shoulders: the left and the right shoulder, whose line is turned onto the x axis
@@ -103,9 +102,7 @@ class Layout:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Layout":
-        """The layout that `to_plain` described. Raises DescriptionError with the wrong field."""
-        if plain["bodies"] < 1:
-            raise DescriptionError("bodies: at least one")
+        """The layout that `to_plain` described."""
         return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
 
     def __str__(self) -> str:
@@ -131,7 +128,7 @@ def _read_built_in() -> dict[str, Skeleton]:
 
 BUILT_IN = _read_built_in()  # kinect_v2, coco_17, ...: all of skeletons.ini
 KINECT_V1, KINECT_V2 = BUILT_IN["kinect_v1"], BUILT_IN["kinect_v2"]
-AZURE_KINECT, COCO_17 = BUILT_IN["azure_kinect"], BUILT_IN["coco_17"]
+COCO_17 = BUILT_IN["coco_17"]
 NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout
 
 
@@ -169,16 +166,12 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     with a head only has no extent. Raises UserError with a joint for which `source` has none.
     """
     number = {joint: i for i, joint in enumerate(_joint_names(source))}
-
-    def from_same_place(joint: str) -> tuple[int, ...]:
+    found = []
+    for joint in _joint_names(target):
         row = next((row for row in _SAME_PLACE if joint in row), [])
-        for place in [joint, *row]:
-            joints = place.split(" + ")
-            if all(joint in number for joint in joints):
-                return tuple(number[joint] for joint in joints)
-        return ()
-
-    found = [from_same_place(joint) for joint in _joint_names(target)]
+        places = (place.split(" + ") for place in (joint, *row))
+        place = next((place for place in places if number.keys() >= set(place)), [])
+        found.append(tuple(number[joint] for joint in place))
     taken = []
     for joint, sources in enumerate(found):
         neighbors = [a if b == joint else b for a, b in target.bones if joint in (a, b)]

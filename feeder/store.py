@@ -24,7 +24,7 @@ CHECKED = ".checked"  # a file of an older store: the coordinates were checked
 
 
 class StoreError(UserError):
-    """A store is missing or damaged, or has no such clips; the message names the file or folder."""
+    """A store is missing or damaged, or has no such clips."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,9 @@ class Store:
 
     @property
     def preparation(self) -> dict[str, Any]:
-        """How recordings became clips, for new recordings: `alignment` and `reading`."""
+        """How recordings became clips, and new ones become clips like them."""
         of = self.description
         return {"alignment": of.alignment, "reading": dict(of.reading)}
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether the clips have labels; if not, all have the action 1."""
-        return self.description.classes != UNLABELED
 
     @property
     def label(self) -> np.ndarray:
@@ -88,7 +83,7 @@ class Store:
     @property
     def num_classes(self) -> int:
         """The number of classes: that of the description, or more if the clips have more."""
-        return max(self.description.num_classes, int(self.action.max()))
+        return max(len(self.description.classes), int(self.action.max()))
 
     @property
     def class_names(self) -> list[str]:
@@ -109,7 +104,7 @@ class Store:
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the training clips and of the test clips (maybe none), each (n,) int64.
 
-        Raises UserError if the data set has no such protocol, or no training clip under it.
+        Raises UserError without such a protocol, or a training clip under it.
         """
         columns = {name: getattr(self, name) for name in FIELDS} | self.more
         train = self.description.train_mask(protocol, columns)
@@ -119,7 +114,7 @@ class Store:
 
     def require_split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """What `split` returns, for an evaluation: StoreError without labels or test clips."""
-        if not self.has_labels:
+        if self.description.classes == UNLABELED:
             raise StoreError(f"{self.folder} has no labels; prepare it with a column label")
         train, test = self.split(protocol)
         if not len(test):
@@ -136,13 +131,8 @@ class Store:
         return self.joints[self.start[row] : self.start[row] + self.length[row]]
 
 
-def store_names(data_root: str | Path) -> list[str]:
-    """The names of the stores in a folder, sorted."""
-    return sorted(path.parent.name for path in Path(data_root).glob("[!.]*/samples.csv"))
-
-
 def open_store(data_root: str | Path, dataset: str) -> Store:
-    """Open the store DATA_ROOT/DATASET. Only samples.csv and store.json are read into memory.
+    """Open the store DATA_ROOT/DATASET; joints.npy stays on disk.
 
     Raises StoreError if a file is missing or damaged, or if the files do not fit together.
     """
@@ -150,7 +140,8 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
     command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
     if not (joints_path.is_file() and samples_path.is_file()):
-        there = ", ".join(store_names(data_root)) or "no store"
+        stores = sorted(path.parent.name for path in Path(data_root).glob("[!.]*/samples.csv"))
+        there = ", ".join(stores) or "no store"
         raise StoreError(
             f"{folder} lacks joints.npy or samples.csv; prepare the data with {command}, or name "
             f"another --data-root; {data_root} holds {there}"
@@ -163,10 +154,8 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
         columns = [*FIELDS, "start", "frames", *description.more_columns]
         numbers = {column: np.array(texts[column], np.int64) for column in columns}
         names, start, length = list(texts["name"]), numbers["start"], numbers["frames"]
-        if numbers["action"].min() < 1 or length.min() < 1:
-            raise ValueError("an action or a number of frames is below 1")
-        if (start != np.cumsum(length) - length).any():
-            raise ValueError("the clips do not lie one after another in joints.npy")
+        if numbers["action"].min() < 1 or (start != np.cumsum(length) - length).any():
+            raise ValueError("an action is below 1, or clips do not lie one after another")
         # Copy-on-write: torch wants an array that can be written, though nobody writes to it.
         joints = np.lib.format.open_memmap(joints_path, mode="c")
         shape = (int(length.sum()), *description.layout.frame_shape)

@@ -50,9 +50,6 @@ DATASETS = {
 
 
 def synthetic(dataset: str) -> Description:
-    """The description of synthetic recordings, whose file names and actions are those of `dataset`.
-
-    dataset: "ntu60" or "ntu120"
-    """
+    """The description of synthetic recordings, whose file names and actions are those of `dataset`."""
     made = "data_gen/synthetic.py"
     return replace(DATASETS[dataset], title="synthetic recordings", origin=made, official={})

@@ -1,11 +1,11 @@
-"""NW-UCLA: action names, splits, and how its 20 joints become the 25 joints of NTU RGB+D.
+"""NW-UCLA: action names and splits.
 
 Source: Wang et al., Cross-view Action Modeling, Learning and Recognition, CVPR 2014
 (Northwestern-UCLA Multiview Action 3D).
 """
 
 from feeder.description import Description, Split
-from feeder.skeletons import KINECT_V1, KINECT_V2, NTU, Layout, joint_map
+from feeder.skeletons import KINECT_V1, NTU, Layout
 
 ACTIONS = {  # {number in the file name: name of the action}; labels count the actions from 1
     1: "pick up with one hand",
@@ -19,9 +19,6 @@ ACTIONS = {  # {number in the file name: name of the action}; labels count the a
     11: "throw",
     12: "carry",
 }
-# For each joint of Kinect v2 the joint of Kinect v1 that takes its place: the neck and the spine at
-# the shoulders are v1's center of the shoulders; tip and thumb of a hand are v1's hand.
-KINECT_V1_AS_V2 = tuple(joint for (joint,) in joint_map(KINECT_V1, KINECT_V2))
 
 
 def _dataset(title: str, layout: Layout, flags: str) -> Description:

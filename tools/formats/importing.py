@@ -206,7 +206,7 @@ def match_names(path: Path, source: Source, description: Description, last_setup
     ((protocol, training),) = source.halves.items()
     if protocol not in description.splits:
         raise UserError(f"{description.title} has no protocol {protocol}")
-    missing, classes = official_missing(last_setup), description.num_classes
+    missing, classes = official_missing(last_setup), len(description.classes)
     names, fields = [], []
     for line in path.read_text().splitlines():
         if name := line.strip().removesuffix(SUFFIX):
