@@ -8,11 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from feeder.augment import VIEW_FRAMES
 from feeder.skeletons import KINECT_V2, Skeleton
 from net import MODALITIES
 
-FRAMES, CHANNELS = 64, 3  # frames in a view; x, y and z
-SPATIAL_TOKEN = FRAMES * CHANNELS  # 192 numbers: the path of one joint of one body
+CHANNELS = 3  # x, y and z
+SPATIAL_TOKEN = VIEW_FRAMES * CHANNELS  # 192 numbers: the path of one joint of one body
 
 
 class Tokens(NamedTuple):

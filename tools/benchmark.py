@@ -29,13 +29,14 @@ from torch.utils.flop_counter import FlopCounterMode
 import common
 from common import atomic
 from data_gen.gendata import usable_cpus
+from feeder.augment import VIEW_FRAMES
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.skeletons import NTU
 from feeder.store import Store, open_store
 from net import MODALITIES
 from net.encoder import Encoder
 from net.methods import DEFAULT, METHODS
-from net.modalities import FRAMES, derive
+from net.modalities import derive
 from tools.evaluation.features import encode, open_halves
 from tools.evaluation.neighbors import nearest
 from tools.evaluation.probe import LINEAR, linear_evaluation
@@ -152,7 +153,7 @@ def step(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     optimizer = torch.optim.Adam(model.parameters(), 5e-4, weight_decay=1e-5, fused=True)
 
     def stepper(network: nn.Module, clips: int) -> Callable[[], None]:
-        given = torch.randn(method.views, clips, FRAMES, *NTU.frame_shape, device=device)
+        given = torch.randn(method.views, clips, VIEW_FRAMES, *NTU.frame_shape, device=device)
 
         def run() -> None:
             with torch.autocast(device.type, amp, enabled=amp is not None):
@@ -202,7 +203,7 @@ def costs(args: argparse.Namespace) -> Iterator[Row]:
     """What a forward pass of a batch costs: the encoder by modalities, and each method."""
     sizes = args.hidden_size, args.num_head, args.num_layer
     with torch.device("meta"):
-        view = torch.zeros(args.batch_size, FRAMES, *NTU.frame_shape)
+        view = torch.zeros(args.batch_size, VIEW_FRAMES, *NTU.frame_shape)
         encoder = Encoder(*sizes, NTU)
         for count in (1, 2, 3):
             for names in combinations(MODALITIES, count):

@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common import UserError, atomic, run
+from feeder.augment import VIEW_FRAMES
 from net import MODALITIES
 from net.encoder import Encoder
-from net.modalities import FRAMES, derive
+from net.modalities import derive
 from tools.evaluation import encoders, flags, linear_layers
 from tools.evaluation.linear_layers import Trained
 
@@ -43,7 +44,7 @@ class JointsToFeature(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.modalities = modalities
-        self.shape = (FRAMES, *encoder.layout.frame_shape)  # of the input, after the first axis
+        self.shape = (VIEW_FRAMES, *encoder.layout.frame_shape)  # of a clip
 
     def forward(self, joints: Tensor) -> Tensor:
         return self.encoder(derive(joints, self.modalities, self.encoder.layout.skeleton))
@@ -63,7 +64,7 @@ class FramesToProbabilities(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         paths = joints.flatten(1).T[None]  # (1, M·V·C, T)
-        views = F.interpolate(paths, FRAMES, mode="linear")  # as `feeder.augment.resize`
+        views = F.interpolate(paths, VIEW_FRAMES, mode="linear")  # as `feeder.augment.resize`
         clip = views.transpose(1, 2).unflatten(2, self.shape)  # (1, 64, M, V, C)
         return self.trained.probabilities(self.trained.features(clip))[0]
 

@@ -50,6 +50,6 @@ DATASETS = {
 
 
 def synthetic(dataset: str) -> Description:
-    """The description of synthetic recordings, whose file names and actions are those of `dataset`."""
+    """The description of synthetic recordings with the file names and actions of `dataset`."""
     made = "data_gen/synthetic.py"
     return replace(DATASETS[dataset], title="synthetic recordings", origin=made, official={})

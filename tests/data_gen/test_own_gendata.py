@@ -99,7 +99,7 @@ def test_without_splits_all_clips_train(arrays, columns, capsys):
     store = prepare(write_table(arrays, columns, *rows), *V1)
     train, test = store.split("split")
     assert len(train) == 4 and not len(test)
-    assert store.has_labels == ("label" in columns)
+    assert (store.class_names == ["a"]) == ("label" in columns)
     assert "all clips are training clips" in capsys.readouterr().out
 
 
@@ -108,7 +108,7 @@ def test_a_folder_without_a_table(arrays):
     (arrays / "b1.npy").rename(arrays / "deep" / "b1.npy")
     (arrays / "._a0.npy").write_bytes(b"\0\5\26\7")
     store = prepare(arrays, *V1, clips=arrays)
-    assert store.names == ["a0", "a2", "b3", "deep/b1"] and not store.has_labels
+    assert store.names == ["a0", "a2", "b3", "deep/b1"]
     np.savetxt(arrays / "a0.csv", person(0).reshape(20, -1), delimiter=",")
     with pytest.raises(UserError, match="a0"):
         prepare(arrays, *V1, clips=arrays)

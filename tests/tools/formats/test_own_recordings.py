@@ -120,7 +120,7 @@ def test_recordings_without_labels_are_a_store_without_labels(imported, tmp_path
         del annotation["label"]
     (tmp_path / "mine.pkl").write_bytes(pickle.dumps(content))
     store = imported(tmp_path / "mine.pkl", tmp_path / "mine")
-    assert len(store.names) == 6 and not store.has_labels
+    assert len(store.names) == 6 and store.class_names == ["unlabeled"]
 
 
 # ---- axes, joints, channels
