@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from common import UserError
 from feeder.skeletons import MAX_METRES, NTU, Layout, Skeleton, joint_map
@@ -254,6 +253,8 @@ def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
 
 def _nearest(bodies: np.ndarray, poses: np.ndarray) -> list[tuple[int, int]]:
     # The pairs (body, pose) that are next to each other, of (n, V, 3) and (k, V, 3).
+    from scipy.optimize import linear_sum_assignment  # 0.3 s and 40 MB that NTU does not need
+
     away = _mean(np.linalg.norm(bodies[:, None] - poses, axis=-1), axis=-1)  # (n, k)
     reach = REACH * np.linalg.norm(np.nanmax(bodies, 1) - np.nanmin(bodies, 1), axis=-1)
     away = np.nan_to_num(away / np.maximum(reach, 1e-9)[:, None], nan=np.inf)
