@@ -8,21 +8,28 @@ nearest to a new recording instead.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 import common
-from tools.evaluation import confusion, encoders, features, flags, neighbors, results, robustness
+from common import UserError
+from tools.evaluation import confusion, encoders, features, flags, results, robustness
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Features, Halves
+from tools.evaluation.neighbors import average_precision, nearest, percent, vote
 from tools.evaluation.results import Evaluation
 from tools.evaluation.standardize import scale_of, standardized
+from tools.formats.tables import write_csv
 
-SHOWN = 5  # training clips that --query shows at least; more if --knn-neighbours asks for more
+SHOWN = 5  # training clips for each query: shown with --query, and in the table of neighbors
 # Flags of evaluations that have no effect with --query.
 WITHOUT_QUERY = ("save_features", "label_fraction", "labels_per_class", "map", *robustness.KINDS)
 
@@ -31,26 +38,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     flags.add_shared(parser)
     add = parser.add_argument_group("retrieval").add_argument
-    add("--knn-neighbours", type=int, nargs="+", default=[1], metavar="K",
-        help="number of neighbors that vote; several: an accuracy for each (1)")  # fmt: skip
+    add("--knn-neighbours", type=int, nargs="+", metavar="K",
+        help="number of neighbors that vote; several: an accuracy for each (1); with --query: "
+        "number of clips (5)")  # fmt: skip
     add("--map", action="store_true", help="mean average precision, which sorts all similarities")
     add("--query", type=Path, metavar="FILE", help="only show the clips nearest to this recording")
     args = parser.parse_args(argv)
     flags.check_shared(parser, args)
+    args.knn_neighbours = args.knn_neighbours or [SHOWN if args.query else 1]
     if min(args.knn_neighbours) < 1:
         parser.error("--knn-neighbours must be at least 1")
+    without = [name for name in WITHOUT_QUERY if getattr(args, name) not in (None, False)]
+    without += ["seed"] if args.seed and args.pretrained != "random" else []
+    if args.query and without:
+        parser.error(f"--{without[0].replace('_', '-')} has no effect with --query")
     if args.runs > 1 and not (args.label_fraction or args.labels_per_class):
         parser.error("--runs is for --label-fraction or --labels-per-class, else all are alike")
-    if args.query and (
-        given := [n for n in WITHOUT_QUERY if getattr(args, n) not in (None, False)]
-    ):
-        parser.error(f"--{given[0].replace('_', '-')} has no effect with --query")
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args, start = parse_args(argv), time.perf_counter()
-    curves = flags.curves(args)
 
     # ---- encoder and data
     loaded = encoders.load(
@@ -59,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
     if args.classes:
         data = features.of_classes(data, flags.classes_in(args.classes))
-    robustness.check(data.store, curves)
+    robustness.check(data.store, flags.curves(args))
     modalities = args.modalities or loaded.modalities
     if args.query:
         show(loaded, data, modalities, args)
@@ -80,48 +88,56 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoded = features.encode(loaded.encoder, data, evaluation.streams)  # each clip once
     if args.save_features:
         features.save_features(args.save_features, encoded)
-    publish(evaluation, encoded, args, curves)
+    evaluate(evaluation, encoded, args)
     if args.standardize:
         encoded, scale = standardized(encoded)
-        publish(replace(evaluation, scale=scale), encoded, args, curves)
+        evaluate(replace(evaluation, scale=scale), encoded, args)
     print(f"next: python -m tools.report {loaded.folder}")
 
 
-def publish(
-    evaluation: Evaluation,
-    encoded: Features,
-    args: argparse.Namespace,
-    curves: dict[str, list[float]],
-) -> None:
-    """Find the neighbors of the test clips; write and print the results.
-
-    curves: {kind: amounts} of the curves over incomplete test clips.
-    """
+def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace) -> None:
+    """Find the neighbors of the test clips in each run; write and print the results."""
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
-    votes, labels = args.knn_neighbours, flags.labels(args)
-    runs = [
-        neighbors.retrieve(encoded, votes, labels, seed, rank_all=args.map)
-        for seed in evaluation.seeds
-    ]
-    figures = neighbors.summary(runs) | features.untrained(data)
+    runs = [retrieve(encoded, args, seed, rank_all=args.map) for seed in evaluation.seeds]
+
+    # ---- figures: means over runs, and an unbiased deviation
+    each = [run for run, *_ in runs]
+    names = ("accuracy", "map", "recall_at_1", "recall_at_5")
+    values = {name: [run[name] for run in each] for name in names}
+    accuracies = {k: [run["accuracies"][k] for run in each] for k in args.knn_neighbours}
+    figures = {
+        "neighbours": args.knn_neighbours[0],
+        **{k: None if None in v else statistics.fmean(v) for k, v in values.items()},
+        "accuracies": {k: statistics.fmean(v) for k, v in accuracies.items()},
+        "accuracy_std": statistics.stdev(values["accuracy"]) if len(runs) > 1 else None,
+        "runs": each,
+        **features.untrained(data),
+    }
     path = results.write(evaluation, figures)
 
     # ---- TensorBoard, confusion matrix, the nearest clips of each test clip
     with results.new_events(evaluation.file("")) as writer:
         for k, accuracy in figures["accuracies"].items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
-        confusion.write(evaluation, np.stack([run.predicted.cpu() for run in runs]), writer)
-    neighbors.write_table(evaluation.file("_neighbours.csv"), data, runs[0])
+        confusion.write(
+            evaluation, np.stack([predicted.cpu() for _, predicted, *_ in runs]), writer
+        )
+    _, _, found, similarity = runs[0]
+    names, header = np.array(data.store.names), ["query"]
+    columns = [names[data.test]]
+    for i in range(min(SHOWN, found.shape[1])):
+        header += [f"found_{i + 1}", f"similarity_{i + 1}"]
+        columns += [names[found[:, i]], [f"{value:.6f}" for value in similarity[:, i].tolist()]]
+    write_csv(evaluation.file("_neighbours.csv"), header, zip(*columns, strict=True))
 
     # ---- curves over incomplete test clips
-    def accuracies(load: features.Loader) -> list[float]:
+    def accuracy_of(load: features.Loader) -> list[float]:
         rows, streams = data.test, evaluation.streams
         test = features.extract_features(loaded.encoder, data.store, rows, streams, load=load)
         altered = encoded._replace(test=scale.apply(test) if scale else test)
-        again = (neighbors.retrieve(altered, votes[:1], labels, seed) for seed in evaluation.seeds)
-        return [run.figures["accuracy"] for run in again]
+        return [retrieve(altered, args, seed)[0]["accuracy"] for seed in evaluation.seeds]
 
-    drawn = robustness.write_curves(evaluation, curves, accuracies)
+    drawn = robustness.write_curves(evaluation, flags.curves(args), accuracy_of)
 
     # ---- what is printed
     parts = ["features standardized"] if scale else []
@@ -137,6 +153,47 @@ def publish(
     print(f"written to {', '.join(map(str, [path, *drawn]))}")
 
 
+def retrieve(
+    encoded: Features, args: argparse.Namespace, seed: int, *, rank_all: bool = False
+) -> tuple[dict[str, Any], Tensor, np.ndarray, Tensor]:
+    """Find the labeled training clips nearest to each of m test clips, whose class is by vote.
+
+    encoded: of one stream. seed: draws the training clips that have a label.
+    rank_all: compute mean average precision, too.
+    Returns the figures in percent; the predicted classes (m,), by the first of --knn-neighbours;
+    rows of the store (m, k), nearest first, and their cosine similarities (m, k).
+    Raises UserError where there are fewer training clips than neighbors.
+    """
+    data, votes = encoded.data, args.knn_neighbours
+    labeled = flags.labels(args).draw(data.store.label[data.train], seed)
+    kept = torch.from_numpy(labeled).to(encoded.train.device)
+    (queries,), (bank,) = encoded.test, encoded.train[:, kept]
+    classes, truth = encoded.train_classes[kept], encoded.test_classes
+    if max(votes) > len(bank):
+        raise UserError(f"--knn-neighbours {max(votes)} is more than {len(bank)} clips")
+
+    similarity, indices = nearest(queries, bank, min(max(SHOWN, *votes), len(bank)))
+    found = classes[indices]  # (m, k)
+    predicted = {k: vote(found[:, :k]) for k in votes}
+    accuracies = {k: percent(some == truth) for k, some in predicted.items()}
+    precision = None
+    if rank_all and torch.isin(truth, classes).any():
+        precision = 100 * average_precision(queries, bank, truth, classes).nanmean().item()
+    right = found == truth[:, None]
+    figures = {
+        "seed": seed,
+        "labelled_clips": len(labeled),
+        "neighbours": votes[0],
+        "accuracy": accuracies[votes[0]],
+        "accuracies": accuracies,
+        "map": precision,
+        "recall_at_1": percent(right[:, 0]),
+        "recall_at_5": percent(right[:, :5].any(1)),
+    }
+    rows = data.train[labeled][indices.cpu().numpy()]
+    return figures, predicted[votes[0]], rows, similarity
+
+
 def show(
     loaded: LoadedEncoder, data: Halves, modalities: tuple[str, ...], args: argparse.Namespace
 ) -> None:
@@ -150,10 +207,9 @@ def show(
     if args.standardize:
         scale = scale_of(bank)
         searches[" of standardized features"] = (scale.apply(query), scale.apply(bank))
-    count = min(max(SHOWN, *args.knn_neighbours), len(bank))
     for which, (one, among) in searches.items():
         print(f"cosine similarity{which}, training clip, action")
-        (values,), (indices,) = neighbors.nearest(one, among, count)
+        (values,), (indices,) = nearest(one, among, min(max(args.knn_neighbours), len(bank)))
         for similarity, row in zip(values.tolist(), data.train[indices.cpu().numpy()], strict=True):
             action = f"A{store.action[row]:03d} {store.class_names[store.label[row]]}"
             print(f"{similarity:.4f}  {store.names[row]}  {action}")

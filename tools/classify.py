@@ -8,18 +8,49 @@ run. A recording that cannot be used is listed, and the others are classified.
 """
 
 import argparse
+import csv
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
 
 import common
-from common import UserError
+from common import UserError, atomic
+from feeder.store import Store
 from tools.drawing import timeline
 from tools.evaluation import encoders, linear_layers, recordings
-from tools.evaluation.recordings import FILES, Window
+from tools.evaluation.features import extract_features, halves_for
+from tools.evaluation.linear_layers import Trained
+from tools.evaluation.neighbors import joined, nearest
+from tools.evaluation.recordings import FILES
 
+SHOWN = 5  # classes that are shown for each window
 MOST_DRAWN = 20  # recordings in one picture
 LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
+Neighbor = tuple[str, str, float]  # a training clip, its class, the cosine similarity
+
+
+class Window(NamedTuple):
+    """A part of a recording: its first frame, from 0, and its number of frames.
+
+    probabilities: (K,) float32 of the classes; None where the window shows nobody.
+    near: the nearest training clips, nearest first.
+    """
+
+    start: int
+    frames: int
+    probabilities: np.ndarray | None = None
+    near: Sequence[Neighbor] = ()
+
+    @property
+    def best(self) -> list[int]:
+        """The most probable classes, from 0; empty where the window shows nobody."""
+        if self.probabilities is None:
+            return []
+        return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,7 +65,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     recordings.add_flags(parser)
     args = parser.parse_args(argv)
     recordings.check_flags(parser, args)
-    if args.neighbors < 1 and args.data_root:
+    if args.neighbors < 0:
+        parser.error("--neighbors must not be negative")
+    if args.neighbors == 0 and args.data_root:
         parser.error("--data-root has no effect with --neighbors 0")
     if args.out and args.out.suffix not in (".png", ".svg"):
         parser.error("--out must end in .png or .svg")
@@ -49,27 +82,69 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out and len(paths) > MOST_DRAWN:
         raise UserError(f"--out draws {MOST_DRAWN} recordings at most, these are {len(paths)}")
     trained = linear_layers.load(args.run, encoders.best_device())
-    bank = recordings.open_bank(trained, args.data_root) if args.neighbors > 0 else None
+    bank = open_bank(trained, args.data_root) if args.neighbors else None
+    encoder, streams, classes = trained.loaded.encoder, trained.streams, trained.classes
 
     found, bad = [], []
-    for path in paths:
-        with recordings.left_out(path, bad):
-            recording = recordings.read(path, trained.preparation, args)
-            windows = recordings.classify(trained, recording, args, bank)
-            name = "".join(c if c.isprintable() else "?" for c in str(path))
-            found.append((name, windows))
-            for one in windows:
-                print("\n".join(lines(name, one, trained.classes, args.fps)), flush=True)
-            if not args.window and windows[0].frames > LONG:
-                print(f"{windows[0].frames} frames as one action; --window divides them")
+    encoded = recordings.encode(paths, args, trained.preparation, encoder, streams, bad)
+    for path, spans, features in encoded:
+        features = trained.scaled(features)
+        probabilities = trained.probabilities(features).cpu().numpy()
+        clips = near(features, *bank, args.neighbors) if bank else [()] * len(probabilities)
+        of_seen = zip(probabilities, clips, strict=True)
+        windows = [Window(start, n, *(next(of_seen) if seen else ())) for start, n, seen in spans]
+        name = "".join(c if c.isprintable() else "?" for c in str(path))
+        found.append((name, windows))
+        for one in windows:
+            print("\n".join(lines(name, one, classes, args.fps)), flush=True)
+        if not args.window and windows[0].frames > LONG:
+            print(f"{windows[0].frames} frames as one action; --window divides them")
+
     if found and args.csv:
-        recordings.write_table(args.csv, found, trained.classes, args.fps)
+        rows = [columns(name, window, classes, args.fps) for name, some in found for window in some]
+        header = list(max(rows, key=len))  # a window that shows nobody has fewer columns
+        with atomic(args.csv) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, header, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
         print(f"written to {args.csv}")
     if found and args.out:
-        timeline.write(args.out, timeline.tracks(found, args.fps), trained.classes)
+        timeline.write(args.out, timeline.tracks(found, args.fps), classes)
         print(f"written to {args.out}")
     if bad:
         raise UserError(f"{len(bad)} of {len(paths)} recordings are left out: {', '.join(bad)}")
+
+
+def open_bank(trained: Trained, data_root: str | None) -> tuple[Store, np.ndarray, Tensor]:
+    """Encode the training clips of linear layers: their store, rows (n,) and features (n, S·D).
+
+    Raises UserError where the store is missing or is not the store of the training.
+    """
+    facts, encoder = trained.facts, trained.loaded.encoder
+    where = data_root or facts["data_root"]
+    store, _, rows, _ = halves_for(trained.loaded, where, facts["dataset"], facts["protocol"])
+    if store.fingerprint != facts["fingerprint"]:
+        raise UserError(
+            f"{store.folder} is another store than the one that {trained.path} was trained on; "
+            "name the right one by --data-root, train again, or take --neighbors 0"
+        )
+    what = "encoding training clips"
+    features = extract_features(encoder, store, rows, trained.streams, what=what)
+    return store, rows, joined(trained.scaled(features))
+
+
+def near(
+    features: Tensor, store: Store, rows: np.ndarray, bank: Tensor, count: int
+) -> list[list[Neighbor]]:
+    """The training clips nearest to features (S, k, D), for each of k."""
+    similarity, found = nearest(joined(features), bank, min(count, len(rows)))
+    return [
+        [
+            (store.names[row], store.class_names[store.label[row]], value)
+            for row, value in zip(*both, strict=True)
+        ]
+        for both in zip(rows[found.cpu().numpy()], similarity.tolist(), strict=True)
+    ]
 
 
 def lines(name: str, window: Window, classes: Sequence[str], fps: float) -> list[str]:
@@ -84,6 +159,19 @@ def lines(name: str, window: Window, classes: Sequence[str], fps: float) -> list
         head += "; probability, class; cosine similarity, training clip, its class"
     wide = max(map(len, left))
     return [head, *(f"{a:{wide}}  {b}".rstrip() for a, b in zip_longest(left, right, fillvalue=""))]
+
+
+def columns(name: str, window: Window, classes: Sequence[str], fps: float) -> dict[str, Any]:
+    """A window as a line of the table; `end_frame` is the first frame after the window."""
+    start, end = window.start, window.start + window.frames
+    found = {"recording": name, "start_frame": start, "end_frame": end}
+    found |= {"start_seconds": f"{start / fps:.3f}", "end_seconds": f"{end / fps:.3f}"}
+    for i, k in enumerate(window.best, 1):
+        found |= {f"class_{i}": classes[k], f"probability_{i}": f"{window.probabilities[k]:.6f}"}
+    for i, (clip, action, similarity) in enumerate(window.near, 1):
+        found |= {f"clip_{i}": clip, f"clip_class_{i}": action}
+        found |= {f"similarity_{i}": f"{similarity:.6f}"}
+    return found
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 import common
@@ -32,6 +31,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
     recordings.add_flags(parser)
     args = parser.parse_args(argv)
+    if args.fps and not any(str(span).endswith("s") for span in (args.window, args.stride)):
+        parser.error("--fps is for --window or --stride in seconds")
     recordings.check_flags(parser, args)
     args.store = args.files[0] if (args.files[0] / "samples.csv").is_file() else None
     given = [name for name in ("unit", "axes", "channels", "window") if getattr(args, name)]
@@ -42,10 +43,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-@torch.inference_mode()
 def main(argv: Sequence[str] | None = None) -> None:
-    args, device = parse_args(argv), encoders.best_device()
-    loaded = encoders.load(args.run, device=device)
+    args = parse_args(argv)
+    loaded = encoders.load(args.run, device=encoders.best_device())
     encoder, streams, bad = loaded.encoder, [args.modalities or loaded.modalities], []
     if args.store:
         folder = args.store.resolve()
@@ -55,18 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         arrays = {"features": found.cpu().numpy(), "names": np.array(store.names)}
     else:
         found, names, frames = [], [], []
-        for path in tqdm(recordings.find(args.files), unit="recording", disable=None):
-            with recordings.left_out(path, bad):
-                recording = recordings.read(path, loaded.preparation, args)
-                before = len(frames)
-                for some, views in recordings.batches(recording, args, loaded.preparation):
-                    if len(views):
-                        (x,) = features.encode_views(encoder, views.to(device), streams)
-                        found.append(x.cpu().numpy())
-                    frames += [(start, start + n) for start, n, is_seen in some if is_seen]
-                names += [str(path)] * (len(frames) - before)
-                if len(frames) == before:
-                    raise UserError(f"{path.name} shows nobody")
+        paths = tqdm(recordings.find(args.files), unit="recording", disable=None)
+        encoded = recordings.encode(paths, args, loaded.preparation, encoder, streams, bad)
+        for path, windows, (x,) in encoded:
+            found.append(x.cpu().numpy())
+            frames += [(start, start + n) for start, n, is_seen in windows if is_seen]
+            names += [str(path)] * len(x)
         if not found:
             raise UserError(f"no recording can be used: {', '.join(bad)}")
         arrays = {"features": np.concatenate(found), "names": np.array(names)}

@@ -19,7 +19,7 @@ from tools import classify
 from tools.drawing import timeline
 from tools.evaluation import linear_layers
 from tools.evaluation.features import encode_clip
-from tools.evaluation.recordings import Window, spans
+from tools.evaluation.recordings import spans
 
 RAW = GOLDEN / "skeletons" / "S003C003P015R001A023.skeleton"
 
@@ -226,7 +226,7 @@ def test_a_timeline_shows_when_which_class_was_probable(tmp_path):
         values = np.full(8, 0.01, np.float32)
         if k is not None:
             values[k], values[4], values[7] = 0.9, 0.04, 0.03
-        windows.append(Window(10 * i, 20, None if k is None else values))
+        windows.append(classify.Window(10 * i, 20, None if k is None else values))
     (track,) = timeline.tracks([("day", windows)], fps=10)
     np.testing.assert_allclose(track.edges, [0, 1.5, 2.5, 3.5, 4.5, 6])
     assert np.isnan(track.probabilities).all(1).tolist() == [False, False, True, False, False]

@@ -27,7 +27,7 @@ class Track(NamedTuple):
 def tracks(found: Iterable[tuple[str, Sequence[Any]]], fps: float) -> list[Track]:
     """The tracks of recordings. At least one window of each recording must show somebody.
 
-    found: the name and the windows of each recording, see `recordings.Window`
+    found: the name and the windows of each recording, see `tools.classify.Window`
     Where windows overlap, each window is drawn where its middle is the nearest one.
     """
     made = []

@@ -1,124 +1,25 @@
 """Exact nearest neighbors by cosine similarity, computed in chunks that bound the memory."""
 
-import statistics
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from common import UserError
-from tools.evaluation.features import ALL_LABELS, Features, Halves, Labels
-from tools.formats.tables import write_csv
-
 CHUNK = 2**26  # similarities that are held at one time: 256 MiB of float32
-RECALLED = (1, 5)  # recall@k: percent of test clips with a clip of their class among the k nearest
-
-SHOWN = 5  # neighbors of each query in the table
 
 
-class Retrieval(NamedTuple):
-    """What was found for each of m test clips.
+@torch.inference_mode()
+def nearest(queries: Tensor, bank: Tensor, k: int, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
+    """Find the k rows of a feature bank that are nearest to each query by cosine similarity.
 
-    labeled: number of training clips that have a label, drawn by the seed.
-    found, similarity: (m, k) rows of the store, nearest first, and their cosine similarities.
-    predicted: (m,) classes, from 0, by a vote of the first number of neighbors.
-    figures: percent, by their names in the result.
+    queries: (n, D). bank: (m, D), on the same device. k: from 1 to m.
+    Returns similarities (n, k) and indices (n, k), nearest first; of equally near rows the one with
+    the smaller index comes first. Memory: normalized copies of queries and bank, and the chunk.
     """
-
-    seed: int
-    labeled: int
-    found: np.ndarray
-    similarity: np.ndarray
-    predicted: Tensor
-    figures: dict[str, Any]
-
-
-def retrieve(
-    features: Features,
-    neighbors: Sequence[int] = (1,),
-    labels: Labels = ALL_LABELS,
-    seed: int = 0,
-    *,
-    rank_all: bool = False,
-) -> Retrieval:
-    """Find the training clips nearest to each test clip; the test clip has the class of most.
-
-    features: of one stream.
-    neighbors: how many vote; an accuracy for each.
-    labels: how many training clips of each class can be found; the seed draws them.
-    rank_all: compute mean average precision, too.
-    Raises UserError where there are fewer training clips than neighbors.
-    """
-    data, device = features.data, features.train.device
-    labeled = labels.draw(data.store.label[data.train], seed)
-    kept = torch.from_numpy(labeled).to(device)
-    (queries,), (bank,) = features.test, features.train[:, kept]
-    classes, truth = features.train_classes[kept], features.test_classes
-    if max(neighbors) > len(bank):
-        raise UserError(f"--knn-neighbours {max(neighbors)} is more than {len(bank)} clips")
-
-    similarity, indices = nearest(queries, bank, min(max(*neighbors, *RECALLED), len(bank)))
-    found = classes[indices]  # (m, k)
-    accuracies = {k: percent(vote(found[:, :k]) == truth) for k in neighbors}
-    recalls = {k: percent((found[:, :k] == truth[:, None]).any(1)) for k in RECALLED}
-    precision = None
-    if rank_all and torch.isin(truth, classes).any():
-        precision = 100 * average_precision(queries, bank, truth, classes).nanmean().item()
-    figures = {
-        "neighbours": neighbors[0],
-        "accuracy": accuracies[neighbors[0]],
-        "accuracies": accuracies,
-        "map": precision,
-        **{f"recall_at_{k}": recall for k, recall in recalls.items()},
-    }
-    return Retrieval(
-        seed=seed,
-        labeled=len(labeled),
-        found=data.train[labeled][indices.cpu().numpy()],
-        similarity=similarity.cpu().numpy(),
-        predicted=vote(found[:, : neighbors[0]]),
-        figures=figures,
-    )
-
-
-def summary(runs: Sequence[Retrieval]) -> dict[str, Any]:
-    """The figures of a result: means over runs, an unbiased deviation, the figures of each run."""
-    each = [run.figures for run in runs]
-    names = ("accuracy", "map", "recall_at_1", "recall_at_5")
-    values = {name: [one[name] for one in each] for name in names}
-    return {
-        "neighbours": each[0]["neighbours"],
-        **{k: None if None in v else statistics.fmean(v) for k, v in values.items()},
-        "accuracies": {
-            k: statistics.fmean(one["accuracies"][k] for one in each) for k in each[0]["accuracies"]
-        },
-        "accuracy_std": statistics.stdev(values["accuracy"]) if len(runs) > 1 else None,
-        "runs": [{"seed": run.seed, "labelled_clips": run.labeled, **run.figures} for run in runs],
-    }
-
-
-def percent(right: Tensor) -> float:
-    """Percent of true values in (n,) bool."""
-    return 100 * right.sum().item() / len(right)
-
-
-def write_table(path: Path, data: Halves, run: Retrieval) -> None:
-    """Write a CSV file; a line has the query, then the name and similarity of SHOWN neighbors."""
-    names, header = data.store.names, ["query"]
-    rows = [[names[row]] for row in data.test]
-    for i in range(min(SHOWN, run.found.shape[1])):
-        header += [f"found_{i + 1}", f"similarity_{i + 1}"]
-        for line, row, value in zip(rows, run.found[:, i], run.similarity[:, i], strict=True):
-            line += [names[row], f"{value:.6f}"]
-    write_csv(path, header, rows)
-
-
-# ---- searching
+    best = [_largest(found, k) for _, found in _similarities(queries, bank, chunk)]
+    return torch.cat([values for values, _ in best]), torch.cat([indices for _, indices in best])
 
 
 def _similarities(queries: Tensor, bank: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
@@ -133,18 +34,6 @@ def _similarities(queries: Tensor, bank: Tensor, chunk: int) -> Iterator[tuple[s
     for first in tqdm(chunks, desc="comparing", unit="chunk", leave=False, disable=None, delay=2):
         part = slice(first, min(first + rows, len(queries)))
         yield part, torch.mm(queries[part], bank.T, out=found[: part.stop - first])
-
-
-@torch.inference_mode()
-def nearest(queries: Tensor, bank: Tensor, k: int, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
-    """Find the k rows of a feature bank that are nearest to each query by cosine similarity.
-
-    queries: (n, D). bank: (m, D), on the same device. k: from 1 to m.
-    Returns similarities (n, k) and indices (n, k), nearest first; of equally near rows the one with
-    the smaller index comes first. Memory: normalized copies of queries and bank, and the chunk.
-    """
-    best = [_largest(found, k) for _, found in _similarities(queries, bank, chunk)]
-    return torch.cat([values for values, _ in best]), torch.cat([indices for _, indices in best])
 
 
 def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -171,6 +60,11 @@ def vote(classes: Tensor) -> Tensor:
     same = classes[:, :, None] == classes[:, None, :]  # (n, k, k)
     # argmax takes the first of equal counts, which is the nearest neighbor's.
     return classes.gather(1, same.sum(2).argmax(1, keepdim=True)).squeeze(1)
+
+
+def percent(right: Tensor) -> float:
+    """Percent of true values in (n,) bool."""
+    return 100 * right.sum().item() / len(right)
 
 
 @torch.inference_mode()
