@@ -60,8 +60,8 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield function(item) for each item, in order, from `workers` processes.
 
-    The look-ahead is bounded, so memory does not grow with the number of items. With one worker,
-    or few items, this process computes alone. Raises UserError if a worker is killed.
+    Memory does not grow with the number of items. With one worker, or few items, this process
+    computes alone. Raises UserError if a worker is killed.
     """
     workers = min(workers, math.ceil(len(items) / CHUNK))
     if workers <= 1:
@@ -162,7 +162,7 @@ def print_store(store: StoreWriter) -> None:
         print(line)
 
 
-def print_next(store: StoreWriter, name: str, flags: str = "") -> None:
-    """Print the command that pre-trains on a store. name: of the run"""
-    root = "" if store.folder.parent == DATA else f"--data-root {store.folder.parent}"
-    print("next:", *filter(None, ("./script_pretrain.sh", name, flags, root)))
+def print_next(store: StoreWriter, run: str, *flags: str) -> None:
+    """Print the command that pre-trains on a store."""
+    root = () if store.folder.parent == DATA else ("--data-root", store.folder.parent)
+    print("next: ./script_pretrain.sh", run, *flags, *root)

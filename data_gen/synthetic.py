@@ -142,8 +142,8 @@ def perform(sample: SampleName, seed: int = 0) -> np.ndarray:
 def record(sample: SampleName, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """What a Kinect sees of a clip: joints (T, M, 25, 3) in metres, and who is seen (T, M) bool.
 
-    It looks along +z, and y is up. Bodies come in any order; all but the first may come late or
-    leave early; a few frames may have none. Noise grows with the distance and behind the trunk.
+    It looks along +z. Bodies come in any order; all but the first may come late or leave early; a
+    few frames may have none. Noise grows with the distance and behind the trunk.
     """
     joints, rng = perform(sample, seed), np.random.default_rng((seed, *sample, 1))
     frames, bodies = joints.shape[:2]
@@ -203,8 +203,7 @@ def write_recordings(
     """Write the files of some clips to a folder, atomically.
 
     skeleton: "kinect_v2" for raw files, "coco_17" for arrays and clips.csv, their table
-    Raises UserError if the folder holds anything but older synthetic recordings, which are
-    replaced: real recordings have the same names.
+    Older synthetic recordings are replaced. Raises UserError if the folder holds anything else.
     """
     if folder.exists() and not (folder / SYNTHETIC_MARK).is_file() and any(folder.iterdir()):
         raise UserError(f"--out_folder {folder} holds other files; name a new folder")
@@ -213,9 +212,7 @@ def write_recordings(
         write = partial(write_recording, folder=part, seed=seed, skeleton=skeleton)
         written = ordered_map(write, samples, workers)
         names = list(tqdm(written, "recordings", len(samples), unit="clip", disable=None))
-        (part / SYNTHETIC_MARK).write_text(
-            "Written by data_gen/synthetic.py: no real recordings.\n"
-        )
+        (part / SYNTHETIC_MARK).write_text("By data_gen/synthetic.py: no real recordings.\n")
         if skeleton == "coco_17":
             write_table(part / "clips.csv", names, samples)
         else:
@@ -228,25 +225,23 @@ def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None
     ntu60, fields = DATASETS["ntu60"], SampleName._fields
     columns = dict(zip(fields, np.array(samples).T, strict=True))
     trains = np.array([ntu60.train_mask(split, columns) for split in ntu60.splits]).T
+    parts = np.where(trains, "train", "test")
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("file", "label", *fields[:4], *ntu60.splits))
-        for name, sample, train in zip(names, samples, trains, strict=True):
-            label, halves = ACTION_NAMES[sample.action - 1], np.where(train, "train", "test")
-            table.writerow((name, label, *sample[:4], *halves))
+        for name, sample, row in zip(names, samples, parts, strict=True):
+            table.writerow((name, ACTION_NAMES[sample.action - 1], *sample[:4], *row))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add, number = parser.add_argument, partial(parser.add_argument, type=int, metavar="N")
     add("--out_folder", type=Path, required=True, metavar="DIR")
+    add("--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2", help="of the files")
     number("--subjects", choices=range(1, 41), default=12, help="people, up to 40")
     number("--actions", choices=range(1, 17), default=16, help="actions, up to 16")
     number("--setups", choices=range(1, 18), default=2, help="places of the cameras, up to 17")
     number("--replications", choices=(1, 2), default=1, help="of each action, 1 or 2")
-    add(
-        "--skeleton", choices=("kinect_v2", "coco_17"), default="kinect_v2", help="or COCO's joints"
-    )
     number("--seed", default=0, help="the same seed gives the same files")
     number("--workers", default=usable_cpus(), help="processes")
     args = parser.parse_args(argv)

@@ -72,7 +72,7 @@ class StoreWriter:
     ) -> None:
         """Append a clip.
 
-        name: the names must come in alphabetical order
+        name: after that of the last clip in alphabetical order
         fields: setup, camera, subject, replication, action, each from 1
         joints: (T, M, V, C), metres
         more: 0 or 1 for each further column that the description names

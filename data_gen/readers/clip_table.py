@@ -28,9 +28,8 @@ TABLE_COLUMNS = {"file", "recording"}  # a CSV file with one of them is no recor
 
 
 class Clip(NamedTuple):
-    """A recording: the name of its clip, and the columns of samples.csv.
+    """A recording: its path in the folder without suffix, and its row of samples.csv.
 
-    name: the path in the folder, without suffix
     fields: setup, camera, subject, replication, action, each from 1
     training: for each split 1 for a training clip, 0 for a test clip
     """
@@ -51,10 +50,10 @@ class ClipTable(NamedTuple):
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """The recordings at any depth below a folder, sorted: files of all formats, and folders with
-    one JSON file a frame. Hidden files, tables and other JSON files are none.
+    """The recordings at any depth below a folder, sorted. Raises UserError if there is none.
 
-    Raises UserError if there is none.
+    They are files of all formats, and folders with one JSON file a frame; not hidden files, tables
+    and other JSON files.
     """
     found: list[Path] = []
     for place, inside, names in os.walk(folder, followlinks=True):
@@ -83,13 +82,11 @@ def all_recordings(folder: Path) -> ClipTable:
 
 
 def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> ClipTable:
-    """Read a table.
+    """Read a table. Classes are in alphabetical order, or by number if all labels are numbers.
 
     folder: where the files are; absolute paths must lead into it
     splits: the columns of splits; empty for all columns in SPLITS that the table has
     Raises UserError with the line and the column if the table is wrong.
-
-    Classes are sorted as numbers if all labels are whole numbers, else in alphabetical order.
     """
     columns = _columns(path)
     splits = tuple(splits) or tuple(column for column in SPLITS if column in columns)

@@ -3,7 +3,7 @@
 OpenPose writes a file for each frame, {"people": [{"person_id": [-1], "pose_keypoints_2d": [x, y,
 confidence, ...]}, ...]}, with 25 joints (BODY_25) or 18 (COCO). Kinetics-skeleton has a file for
 each clip, {"data": [{"frame_index": 1, "skeleton": [{"pose": [x, y, ...], "score": [...]}, ...]},
-...], "label": ...}, with the 18 joints of OpenPose's COCO.
+...]}, with the 18 joints of OpenPose's COCO.
 """
 
 import json

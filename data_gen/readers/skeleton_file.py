@@ -1,9 +1,8 @@
 """Find and read raw `.skeleton` files of NTU RGB+D, their names, and the lists of missing ones.
 
-A file begins with the number of frames. Each frame begins with the number of bodies. Each body is a
-line of 10 values, of which the first is its tracking number, a line with the number of joints (25),
-and a line of 12 values for each joint. The first three of the 12 values are x y z in metres. Lines
-end in LF or CRLF.
+A file begins with the number of frames, a frame with the number of bodies. A body is a line of 10
+values, the first of which is its tracking number, a line with the number of joints (25), and a line
+of 12 values for each joint, of which the first three are x y z in metres.
 """
 
 import os
@@ -46,13 +45,9 @@ class SampleName(NamedTuple):
 def parse_name(name: str) -> SampleName:
     """The fields of a clip's name, without suffix. Raises UserError if NTU RGB+D has no such."""
     match = NAME.fullmatch(name)
-    sample = SampleName(*map(int, match.groups())) if match else SampleName(0, 0, 0, 0, 0)
-    setups, actions = max(LAST_SETUP.values()), len(ACTION_NAMES)
-    if min(sample) < 1 or sample.setup > setups or sample.action > actions:
-        raise UserError(
-            f"{name}: not a name of NTU RGB+D like S001C002P003R002A013, with setups 1 to {setups} "
-            f"and actions 1 to {actions}"
-        )
+    sample = SampleName(*map(int, match.groups() if match else "00000"))
+    if min(sample) < 1 or sample.setup > LAST_SETUP["ntu120"] or sample.action > len(ACTION_NAMES):
+        raise UserError(f"{name}: not a name of NTU RGB+D like S001C002P003R002A013")
     return sample
 
 
@@ -82,25 +77,22 @@ def missing_samples(path: Path | None, files: Iterable[Path], is_ntu120: bool) -
     if path:
         return read_missing_list(path)
     folders = {file.parent for file in files}
-    places = sorted(folders | {folder.parent for folder in folders})
-    lists = [found for place in places for found in sorted(place.glob(f"*{MISSING_LIST}"))]
-    lists = [found for found in lists if not found.name.startswith(".")]
+    folders |= {folder.parent for folder in folders}
+    lists = [path for place in folders for path in place.glob("[!.]*with_missing_skeletons.txt")]
     if not lists:
         return official_missing()
     missing = set().union(*map(read_missing_list, lists))
     if is_ntu120 and max(missing, default="") < "S018":
-        names = " and ".join(map(str, lists))
-        print(f"warning: {names}: no name of S018 to S032, which NTU-120's list has; where there "
-              "is no such file, the official list is taken", file=sys.stderr)  # fmt: skip
+        names = " and ".join(map(str, sorted(lists)))
+        print(f"warning: {names}: no name of S018 to S032, as in NTU-120's list", file=sys.stderr)
     return missing
 
 
 def official_missing(max_setup: int = 32) -> set[str]:
     """The names of the missing samples in setups 1 to max_setup: 302 up to 17, 535 up to 32.
 
-    Source: https://github.com/shahroudy/NTURGB-D, NTU_RGBD120_samples_with_missing_skeletons.txt;
-    the list of NTU-60 holds the same names up to setup 17. Our file is a shorter form, with one
-    line for each setup and camera: "S001C002 P005R002A008 P006R001A008" stands for two names.
+    Source: https://github.com/shahroudy/NTURGB-D, NTU_RGBD120_samples_with_missing_skeletons.txt.
+    In our file, "S001C002 P005R002A008 P006R001A008" stands for two names.
     """
     text = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii")
     lines = map(str.split, text.splitlines())
@@ -110,10 +102,7 @@ def official_missing(max_setup: int = 32) -> set[str]:
 
 def read_missing_list(path: Path) -> set[str]:
     """The names of clips in a list, which may begin with prose. Raises UserError without a name."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"list of missing samples {path} is not a text file") from None
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     names = {match[0] for match in NAME.finditer(text)}
     if text.strip() and not names:
         raise UserError(f"{path} holds no name of a clip, so it is no list of missing samples")

@@ -5,18 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from itertools import islice
 from multiprocessing import parent_process
 
-import numpy as np
 import pytest
 
 from common import UserError
 from data_gen import gendata
 from data_gen.gendata import AHEAD, CHUNK, ordered_map
-from data_gen.writer import StoreWriter
-from feeder.datasets.ntu import DATASETS
 
 
 def square_after_a_while(item: int) -> tuple[int, int]:
@@ -91,19 +87,3 @@ def test_workers_end_with_their_parent(tmp_path, number):
     _, error = process.communicate(timeout=60)  # the workers hold the pipe open while they live
     assert process.returncode == -number
     assert error.count("Traceback") == (number == signal.SIGINT)  # none of the workers'
-
-
-@pytest.mark.parametrize("official", [(1, 2), (2, 1)])
-def test_official_numbers_are_recognized(tmp_path, capsys, official):
-    splits = {"cross_view": DATASETS["ntu60"].splits["cross_view"]}
-    counts = {"cross_view": official}
-    with StoreWriter(
-        tmp_path / "a", replace(DATASETS["ntu60"], splits=splits, official=counts)
-    ) as s:
-        for i, camera in enumerate((1, 2, 1)):
-            s.add(str(i), (1, camera, 1, 1, 1), np.zeros((1, 2, 25, 3)))
-        s.commit()
-    gendata.print_store(s)
-    out = capsys.readouterr().out
-    assert "cross_view: 1 training and 2 test clips" in out
-    assert ("not the official 2 and 1" in out) == (official == (2, 1))

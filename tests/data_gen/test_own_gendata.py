@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,22 @@ def test_the_table_may_be_elsewhere(arrays, tmp_path):
     np.testing.assert_array_equal(store.joints, expected.joints)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's VmHWM")
+def test_an_hour_in_one_file_needs_bounded_memory(tmp_path):
+    hour = np.resize(person(0, 300).astype(np.float32), (108_000, 20, 3))  # at 30 frames a second
+    np.save(tmp_path / "hour.npy", hour)
+    program = (
+        "import sys; from data_gen.own_gendata import main; main(sys.argv[1:]); "
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    flags = ["--name", "long", "--clips", tmp_path, "--out_folder", tmp_path / "out"]
+    command = [sys.executable, "-c", program, *map(str, (*flags, *V1, "--workers", 1))]
+    root = Path(own_gendata.__file__).parents[1]
+    peak = int(subprocess.check_output(command, cwd=root, text=True).split()[-2]) / 1024  # MB
+    assert open_store(tmp_path / "out", "long").length.tolist() == [108_000]
+    assert peak < 600
+
+
 # ---- what is left out, what is reported, what ends the run
 
 
@@ -254,10 +272,3 @@ def test_wrong_flags(arrays, capsys, flags):
         prepare(arrays, *flags)
     assert end.value.code == 2
     assert flags[0] in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_every_built_in_skeleton(tmp_path, name):
-    np.save(tmp_path / "a.npy", as_skeleton(person(0), BUILT_IN[name]))
-    write_table(tmp_path, "file", "a.npy")
-    assert prepare(tmp_path, "--skeleton", name, "--bodies", 1).skeleton == BUILT_IN[name]

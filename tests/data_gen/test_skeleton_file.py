@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from common import UserError
-from data_gen.readers import skeleton_file
 from data_gen.readers.skeleton_file import (
     SampleName,
     parse_name,
@@ -83,14 +82,6 @@ TEXT = raw_text(random_frames([1, 2]))
 )
 def test_spacing_and_columns_that_are_not_used_do_not_matter(read, text):
     np.testing.assert_array_equal(read(text), read(TEXT))
-
-
-def test_blocks_do_not_show(read, monkeypatch):
-    text = raw_text(random_frames([1, 3, 0, 5, 2]))
-    whole = read(text)
-    for rows in (1, 25, 26, 75):
-        monkeypatch.setattr(skeleton_file, "BLOCK_ROWS", rows)
-        np.testing.assert_array_equal(read(text), whole)
 
 
 # ------------------------------------------------------------------------------ what is refused

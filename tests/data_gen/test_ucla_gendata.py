@@ -49,22 +49,6 @@ def test_20_joints_stay_20(raw, tmp_path):
     np.testing.assert_array_equal(recorded.joints, all_joints.joints[:, :1, :20])
 
 
-def test_views_1_and_2_train_across_views_and_odd_subjects_across_subjects(raw, tmp_path):
-    prepare(raw, tmp_path)
-    store = open_store(tmp_path, "nwucla")
-    train, test = store.split("cross_view")
-    assert set(store.camera[train]) == {1, 2} and set(store.camera[test]) == {3}
-    train, test = store.split("cross_subject")
-    assert set(store.subject[train]) == {1} and set(store.subject[test]) == {2}
-    assert store.description.official["cross_view"] == (1020, 464)
-
-
-@pytest.mark.parametrize("place", ["raw", "."])
-def test_the_folder_is_found(raw, tmp_path, place):
-    prepare(tmp_path / place, tmp_path / "out")
-    assert len(open_store(tmp_path / "out", "nwucla").names) == 48
-
-
 def test_joints_of_another_skeleton(raw, tmp_path):
     prepare(raw, tmp_path, "--joints", "coco_17")
     store = open_store(tmp_path, "nwucla_coco_17")
@@ -109,9 +93,3 @@ def test_malformed_files_are_left_out_by_name(raw, tmp_path, capsys, text):
     with pytest.raises(UserError, match=NAME):
         prepare(raw, tmp_path / "strict", "--strict")
     assert not (tmp_path / "strict" / "nwucla").exists()
-
-
-def test_no_file_is_no_store(tmp_path):
-    with pytest.raises(UserError, match="--data_path"):
-        prepare(tmp_path / "raw", tmp_path / "out")
-    assert not (tmp_path / "out").exists()

@@ -161,13 +161,3 @@ def test_tracking_numbers_win_over_places():
     assert (follow(both, numbers)[10:] == [1, 0]).all()
     numbers[12:, 1] = 11  # a new number where 7 was: the same person
     assert (follow(both, numbers)[12:] == [1, 0]).all()
-
-
-def test_who_comes_far_from_everybody_is_somebody_new():
-    both = np.stack([person(0), person(1, at=(2, 0, 0))], axis=1)
-    both[:10, 1] = np.nan
-    both[8:, 0] = np.nan  # the first leaves, and the second comes
-    assert follow(both).max() == 1
-    clip = prepare(both, TWO)[0]
-    steps = np.linalg.norm(np.diff(clip, axis=0), axis=-1).max()
-    assert steps < 1

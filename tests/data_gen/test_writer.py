@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common import UserError
-from data_gen.writer import StoreWriter, npy_header
+from data_gen.writer import StoreWriter
 from feeder.datasets.ntu import DATASETS
 
 NTU60 = DATASETS["ntu60"]
@@ -46,17 +46,6 @@ def test_what_is_written(tmp_path):
     )
     assert os.listdir(tmp_path / "new") == ["ntu60"]
     assert sorted(os.listdir(store.folder)) == ["joints.npy", "samples.csv", "store.json"]
-
-
-@pytest.mark.parametrize("frames", [0, 1, 8_000_000, 10**15])
-def test_the_header_has_one_length_and_is_what_numpy_reads(frames, tmp_path):
-    header = npy_header(frames, (2, 25, 3))
-    assert len(header) == 128
-    (tmp_path / "header").write_bytes(header)
-    with open(tmp_path / "header", "rb") as file:
-        assert np.lib.format.read_magic(file) == (1, 0)
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    assert (shape, fortran, dtype) == ((frames, 2, 25, 3), False, np.dtype("<f4"))
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

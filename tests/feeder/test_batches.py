@@ -158,7 +158,3 @@ def test_clips_are_those_of_the_store(store):
     packed = load_clips(store, rows, CPU)
     assert len(packed.frames) == store.length[rows].sum()
     assert load_clips(store, rows[:0], CPU).resized().shape == (0, 64, 2, 25, 3)
-
-
-def test_frames_on_the_cpu_stay_on_disk(store):
-    assert resident_frames(store, CPU).data_ptr() == store.joints.ctypes.data

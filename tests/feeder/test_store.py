@@ -119,12 +119,6 @@ def test_unknown_data_sets_are_refused_and_those_found_named(data_root, name):
         open_store(data_root, name)
 
 
-def test_a_store_of_another_name_needs_its_description(root):
-    (root / "ntu60").rename(root / "mine")
-    with pytest.raises(StoreError, match=r"store\.json"):
-        open_store(root, "mine")
-
-
 # ---- coordinates are checked once
 
 
