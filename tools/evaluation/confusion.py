@@ -5,14 +5,13 @@ same goes into TensorBoard.
 """
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from sklearn.utils.multiclass import unique_labels
 from torch.utils.tensorboard import SummaryWriter
 
-from common import atomic
+from tools.drawing import figures
 from tools.evaluation.results import Evaluation
 from tools.formats.tables import markdown, write_csv
 
@@ -30,24 +29,20 @@ def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) 
     truth, predicted = np.tile(store.label[rows], len(predicted)), predicted.ravel()
     names = [store.class_names[k] for k in unique_labels(truth, predicted)]
     matrix = confusion_matrix(truth, predicted)  # (K, K); rows are true classes
-
-    header = ["class", *names]
-    lines = ([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
-    write_csv(evaluation.file("_confusion.csv"), header, lines)
     clips = matrix.sum(1)
     with np.errstate(invalid="ignore"):  # NaN for a class without clips
         accuracy = 100 * matrix.diagonal() / clips
     columns = zip(names, clips, accuracy, strict=True)
     classes = ["class", "clips", "accuracy"], [[a, b, f"{c:.2f}"] for a, b, c in columns]
-    write_csv(evaluation.file("_classes.csv"), *classes)
     taken = [[names[i], names[j], n, f"{share:.2f}"] for i, j, n, share in pairs(matrix)]
     confused = ["class", "taken for", "clips", "percent of the class"], taken
+    lines = [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)]
+    write_csv(evaluation.file("_confusion.csv"), ["class", *names], lines)
+    write_csv(evaluation.file("_classes.csv"), *classes)
     write_csv(evaluation.file("_pairs.csv"), *confused)
     figure = draw(names, matrix)
-    with atomic(evaluation.file("_confusion.png")) as part:
-        figure.savefig(part, format="png")
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-    writer.add_image(f"{task}/confusion", pixels, dataformats="HWC")
+    figures.save(figure, evaluation.file("_confusion.png"), dpi=110)
+    writer.add_figure(f"{task}/confusion", figure)
     writer.add_text(f"{task}/classes", "\n".join(markdown(*classes)))
     writer.add_text(f"{task}/most confused", "\n".join(markdown(*confused)))
 
@@ -61,8 +56,7 @@ def pairs(matrix: np.ndarray) -> list[tuple[int, int, int, float]]:
     clips = matrix[rows, columns]
     share = 100 * clips / matrix.sum(1)[rows]
     order = np.lexsort((columns, rows, -clips, -share))[:PAIRS]
-    parts = (part[order].tolist() for part in (rows, columns, clips, share))
-    return list(zip(*parts, strict=True))
+    return list(zip(*(part[order].tolist() for part in (rows, columns, clips, share)), strict=True))
 
 
 def draw(names: list[str], matrix: np.ndarray) -> Figure:
@@ -70,7 +64,6 @@ def draw(names: list[str], matrix: np.ndarray) -> Figure:
     numbered = len(names) <= MOST_NUMBERED
     side = max(5.0, 2.5 + (0.36 if numbered else 0.16) * len(names))  # inches
     figure = Figure((side, side), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     ConfusionMatrixDisplay(share, display_labels=names).plot(
@@ -86,6 +79,4 @@ def draw(names: list[str], matrix: np.ndarray) -> Figure:
     right = 100 * matrix.trace() / max(matrix.sum(), 1)
     axes.set_title(f"{right:.2f} % right; percent of each class's clips", fontsize=10)
     axes.tick_params(length=0, labelsize=8 if numbered else 6)
-    axes.spines[:].set_visible(False)
-    figure.canvas.draw()
     return figure

@@ -14,8 +14,6 @@ from net import MODALITIES, methods
 from tools.training import checkpoint
 from tools.training.checkpoint import CheckpointError
 
-PARTS = ("settings", "data", "code", "preparation")
-
 
 class Preparation(NamedTuple):
     """How recordings become clips of a store; `alignment` is the rule that turned its clips."""
@@ -35,7 +33,7 @@ class LoadedEncoder(NamedTuple):
     """An encoder to evaluate, in eval mode and frozen, and its origin.
 
     kind: `pretrained` or `random`. folder: the run's, where results go.
-    source: the checkpoint; `saved` holds its PARTS.
+    source: the checkpoint; saved: its settings, data, code and preparation.
     """
 
     encoder: nn.Module
@@ -88,17 +86,17 @@ def load(
     """Load an encoder of a run: its folder, or a checkpoint in it.
 
     pretrained: `final`; `random`: with weights that the seed draws; or the path of a checkpoint.
-    Raises CheckpointError where there is no checkpoint, or where other code wrote it.
+    Raises CheckpointError if there is no checkpoint, or other code wrote it.
     """
     path, random = Path(path), str(pretrained) == "random"
-    source = path if random or str(pretrained) == "final" else Path(pretrained)
+    source = path if str(pretrained) in ("final", "random") else Path(pretrained)
     source = checkpoint.newest(source) if source.is_dir() else source
     saved = checkpoint.load(source)
     settings = saved["settings"]
-    torch.manual_seed(seed)
     name = settings.get("encoder", methods.DEFAULT_ENCODER)
     if name not in methods.ENCODERS:
         raise CheckpointError(f"{source}: --encoder {name} is not declared in net/methods.py")
+    torch.manual_seed(seed)
     sizes = (settings[size] for size in ("hidden_size", "num_head", "num_layer"))
     encoder = methods.ENCODERS[name](*sizes, checkpoint.layout_of(saved))
     if not random:
@@ -110,7 +108,7 @@ def load(
         kind="random" if random else "pretrained",
         folder=path.parent if path.is_file() else path,
         source=source,
-        saved={part: saved.get(part, {}) for part in PARTS},
+        saved={key: saved.get(key, {}) for key in ("settings", "data", "code", "preparation")},
     )
 
 

@@ -1,4 +1,4 @@
-"""The data of an evaluation, and the features of its clips: whole, resized, encoded once."""
+"""The train/test split of an evaluation, and the features of its clips: whole, encoded once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +27,10 @@ ENCODING_BATCH = 256  # clips; fixed, so that features do not depend on flags
 Loader = Callable[[Store, np.ndarray, torch.device], Tensor]
 
 
-class Halves(NamedTuple):
+# ---- data
+
+
+class TrainTestSplit(NamedTuple):
     """The training and the test clips of a store under a protocol: rows (n,) and (m,)."""
 
     store: Store
@@ -36,22 +39,58 @@ class Halves(NamedTuple):
     test: np.ndarray
 
 
-class Features(NamedTuple):
-    """Features of S streams (sets of modalities): train (S, n, D), test (S, m, D), float32."""
+def open_split(store: Store, protocol: str) -> TrainTestSplit:
+    """A split of a store. Raises StoreError if there is none, or no labels or test clips."""
+    return TrainTestSplit(store, protocol, *store.require_split(protocol))
 
-    data: Halves
-    train: Tensor
-    test: Tensor
 
-    @property
-    def train_classes(self) -> Tensor:
-        """Classes (n,) of the training clips, from 0, int64."""
-        return classes_of(self.data.store, self.data.train, self.train.device)
+def split_for(
+    loaded: LoadedEncoder,
+    data_root: str | Path | None = None,
+    dataset: str | None = None,
+    protocol: str | None = None,
+) -> TrainTestSplit:
+    """The split on which an encoder is evaluated; None: as in (the first store of) pre-training.
 
-    @property
-    def test_classes(self) -> Tensor:
-        """Classes (m,) of the test clips, from 0, int64."""
-        return classes_of(self.data.store, self.data.test, self.test.device)
+    Raises UserError if the data is missing or has another skeleton than the encoder.
+    """
+    settings = loaded.settings
+    trained = by_data_set(settings["pre_dataset"], settings["protocol"])
+    first = next(iter(trained))
+    dataset = dataset or first
+    store = open_store(data_root or settings["data_root"], dataset)
+    check_layout(loaded, store)
+    return open_split(store, protocol or trained.get(dataset, trained[first]))
+
+
+def check_layout(loaded: LoadedEncoder, store: Store) -> None:
+    """Raise UserError if a store's clips have other bodies or joints than the encoder needs."""
+    if store.layout != (layout := loaded.encoder.layout):
+        raise UserError(
+            f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
+            "; take a store with the same skeleton, or another checkpoint"
+        )
+
+
+def of_classes(data: TrainTestSplit, classes: set[int]) -> TrainTestSplit:
+    """Keep only the clips of some classes, from 1. Raises UserError if no clip is left."""
+    store, most = data.store, max(classes)
+    if most > store.num_classes:
+        raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
+    train, test = (rows[np.isin(store.action[rows], list(classes))] for rows in data[2:])
+    if not len(train) or not len(test):
+        raise UserError("--classes: no training or no test clip is left; try another --protocol")
+    return data._replace(train=train, test=test)
+
+
+def untrained(data: TrainTestSplit) -> dict[str, Any]:
+    """The classes of test clips that have no training clip, and their number of test clips."""
+    store, truth = data.store, data.store.label[data.test]
+    unseen = np.setdiff1d(truth, store.label[data.train])
+    return {
+        "classes_without_training": [store.class_names[k] for k in unseen],
+        "test_clips_of_classes_without_training": int(np.isin(truth, unseen).sum()),
+    }
 
 
 class Labels(NamedTuple):
@@ -63,7 +102,7 @@ class Labels(NamedTuple):
     def draw(self, classes: np.ndarray, seed: int) -> np.ndarray:
         """Draw the clips that keep their label, of clips with these classes (n,): indices (k,).
 
-        Each class keeps one clip at least. With one seed, a smaller choice is part of a larger one.
+        At least one of each class. With the same seed a smaller choice is part of a larger one.
         """
         if self == ALL_LABELS:
             return np.arange(len(classes))
@@ -78,107 +117,51 @@ class Labels(NamedTuple):
 ALL_LABELS = Labels()
 
 
-# ---- data
+def clips_and_classes(
+    store: Store, rows: np.ndarray, device: torch.device, load: Loader = whole_clips
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of clips (b, 64, M, V, C), without augmentation, and their classes (b,)."""
+    for batch in np.split(rows, range(ENCODING_BATCH, len(rows), ENCODING_BATCH)):
+        yield load(store, batch, device), to_device(store.label[batch], device)
 
 
-def open_halves(store: Store, protocol: str) -> Halves:
-    """The training and the test clips of a store. Raises StoreError where it has no such split."""
-    return Halves(store, protocol, *store.require_split(protocol))
+# ---- features
 
 
-def halves_for(
-    loaded: LoadedEncoder,
-    data_root: str | Path | None = None,
-    dataset: str | None = None,
-    protocol: str | None = None,
-) -> Halves:
-    """The data on which an encoder is evaluated; None: as in (the first store of) pre-training.
+class Features(NamedTuple):
+    """Features of S streams (sets of modalities): train (S, n, D), test (S, m, D), float32."""
 
-    Raises UserError where the data is missing, or its clips are not such as the encoder needs.
-    """
-    settings = loaded.settings
-    trained = by_data_set(settings["pre_dataset"], settings["protocol"])
-    first = next(iter(trained))
-    dataset = dataset or first
-    store = open_store(data_root or settings["data_root"], dataset)
-    check_layout(loaded, store)
-    return open_halves(store, protocol or trained.get(dataset, trained[first]))
+    data: TrainTestSplit
+    train: Tensor
+    test: Tensor
 
+    @property
+    def train_classes(self) -> Tensor:
+        """Classes (n,) of the training clips, from 0, int64."""
+        return to_device(self.data.store.label[self.data.train], self.train.device)
 
-def check_layout(loaded: LoadedEncoder, store: Store) -> None:
-    """Raise UserError where a store's clips have other bodies or joints than the encoder needs."""
-    if store.layout != (layout := loaded.encoder.layout):
-        raise UserError(
-            f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
-            "; take a store with the same skeleton, or another checkpoint"
-        )
-
-
-def of_classes(data: Halves, classes: set[int]) -> Halves:
-    """Keep only the clips of some classes, from 1. Raises UserError where a half has none left."""
-    store, most = data.store, max(classes)
-    if most > store.num_classes:
-        raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
-    kept = {}
-    for half, rows in (("train", data.train), ("test", data.test)):
-        kept[half] = rows[np.isin(store.action[rows], list(classes))]
-        if not len(kept[half]):
-            raise UserError(f"--classes: no {half} clip has one of these; try another --protocol")
-    return data._replace(**kept)
-
-
-def untrained(data: Halves) -> dict[str, Any]:
-    """The classes of test clips of which there is no training clip, and their number of clips."""
-    store, truth = data.store, data.store.label[data.test]
-    unseen = np.setdiff1d(truth, store.label[data.train])
-    return {
-        "classes_without_training": [store.class_names[k] for k in unseen],
-        "test_clips_of_classes_without_training": int(np.isin(truth, unseen).sum()),
-    }
+    @property
+    def test_classes(self) -> Tensor:
+        """Classes (m,) of the test clips, from 0, int64."""
+        return to_device(self.data.store.label[self.data.test], self.test.device)
 
 
 def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray) -> Features:
-    """Divide the training clips into training and test clips: indices, or masks (n,), of each."""
+    """Split the training clips into training and test clips: indices, or masks (n,), of each."""
     data, device = features.data, features.train.device
     rows = data._replace(train=data.train[fitting], test=data.train[judging])
     parts = (features.train[:, torch.from_numpy(x).to(device)] for x in (fitting, judging))
     return Features(rows, *parts)
 
 
-def in_batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Divide rows (n,) into parts of `size` rows; the last part may have fewer."""
-    return np.split(rows, range(size, len(rows), size))
-
-
-def labeled_clips(
-    store: Store, rows: np.ndarray, device: torch.device, load: Loader = whole_clips
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches of clips (b, 64, M, V, C), without augmentation, and their classes (b,)."""
-    for batch in in_batches(rows, ENCODING_BATCH):
-        yield load(store, batch, device), classes_of(store, batch, device)
-
-
-def classes_of(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
-    """Classes, from 0, of the clips in some rows: (n,) int64 on the device."""
-    return to_device(store.label[rows], device)
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """The device of a module's weights."""
-    return next(module.parameters()).device
-
-
-# ---- features
-
-
 def encode(
-    encoder: nn.Module, data: Halves, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
+    encoder: nn.Module, data: TrainTestSplit, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
     """Encode all training and test clips once, as `extract_features` does."""
-    train = extract_features(
-        encoder, data.store, data.train, streams, what="encoding training clips"
+    train, test = (
+        extract_features(encoder, data.store, rows, streams, what=f"encoding {part} clips")
+        for part, rows in (("training", data.train), ("test", data.test))
     )
-    test = extract_features(encoder, data.store, data.test, streams, what="encoding test clips")
     return Features(data, train, test)
 
 
@@ -195,13 +178,13 @@ def extract_features(
     """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
 
     encoder: in eval mode; it fuses the modalities of a stream. what: title of the progress bar.
-    Raises UserError, which names a clip, where a feature is not finite.
+    Raises UserError, which names a clip, if a feature is not finite.
     """
-    device, parts = device_of(encoder), []
+    parts = []
     with tqdm(total=len(rows), desc=what, unit="clip", leave=False, disable=None) as bar:
-        for batch in in_batches(rows, ENCODING_BATCH):
-            parts.append(encode_views(encoder, load(store, batch, device), streams))
-            bar.update(len(batch))
+        for clips, classes in clips_and_classes(store, rows, device_of(encoder), load):
+            parts.append(encode_views(encoder, clips, streams))
+            bar.update(len(classes))
     features = torch.cat(parts, 1)
     broken = ~features.isfinite().all(2).all(0).cpu().numpy()
     if broken.any():
@@ -237,7 +220,7 @@ def encode_clip(
 def read_recording(path: str | Path, description: Description | None = None) -> np.ndarray:
     """Read a recording as a clip (T, M, V, C) float32 of the store described; None: NTU RGB+D.
 
-    Raises UserError where the file cannot be used or shows nobody.
+    Raises UserError if the file cannot be used or shows nobody.
     """
     if description is None:
         return read_clip(Path(path), NTU)
@@ -258,3 +241,12 @@ def save_features(path: Path, features: Features) -> None:
             names=np.array(store.names)[rows],
             training=np.arange(len(rows)) < len(features.data.train),
         )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """The device of a module's weights."""
+    return next(module.parameters()).device
+
+
+# Names that other rooms still use.
+Halves, open_halves, halves_for = TrainTestSplit, open_split, split_for

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from feeder.augment import PUBLISHED, Strengths, augment, augmentation
-from feeder.batches import Batch, TrainingBatches
+from feeder.batches import Batch, TrainingBatches, to_device
 from net import MODALITIES
 from tools.evaluation import features
-from tools.evaluation.features import ALL_LABELS, Halves, Labels
-from tools.evaluation.probe import Batches, LinearClassifier, Run, Training, train_and_test
+from tools.evaluation.features import ALL_LABELS, Labels, TrainTestSplit
+from tools.evaluation.probe import Batches, LinearClassifier, Run, Training, fit
 
 LEAST_STEPS = 8  # steps of an epoch, if there are few clips
 # As transformers are usually fine-tuned (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023):
 # AdamW with weight decay 0.05, a smaller learning rate for the encoder. The rates fall in steps.
 FINETUNE = Training(
-    epochs=60, batch_size=64, lr=3e-3, schedule=(40, 50), wd=0.05, encoder_lr=3e-4, augment="crop"
+    epochs=60, batch_size=64, lr=3e-3, schedule=[40, 50], wd=0.05, encoder_lr=3e-4, augment="crop"
 )
 
 
@@ -37,19 +37,18 @@ class Recognizer(nn.Module):
 
 def finetune(
     encoder: nn.Module,
-    data: Halves,
+    data: TrainTestSplit,
     streams: Sequence[tuple[str, ...]] = (MODALITIES,),
     settings: Training = FINETUNE,
     labels: Labels = ALL_LABELS,
     seed: int = 0,
     strengths: Strengths = PUBLISHED,
 ) -> Run:
-    """Train a copy of the encoder together with linear layers, by AdamW.
+    """Train a copy of the encoder together with a linear layer for each stream, by AdamW.
 
     encoder: any module with a `feature_size` and a `layout`; it stays unchanged.
-    streams: sets of modalities; each has a linear layer, and the scores of all are added.
     strengths: of the augmentation of the views; best those of pre-training.
-    Raises UserError where the training diverges.
+    Raises UserError if the training diverges.
     """
     torch.manual_seed(seed)
     store, device = data.store, features.device_of(encoder)
@@ -70,16 +69,16 @@ def finetune(
 
     def train_batches(epoch: int) -> Batches:
         for batch in batches.epoch(epoch):
-            yield views(batch, settings.augment), features.classes_of(store, batch.rows, device)
+            yield view(batch, settings.augment), to_device(store.label[batch.rows], device)
 
     def test_batches() -> Batches:
-        return features.labeled_clips(store, data.test, device)
+        return features.clips_and_classes(store, data.test, device)
 
-    tests, predicted = train_and_test(model, optimizer, train_batches, test_batches, settings)
+    tests, predicted = fit(model, optimizer, train_batches, test_batches, settings)
     return Run(seed, len(rows), tests, predicted, model)
 
 
-def views(batch: Batch, kind: str) -> Tensor:
+def view(batch: Batch, kind: str) -> Tensor:
     """One view of each clip of a training batch: (n, T, M, V, C).
 
     kind: `none`: whole clips. `crop`: random crops. `full`: the augmentation of pre-training.

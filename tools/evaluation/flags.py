@@ -13,9 +13,7 @@ def modalities(text: str) -> tuple[str, ...]:
     """An argparse type: names of modalities, separated by commas, each at most once."""
     names = text.split(",")
     if not set(names) <= set(MODALITIES) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not some of {','.join(MODALITIES)}, each at most once"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not some of {','.join(MODALITIES)}")
     return tuple(name for name in MODALITIES if name in names)
 
 
@@ -37,7 +35,7 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
     add("--modalities", type=modalities, help="what the encoder sees, as in joint,bone")
     add("--data-root", help="folder of the stores (the checkpoint's)")
     add("--finetune-dataset", metavar="STORE", help="store to evaluate on (the checkpoint's)")
-    add("--protocol", help="split of the store (the checkpoint's)")
+    add("--protocol", help="train/test split of the store (the checkpoint's)")
     add("--classes", metavar="61-120", help="only clips of these classes, counted from 1")
     add("--seed", type=int, default=0, help="seed of everything random (0)")
     add("--save-features", type=Path, metavar="FILE.npz", help="write features of all clips, too")
@@ -62,19 +60,18 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
 def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values that are out of range."""
     in_range = {
-        "--seed": args.seed >= 0,
-        "--runs": args.runs >= 1,
-        "--classes": args.classes is None or classes_in(args.classes),
-        "--label-fraction": args.label_fraction is None or 0 < args.label_fraction <= 1,
-        "--labels-per-class": args.labels_per_class is None or args.labels_per_class >= 1,
-        "--observe": all(0 < share <= 1 for share in args.observe or []),
-        "--drop-joints": all(count >= 0 for count in args.drop_joints or []),
-        "--drop-frames": all(0 <= share < 1 for share in args.drop_frames or []),
+        "seed": args.seed >= 0,
+        "runs": args.runs >= 1,
+        "classes": args.classes is None or classes_in(args.classes),
+        "label_fraction": args.label_fraction is None or 0 < args.label_fraction <= 1,
+        "labels_per_class": args.labels_per_class is None or args.labels_per_class >= 1,
+        "observe": all(0 < share <= 1 for share in args.observe or []),
+        "drop_joints": all(count >= 0 for count in args.drop_joints or []),
+        "drop_frames": all(0 <= share < 1 for share in args.drop_frames or []),
     }
-    for flag, fine in in_range.items():
+    for name, fine in in_range.items():
         if not fine:
-            value = getattr(args, flag.removeprefix("--").replace("-", "_"))
-            parser.error(f"{flag} {value} is out of range")
+            parser.error(f"--{name.replace('_', '-')} {getattr(args, name)} is out of range")
 
 
 def labels(args: argparse.Namespace) -> Labels:

@@ -67,30 +67,28 @@ def write(evaluation: Evaluation, run: Run) -> None:
     path, source, store = evaluation.file(".pt"), evaluation.loaded.source, evaluation.data.store
     tuned = isinstance(run.model, Recognizer)
     beside = source.resolve().parent == path.resolve().parent
-    content = {
-        "format": FORMAT,
-        "code": dict(checkpoint.code_facts()),
-        "facts": {
-            "checkpoint": source.name if beside else str(source.resolve()),
-            "encoder": digest(evaluation.loaded.encoder),
-            "dataset": store.dataset,
-            "protocol": evaluation.data.protocol,
-            "data_root": str(store.folder.resolve().parent),
-            "fingerprint": store.fingerprint,
-            **store.preparation,
-            "classes": store.class_names,
-            "streams": [",".join(names) for names in evaluation.streams],
-        },
-        "layers": _on_cpu((run.model.classifier if tuned else run.model).state_dict()),
-        "scale": _on_cpu(evaluation.scale._asdict()) if evaluation.scale else {},
-        "encoder": _on_cpu(run.model.encoder.state_dict()) if tuned else {},
+    layers = run.model.classifier if tuned else run.model
+    weights = {
+        "layers": layers.state_dict(),
+        "scale": evaluation.scale._asdict() if evaluation.scale else {},
+        "encoder": run.model.encoder.state_dict() if tuned else {},
     }
-    with atomic(path) as part:
-        torch.save(content, part)
-
-
-def _on_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    facts = {
+        "checkpoint": source.name if beside else str(source.resolve()),
+        "encoder": digest(evaluation.loaded.encoder),
+        "dataset": store.dataset,
+        "protocol": evaluation.data.protocol,
+        "data_root": str(store.folder.resolve().parent),
+        "fingerprint": store.fingerprint,
+        **store.preparation,
+        "classes": store.class_names,
+        "streams": [",".join(names) for names in evaluation.streams],
+    }
+    content = {"format": FORMAT, "code": dict(checkpoint.code_facts()), "facts": facts}
+    for part, tensors in weights.items():
+        content[part] = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+    with atomic(path) as file:
+        torch.save(content, file)
 
 
 def digest(module: nn.Module) -> str:
@@ -105,38 +103,36 @@ def digest(module: nn.Module) -> str:
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
     """Load the linear layers of a run, its folder or their file, and their encoder, onto a device.
 
-    Raises UserError where there are none, or several and none of them is of the usual evaluation,
-    or where the encoder is not the one that they were trained on.
+    Raises UserError if there are none, or several and none of them is of the usual evaluation, or
+    if the encoder is not the one that they were trained on.
     """
-    folder = run.parent if run.is_file() else run
-    usual, found = run / f"{NAME}.pt", [run] if run.is_file() else sorted(run.glob(f"{NAME}*.pt"))
-    again = f"python action_classification.py --checkpoint-path {folder}"
+    folder, found = (run.parent, [run]) if run.is_file() else (run, sorted(run.glob(f"{NAME}*.pt")))
+    again = f"train again: `python action_classification.py --checkpoint-path {folder}`"
     if not found:
-        raise UserError(f"{run} holds no linear layers; train them: `{again}`")
-    if len(found) > 1 and usual not in found:
+        raise UserError(f"{run} holds no linear layers; {again}")
+    usual = [path for path in found if path.stem == NAME]
+    if len(found) > 1 and not usual:
         names = ", ".join(map(str, found))
         raise UserError(f"{run} holds the linear layers of several results; name one of {names}")
-    path = usual if usual in found else found[0]
+    path = (usual or found)[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved["format"] != FORMAT:
-            raise ValueError(saved["format"])
+        facts, scale = saved["facts"], saved["scale"]
     except Exception as error:  # a damaged file raises nearly anything
         name = type(error).__name__
-        raise UserError(f"{path} holds no linear layers ({name}); train again: `{again}`") from None
-    facts, scale = saved["facts"], saved["scale"]
+        raise UserError(f"{path} holds no linear layers ({name}); {again}") from None
     source = path.parent / facts["checkpoint"]
     if not source.is_file():
-        raise UserError(f"{path} needs its encoder {source}, which is missing; or: `{again}`")
+        raise UserError(f"{path} needs its encoder {source}, which is missing; or {again}")
     loaded = encoders.load(source)
     encoder, streams = loaded.encoder, [tuple(text.split(",")) for text in facts["streams"]]
     if digest(encoder) != facts["encoder"]:
-        raise UserError(f"{path} is of another encoder than {source}; train again: `{again}`")
+        raise UserError(f"{path} is of another encoder than {source}; {again}")
     if saved["encoder"]:
         encoder.load_state_dict(saved["encoder"])
-    encoder.to(device)
     classifier = LinearClassifier(len(streams), encoder.feature_size, len(facts["classes"]))
     classifier.load_state_dict(saved["layers"])
+    encoder.to(device)
     return Trained(
         path=path,
         loaded=loaded._replace(folder=path.parent),

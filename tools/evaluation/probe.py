@@ -1,8 +1,11 @@
-"""Linear evaluation: train linear layers on the features of a frozen encoder.
+"""The linear probe of recognition: linear layers trained on the features of a frozen encoder.
 
-features = encode(encoder, open_halves(store, "cross_subject"))
+features = encode(encoder, open_split(store, "cross_subject"))
 run = linear_evaluation(features, seed=0)
 print(run.tests[-1]["top1"])
+
+SGD with momentum 0.9 minimizes the cross-entropy; the learning rate falls to a tenth at each
+milestone. What counts is the accuracy of the last epoch on the test clips.
 """
 
 import statistics
@@ -18,11 +21,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError
-from tools.evaluation.features import ALL_LABELS, Features, Halves, Labels, within_training
+from tools.evaluation.features import ALL_LABELS, Features, Labels, TrainTestSplit, within_training
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # learning rates that `tune` tries
-HELD_OUT = 5  # `tune` holds out one of this many subjects
-
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs, classes (n,))
 
 
@@ -31,16 +32,15 @@ class Training:
     """How recognition trains.
 
     lr: learning rate of the linear layers.
-    schedule: milestones, in epochs from 0, at which the learning rates fall to a tenth.
-    wd: weight decay.
+    schedule: milestones, in epochs, at which the learning rates fall to a tenth.
     test_every: epochs between tests.
-    encoder_lr, augment: in fine-tuning only: learning rate of the encoder; `finetuning.views`.
+    encoder_lr, augment: in fine-tuning only: learning rate of the encoder; `finetuning.view`.
     """
 
     epochs: int
     batch_size: int
     lr: float
-    schedule: tuple[int, ...]
+    schedule: list[int]
     wd: float
     test_every: int = 5
     encoder_lr: float | None = None
@@ -48,7 +48,7 @@ class Training:
 
 
 # The published linear evaluation.
-LINEAR = Training(epochs=150, batch_size=512, lr=0.03, schedule=(120, 140), wd=0.0)
+LINEAR = Training(epochs=150, batch_size=512, lr=0.03, schedule=[120, 140], wd=0.0)
 
 
 class LinearClassifier(nn.Module):
@@ -67,17 +67,16 @@ class LinearClassifier(nn.Module):
 
 
 class Run(NamedTuple):
-    """One training.
+    """One training: the seed of everything random, and what came out.
 
-    seed: of everything random.
-    labeled: number of training clips that have a label.
-    tests: one {epoch, loss, top1, top5} for each test; loss is the epoch's mean.
+    labelled_clips: number of training clips that have a label.
+    tests: {epoch, loss, top1, top5} of each test; loss is the epoch's mean over training clips.
     predicted: (m,) classes, from 0, that the last test predicted for the test clips.
     model: the trained LinearClassifier, or a `finetuning.Recognizer`.
     """
 
     seed: int
-    labeled: int
+    labelled_clips: int
     tests: list[dict[str, float]]
     predicted: Tensor
     model: nn.Module
@@ -89,16 +88,15 @@ def linear_evaluation(
     """Train a linear layer for each stream on the features of a frozen encoder, by SGD.
 
     labels: how many training clips keep their label.
-    Raises UserError where the training diverges.
+    Raises UserError if the training diverges.
     """
     torch.manual_seed(seed)
     data, device = features.data, features.train.device
-    labeled = labels.draw(data.store.label[data.train], seed)
-    kept = torch.from_numpy(labeled).to(device)
+    kept = torch.from_numpy(labels.draw(data.store.label[data.train], seed)).to(device)
     inputs, classes = features.train[:, kept], features.train_classes[kept]
+    test_batches = [(features.test, features.test_classes)]
 
-    streams, _, feature_size = inputs.shape
-    model = LinearClassifier(streams, feature_size, data.store.num_classes).to(device)
+    model = LinearClassifier(len(inputs), inputs.shape[2], data.store.num_classes).to(device)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.wd
     )
@@ -107,28 +105,25 @@ def linear_evaluation(
         for batch in torch.randperm(len(classes)).to(device).split(settings.batch_size):
             yield inputs[:, batch], classes[batch]
 
-    def test_batches() -> Batches:
-        yield features.test, features.test_classes
-
-    tests, predicted = train_and_test(model, optimizer, train_batches, test_batches, settings)
-    return Run(seed, len(labeled), tests, predicted, model)
+    tests, predicted = fit(model, optimizer, train_batches, lambda: test_batches, settings)
+    return Run(seed, len(kept), tests, predicted, model)
 
 
-def train_and_test(
+def fit(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     train_batches: Callable[[int], Batches],
     test_batches: Callable[[], Batches],
     settings: Training,
 ) -> tuple[list[dict[str, float]], Tensor]:
-    """Train a model to the last epoch, and test it every few epochs.
+    """Train a model, and test it every few epochs and after the last one.
 
     model: inputs -> scores (S, n, classes) of S streams; each stream has its own cross-entropy.
-    train_batches: number of an epoch, from 0 -> its batches.
-    Returns the tests, and the classes (m,) that the last test predicted.
-    Raises UserError where a loss or a score is not finite.
+    train_batches: epoch, from 0 -> its batches.
+    Returns the tests, and the classes (m,) that the last one predicted.
+    Raises UserError if a loss or a score is not finite.
     """
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.schedule), gamma=0.1)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, settings.schedule, gamma=0.1)
     tests = []
     bar = tqdm(range(settings.epochs), desc="training", unit="epoch", leave=False, disable=None)
     for epoch in bar:
@@ -150,10 +145,7 @@ def train_and_test(
             bar.set_postfix_str(f"top-1 {tests[-1]['top1']:.1f} %")
         if not is_finite:
             rates = "--lr and --encoder-lr" if settings.encoder_lr else "--lr"
-            raise UserError(
-                f"the training diverged, the mean loss of epoch {done} is {mean:g}; lower {rates}, "
-                "or --wd"
-            )
+            raise UserError(f"the training diverged in epoch {done}; lower {rates}, or --wd")
     return tests, scores.argmax(1)
 
 
@@ -175,45 +167,42 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     }
 
 
-def mean_class_accuracy(classes: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean accuracy of the classes of n clips, in percent."""
-    there = np.unique(classes)
-    return 100 * float(recall_score(classes, predicted, labels=there, average="macro"))
-
-
-def summary(runs: Sequence[Run], data: Halves) -> dict[str, Any]:
+def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     """The figures of a result: means over runs, and unbiased standard deviations (None for one).
 
-    `top1`, `top5` and `mean_class_accuracy` are those after the last epoch. `best_top1` is that of
-    `best_epoch`, the epoch with the greatest mean. With less than six classes `top5` is None.
+    `top1`, `top5` and `mean_class_accuracy` (the mean of the classes' accuracies) are those after
+    the last epoch. `best_top1` is that of `best_epoch`, the epoch with the greatest mean. With less
+    than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
-    few = len(np.union1d(truth, data.store.label[data.train])) < 6
-    each = [[{**test, "top5": None if few else test["top5"]} for test in run.tests] for run in runs]
+    there = np.unique(truth)
+    if len(np.union1d(there, data.store.label[data.train])) < 6:
+        runs = [run._replace(tests=[{**test, "top5": None} for test in run.tests]) for run in runs]
 
     def mean(values: list[float | None]) -> float | None:
         return None if None in values else statistics.fmean(values)
 
+    curves = list(zip(*(run.tests for run in runs), strict=True))  # the tests of each tested epoch
     tests = [
         {"epoch": same[0]["epoch"], **{k: mean([t[k] for t in same]) for k in ("top1", "top5")}}
-        for same in zip(*each, strict=True)
+        for same in curves
     ]
     best = max(range(len(tests)), key=lambda i: tests[i]["top1"])
     figures = {"best_epoch": tests[best]["epoch"], "tests": tests}
     for name, values in {
-        "top1": [tests[-1]["top1"] for tests in each],
-        "top5": [tests[-1]["top5"] for tests in each],
-        "best_top1": [tests[best]["top1"] for tests in each],
-        "mean_class_accuracy": [mean_class_accuracy(truth, r.predicted.cpu()) for r in runs],
+        "top1": [test["top1"] for test in curves[-1]],
+        "top5": [test["top5"] for test in curves[-1]],
+        "best_top1": [test["top1"] for test in curves[best]],
+        "mean_class_accuracy": [
+            100 * float(recall_score(truth, run.predicted.cpu(), labels=there, average="macro"))
+            for run in runs
+        ],
     }.items():
         figures[name] = mean(values)
-        many = len(runs) > 1 and None not in values
-        figures[f"{name}_std"] = statistics.stdev(values) if many else None
-    figures["runs"] = [
-        {"seed": run.seed, "labelled_clips": run.labeled, "tests": tests}
-        for run, tests in zip(runs, each, strict=True)
-    ]
-    return figures
+        several = len(runs) > 1 and None not in values
+        figures[f"{name}_std"] = statistics.stdev(values) if several else None
+    kept = ("seed", "labelled_clips", "tests")
+    return figures | {"runs": [{key: getattr(run, key) for key in kept} for run in runs]}
 
 
 def tune(
@@ -221,22 +210,22 @@ def tune(
 ) -> dict[str, Any]:
     """Choose the learning rate of linear evaluation on training subjects that the seed holds out.
 
-    Of equally good rates the one nearest to `settings.lr` is chosen.
+    A fifth of the subjects is held out. Of equal rates the one nearest to `settings.lr` wins.
     Returns {lr, tried: one {lr, top1} for each of RATES, in percent of the held-out clips}.
-    Raises UserError where the training clips show only one person.
+    Raises UserError if the training clips show only one person.
     """
     data = features.data
-    labeled = labels.draw(data.store.label[data.train], seed)
-    subjects = data.store.subject[data.train[labeled]]
+    labelled = labels.draw(data.store.label[data.train], seed)
+    subjects = data.store.subject[data.train[labelled]]
     people = np.random.default_rng([seed, 4]).permutation(np.unique(subjects))
     if len(people) < 2:
         raise UserError("--tune needs training clips of two people or more")
-    held_out = np.isin(subjects, people[: max(1, len(people) // HELD_OUT)])
-    inner = within_training(features, labeled[~held_out], labeled[held_out])
-    once = replace(settings, test_every=settings.epochs)
+    held_out = np.isin(subjects, people[: max(1, len(people) // 5)])
+    inner = within_training(features, labelled[~held_out], labelled[held_out])
+    settings = replace(settings, test_every=settings.epochs)
     tried = []
     for lr in RATES:
-        run = linear_evaluation(inner, replace(once, lr=lr), seed=seed)
+        run = linear_evaluation(inner, replace(settings, lr=lr), seed=seed)
         tried.append({"lr": lr, "top1": run.tests[-1]["top1"]})
     best = min(tried, key=lambda one: (-one["top1"], abs(np.log(one["lr"] / settings.lr))))
     return {"lr": best["lr"], "tried": tried}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from common import UserError
-from feeder.batches import Clips, load_clips, to_device, whole_clips
+from feeder.batches import Clips, whole_clips
 from feeder.store import Store
 from tools.drawing import figures
 from tools.evaluation.features import Loader
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, list[float]]] = {
 
 
 def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
-    """Raise UserError where a curve, {kind: amounts}, removes more joints than a body has."""
+    """Raise UserError if a curve, {kind: amounts}, removes more joints than a body has."""
     most, joints = max(curves.get("drop_joints", [0])), store.joints.shape[2]
     if most > joints:
         raise UserError(f"--drop-joints {most:g} is more than the {joints} joints of a body")
@@ -49,29 +49,23 @@ def load_altered(
     The row seeds what is removed. So it is the same in every batch, and a larger amount removes
     what a smaller one removes, and more.
     """
+    if kind == "drop_joints":
+        views = whole_clips(store, rows, device)
+        order = np.stack([_rng(row).permutation(views.shape[3]) for row in rows])  # (n, V)
+        return views * torch.from_numpy(order >= amount).to(device)[:, None, None, :, None]
+    kept = [kept_frames(kind, amount, int(store.length[row]), row) for row in rows]
+    length = np.array([len(frames) for frames in kept])
+    frames = store.joints[np.concatenate(kept) + np.repeat(store.start[rows], length)]
+    parts = frames, np.cumsum(length) - length, length
+    return Clips(*map(torch.from_numpy, parts)).to(device).resized()
+
+
+def kept_frames(kind: str, amount: float, count: int, row: int) -> np.ndarray:
+    """The frames, (k,) in order, that stay of a clip of `count` frames; at least one."""
     share = Fraction(str(amount))  # exact: in float32, 0.3 of 50 frames are more than 15
     if kind == "observe":
-        clips = load_clips(store, rows, device)
-        length = np.array([math.ceil(share * n) for n in store.length[rows].tolist()])
-        return clips._replace(length=to_device(length, device)).resized()
-    if kind == "drop_frames":
-        return fewer_frames(store, rows, share, device).resized()
-    views = whole_clips(store, rows, device)
-    order = np.stack([_rng(row).permutation(views.shape[3]) for row in rows])  # (n, V)
-    kept = torch.from_numpy(order >= amount).to(device)
-    return views * kept[:, None, None, :, None]
-
-
-def fewer_frames(store: Store, rows: np.ndarray, share: Fraction, device: torch.device) -> Clips:
-    """Clips without a share of their frames, at least one frame each."""
-    kept = []
-    for row in rows:
-        count = int(store.length[row])
-        order = _rng(row).permutation(count)[: max(1, round(count * (1 - share)))]
-        kept.append(store.start[row] + np.sort(order))
-    length = np.array([len(frames) for frames in kept])
-    parts = store.joints[np.concatenate(kept)], np.cumsum(length) - length, length
-    return Clips(*(torch.from_numpy(part).to(device) for part in parts))
+        return np.arange(math.ceil(share * count))
+    return np.sort(_rng(row).permutation(count)[: max(1, round(count * (1 - share)))])
 
 
 def _rng(row: int) -> np.random.Generator:
@@ -107,14 +101,10 @@ def picture(label: str, amounts: Sequence[float], accuracy: np.ndarray) -> Figur
     """Draw accuracies (amounts, runs) in percent: their mean as a line, their range as a band."""
     figure = Figure((5.5, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    mean = accuracy.mean(1)
-    axes.plot(amounts, mean, marker="o", color="#2a6fb0")
-    least, most = accuracy.min(1), accuracy.max(1)
-    axes.fill_between(amounts, least, most, color="#2a6fb0", alpha=0.2, linewidth=0)
-    style = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-    for amount, value in zip(amounts, mean, strict=True):
-        axes.annotate(f"{value:.1f}", (amount, value), **style)
+    axes.plot(amounts, accuracy.mean(1), marker="o", color="#2a6fb0")
+    axes.fill_between(amounts, accuracy.min(1), accuracy.max(1), color="#2a6fb0", alpha=0.2)
+    for amount, value in zip(amounts, accuracy.mean(1), strict=True):
+        axes.annotate(f"{value:.1f}", (amount, value + 2), ha="center", fontsize=8)
     axes.set(xlabel=label, ylabel="accuracy, %", ylim=(0, 105))
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     return figure

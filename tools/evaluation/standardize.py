@@ -1,8 +1,7 @@
-"""Standardize features: subtract the mean of each dimension, divide by its standard deviation.
+"""Standardize features by the mean and the deviation of each dimension over the training clips.
 
-Both are those of the training clips. The encoder ends in a maximum over tokens, so its features
-have large means and unequal deviations. MAE puts a batch norm before its linear layer for the same
-reason (He et al., CVPR 2022, appendix A.1).
+The encoder ends in a maximum over tokens, so its features have large means and unequal deviations.
+MAE puts a batch norm before its linear layer for the same reason (He et al., CVPR 2022, A.1).
 """
 
 from typing import NamedTuple
@@ -25,13 +24,11 @@ class Scale(NamedTuple):
 
 def scale_of(features: Tensor) -> Scale:
     """The scale of features (..., n, D). A dimension that is constant gets the deviation 1."""
-    mean = features.mean(-2, keepdim=True)
     deviation = features.std(-2, correction=0, keepdim=True)
-    return Scale(mean, deviation.where(deviation > 0, 1.0))
+    return Scale(features.mean(-2, keepdim=True), deviation.where(deviation > 0, 1.0))
 
 
 def standardized(features: Features) -> tuple[Features, Scale]:
-    """Standardize the features of both halves by the training clips; returns them and the scale."""
+    """Standardize training and test features by the training clips; returns them and the scale."""
     scale = scale_of(features.train)
-    train, test = (scale.apply(part) for part in (features.train, features.test))
-    return Features(features.data, train, test), scale
+    return Features(features.data, scale.apply(features.train), scale.apply(features.test)), scale

@@ -19,8 +19,8 @@ from tools.evaluation.features import (
     encode,
     encode_clip,
     extract_features,
-    halves_for,
     read_recording,
+    split_for,
 )
 from tools.formats.published_checkpoint import to_published
 from tools.training import checkpoint
@@ -63,9 +63,9 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
 
 def test_features_do_not_depend_on_the_batch(run, data_root, monkeypatch):
     loaded = encoders.load(run)
-    whole = encode(loaded.encoder, halves_for(loaded))
+    whole = encode(loaded.encoder, split_for(loaded))
     monkeypatch.setattr(features, "ENCODING_BATCH", 5)
-    batched = encode(loaded.encoder, halves_for(loaded))
+    batched = encode(loaded.encoder, split_for(loaded))
     torch.testing.assert_close((batched.train, batched.test), (whole.train, whole.test))
 
 
@@ -95,7 +95,7 @@ def test_a_checkpoint_may_be_named_in_three_ways(run, data_root, tmp_path):
 
 def test_data_and_classes_may_be_others_than_those_of_pretraining(run, tmp_path):
     write_store(tmp_path, "ntu120", classes=6)
-    data = halves_for(encoders.load(run), tmp_path, "ntu120", "cross_setup")
+    data = split_for(encoders.load(run), tmp_path, "ntu120", "cross_setup")
     assert data.store.num_classes == 120 and data.store.folder == tmp_path / "ntu120"
     assert (data.store.setup[data.train] % 2 == 0).all()
 

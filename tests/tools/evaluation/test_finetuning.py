@@ -8,7 +8,7 @@ import torch
 from feeder.store import open_store
 from tests.encoders import GraphEncoder
 from tools.evaluation import encoders, finetuning
-from tools.evaluation.features import halves_for, open_halves
+from tools.evaluation.features import open_split, split_for
 from tools.evaluation.finetuning import FINETUNE, finetune
 
 
@@ -16,7 +16,7 @@ def test_a_copy_of_the_encoder_moves(run):
     loaded = encoders.load(run)
     before = {key: value.clone() for key, value in loaded.encoder.state_dict().items()}
     settings = replace(FINETUNE, epochs=2)
-    tuned = finetune(loaded.encoder, halves_for(loaded), [("joint",)], settings).model.encoder
+    tuned = finetune(loaded.encoder, split_for(loaded), [("joint",)], settings).model.encoder
     for key, weight in loaded.encoder.state_dict().items():
         assert torch.equal(weight, before[key])
         used = not ("bone" in key or "motion" in key or "fusion" in key)
@@ -26,10 +26,10 @@ def test_a_copy_of_the_encoder_moves(run):
 @pytest.mark.parametrize(("batch", "sizes"), [(64, [3] * 8), (2, [2] * 12)])
 def test_few_clips_make_steps_enough(run, monkeypatch, batch, sizes):
     seen = []
-    views = finetuning.views
-    monkeypatch.setattr(finetuning, "views", lambda b, kind: seen.append(b.rows) or views(b, kind))
+    view = finetuning.view
+    monkeypatch.setattr(finetuning, "view", lambda b, kind: seen.append(b.rows) or view(b, kind))
     loaded = encoders.load(run)
-    data = halves_for(loaded)
+    data = split_for(loaded)
     settings = replace(FINETUNE, batch_size=batch, epochs=1)
     finetune(loaded.encoder, data, settings=settings)
     assert [len(rows) for rows in seen] == sizes
@@ -42,7 +42,7 @@ def test_batch_statistics_change_in_training_and_not_in_tests(data_root):
     modes = []
     encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
-    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
+    data = open_split(open_store(data_root, "ntu60"), "cross_subject")
     tuned = finetune(encoder, data, [("joint",)], replace(FINETUNE, epochs=5)).model.encoder
     assert modes == [*[True] * 8 * 5, False]  # 8 steps an epoch, one test
     assert not encoder.training

@@ -32,7 +32,7 @@ def file(run) -> Path:
 @pytest.mark.parametrize("way", ["plain", "standardized", "finetuned"])
 def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
     loaded, scale = encoders.load(run), None
-    data = features.halves_for(loaded)
+    data = features.split_for(loaded)
     if way == "finetuned":
         settings = replace(FINETUNE, epochs=2, encoder_lr=0.01)
         trained = finetune(loaded.encoder, data, streams, settings)

@@ -10,7 +10,7 @@ import torch
 from common import UserError
 from feeder.store import open_store
 from tools.evaluation import probe
-from tools.evaluation.features import Features, Halves, Labels, open_halves
+from tools.evaluation.features import Features, Labels, TrainTestSplit, open_split
 from tools.evaluation.probe import LINEAR, Run, accuracy, linear_evaluation, predict, summary
 
 SHORT = replace(LINEAR, epochs=8, schedule=())
@@ -19,7 +19,7 @@ SHORT = replace(LINEAR, epochs=8, schedule=())
 @pytest.fixture
 def features(data_root) -> Features:
     """Features that show the class, far too small for a small learning rate."""
-    data = open_halves(open_store(data_root, "ntu60"), "cross_subject")
+    data = open_split(open_store(data_root, "ntu60"), "cross_subject")
     rng = np.random.default_rng(0)
 
     def of(rows):
@@ -73,7 +73,7 @@ def test_summary_takes_the_best_of_the_mean_curve():
         for a, b in ((60.0, 50.0), (50.0, 54.0))
     ]
     label = np.array([0, 1, 2, 3, 4, 5, 0, 0, 0, 1])
-    data = Halves(SimpleNamespace(label=label), "x", np.arange(6), np.arange(6, 10))
+    data = TrainTestSplit(SimpleNamespace(label=label), "x", np.arange(6), np.arange(6, 10))
     taken = (torch.tensor([0, 0, 0, 0]), torch.tensor([0, 1, 1, 1]))  # of 0, 0, 0, 1
     runs = [Run(i, 4, each, taken[i], None) for i, each in enumerate(tests)]
     found = summary(runs, data)

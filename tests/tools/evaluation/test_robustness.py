@@ -1,7 +1,5 @@
 """Test clips that are incomplete: what is left is what was there."""
 
-from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -12,8 +10,8 @@ from common import UserError
 from feeder.augment import resize
 from feeder.batches import whole_clips
 from feeder.store import open_store
-from tests.tiny_store import write_store
 from tools.evaluation import robustness
+from tools.evaluation.robustness import kept_frames
 
 CPU = torch.device("cpu")
 ROWS = np.array([30, 2, 17])
@@ -36,34 +34,25 @@ def test_nothing_removed_is_the_whole_clip(store, altered, kind):
     torch.testing.assert_close(altered(kind, 1.0 if kind == "observe" else 0), whole)
 
 
-def test_the_beginning_of_a_clip(store, altered):
-    for row, view in zip(ROWS, altered("observe", 0.3), strict=True):
-        frames = torch.from_numpy(np.array(store.clip(row)))
-        count = -(-3 * len(frames) // 10)
-        expected = resize(frames, torch.tensor([0]), torch.tensor([count]))[0]
+@pytest.mark.parametrize(("kind", "amount"), [("observe", 0.3), ("drop_frames", 0.6)])
+def test_a_clip_has_the_frames_that_are_kept(store, altered, kind, amount):
+    for row, view in zip(ROWS, altered(kind, amount), strict=True):
+        clip = store.clip(row)
+        frames = torch.from_numpy(clip[kept_frames(kind, amount, len(clip), row)])
+        expected = resize(frames, torch.tensor([0]), torch.tensor([len(frames)]))[0]
         torch.testing.assert_close(view, expected)
-    least = altered("observe", 1e-6)
-    torch.testing.assert_close(least, least[:, :1].expand_as(least))  # the first frame alone
 
 
-@pytest.mark.parametrize("share", [0.1, 0.2, 0.3, 0.55, 0.7])
-def test_a_share_of_frames_is_counted_exactly(tmp_path, share):
-    """ceil(share · n), for every length: in float32, 0.3 · 50 is more than 15."""
-    write_store(tmp_path, clips=100, classes=2, frames=(1, 100))
-    store = open_store(tmp_path, "ntu60")
-    lengths = np.arange(100) + 1
-    start = np.cumsum(lengths) - lengths
-    number = np.arange(lengths.sum()) - np.repeat(start, lengths)  # of the frame in its clip
-    joints = np.tile(number[:, None, None, None], (1, 2, 25, 3)).astype(np.float32)
-    store = replace(store, joints=joints, start=start, length=lengths)
-    rows = np.arange(100)
-    seen = robustness.load_altered(store, rows, CPU, kind="observe", amount=share)
-    last = seen[:, -1, 0, 0, 0].numpy().round().astype(int)  # the last frame that is seen
-    hundredths = round(100 * share)
-    assert (last + 1 == -(-hundredths * lengths // 100)).all()
-    share = Fraction(hundredths, 100)
-    left = robustness.fewer_frames(store, rows, share, CPU).length.numpy()
-    assert (abs(left - np.maximum(1, lengths * float(1 - share))) <= 0.5001).all()
+@pytest.mark.parametrize("percent", [10, 20, 30, 55, 70])
+def test_a_share_of_frames_is_counted_exactly(percent):
+    """The ceiling of share · n, for every length: in float32, 0.3 · 50 is more than 15."""
+    for count in range(1, 101):
+        seen = kept_frames("observe", percent / 100, count, 5)
+        assert seen.tolist() == list(range(-(-percent * count // 100)))
+        kept = kept_frames("drop_frames", percent / 100, count, 5)
+        assert abs(len(kept) - max(1, count * (100 - percent) / 100)) <= 0.5
+        assert (np.diff(kept) > 0).all() and kept[-1] < count
+        assert set(kept_frames("drop_frames", 0.9, count, 5)) <= set(kept)
 
 
 def test_dropped_joints_are_at_the_origin_and_nested(store, altered):
@@ -77,18 +66,6 @@ def test_dropped_joints_are_at_the_origin_and_nested(store, altered):
         before = dropped
     with pytest.raises(UserError, match="--drop-joints"):
         robustness.check(store, {"drop_joints": [0, 26]})
-
-
-def test_dropped_frames_leave_others_in_order(store):
-    clips = robustness.fewer_frames(store, ROWS, Fraction(3, 5), CPU)
-    for row, start, length in zip(ROWS, clips.start, clips.length, strict=True):
-        frames = store.clip(row)
-        left = clips.frames[start : start + length].numpy()
-        assert len(left) == round(0.4 * len(frames))
-        at = [int(np.flatnonzero((frames == one).all((1, 2, 3)))[0]) for one in left]
-        assert at == sorted(set(at))
-    nearly_all = robustness.fewer_frames(store, ROWS, Fraction(999, 1000), CPU)
-    assert nearly_all.length.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("kind", "amount"), [("drop_joints", 9), ("drop_frames", 0.5)])
