@@ -35,10 +35,10 @@ from tools.evaluation import (
     robustness,
 )
 from tools.evaluation.encoders import LoadedEncoder
+from tools.evaluation.features import standardized
 from tools.evaluation.finetuning import FINETUNE, finetune
 from tools.evaluation.probe import LINEAR, Run, linear_evaluation
 from tools.evaluation.results import Evaluation
-from tools.evaluation.standardize import standardized
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

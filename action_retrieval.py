@@ -23,10 +23,9 @@ import common
 from common import UserError
 from tools.evaluation import confusion, encoders, features, flags, results, robustness
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Features, Halves
+from tools.evaluation.features import Features, TrainTestSplit, scale_of, standardized
 from tools.evaluation.neighbors import average_precision, nearest, percent, vote
 from tools.evaluation.results import Evaluation
-from tools.evaluation.standardize import scale_of, standardized
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # training clips for each query: shown with --query, and in the table of neighbors
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded = encoders.load(
         args.checkpoint_path, args.pretrained, seed=args.seed, device=encoders.best_device()
     )
-    data = features.halves_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
+    data = features.split_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
     if args.classes:
         data = features.of_classes(data, flags.classes_in(args.classes))
     robustness.check(data.store, flags.curves(args))
@@ -195,7 +194,10 @@ def retrieve(
 
 
 def show(
-    loaded: LoadedEncoder, data: Halves, modalities: tuple[str, ...], args: argparse.Namespace
+    loaded: LoadedEncoder,
+    data: TrainTestSplit,
+    modalities: tuple[str, ...],
+    args: argparse.Namespace,
 ) -> None:
     """Print the training clips nearest to a recording, by standardized features, too, if asked."""
     store, encoder = data.store, loaded.encoder

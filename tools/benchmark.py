@@ -37,7 +37,7 @@ from net import MODALITIES
 from net.encoder import Encoder
 from net.methods import DEFAULT, METHODS
 from net.modalities import derive
-from tools.evaluation.features import encode, open_halves
+from tools.evaluation.features import encode, open_split
 from tools.evaluation.neighbors import nearest
 from tools.evaluation.probe import LINEAR, linear_evaluation
 from tools.formats.tables import markdown
@@ -183,7 +183,7 @@ def step(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
 def evaluate(args: argparse.Namespace, store: Store, device: torch.device) -> Iterator[Row]:
     """Encode all clips, train the linear layer, search neighbors among random features."""
     encoder = Encoder(args.hidden_size, args.num_head, args.num_layer, store.layout)
-    encoder, data = encoder.to(device).eval(), open_halves(store, store.protocols[0])
+    encoder, data = encoder.to(device).eval(), open_split(store, store.protocols[0])
     clips = len(data.train) + len(data.test)
     yield measured("encoding", lambda: encode(encoder, data), clips, args)
     features = encode(encoder, data)

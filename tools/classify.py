@@ -22,7 +22,7 @@ from common import UserError, atomic
 from feeder.store import Store
 from tools.drawing import timeline
 from tools.evaluation import encoders, linear_layers, recordings
-from tools.evaluation.features import extract_features, halves_for
+from tools.evaluation.features import extract_features, split_for
 from tools.evaluation.linear_layers import Trained
 from tools.evaluation.neighbors import joined, nearest
 from tools.evaluation.recordings import FILES
@@ -122,7 +122,7 @@ def open_bank(trained: Trained, data_root: str | None) -> tuple[Store, np.ndarra
     """
     facts, encoder = trained.facts, trained.loaded.encoder
     where = data_root or facts["data_root"]
-    store, _, rows, _ = halves_for(trained.loaded, where, facts["dataset"], facts["protocol"])
+    store, _, rows, _ = split_for(trained.loaded, where, facts["dataset"], facts["protocol"])
     if store.fingerprint != facts["fingerprint"]:
         raise UserError(
             f"{store.folder} is another store than the one that {trained.path} was trained on; "

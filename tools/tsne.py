@@ -23,9 +23,8 @@ from net import methods
 from tools.drawing import figures
 from tools.evaluation import encoders
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Halves, extract_features, halves_for
+from tools.evaluation.features import TrainTestSplit, extract_features, scale_of, split_for
 from tools.evaluation.neighbors import nearest
-from tools.evaluation.standardize import scale_of
 from tools.training import checkpoint
 
 CLASSES = 10  # by default, if the test clips have so many
@@ -58,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args, panels = parse_args(argv), []
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
-    data = halves_for(loaded[0], args.data_root, args.dataset, args.protocol)
+    data = split_for(loaded[0], args.data_root, args.dataset, args.protocol)
     store, rows = data.store, draw_clips(data, args.classes, args.seed)
     used, labels = np.unique(store.label[rows], return_inverse=True)
     for one in loaded:
@@ -132,7 +131,7 @@ def title_of(loaded: LoadedEncoder) -> str:
     return f"{method}, {loaded.folder.name}, {checkpoint.position(path)[0]} epochs"
 
 
-def draw_clips(data: Halves, count: int | None, seed: int) -> np.ndarray:
+def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray:
     """Draw `count` classes (None: CLASSES, or all) of the test clips; return the rows of theirs.
 
     Raises UserError where the test clips have fewer classes, or too few clips.

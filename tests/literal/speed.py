@@ -23,7 +23,7 @@ from net.encoder import Encoder
 from net.losses import umurl_loss
 from net.umurl import UmURL
 from tests.literal import evaluation, input, model, preprocess
-from tools.evaluation.features import encode, open_halves
+from tools.evaluation.features import encode, open_split
 from tools.evaluation.probe import linear_evaluation
 
 EPOCHS = 2  # of the literal linear evaluation, which encodes all clips in each of 150
@@ -71,7 +71,7 @@ def main() -> None:
 
         row("raw files to both protocols of NTU-60", prepare, literal_protocols)
         store = open_store(folder, "ntu60")
-        data = open_halves(store, "cross_subject")
+        data = open_split(store, "cross_subject")
         arrays = [
             np.load(folder / f"cross_subject/{part}_data_joint.npy") for part in ("train", "val")
         ]

@@ -16,7 +16,7 @@ from tests.runs import call
 from tests.tiny_run import write_run
 from tools import tsne
 from tools.evaluation import encoders
-from tools.evaluation.features import Halves, encode_clip
+from tools.evaluation.features import TrainTestSplit, encode_clip
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_class_has_one_color_in_both_panels(count):
 
 def test_the_classes_are_those_of_the_seed():
     label = np.repeat(np.arange(20), 3)
-    data = Halves(SimpleNamespace(label=label), "x", np.arange(1), np.arange(1, 60))
+    data = TrainTestSplit(SimpleNamespace(label=label), "x", np.arange(1), np.arange(1, 60))
     chosen = [frozenset(label[tsne.draw_clips(data, 4, seed)]) for seed in (0, 0, 1, 2)]
     assert chosen[0] == chosen[1] and len(set(chosen)) > 1
     assert (tsne.draw_clips(data, 20, 0) == data.test).all()

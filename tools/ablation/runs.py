@@ -25,10 +25,9 @@ from feeder.store import open_store
 from net import MODALITIES
 from tools.ablation.variants import ALONE, DEFAULT, VARIANTS
 from tools.evaluation import encoders
-from tools.evaluation.features import Features, encode, open_halves, within_training
+from tools.evaluation.features import Features, encode, open_split, standardized, within_training
 from tools.evaluation.neighbors import joined, nearest, percent
 from tools.evaluation.probe import LINEAR, linear_evaluation
-from tools.evaluation.standardize import standardized
 from tools.training import checkpoint
 
 PRETRAIN = Path(__file__).resolve().parents[2] / "pretrain.py"
@@ -76,7 +75,7 @@ def measure(run: Run) -> dict[str, Any]:
     """Measure a run whose encoder is trained; its features go to features.pt, for other rows."""
     folder, settings, device = Path(run["folder"]), run["settings"], encoders.best_device()
     store = open_store(settings["data_root"], settings["pre_dataset"])
-    data, streams = open_halves(store, settings["protocol"]), VARIANTS[run["variant"]].streams
+    data, streams = open_split(store, settings["protocol"]), VARIANTS[run["variant"]].streams
     steps = len(batch_bounds(len(data.train), settings["batch_size"])) - 1
     curve = []
     if not run["encoders"]:

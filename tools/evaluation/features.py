@@ -154,6 +154,34 @@ def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray
     return Features(rows, *parts)
 
 
+class Scale(NamedTuple):
+    """Mean and standard deviation of each dimension of features, (..., 1, D) float32 both.
+
+    The encoder ends in a maximum over tokens, so its features have large means and unequal
+    deviations. MAE puts a batch norm before its linear layer for the same reason (He et al., CVPR
+    2022, A.1).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Standardize features (..., n, D)."""
+        return (features - self.mean) / self.deviation
+
+
+def scale_of(features: Tensor) -> Scale:
+    """The scale of features (..., n, D). A dimension that is constant gets the deviation 1."""
+    deviation = features.std(-2, correction=0, keepdim=True)
+    return Scale(features.mean(-2, keepdim=True), deviation.where(deviation > 0, 1.0))
+
+
+def standardized(features: Features) -> tuple[Features, Scale]:
+    """Standardize training and test features by the training clips; returns them and the scale."""
+    scale = scale_of(features.train)
+    return Features(features.data, scale.apply(features.train), scale.apply(features.test)), scale
+
+
 def encode(
     encoder: nn.Module, data: TrainTestSplit, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
@@ -246,7 +274,3 @@ def save_features(path: Path, features: Features) -> None:
 def device_of(module: nn.Module) -> torch.device:
     """The device of a module's weights."""
     return next(module.parameters()).device
-
-
-# Names that other rooms still use.
-Halves, open_halves, halves_for = TrainTestSplit, open_split, split_for

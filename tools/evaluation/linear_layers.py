@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from common import UserError, atomic
 from tools.evaluation import encoders
 from tools.evaluation.encoders import LoadedEncoder, Preparation
-from tools.evaluation.features import encode_views
+from tools.evaluation.features import Scale, encode_views
 from tools.evaluation.finetuning import Recognizer
 from tools.evaluation.probe import LinearClassifier, Run
 from tools.evaluation.results import Evaluation
-from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
 FORMAT = "umurl linear layers 1"

@@ -15,10 +15,9 @@ from common import UserError, atomic
 from feeder.mixture import by_data_set
 from net import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Halves
+from tools.evaluation.features import Scale, TrainTestSplit
 from tools.evaluation.finetuning import FINETUNE
 from tools.evaluation.probe import LINEAR
-from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
 LONGEST_NAME = 120  # characters
@@ -74,7 +73,7 @@ class Evaluation:
 
     task: str
     loaded: LoadedEncoder
-    data: Halves
+    data: TrainTestSplit
     modalities: tuple[str, ...]
     settings: Mapping[str, Any]
     seed: int = 0

@@ -14,8 +14,8 @@ from feeder.mixture import Mixture
 from feeder.store import Store
 from net.modalities import derive
 from tools.drawing.views import views_image
+from tools.evaluation.features import scale_of
 from tools.evaluation.neighbors import nearest, vote
-from tools.evaluation.standardize import scale_of
 
 CLIPS_SHOWN = 4
 BANK, QUERIES = 2048, 512  # at most so many clips

@@ -8,7 +8,7 @@ import torch
 
 from common import UserError
 from tools.ablation.runs import figures
-from tools.evaluation.features import Features, Halves
+from tools.evaluation.features import Features, TrainTestSplit
 from tools.evaluation.neighbors import nearest, percent
 from tools.evaluation.probe import linear_evaluation
 
@@ -23,7 +23,7 @@ def made(streams: int = 1, people: int = 4) -> Features:
     drawn = torch.from_numpy(rng.normal(size=(CLIPS, 6)).astype(np.float32))
     drawn[np.arange(CLIPS), label] += 1.5
     drawn = drawn.expand(streams, CLIPS, 6)
-    data = Halves(store, "cross_view", np.arange(40), np.arange(40, CLIPS))
+    data = TrainTestSplit(store, "cross_view", np.arange(40), np.arange(40, CLIPS))
     return Features(data, drawn[:, :40], drawn[:, 40:])
 
 

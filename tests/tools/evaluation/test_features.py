@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 
 from common import UserError
 from data_gen.clip import prepare_clip
@@ -16,6 +17,7 @@ from tests.tiny_run import write_run
 from tests.tiny_store import write_store
 from tools.evaluation import encoders, features
 from tools.evaluation.features import (
+    Features,
     encode,
     encode_clip,
     extract_features,
@@ -107,3 +109,17 @@ def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, data_root):
         layer.norm2.weight.fill_(torch.inf)
     with pytest.raises(UserError, match=store.names[5]):
         extract_features(encoder, store, np.array([5, 6]))
+
+
+def test_standardizing_is_the_scaler_of_scikit_learn_fitted_on_training_clips():
+    rng = np.random.default_rng(0)
+    train, test = (rng.normal(5, 3, (2, n, 7)).astype(np.float32) for n in (24, 20))
+    train[:, :, 3] = test[:, :, 3] = 2.5  # says nothing, and stays finite
+    both = Features(None, torch.from_numpy(train), torch.from_numpy(test))
+    found, scale = features.standardized(both)
+    for stream in range(2):
+        exact = StandardScaler().fit(train[stream])
+        for ours, theirs in ((found.train, train), (found.test, test)):
+            expected = exact.transform(theirs[stream])
+            np.testing.assert_allclose(ours[stream], expected, rtol=1e-4, atol=1e-5)
+    assert scale.deviation.shape == (2, 1, 7) and (scale.deviation[:, 0, 3] == 1).all()

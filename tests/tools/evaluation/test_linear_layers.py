@@ -12,7 +12,7 @@ from common import UserError
 from feeder.batches import whole_clips
 from tests.runs import call
 from tests.tiny_run import write_run
-from tools.evaluation import encoders, features, linear_layers, standardize
+from tools.evaluation import encoders, features, linear_layers
 from tools.evaluation.finetuning import FINETUNE, finetune
 from tools.evaluation.probe import LINEAR, linear_evaluation
 from tools.evaluation.results import Evaluation, defaults
@@ -39,7 +39,7 @@ def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
     else:
         found = features.encode(loaded.encoder, data, streams)
         if way == "standardized":
-            found, scale = standardize.standardized(found)
+            found, scale = features.standardized(found)
         trained = linear_evaluation(found, replace(LINEAR, epochs=20, lr=0.3))
     late = len(streams) > 1
     modalities = ("joint", "motion") if late else FUSED

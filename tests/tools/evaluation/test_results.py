@@ -8,9 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, results
-from tools.evaluation.features import halves_for
+from tools.evaluation.features import Scale, split_for
 from tools.evaluation.results import defaults
-from tools.evaluation.standardize import Scale
 from tools.training import checkpoint
 
 ALL = ("joint", "bone", "motion")
@@ -29,7 +28,7 @@ def evaluation(
     loaded = encoders.load(run, which)
     scale = Scale(torch.zeros(1, 1, 32), torch.ones(1, 1, 32)) if standardize else None
     settings = defaults(task, finetune=settings.get("finetune", False)) | settings
-    data = halves_for(loaded)
+    data = split_for(loaded)
     return results.Evaluation(task, loaded, data, modalities, settings, seed, runs, scale=scale)
 
 
