@@ -9,13 +9,14 @@ HEADER = "72057594037931101 0 1 1 1 1 0 0.01119184 -0.256052 2"
 REST = "277.419 191.8218 NaN NaN -0.2059419 0.05349901 0.9692109 -0.1239193 2"
 
 
-def raw_text(frames: list[list[np.ndarray]]) -> str:
-    """The text of a raw file with lines that end in LF; frames: for each its bodies (25, 3)."""
+def raw_text(frames: list[list[np.ndarray]], numbers: list[list[int]] | None = None) -> str:
+    """The text of a raw file; frames: for each its bodies (25, 3); numbers: of tracking."""
     lines = [str(len(frames))]
-    for bodies in frames:
+    for t, bodies in enumerate(frames):
         lines.append(str(len(bodies)))
-        for body in bodies:
-            lines += [HEADER, str(len(body))]
+        for m, body in enumerate(bodies):
+            number = HEADER.split()[0] if numbers is None else str(numbers[t][m])
+            lines += [f"{number} {HEADER.split(maxsplit=1)[1]}", str(len(body))]
             lines += [f"{x!r} {y!r} {z!r} {REST}" for x, y, z in np.asarray(body).tolist()]
     return "\n".join(lines) + "\n"
 

@@ -60,21 +60,6 @@ def test_same_clip_as_by_the_literal_reading_of_the_method(bodies):
         np.testing.assert_allclose(clip, prepare_literally(bodies), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(-3, 3), st.floats(0.5, 2))
-def test_place_direction_and_size(seed, slots, shift, stretch):
-    rng = np.random.default_rng(seed)
-    scale = rng.permutation(slots).reshape(-1, 1, 1) + 1.0  # energies far from equal
-    bodies = rng.normal((0, 0, 3), 0.3, (5, slots, 25, 3)) * scale
-    clip = prepare_clip(bodies)
-    shoulders = clip[0, 0, RIGHT_SHOULDER].astype(float) - clip[0, 0, LEFT_SHOULDER]
-    assert shoulders[0] > 0
-    np.testing.assert_allclose(shoulders[1:], 0, atol=1e-5)
-    moved = prepare_clip(bodies + np.array([shift, 0, shift]))
-    np.testing.assert_allclose(moved, clip, atol=1e-5)
-    np.testing.assert_allclose(prepare_clip(stretch * bodies), stretch * clip, atol=1e-5)
-
-
 def test_no_body_in_any_frame_is_no_clip():
     assert prepare_clip(np.zeros((5, 0, 25, 3))) is None
     assert prepare_clip(np.zeros((5, 2, 25, 3))) is None

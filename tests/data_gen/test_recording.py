@@ -203,6 +203,19 @@ def test_raw_files_follow_the_rule_of_the_store():
     refused(RAW[0], KINECT_V2, channels="xyc")
 
 
+def test_own_raw_files_follow_the_tracking_numbers(tmp_path):
+    rng = np.random.default_rng(0)
+    rest = rng.normal(0, 0.4, (2, 25, 3)) + np.array([[[0, 0, 3]], [[1.5, 0, 3]]])
+    bodies = rest + rng.normal(0, 0.02, (20, 2, 25, 3)) * np.array([[[2]], [[1]]])
+    numbers = np.tile([7, 9], (20, 1))
+    clips = []
+    for name in ("same", "swapped"):
+        (tmp_path / f"{name}.skeleton").write_text(raw_text(bodies, numbers.tolist()))
+        clips.append(clip_of(tmp_path / f"{name}.skeleton", KINECT_V2, 2))
+        bodies[10:], numbers[10:] = bodies[10:, ::-1].copy(), numbers[10:, ::-1].copy()
+    np.testing.assert_array_equal(*clips)
+
+
 def test_a_raw_file_of_a_store_is_never_refused_for_its_size(tmp_path):
     frames = random_frames([1, 2, 1])
     frames[1][0][20] += 30  # a hand far away, as the Kinect sometimes sees one

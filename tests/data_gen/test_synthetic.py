@@ -97,17 +97,6 @@ def test_bodies_are_rigid_and_stand_on_the_floor(action):
         assert (joints[..., HEAD, 1] > joints[..., ANKLES, 1].max(axis=-1)).all()
 
 
-def test_two_people_face_each_other_and_those_who_walk_come_closer():
-    for action in PAIRS:
-        for sample in clips(action):
-            joints = synthetic.perform(sample)
-            line = joints[:, 1, BASE] - joints[:, 0, BASE]
-            gap = np.linalg.norm(line, axis=1)
-            assert gap.min() > 0.2 and (gap[0] > gap[-1] + 1) == (action == WALK)
-            toes = (joints[:, :, FEET] - joints[:, :, ANKLES]).mean(axis=(0, 2))  # (M, 3)
-            assert toes[0] @ line[-1] > 0 > toes[1] @ line[-1]
-
-
 def test_coco_has_the_same_limbs_and_a_face_that_looks_to_the_front():
     joints = synthetic.perform(clips(SIT)[0])  # faces -z
     coco = synthetic.as_coco(joints)

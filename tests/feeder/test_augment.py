@@ -183,18 +183,6 @@ def test_matrices_are_uniform_from_minus_one_to_one():
         assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.03)
 
 
-@pytest.mark.parametrize(("joints", "corrupted"), [(25, 15), (17, 10), (2, 1)])
-def test_other_skeletons_draw_as_much_as_they_have_joints(joints, corrupted):
-    n = 400
-    drawn = torch.from_numpy(uniform_draws(np.random.default_rng(0), (n,), joints))
-    chosen = augmentation(drawn, *of_length(*[64] * n))
-    assert chosen.matrix.shape == (n, joints, 3, 3)
-    sheared, _, changed = kinds(chosen.matrix)
-    assert (changed[~sheared].sum(1) == corrupted).all()
-    views = augment(torch.randn(64 * n, 1, joints, 3), chosen)
-    assert views.shape == (n, 64, 1, joints, 3)
-
-
 # ---- rotation, which the published method does not have
 
 

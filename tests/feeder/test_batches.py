@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeder.batches import (
-    VIEWS,
     Batch,
     TrainingBatches,
     batch_bounds,
@@ -76,16 +75,6 @@ def test_every_clip_is_seen_once_an_epoch(store, clips, steps):
         orders.append(np.concatenate([batch.rows for batch in seen]))
         np.testing.assert_array_equal(np.sort(orders[-1]), rows)
     assert clips == 2 or len({tuple(order) for order in orders}) == 3
-
-
-def test_the_draws_are_uniform_and_differ_between_views_clips_steps_and_epochs(store):
-    training = batches(store, batch_size=16)
-    drawn = torch.stack([batch.uniform for epoch in (0, 1) for batch in training.epoch(epoch)])
-    assert drawn.shape == (6, VIEWS, 16, 38) and drawn.dtype == torch.float32
-    assert len(drawn.flatten(0, 2).unique(dim=0)) == drawn[..., 0].numel()
-    assert drawn.min() >= 0 and drawn.max() < 1
-    histogram = torch.histc(drawn, 10, 0, 1) / drawn.numel()
-    assert (histogram - 0.1).abs().max() < 0.01
 
 
 def test_more_views_leave_the_first_ones_as_they_are(store):
