@@ -1,6 +1,10 @@
 """Errors of one line, and files that are written atomically."""
 
 import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +24,14 @@ def test_a_mistake_is_one_line_and_exit_code_1():
         assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
         assert done.err.startswith("error: ")
     assert common.run(lambda: None) is None
+
+
+def test_a_terminal_that_is_not_utf_8_ends_no_command():
+    program = "import common; common.run(lambda: print('top-1 – 50 %'))"
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    root = Path(common.__file__).parent
+    assert subprocess.check_output(command, cwd=root, env=environment) == b"top-1 ? 50 %\n"
 
 
 def test_a_file_and_a_folder_have_their_name_when_they_are_whole(tmp_path):

@@ -8,9 +8,10 @@ import torch
 
 import action_classification
 import action_retrieval
+import pretrain
 from data_gen import own_gendata
 from feeder.store import open_store
-from tests.runs import call
+from tests.runs import call, pretraining
 from tests.tools.own_recordings import training_file, write_day
 from tools import features
 from tools.evaluation.encoders import load_encoder
@@ -48,11 +49,19 @@ def test_no_labels_are_needed_and_evaluations_say_that_they_need_them(people, tm
     flags = (people / "run", tmp_path / "data" / "bare", "--modalities", "bone")
     done, found = encode(tmp_path / "a.npz", *flags)
     assert done.code == 0 and len(found["features"]) == len(list(bare.glob("*.npy"))), done.err
+    flags = pretraining(tmp_path / "data", tmp_path / "run", "--pre-dataset", "bare", "--epochs", 1)
+    protocol = ("--protocol", "split")
+    assert call(pretrain.main, *flags, *protocol).code == 0  # without labels and test clips
     where = ("--checkpoint-path", people / "run", "--data-root", tmp_path / "data")
     for main in (action_classification.main, action_retrieval.main):
-        protocol = open_store(tmp_path / "data", "bare").protocols[0]
-        ended = call(main, *where, "--finetune-dataset", "bare", "--protocol", protocol)
+        ended = call(main, *where, "--finetune-dataset", "bare", *protocol)
         assert ended.code == 1 and "label" in ended.err and ended.err.count("\n") == 1
+
+
+def test_a_query_of_an_own_format_finds_its_training_clip(people):
+    path = training_file(people)
+    found = call(action_retrieval.main, "--checkpoint-path", people / "run", "--query", path)
+    assert found.code == 0 and path.stem in found.out.splitlines()[1]
 
 
 def test_windows_slide_over_a_recording_and_skip_where_nobody_is(people, tmp_path):
