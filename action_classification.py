@@ -129,7 +129,7 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
             finetune(loaded.encoder, data, streams, training, labels, seed, loaded.strengths)
             for seed in seeds
         ]
-        return publish(evaluation, runs, curves)["top1"]
+        return publish(evaluation, runs, curves)
 
     # ---- linear evaluation: linear layers on the features of the frozen encoder
     encoded, found = features.encode(loaded.encoder, data, streams), []  # each clip once
@@ -140,7 +140,7 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
         tuned = probe.tune(inputs, training, labels, args.seed) if args.tune else None
         chosen = replace(training, lr=tuned["lr"]) if tuned else training
         runs = [linear_evaluation(inputs, chosen, labels, seed) for seed in seeds]
-        found.append(publish(replace(evaluation, scale=scale), runs, curves, tuned)["top1"])
+        found.append(publish(replace(evaluation, scale=scale), runs, curves, tuned))
     return found[0]
 
 
@@ -149,23 +149,24 @@ def publish(
     runs: list[Run],
     curves: dict[str, list[float]],
     tuned: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write and print the results of some runs; return the figures.
+) -> float:
+    """Write and print the results of some runs; return top-1 in percent.
 
-    curves: {kind: amounts} of the curves over incomplete test clips.
-    tuned: how the learning rate was chosen, if it was.
+    curves: {kind: amounts}, over incomplete test clips. tuned: how the learning rate was chosen.
     """
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
     figures = probe.summary(runs, data) | features.untrained(data)
-    path = results.write(evaluation, figures | ({"tuned": tuned} if tuned else {}))
+    figures |= {"tuned": tuned} if tuned else {}
+    path = results.write(evaluation, figures)
     if loaded.kind == "pretrained":  # tools.classify uses the layers of the first run
         linear_layers.write(evaluation, runs[0])
 
     # ---- TensorBoard, confusion matrix
+    shown = ("loss", "top1") if figures["top5"] is None else ("loss", "top1", "top5")
     for run in runs:
         with results.new_events(evaluation.file("") / f"seed{run.seed}") as writer:
             for test in run.tests:
-                for name in ("loss", "top1", "top5"):
+                for name in shown:
                     writer.add_scalar(f"recognition/{name}", test[name], test["epoch"])
     with results.new_events(evaluation.file("")) as writer:
         confusion.write(evaluation, np.stack([run.predicted.cpu() for run in runs]), writer)
@@ -178,7 +179,7 @@ def publish(
             inputs = clips
             if not evaluation.settings["finetune"]:
                 inputs = features.encode_views(loaded.encoder, clips, evaluation.streams)
-                inputs = scale.apply(inputs) if scale else inputs
+                inputs = scale.apply(inputs) if scale else inputs  # (S, n, D)
             scores = torch.stack([run.model(inputs).sum(0) for run in runs])  # (runs, n, classes)
             right.append(scores.argmax(2) == classes)
         return (100 * torch.cat(right, 1).double().mean(1)).tolist()
@@ -200,7 +201,7 @@ def publish(
     if unseen := figures["classes_without_training"]:
         print(f"no training clip has these classes of test clips: {', '.join(unseen)}")
     print(f"written to {', '.join(map(str, [path, *drawn]))}")
-    return figures
+    return figures["top1"]
 
 
 if __name__ == "__main__":
