@@ -35,8 +35,10 @@ def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.nda
 
     A joint that is a mean is NaN if one of its sources is. Raises UserError as `joint_map`.
     """
-    taken = [bodies[:, :, list(joints)].mean(2) for joints in joint_map(source, target)]
-    return np.stack(taken, axis=2)
+    joints = joint_map(source, target)
+    if all(len(sources) == 1 for sources in joints):
+        return bodies[:, :, np.concatenate(joints)]
+    return np.stack([bodies[:, :, list(sources)].mean(2) for sources in joints], axis=2)
 
 
 # ---- the published rule

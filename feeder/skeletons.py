@@ -6,6 +6,7 @@ from a file that --skeleton names.
 
 import configparser
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ _SAME_PLACE = [
 ]
 
 
+@cache
 def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     """For each joint of `target` the joints of `source` whose mean takes its place.
 
