@@ -205,13 +205,12 @@ def show(
     query = features.encode_clip(encoder, clip, modalities)[None]
     what = "encoding training clips"
     (bank,) = features.extract_features(encoder, store, data.train, [modalities], what=what)
-    searches = {"": (query, bank)}
-    if args.standardize:
-        scale = scale_of(bank)
-        searches[" of standardized features"] = (scale.apply(query), scale.apply(bank))
-    for which, (one, among) in searches.items():
+    count, scale = min(max(args.knn_neighbours), len(bank)), scale_of(bank)
+    for again in (False, True) if args.standardize else (False,):
+        one, among = (scale.apply(query), scale.apply(bank)) if again else (query, bank)
+        which = " of standardized features" if again else ""
         print(f"cosine similarity{which}, training clip, action")
-        (values,), (indices,) = nearest(one, among, min(max(args.knn_neighbours), len(bank)))
+        (values,), (indices,) = nearest(one, among, count)
         for similarity, row in zip(values.tolist(), data.train[indices.cpu().numpy()], strict=True):
             action = f"A{store.action[row]:03d} {store.class_names[store.label[row]]}"
             print(f"{similarity:.4f}  {store.names[row]}  {action}")

@@ -10,7 +10,6 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import action_retrieval
-from data_gen import ntu_gendata
 from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
@@ -88,9 +87,7 @@ def test_results_are_those_of_scikit_learn(run, data_root):
 @pytest.mark.parametrize(
     ("flags", "name"),
     [
-        ([], "retrieval"),
-        (["--pretrained", "random"], "retrieval_random"),
-        (["--modalities", "bone"], "retrieval_bone"),
+        (["--pretrained", "random", "--seed", 2], "retrieval_random_seed2"),
         (["--protocol", "cross_view"], "retrieval_ntu60_cross_view"),
         (["--finetune-dataset", "ntu120"], "retrieval_ntu120_cross_subject"),
     ],
@@ -104,23 +101,14 @@ def test_results_have_names_of_their_own(run, flags, name):
     assert found["map"] is None and "mAP" not in said
 
 
-def test_a_query_shows_the_nearest_training_clips(run):
-    code, said, _ = retrieve(run, "--query", RAW, "--knn-neighbours", 7)
-    columns, *lines = said.splitlines()
-    assert columns == "cosine similarity, training clip, action"
-    lines = [line.split(maxsplit=3) for line in lines]
-    assert code == 0 and len(lines) == 7 and not list(run.glob("*.json"))
+@pytest.mark.parametrize(("flags", "shown"), [((), 5), (("--knn-neighbours", 3), 3)])
+def test_a_query_shows_the_nearest_training_clips(run, flags, shown):
+    code, said, _ = retrieve(run, "--query", RAW, *flags)
+    lines = [line.split(maxsplit=3) for line in said.splitlines()[1:]]
+    assert code == 0 and len(lines) == shown and not list(run.glob("*.json"))
     assert [float(line[0]) for line in lines] == sorted((float(x[0]) for x in lines), reverse=True)
     for _, name, action, words in lines:
         assert name.endswith(action) and words == ACTION_NAMES[int(action[1:]) - 1]
-
-
-def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
-    folders = ["--data_path", str(GOLDEN / "skeletons"), "--out_folder", str(tmp_path)]
-    ntu_gendata.main([*folders, "--workers", "1"])
-    folder = write_run(tmp_path / "run", tmp_path)
-    said = retrieve(folder, "--query", RAW).out
-    assert said.splitlines()[1] == f"1.0000  {RAW.stem}  A001 {ACTION_NAMES[0]}"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +125,14 @@ def test_a_query_that_is_in_the_training_set_finds_itself(tmp_path, capsys):
         (["--query", RAW, "--observe"], "--observe"),
         (["--query", RAW, "--drop-joints", 0], "--drop-joints"),
         (["--query", RAW, "--map"], "--map"),
+        (["--query", RAW, "--seed", 1], "--seed"),
         (["--pretrained", "none.pt"], "none.pt"),
         (["--protocol", "cross_setup"], "cross_setup"),
         (["--finetune-dataset", "pkummd2"], "pkummd2"),
         (["--data-root", "nowhere"], "nowhere"),
     ],
 )
-def test_what_cannot_be_is_refused(run, flags, said):
+def test_mistakes_and_flags_without_effect_are_refused(run, flags, said):
     code, out, error = retrieve(run, *flags)
     assert code in (1, 2) and said in error.splitlines()[-1] and not out
     assert not list(run.glob("*.json"))
@@ -219,15 +208,3 @@ def test_curves_over_less_than_whole_clips(run):
         *_, last = tables.read_csv(run / f"retrieval_{name}.csv")[1]
         assert float(last[1]) == pytest.approx(result(run, "retrieval")["accuracy"], abs=0.006)
         assert (run / f"retrieval_{name}.png").is_file()
-
-
-def test_damaged_files_are_one_line(run, tmp_path):
-    (tmp_path / "a.skeleton").write_bytes(RAW.read_bytes()[:5000])
-    code, _, error = retrieve(run, "--query", tmp_path / "a.skeleton")
-    assert code == 1 and "a.skeleton" in error and error.count("\n") == 1
-    (file,) = run.glob("*.pt")
-    saved = torch.load(file, weights_only=True)
-    del saved["model"]["encoder.spatial.fusion.weight"]
-    torch.save(saved, file)
-    code, _, error = retrieve(run)
-    assert code == 1 and str(file) in error and error.count("\n") == 1

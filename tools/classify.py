@@ -86,9 +86,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder, streams, classes = trained.loaded.encoder, trained.streams, trained.classes
 
     found, bad = [], []
-    encoded = recordings.encode(paths, args, trained.preparation, encoder, streams, bad)
-    for path, spans, features in encoded:
-        features = trained.scaled(features)
+    for path in paths:
+        done = recordings.encode(path, args, trained.preparation, encoder, streams)
+        if done is None:
+            bad.append(path.name)
+            continue
+        spans, features = done[0], trained.scaled(done[1])
         probabilities = trained.probabilities(features).cpu().numpy()
         clips = near(features, *bank, args.neighbors) if bank else [()] * len(probabilities)
         of_seen = zip(probabilities, clips, strict=True)

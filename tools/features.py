@@ -55,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         arrays = {"features": found.cpu().numpy(), "names": np.array(store.names)}
     else:
         found, names, frames = [], [], []
-        paths = tqdm(recordings.find(args.files), unit="recording", disable=None)
-        encoded = recordings.encode(paths, args, loaded.preparation, encoder, streams, bad)
-        for path, windows, (x,) in encoded:
+        for path in tqdm(recordings.find(args.files), unit="recording", disable=None):
+            done = recordings.encode(path, args, loaded.preparation, encoder, streams)
+            if done is None:
+                bad.append(path.name)
+                continue
+            windows, (x,) = done
             found.append(x.cpu().numpy())
             frames += [(start, start + n) for start, n, is_seen in windows if is_seen]
             names += [str(path)] * len(x)

@@ -19,7 +19,7 @@ import common
 from common import UserError
 from feeder.augment import PUBLISHED
 from net import MODALITIES, methods
-from tools.evaluation import paper, results
+from tools.evaluation import paper
 from tools.evaluation.results import FINGERPRINT, changed, in_words
 from tools.formats.tables import markdown
 from tools.training import checkpoint
@@ -61,10 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     help = "a run's folder, or a folder of runs (checkpoints)"
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help=help)
     folders = parser.parse_args(argv).folders or [Path("checkpoints")]
-    runs = sorted({path.parent for folder in folders for path in folder.rglob("*.json")})
-    rows = grouped(
-        one for run in runs for result in results.read(run) for one in singles(run, result)
-    )
+    paths = {path for folder in folders for path in folder.rglob("*.json")}
+    rows = grouped(one for path in sorted(paths) for one in read(path))
     if not rows:
         raise UserError(
             f"no result in {', '.join(map(str, folders))}; make one with "
@@ -76,8 +74,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 # ---- rows
 
 
-def singles(run: Path, result: dict[str, Any]) -> Iterator[Single]:
-    """The evaluations in one result: one for each run and, in retrieval, number of neighbors."""
+def read(path: Path) -> Iterator[Single]:
+    """The evaluations in a result: one for each run and, in retrieval, number of neighbors.
+
+    There is none if the file is no result. Raises UserError if it is not JSON.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); make it again") from None
+    if not isinstance(result, dict) or result.get("task") not in ("recognition", "retrieval"):
+        return
     task, random, data = result["task"], result["encoder"] == "random", result["pretraining_data"]
     # A setting of pre-training that is newer than the result has its default.
     pretraining = {"method": methods.DEFAULT, "encoder": methods.DEFAULT_ENCODER, **vars(PUBLISHED)}
@@ -123,7 +130,7 @@ def singles(run: Path, result: dict[str, Any]) -> Iterator[Single]:
         for alone, figures in evaluated:
             settings = {"settings": changed(task, alone)}
             figures["paper"] = paper.figure(alone)
-            yield Single(experiment | settings, run, seeds, figures)
+            yield Single(experiment | settings, path.parent, seeds, figures)
 
 
 def grouped(found: Iterable[Single]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from tools.evaluation.features import ENCODING_BATCH, device_of, encode_views
 
 FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
 FPS = 30.0
-Window = tuple[int, int, bool]  # first frame, from 0; number of frames; whether somebody is seen
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -78,62 +77,48 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
     return [(start, window) for start in [*starts, frames - window]]
 
 
-def encode(
-    paths: Iterable[Path],
-    args: argparse.Namespace,
-    preparation: Preparation,
-    encoder: nn.Module,
-    streams: Sequence[tuple[str, ...]],
-    bad: list[str],
-) -> Iterator[tuple[Path, list[Window], Tensor]]:
-    """Yield the windows of each recording and the features (S, k, D) of those that show somebody.
-
-    preparation: how the recordings of the store became clips; the flags win.
-    bad: gets the names of recordings that cannot be used; a line on stderr says why.
-    """
-    for path in paths:
-        try:
-            yield path, *encode_recording(path, args, preparation, encoder, streams)
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr, flush=True)
-            bad.append(path.name)
-
-
 @torch.inference_mode()
-def encode_recording(
+def encode(
     path: Path,
     args: argparse.Namespace,
     preparation: Preparation,
     encoder: nn.Module,
     streams: Sequence[tuple[str, ...]],
-) -> tuple[list[Window], Tensor]:
-    """Read a recording as the flags say, and encode its windows, each prepared on its own.
+) -> tuple[list[tuple[int, int, bool]], Tensor] | None:
+    """Encode a recording in the windows that the flags ask for, each prepared on its own.
 
-    Raises UserError where the file cannot be used, or no window shows anybody.
+    preparation: how the recordings of the store became clips; the flags win.
+    Returns the windows (first frame, number of frames, whether somebody is seen), and the features
+    (S, k, D) of those k in which somebody is seen. None where the recording cannot be used; a line
+    on stderr says why.
     """
     layout, alignment, reading = preparation
     how = {name: getattr(args, name) for name in ("unit", "axes", "channels")}
     how = {name: value for name, value in how.items() if value is not None}
-    recording = read_recording(path, replace(reading, **how), alignment)
-    pieces = spans(len(recording.bodies), args.window, args.stride)
-    windows, features = [], []
-    for first in range(0, len(pieces), ENCODING_BATCH):
-        views = []
-        for start, frames in pieces[first : first + ENCODING_BATCH]:
-            part = recording.part(start, start + frames)
-            try:
-                clip = prepare(part, layout, alignment, reading.fill_gaps)
-            except UserError:  # too few joints
-                if len(pieces) == 1:
-                    raise
-                clip = None
-            windows.append((start, frames, clip is not None))
-            if clip is not None:
-                whole = torch.tensor([0]), torch.tensor([len(clip)])
-                views.append(resize(torch.from_numpy(clip), *whole))
-        if views:
-            clips = torch.cat(views).to(device_of(encoder))
-            features.append(encode_views(encoder, clips, streams))
-    if not features:
-        raise UserError(f"{path.name} shows nobody")
+    try:
+        recording = read_recording(path, replace(reading, **how), alignment)
+        pieces = spans(len(recording.bodies), args.window, args.stride)
+        windows, features = [], []
+        for first in range(0, len(pieces), ENCODING_BATCH):
+            views = []
+            for start, frames in pieces[first : first + ENCODING_BATCH]:
+                part = recording.part(start, start + frames)
+                try:
+                    clip = prepare(part, layout, alignment, reading.fill_gaps)
+                except UserError:  # too few joints
+                    if len(pieces) == 1:
+                        raise
+                    clip = None
+                windows.append((start, frames, clip is not None))
+                if clip is not None:
+                    whole = torch.tensor([0]), torch.tensor([len(clip)])
+                    views.append(resize(torch.from_numpy(clip), *whole))
+            if views:
+                clips = torch.cat(views).to(device_of(encoder))
+                features.append(encode_views(encoder, clips, streams))
+        if not features:
+            raise UserError(f"{path.name} shows nobody")
+    except UserError as error:
+        print(f"left out: {error}", file=sys.stderr, flush=True)
+        return None
     return windows, torch.cat(features, 1)

@@ -1,4 +1,4 @@
-"""Results of evaluations: the names of their files, their content, writing and reading them."""
+"""Results of evaluations: the names of their files, and their content."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from common import UserError, atomic
+from common import atomic
 from feeder.mixture import by_data_set
 from net import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
@@ -22,9 +22,6 @@ from tools.training import checkpoint
 
 LONGEST_NAME = 120  # characters
 FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in results and checkpoints
-
-
-# ---- settings and names
 
 
 def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
@@ -121,41 +118,35 @@ class Evaluation:
         """The path of one of its files, as NAME.json; with "": the folder of its events."""
         return self.loaded.folder / f"{self.name}{suffix}"
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that a result tells beside its figures."""
-        store, saved = self.data.store, self.loaded.saved
-        return {
-            "task": self.task,
-            "encoder": self.loaded.kind,
-            "checkpoint": str(self.loaded.source),
-            "pretraining": saved["settings"],
-            "pretraining_data": saved["data"],
-            "pretraining_code": saved["code"],
-            "dataset": store.dataset,
-            "title": store.title,
-            "protocol": self.data.protocol,
-            "official_clips": store.description.official.get(self.data.protocol),
-            FINGERPRINT: store.fingerprint,
-            "modalities": list(self.modalities),
-            "training_clips": len(self.data.train),
-            "test_clips": len(self.data.test),
-            **self.settings,
-            "standardize": self.scale is not None,
-            "seed": self.seed,
-            "code": checkpoint.code_facts(),
-            "seconds": round(time.perf_counter() - self.start, 3),
-        }
-
-
-# ---- writing and reading
-
 
 def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
     """Write NAME.json, and NAME_scale.npz of standardized features; return the result's path."""
-    text = json.dumps(evaluation.facts() | dict(figures), indent=2, allow_nan=False)
+    loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
+    result = {
+        "task": evaluation.task,
+        "encoder": loaded.kind,
+        "checkpoint": str(loaded.source),
+        "pretraining": loaded.saved["settings"],
+        "pretraining_data": loaded.saved["data"],
+        "pretraining_code": loaded.saved["code"],
+        "dataset": data.store.dataset,
+        "title": data.store.title,
+        "protocol": data.protocol,
+        "official_clips": data.store.description.official.get(data.protocol),
+        FINGERPRINT: data.store.fingerprint,
+        "modalities": list(evaluation.modalities),
+        "training_clips": len(data.train),
+        "test_clips": len(data.test),
+        **evaluation.settings,
+        "standardize": scale is not None,
+        "seed": evaluation.seed,
+        "code": checkpoint.code_facts(),
+        "seconds": round(time.perf_counter() - evaluation.start, 3),
+        **figures,
+    }
     with atomic(path := evaluation.file(".json")) as part:
-        part.write_text(text + "\n")
-    if scale := evaluation.scale:
+        part.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
+    if scale:
         arrays = {name: x.squeeze(-2).cpu().numpy() for name, x in scale._asdict().items()}
         with atomic(evaluation.file("_scale.npz")) as part, part.open("wb") as file:
             np.savez(file, **arrays)  # (S, D) float32
@@ -167,24 +158,3 @@ def new_events(folder: Path) -> SummaryWriter:
     for file in folder.glob("events.out.tfevents.*"):
         file.unlink()
     return SummaryWriter(folder)
-
-
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The results in a run's folder, with their `file`; those of the pre-trained encoder first.
-
-    Raises UserError for a file that is no JSON.
-    """
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        value = read_json(path)
-        if isinstance(value, dict) and value.get("task") in ("recognition", "retrieval"):
-            found.append({**value, "file": path.name})
-    return sorted(found, key=lambda result: (result["encoder"] != "pretrained", result["task"]))
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises UserError where it is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); make it again") from None

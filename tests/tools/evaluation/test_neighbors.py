@@ -33,24 +33,12 @@ def test_neighbors_are_those_of_brute_force(rng, chunk, k):
     np.testing.assert_allclose(similarities, 1 - distances, atol=1e-12)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 7, 12, 30])
+@pytest.mark.parametrize("k", [1, 3, 12, 32])
 def test_of_equally_near_rows_the_first_comes_first(rng, k):
-    """Directions along axes and diagonals: many exact ties, within the k and across their end."""
-    database = torch.from_numpy(rng.integers(-1, 2, (30, 3)).astype(np.float32))
-    queries = torch.eye(3)
-    similarities = (
-        torch.nn.functional.normalize(queries) @ torch.nn.functional.normalize(database).T
-    )
-    similarities = similarities.numpy()
-    expected = [sorted(range(30), key=lambda i, row=row: (-row[i], i))[:k] for row in similarities]
-    assert nearest(queries, database, k)[1].tolist() == expected
-
-
-def test_copies_of_a_row_come_in_their_order(rng):
     # Of norm 4, so that every sum is exact, in whatever order it is taken.
     database = torch.from_numpy(rng.choice([-1.0, 1.0], (4, 16))).repeat(8, 1)
-    _, found = nearest(database[:4], database, 3)
-    assert found.tolist() == [[i, i + 4, i + 8] for i in range(4)]
+    order = (-(database[:4] @ database.T)).argsort(dim=1, stable=True)
+    assert torch.equal(nearest(database[:4], database, k)[1], order[:, :k])
 
 
 @pytest.mark.parametrize("k", [1, 4, 9])
@@ -63,11 +51,8 @@ def test_vote_is_that_of_a_knn_classifier(rng, k):
     clear = (counts == counts.amax(1, keepdim=True)).sum(1) == 1
     knn = KNeighborsClassifier(k, algorithm="brute", metric="cosine").fit(database, classes)
     np.testing.assert_array_equal(vote(found)[clear], knn.predict(queries)[clear])
-    assert vote(torch.tensor([[2, 1, 1, 2, 0], [0, 1, 2, 3, 3], [1, 0, 2, 4, 3]])).tolist() == [
-        2,
-        3,
-        1,
-    ]
+    draws = torch.tensor([[2, 1, 1, 2, 0], [0, 1, 2, 3, 3], [1, 0, 2, 4, 3]])
+    assert vote(draws).tolist() == [2, 3, 1]
 
 
 @pytest.mark.parametrize("chunk", [1, 700, 10**6])
@@ -111,6 +96,3 @@ def test_memory_is_bounded_by_the_chunk(rng):
         with LargestTensor() as largest:
             search()
         assert largest.elements <= 30_000
-    with LargestTensor() as largest:
-        nearest(queries, database, 5)
-    assert largest.elements == 3000 * 4000  # so the test would notice

@@ -13,43 +13,29 @@ from tools.evaluation.results import defaults
 from tools.training import checkpoint
 
 ALL = ("joint", "bone", "motion")
+SCALE = Scale(torch.zeros(1, 1, 32), torch.ones(1, 1, 32))
 
 
-def evaluation(
-    run,
-    task="recognition",
-    which="final",
-    seed=0,
-    runs=1,
-    modalities=ALL,
-    standardize=False,
-    **settings,
-):
+def evaluation(run, task="recognition", which="final", modalities=ALL, **settings):
     loaded = encoders.load(run, which)
-    scale = Scale(torch.zeros(1, 1, 32), torch.ones(1, 1, 32)) if standardize else None
+    more = {name: settings.pop(name) for name in ("seed", "runs", "scale") if name in settings}
     settings = defaults(task, finetune=settings.get("finetune", False)) | settings
-    data = split_for(loaded)
-    return results.Evaluation(task, loaded, data, modalities, settings, seed, runs, scale=scale)
+    return results.Evaluation(task, loaded, split_for(loaded), modalities, settings, **more)
 
 
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
         ({}, "recognition"),
-        ({"lr": 0.1}, "recognition_lr0.1"),
         ({"epochs": 10, "schedule": []}, "recognition_epochs10_schedule-none"),
         ({"schedule": [7, 9], "wd": 1e-5}, "recognition_schedule7-9_wd1e-05"),
         ({"batch_size": 64, "test_every": 1}, "recognition_batch64_test-every1"),
-        ({"finetune": True}, "recognition_finetune"),
         ({"finetune": True, "encoder_lr": 0.1}, "recognition_finetune_encoder-lr0.1"),
         ({"label_fraction": 0.005, "runs": 5}, "recognition_0.5pct_runs5"),
-        ({"standardize": True, "tune": True}, "recognition_standardized_tuned"),
+        ({"scale": SCALE, "tune": True}, "recognition_standardized_tuned"),
         ({"classes": "2-5", "labels_per_class": 3}, "recognition_3perclass_classes-2-5"),
         ({"splits": ["a", "b", "c"]}, "recognition_3splits"),
-        ({"seed": 3}, "recognition_seed3"),
         ({"modalities": ("joint",), "late_fusion": True}, "recognition_joint_late_fusion"),
-        ({"task": "retrieval"}, "retrieval"),
-        ({"task": "retrieval", "knn_neighbours": [5]}, "retrieval_k5"),
         ({"task": "retrieval", "knn_neighbours": [1, 20]}, "retrieval_k1-20"),
         ({"which": "random", "seed": 1}, "recognition_random_seed1"),
     ],
