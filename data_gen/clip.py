@@ -17,8 +17,6 @@ from feeder.skeletons import MAX_METRES, NTU, Layout, Skeleton, joint_map
 
 MOST_MISSING = 0.5  # share of the main body's joints that may be missing
 TRUNK = 0.5  # median distance from the hips to the shoulders of a recording without a unit
-REACH = 0.5  # of a body's size: from one frame to the next nobody goes farther
-MEMORY = 300  # frames after which a person who left is not the same person any more
 HEAD_AND_HIPS = Skeleton("head and hips", ("pelvis", "head"), (0, 0), (0,), (0, 1))
 
 
@@ -172,22 +170,22 @@ def prepare_upright(
     name, skeleton, notes = recording.name, layout.skeleton, []
     if not (people := _people(recording)[: layout.bodies]):
         return None
-    missing = np.isnan(people[0][_present(people[0]), :, 0]).mean()
+    missing = np.isnan(people[0][is_there(people[0]), :, 0]).mean()
     if missing > MOST_MISSING:
         raise UserError(f"{name}: {missing:.0%} of the main body's joints are missing")
     if fill_gaps:
         people = [_filled(body, fill_gaps) for body in people]
-    bodies = np.stack([repair(body, _present(body)) for body in people], axis=1)  # (T, M, V, 3)
+    bodies = np.stack([repair(body, is_there(body)) for body in people], axis=1)  # (T, M, V, 3)
     main = bodies[:, 0]
     up = _up(main, skeleton)
     origin = main[:, skeleton.origin]  # (T, K, 3)
-    origin = _mean(origin) if np.isnan(origin).any((1, 2)).all() else origin.mean(1)
+    origin = mean_of_known(origin) if np.isnan(origin).any((1, 2)).all() else origin.mean(1)
     lines = main[:, skeleton.shoulders[1]] - main[:, skeleton.shoulders[0]]  # (T, 3)
     known, both = (np.flatnonzero(~np.isnan(path[:, 0])) for path in (origin, lines))
     if not len(known) or not len(both):
         joints = skeleton.shoulders if len(known) else skeleton.origin
         raise UserError(f"{name}: no frame shows {_names(skeleton, joints)}")
-    there = np.flatnonzero(_present(main))
+    there = np.flatnonzero(is_there(main))
     if np.setdiff1d(there, known).size:
         notes.append("origin bridged")
     if both[0] != there[0]:
@@ -217,53 +215,6 @@ def upright_rotation(line: np.ndarray, is_flat: bool = False) -> np.ndarray:
     return turn if is_flat else rotation_to_x(np.array([level, y, 0.0])) @ turn
 
 
-def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
-    """Who is who: (T, M) the person in each slot of each frame, from 0; -1 for nobody.
-
-    bodies: (T, M, V, 3), NaN where a joint is missing
-    numbers: (T, M) tracking numbers, or -1; None without tracking
-
-    A body is the person of its tracking number. Others are matched to the people who are free so
-    that the sum of distances is smallest; who is too far from all of them is somebody new.
-    """
-    present = _present(bodies)  # (T, M)
-    people = np.where(present, 0, -1)
-    if numbers is None and bodies.shape[1] == 1:
-        return people
-    numbers = np.full_like(people, -1) if numbers is None else numbers
-    seen: dict[int, tuple[int, int]] = {}  # for each person the last frame and slot
-    by_number: dict[int, int] = {}  # {tracking number: person}
-    for t, frame in enumerate(bodies):
-        slots, found = np.flatnonzero(present[t]).tolist(), {}  # found: {slot: person}
-        for slot in slots:
-            person = by_number.get(int(numbers[t, slot]))
-            if person is not None and person not in found.values():
-                found[slot] = person
-        lost = [slot for slot in slots if slot not in found]
-        free = [person for person, (last, _) in seen.items() if t - last <= MEMORY]
-        free = [person for person in free if person not in found.values()]
-        if lost and free:
-            poses = np.stack([bodies[seen[person]] for person in free])
-            found |= {lost[body]: free[pose] for body, pose in _nearest(frame[lost], poses)}
-        for slot in slots:
-            person = people[t, slot] = found.get(slot, len(seen))
-            seen[person] = t, slot
-            if numbers[t, slot] >= 0:
-                by_number[int(numbers[t, slot])] = person
-    return people
-
-
-def _nearest(bodies: np.ndarray, poses: np.ndarray) -> list[tuple[int, int]]:
-    # The pairs (body, pose) that are next to each other, of (n, V, 3) and (k, V, 3).
-    from scipy.optimize import linear_sum_assignment  # 0.3 s and 40 MB that NTU does not need
-
-    away = _mean(np.linalg.norm(bodies[:, None] - poses, axis=-1), axis=-1)  # (n, k)
-    reach = REACH * np.linalg.norm(np.nanmax(bodies, 1) - np.nanmin(bodies, 1), axis=-1)
-    away = np.nan_to_num(away / np.maximum(reach, 1e-9)[:, None], nan=np.inf)
-    rows, columns = linear_sum_assignment(np.minimum(away, 1e6))
-    return [(r, c) for r, c in zip(rows, columns, strict=True) if away[r, c] <= 1]
-
-
 def _people(recording: Recording) -> list[np.ndarray]:
     # The body (T, V, 3) of each person, NaN where the person is not. The greatest energy comes
     # first, as in `by_descending_energy`, but it is the same in all axes.
@@ -276,12 +227,13 @@ def _people(recording: Recording) -> list[np.ndarray]:
     return sorted(found, key=lambda body: -np.nanvar(body, axis=(0, 1)).sum())
 
 
-def _present(bodies: np.ndarray) -> np.ndarray:
+def is_there(bodies: np.ndarray) -> np.ndarray:
+    """In which frames a body is: (T, ..., V, 3) -> (T, ...)."""
     return ~np.isnan(bodies[..., 0]).all(-1)
 
 
-def _mean(values: np.ndarray, axis: int = 1) -> np.ndarray:
-    # The mean of what is there; NaN, without a warning, where there is nothing.
+def mean_of_known(values: np.ndarray, axis: int = 1) -> np.ndarray:
+    """The mean of what is known; NaN, without a warning, where nothing is."""
     number = (~np.isnan(values)).sum(axis)
     return np.where(number, np.nansum(values, axis) / np.maximum(number, 1), np.nan)
 
@@ -313,7 +265,7 @@ def _up(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
         hips, head = joint_map(skeleton, HEAD_AND_HIPS)
     except UserError:  # a skeleton that has neither
         return np.full(3, np.nan)
-    up = _mean(body[:, head].mean(1) - body[:, hips].mean(1), axis=0)
+    up = mean_of_known(body[:, head].mean(1) - body[:, hips].mean(1), axis=0)
     return up / max(float(np.linalg.norm(up)), 1e-9)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from common import UserError
 from data_gen.clip import (
     Recording,
-    follow,
+    is_there,
     map_joints,
     prepare_clip,
     prepare_upright,
@@ -31,6 +31,7 @@ from data_gen.clip import (
 )
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_raw_bodies, read_skeleton_file
+from data_gen.tracking import follow
 from feeder.skeletons import KINECT_V2, MAX_METRES, Layout, Skeleton
 
 SUFFIXES = (SUFFIX, ".npy", ".csv", ".json")
@@ -53,9 +54,9 @@ class Reading:
 
     skeleton: of the files
     target: the skeleton onto which joints are mapped by name; None for that of the files
-    axes: a key of AXES; by default y-down in JSON files, else y-up
-    channels: a key of CHANNELS; by default xyc in JSON files, else xyz, or xyzc for four numbers
-    unit: a key of UNITS; by default px in JSON files, else m. px: each recording is scaled
+    axes: of AXES; by default y-down in JSON files, else y-up
+    channels: of CHANNELS; by default xyc in JSON files, else xyz, or xyzc for four numbers
+    unit: of UNITS; by default px in JSON files, else m. px: each recording is scaled
     min_confidence: a joint of less confidence is missing
     fill_gaps: a joint that is missing in at most so many frames is interpolated
     """
@@ -121,8 +122,7 @@ def prepare(
 def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> Recording:
     """Read the bodies of a recording.
 
-    alignment: with "kinect" the bodies of an array or a raw file are taken as they stand, as
-        published; otherwise each person is followed from frame to frame
+    alignment: with "kinect" bodies are taken as they stand, as published; else people are followed
     Raises UserError with the name of the file if it cannot be read, does not fit the skeleton, or
     holds coordinates that no recording of people has.
     """
@@ -214,9 +214,6 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
     raise UserError(f"{path.name}: {fault}, as of the skeleton {reading.skeleton.name}")
 
 
-# ---- from numbers to bodies
-
-
 def recording_of(
     name: str,
     values: np.ndarray,
@@ -245,8 +242,7 @@ def recording_of(
     _check(name, bodies, *((1e6, 1e6, "pixels") if is_image else (MAX_METRES, max_size, "m")))
     if reading.axes != "y-up":
         bodies = bodies @ AXES[reading.axes].T
-    is_there = ~np.isnan(bodies[..., 0]).all(-1)
-    people = follow(bodies, numbers) if is_tracked else np.where(is_there, 0, -1)
+    people = follow(bodies, numbers) if is_tracked else np.where(is_there(bodies), 0, -1)
     if reading.target:
         bodies = map_joints(bodies, reading.skeleton, reading.target)
     return Recording(name, bodies, people, not is_image, places == 2)

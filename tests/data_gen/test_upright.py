@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common import UserError
-from data_gen.clip import follow, prepare_clip, prepare_upright
+from data_gen.clip import prepare_clip, prepare_upright
 from data_gen.readers.recording import AXES, Reading, recording_of
+from data_gen.tracking import follow
 from feeder.skeletons import COCO_17, KINECT_V1, Layout
 from tests.data_gen.people import as_skeleton, person, turn
 
