@@ -49,17 +49,13 @@ AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}
 Row = dict[str, Any]
 
 
+# fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.benchmark", allow_abbrev=False)
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)} (all)")
-    add(
-        "--method",
-        choices=METHODS,
-        default=DEFAULT,
-        help="model and loss of the step (%(default)s)",
-    )
+    add("--method", choices=METHODS, default=DEFAULT, help="of the step (%(default)s)")
     add("--hidden-size", type=int, help="width of a token (GPU 1024, CPU 128)")
     add("--num-head", type=int, default=1, help="attention heads (%(default)s)")
     add("--num-layer", type=int, default=1, help="transformer layers (%(default)s)")
@@ -89,6 +85,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if not 3 <= args.subjects <= 40:  # 1 and 2 train, 3 tests
         parser.error("--subjects must be 3 to 40")
     return args
+# fmt: on
 
 
 def measured(what: str, run: Callable[[], Any], clips: int, args: argparse.Namespace) -> Row:
@@ -100,16 +97,9 @@ def measured(what: str, run: Callable[[], Any], clips: int, args: argparse.Names
         torch.cuda.reset_peak_memory_stats()
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
     seconds = timer.blocked_autorange(min_run_time=args.seconds).median  # it synchronizes
-    return {
-        "what": what,
-        "clips": clips,
-        "seconds": seconds,
-        "clips a second": clips / seconds,
-        "peak memory, GiB": torch.cuda.max_memory_allocated() / 2**30 if gpu else None,
-    }
-
-
-# ---- preparation and views
+    memory = torch.cuda.max_memory_allocated() / 2**30 if gpu else None
+    row = {"what": what, "clips": clips, "seconds": seconds, "clips a second": clips / seconds}
+    return row | {"peak memory, GiB": memory}
 
 
 def prepare(args: argparse.Namespace, folder: Path) -> Iterator[Row]:
@@ -140,9 +130,6 @@ def views(args: argparse.Namespace, store: Store, device: torch.device) -> Itera
         (batch,) = batches.epoch(0)
         run = batch.views if frames is not None else lambda b=batches: next(b.epoch(0)).views()
         yield measured(f"{count} views of a batch, frames {where}", run, len(clips), args)
-
-
-# ---- training step
 
 
 def step(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
@@ -177,9 +164,6 @@ def step(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     yield measured(f"{name}, an epoch's largest batch", stepper(model, largest), largest, args)
 
 
-# ---- evaluation
-
-
 def evaluate(args: argparse.Namespace, store: Store, device: torch.device) -> Iterator[Row]:
     """Encode all clips, train the linear layer, search neighbors among random features."""
     encoder = Encoder(args.hidden_size, args.num_head, args.num_layer, store.layout)
@@ -196,24 +180,18 @@ def evaluate(args: argparse.Namespace, store: Store, device: torch.device) -> It
     yield measured(what, lambda: nearest(queries, bank, 1), len(queries), args)
 
 
-# ---- parameters and operations
-
-
 def costs(args: argparse.Namespace) -> Iterator[Row]:
     """What a forward pass of a batch costs: the encoder by modalities, and each method."""
     sizes = args.hidden_size, args.num_head, args.num_layer
     with torch.device("meta"):
         view = torch.zeros(args.batch_size, VIEW_FRAMES, *NTU.frame_shape)
         encoder = Encoder(*sizes, NTU)
-        for count in (1, 2, 3):
-            for names in combinations(MODALITIES, count):
-                tokens = derive(view, names, NTU.skeleton)
-                yield cost(f"encoder, {'+'.join(names)}", encoder, tokens, args.batch_size)
+        for names in [names for count in (1, 2, 3) for names in combinations(MODALITIES, count)]:
+            tokens = derive(view, names, NTU.skeleton)
+            yield cost(f"encoder, {'+'.join(names)}", encoder, tokens, args.batch_size)
         for name, method in METHODS.items():
-            model, views = (
-                method.model(*sizes, args.projector_width),
-                view.expand(method.views, *view.shape),
-            )
+            model = method.model(*sizes, args.projector_width)
+            views = view.expand(method.views, *view.shape)
             yield cost(f"pre-training, {name}", model, views, args.batch_size)
 
 
@@ -231,16 +209,14 @@ def cost(what: str, module: nn.Module, inputs: Any, clips: int) -> Row:
 
 def table(rows: list[Row]) -> str:
     """A Markdown table; numbers with three significant digits."""
-    header = list(dict.fromkeys(name for row in rows for name in row))
-    header = [name for name in header if any(row.get(name) is not None for row in rows)]
-    cells = [[_shown(row.get(name)) for name in header] for row in rows]
-    return "\n".join(markdown(header, cells))
 
+    def shown(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        return "–" if value is None else f"{value:,}" if isinstance(value, int) else value
 
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else value
+    names = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
+    return "\n".join(markdown([*names], [[shown(row.get(name)) for name in names] for row in rows]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -248,10 +224,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     machine = checkpoint.code_facts() | {"cpus": usable_cpus(), "threads": torch.get_num_threads()}
     machine["load"] = round(os.getloadavg()[0], 2)
-    print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
-    sizes = (args.hidden_size, args.projector_width, args.batch_size)
-    print("hidden {}, projectors {}, batch {}".format(*sizes), flush=True)
-    rows, network = [], []
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    sizes = f"hidden {args.hidden_size}, projectors {args.projector_width}"
+    print(f"{sizes}, batch {args.batch_size}", flush=True)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         if {"prepare", "views", "evaluate"} & {*args.stages}:
             rows += prepare(args, Path(folder))
@@ -262,16 +238,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += step(args, device)
         if "evaluate" in args.stages:
             rows += evaluate(args, store, device)
-    if "cost" in args.stages:
-        network += costs(args)
+    network = [*costs(args)] if "cost" in args.stages else []
     print(*(f"\n{table(part)}" for part in (rows, network) if part), sep="\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
     print(f"\npeak memory of the process: {peak:.2f} GiB")
     if args.json:
-        settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-        content = {"machine": machine, "settings": settings, "stages": rows, "network": network}
+        content = {"machine": machine, "settings": vars(args), "stages": rows, "network": network}
         with atomic(args.json) as part:
-            part.write_text(json.dumps(content | {"peak GiB": peak}, indent=2) + "\n")
+            part.write_text(json.dumps(content | {"peak GiB": peak}, indent=2, default=str) + "\n")
         print(f"written to {args.json}")
 
 

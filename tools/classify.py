@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             writer.writerows(rows)
         print(f"written to {args.csv}")
     if found and args.out:
-        timeline.write(args.out, timeline.tracks(found, args.fps), classes)
+        timeline.write(args.out, found, args.fps, classes)
         print(f"written to {args.out}")
     if bad:
         raise UserError(f"{len(bad)} of {len(paths)} recordings are left out: {', '.join(bad)}")

@@ -11,7 +11,7 @@ python -m tools.convert to-published checkpoints/NAME checkpoint.pth.tar
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,62 +19,60 @@ import torch
 from common import UserError, atomic, run
 from data_gen.gendata import Report, print_next, print_store, skeleton
 from data_gen.readers.recording import AXES, UNITS
-from data_gen.writer import StoreWriter
 from feeder.skeletons import BUILT_IN
-from feeder.store import Store, open_store
-from tools.formats.importing import write_store
+from feeder.store import open_store
+from tools.formats.arrays import write_arrays
+from tools.formats.ctrgcn import write_npz
+from tools.formats.importing import open_source, write_store
 from tools.formats.mapping import map_store
 from tools.formats.published_checkpoint import from_published, to_published
-from tools.formats.reading import open_source
-from tools.formats.writing import write_arrays, write_npz, write_pkl
+from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
 
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 
+# fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m tools.convert", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
-    conversions = parser.add_subparsers(dest="conversion", metavar="CONVERSION", required=True)
+    parser = argparse.ArgumentParser("python -m tools.convert", allow_abbrev=False,
+                                     description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="conversion", metavar="CONVERSION", required=True)
 
-    def add(name: str, convert: Callable[[argparse.Namespace], None], meaning: str):
-        command = conversions.add_parser(
-            name, help=meaning, description=f"Convert {meaning}.", allow_abbrev=False
-        )
-        command.add_argument("source", type=Path, help="file or folder to convert")
-        command.add_argument("target", type=Path, help="file or folder to write; must not exist")
-        command.set_defaults(convert=convert)
-        return command.add_argument
+    def command(name, convert, meaning):
+        added = commands.add_parser(name, help=meaning, description=f"Convert {meaning}.",
+                                    allow_abbrev=False)
+        added.add_argument("source", type=Path, help="file or folder to convert")
+        added.add_argument("target", type=Path, help="file or folder to write; must not exist")
+        added.set_defaults(convert=convert)
+        return added.add_argument
 
     for name in ("import", "from-arrays"):
-        flag = add(name, import_clips, "clips of other code, in any known format, to a store")
-        flag("--protocol",
-             help="the split to take, of a file with several; or what the halves of an .npz file "
-             "are, if its name does not tell")  # fmt: skip
-        flag("--names", type=Path, metavar="FILE",
-             help="for files of NTU RGB+D without names: a list of clip names, one a line, such as "
-             "CTR-GCN's skes_available_name.txt")  # fmt: skip
-        flag("--skeleton", type=skeleton, metavar="NAME", help=f"of other joints: {SKELETONS}")
-        flag("--axes", choices=AXES, help="of recordings of one's own (y-up; y-down of 2-D files)")
-        flag("--channels", choices=("xyz", "xy", "xyc"),
-             help="the numbers of a joint in ST-GCN's arrays of one's own (xyz)")  # fmt: skip
-        flag("--unit", choices=UNITS, help="of recordings of one's own (m; px of 2-D files)")
-    flag = add("map", map_clips, "a store to the joints of another skeleton")
-    flag("--skeleton", type=skeleton, required=True, metavar="NAME", help=SKELETONS)
+        add = command(name, import_clips, "clips of other code, in any known format, to a store")
+        add("--protocol", help="the split to take, of a file with several; or the split of an .npz "
+            "file, if its name does not tell")
+        add("--names", type=Path, metavar="FILE", help="for files of NTU RGB+D without names: a "
+            "list of clip names, one a line, such as CTR-GCN's skes_available_name.txt")
+        add("--skeleton", type=skeleton, metavar="NAME", help=f"of other joints: {SKELETONS}")
+        add("--axes", choices=AXES, help="of recordings of one's own (y-up; y-down of 2-D files)")
+        add("--channels", choices=("xyz", "xy", "xyc"),
+            help="the numbers of a joint in ST-GCN's arrays of one's own (xyz)")
+        add("--unit", choices=UNITS, help="of recordings of one's own (m; px of 2-D files)")
+    add = command("map", map_clips, "a store to the joints of another skeleton")
+    add("--skeleton", type=skeleton, required=True, metavar="NAME", help=SKELETONS)
     for name, what in (("to-arrays", "UmURL's arrays"), ("to-npz", "CTR-GCN's file")):
-        flag = add(name, export_clips, f"a store to {what} of one protocol")
-        flag("--protocol", default="cross_subject", help="split (%(default)s)")
-    add("to-pkl", export_clips, "a store to pyskl's file")
-    flag = add("from-published", import_checkpoint,
-               "a published checkpoint {'epoch', 'state_dict', 'optimizer'} to a run")  # fmt: skip
-    flag("--num-head", type=int, default=1, help="attention heads (%(default)s)")
-    flag("--pre-dataset", default="ntu60", metavar="STORE",
-         help="store on which it was trained (%(default)s)")  # fmt: skip
-    flag("--protocol", default="cross_subject", help="split of its training (%(default)s)")
-    flag("--data-root", default="data", help="folder of the stores (%(default)s)")
-    add("to-published", export_checkpoint, "a run or a checkpoint to a published checkpoint")
+        add = command(name, export_clips, f"a store to {what} of one protocol")
+        add("--protocol", default="cross_subject", help="split (%(default)s)")
+    command("to-pkl", export_clips, "a store to pyskl's file")
+    add = command("from-published", import_checkpoint,
+                  "a published checkpoint {'epoch', 'state_dict', 'optimizer'} to a run")
+    add("--num-head", type=int, default=1, help="attention heads (%(default)s)")
+    add("--pre-dataset", default="ntu60", metavar="STORE",
+        help="store on which it was trained (%(default)s)")
+    add("--protocol", default="cross_subject", help="split of its training (%(default)s)")
+    add("--data-root", default="data", help="folder of the stores (%(default)s)")
+    command("to-published", export_checkpoint, "a run or a checkpoint to a published checkpoint")
     return parser.parse_args(argv)
+# fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -90,22 +88,24 @@ def import_clips(args: argparse.Namespace) -> None:
     print(f"{args.source} holds {source.kind}: {len(source.labels)} clips", flush=True)
     names = ("names", "protocol", "skeleton", "axes", "channels", "unit")
     flags = {name: value for name in names if (value := getattr(args, name))}
-    say_written(write_store(source, args.target, Report(strict=False), **flags))
+    print_written(write_store(source, args.target, Report(strict=False), **flags))
 
 
 def map_clips(args: argparse.Namespace) -> None:
-    store = open_folder(args.source)
-    say_written(map_store(store, args.skeleton, args.target, Report(strict=False)))
+    folder = args.source.resolve()
+    store = open_store(folder.parent, folder.name)
+    print_written(map_store(store, args.skeleton, args.target, Report(strict=False)))
 
 
-def say_written(store: StoreWriter) -> None:
+def print_written(store) -> None:
     print_store(store)
     name = store.folder.name
     print_next(store, name, f"--pre-dataset {name} --protocol {next(iter(store.split_counts()))}")
 
 
 def export_clips(args: argparse.Namespace) -> None:
-    store = open_folder(args.source)
+    folder = args.source.resolve()
+    store = open_store(folder.parent, folder.name)
     with atomic(args.target) as part:
         if args.conversion == "to-arrays":
             write_arrays(store, args.protocol, part)
@@ -128,11 +128,6 @@ def export_checkpoint(args: argparse.Namespace) -> None:
     with atomic(args.target) as part:
         torch.save(content, part)
     print(f"{path} written to {args.target}")
-
-
-def open_folder(folder: Path) -> Store:
-    """Open the store in a folder."""
-    return open_store(folder.resolve().parent, folder.resolve().name)
 
 
 if __name__ == "__main__":

@@ -69,15 +69,12 @@ class FramesToProbabilities(nn.Module):
         return self.trained.probabilities(self.trained.features(clip))[0]
 
 
-Model = JointsToFeature | FramesToProbabilities
-
-
-def example(model: Model, size: int) -> Tensor:
+def example(model: JointsToFeature | FramesToProbabilities, size: int) -> Tensor:
     """Random joints, `size` of them along the first axis."""
     return torch.randn(size, *model.shape, generator=torch.Generator().manual_seed(size))
 
 
-def write(model: Model, path: Path, suffix: str, classes: Sequence[str] = ()) -> None:
+def write(model: nn.Module, path: Path, suffix: str, classes: Sequence[str] = ()) -> None:
     """Write a model as a program for `torch.export.load` (.pt2) or as an ONNX file (.onnx)."""
     # The size of the example is not 1, which torch.export takes for a constant.
     any_size = {0: torch.export.Dim("size", min=1, max=2**16)}
@@ -107,35 +104,32 @@ def read(path: Path, suffix: str) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def compare(model: Model, exported: Callable[[Tensor], Tensor]) -> float:
+def compare(model: nn.Module, exported: Callable[[Tensor], Tensor]) -> float:
     """The greatest difference of an exported model's output, relative to the greatest output.
 
-    Raises UserError where it is more than rounding.
+    Raises UserError if it is more than rounding.
     """
-    errors = []
+    difference = 0.0
     for joints in (example(model, size) for size in model.sizes):
         expected = model(joints)
-        errors.append((exported(joints) - expected).abs().amax() / expected.abs().amax())
-    difference = torch.stack(errors).amax().item()
-    if not difference <= TOLERANCE:
-        raise UserError(f"the exported program differs by {difference:.1e}; nothing is written")
+        error = (exported(joints) - expected).abs().amax() / expected.abs().amax()
+        difference = max(difference, error.item())
+        if not error <= TOLERANCE:
+            raise UserError(f"the exported program differs by {error:.1e}; nothing is written")
     return difference
 
 
+# fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m tools.export", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser("python -m tools.export", allow_abbrev=False,
+                                     description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--checkpoint-path", type=Path, required=True, help="folder of the run, or a checkpoint")
-    add("--modalities", type=flags.modalities,
-        help="what the encoder sees, as in joint,bone; it is derived from the joints (the "
-        "modalities of its pre-training)")  # fmt: skip
-    add("--with-classes", action="store_true",
-        help="from the prepared frames of a clip to the probabilities of its classes, by the "
-        "linear layer that action_classification.py trained and saved with the run")  # fmt: skip
-    add("--out", type=Path, required=True,
-        help="file to write: .onnx, or .pt2 for torch.export.load")  # fmt: skip
+    add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone; it "
+        "is derived from the joints (the modalities of its pre-training)")
+    add("--with-classes", action="store_true", help="from the prepared frames of a clip to the "
+        "probabilities of its classes, by the linear layer that action_classification.py trained")
+    add("--out", type=Path, required=True, help="file to write: .onnx, or .pt2 for torch.export")
     args = parser.parse_args(argv)
     if args.modalities and args.with_classes:
         parser.error("--modalities has no effect with --with-classes: the linear layer has its own")
@@ -144,6 +138,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.out.suffix == ".onnx" and not all(map(find_spec, ONNX_MODULES)):
         parser.error(f"--out {args.out} needs `pip install {' '.join(ONNX_MODULES)}`")
     return args
+# fmt: on
 
 
 def main(argv: Sequence[str] | None = None) -> None:

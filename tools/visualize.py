@@ -91,6 +91,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 # fmt: on
 
 
+def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
+    """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
+    alignment = "kinect" if path.suffix == SUFFIX else "upright"
+    recording = read_recording(path, reading, alignment)
+    clip = np.nan_to_num(recording.bodies)
+    if not is_raw:
+        clip = prepare(recording, Layout(reading.skeleton, 2), alignment)
+    if clip is None or not clip.any():
+        raise UserError(f"{path} shows nobody")
+    return clip
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.sample:
@@ -108,11 +120,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         scenes = {name: scene(clip, name, bones) for name in args.modality or ["joint"]}
 
-    fitted = {name: fit(one)[0] for name, one in scenes.items()}
-    total = len(next(iter(fitted.values())).lines)
-    is_gif = args.out.suffix == ".gif"
+    is_gif, total = args.out.suffix == ".gif", len(whole if args.augmented else clip)
     frames = evenly(total, args.frames or (total if is_gif else SHEET_FRAMES))
-    rows = [[(s, t, f"{name} {t + 1}/{total}") for t in frames] for name, s in fitted.items()]
+    rows = []
+    for name, one in scenes.items():
+        (fitted,) = fit(one)
+        rows.append([(fitted, t, f"{name} {t + 1}/{total}") for t in frames])
     if is_gif:
         columns = tqdm(zip(*rows, strict=True), total=len(frames), unit="frame", disable=None)
         images = [picture([column], args.size) for column in columns]
@@ -120,18 +133,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         images = [picture(rows, args.size)]
     save_images(images, args.out, seconds=len(clip) / FPS)
     print(f"{len(clip)} frames; {' | '.join(scenes)}\nwritten to {args.out}")
-
-
-def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
-    """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
-    alignment = "kinect" if path.suffix == SUFFIX else "upright"
-    recording = read_recording(path, reading, alignment)
-    clip = np.nan_to_num(recording.bodies)
-    if not is_raw:
-        clip = prepare(recording, Layout(reading.skeleton, 2), alignment)
-    if clip is None or not clip.any():
-        raise UserError(f"{path} shows nobody")
-    return clip
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -28,10 +28,11 @@ from common import UserError
 from data_gen.gendata import usable_cpus
 from feeder.store import open_store
 from tools.ablation import table
-from tools.ablation.runs import Run, perform, start_worker
+from tools.ablation.run import Run
 from tools.ablation.variants import DEFAULT, VARIANTS
 from tools.training.checkpoint import FREE
 
+COMMAND = [sys.executable, "-m", "tools.ablation.run"]
 # Flags of pretrain.py before those of the user; they suit NW-UCLA.
 USUAL = ["--pre-dataset", "nwucla", "--protocol", "cross_view", "--hidden-size", "128"]
 USUAL += ["--batch-size", "128", "--epochs", "60", "--workers", "0", "--monitor-every", "0"]
@@ -90,11 +91,11 @@ def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
     store = open_store(base["data_root"], base["pre_dataset"])
     store.require_split(base["protocol"])
     args.out = args.out or Path("checkpoints") / f"ablation_{store.dataset}_{base['protocol']}"
-    names = {DEFAULT, *(n for name in args.variants for n in (name, *VARIANTS[name].encoders))}
-    order = sorted(VARIANTS, key=lambda name: bool(VARIANTS[name].encoders))
+    needed = {DEFAULT, *args.variants, *(e for v in args.variants for e in VARIANTS[v].encoders)}
+    names = sorted(filter(needed.__contains__, VARIANTS), key=lambda v: bool(VARIANTS[v].encoders))
     rates, every = sorted(set(args.lr or [base["lr"]])), args.evaluate_every
     runs: dict[tuple, Run] = {}
-    for name, lr, seed in product(filter(names.__contains__, order), rates, range(args.seeds)):
+    for name, lr, seed in product(names, rates, range(args.seeds)):
         flags, settings, facts = flags_of(given, name, "--lr", str(lr), "--seed", str(seed))
         encoders = [runs[other, lr, seed]["folder"] for other in VARIANTS[name].encoders]
         facts["every"] = every
@@ -114,50 +115,40 @@ def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
     return list(runs.values())
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    args, given = parse_args(argv)
-    runs = plan(args, given)
-    todo = [run for run in runs if not (Path(run["folder"]) / "result.json").exists()]
-    print(
-        f"{len(runs)} runs, {len(runs) - len(todo)} of them done before; in {args.out}", flush=True
-    )
-    failed = 0
-    for run, fault in perform_all(todo, args):
-        if fault:
-            failed += 1
-            tqdm.write(f"error: {Path(run['folder']).name}: {fault}", file=sys.stderr)
-        else:
-            table.write(results(runs), args.out)
-    if not (done := results(runs)):
-        raise UserError(f"no run was done, {failed} failed")
-    table.write(done, args.out)
-    print(table.text(done))
-    print(f"written to {args.out / 'table.md'}; beside it table.csv, runs.csv, differences.png")
-    if failed:
-        raise UserError(f"{failed} runs failed; the table holds the others")
-    print(f"next, with more seeds: the same command with --seeds {args.seeds + 2}")
+def perform_all(todo: list[Run], places: list[str], keep: bool) -> Iterator[tuple[Run, str]]:
+    """Do each run in a process on a free place; yields it, and why it failed, or ""."""
+    running, free = [], places.copy()
+    try:
+        for taking in (False, True):  # runs that take the encoders of others come last
+            waiting = [run for run in todo if bool(run["encoders"]) == taking]
+            while waiting or running:
+                while waiting and free:
+                    run, place = waiting.pop(0), free.pop(0)
+                    running.append((run, place, start(run, place, keep)))
+                time.sleep(0.1)
+                for run, place, process in [one for one in running if one[2].poll() is not None]:
+                    running.remove((run, place, process))
+                    free.append(place)
+                    log = Path(run["folder"]) / "log.txt"
+                    last = log.read_text().strip().rpartition("\n")[2]
+                    yield run, f"{last} ({log})" if process.returncode else ""
+    finally:
+        for *_, process in running:
+            process.terminate()
+        for *_, process in running:
+            process.wait()
 
 
-def perform_all(todo: list[Run], args: argparse.Namespace) -> Iterator[tuple[Run, str]]:
-    """Do some runs in processes of their own; yields each run, and why it failed, or ""."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes, as Ctrl-C does
-    context, workers = get_context("spawn"), places_of(args.jobs)[: len(todo)]
-    places = context.SimpleQueue()
-    for place in workers:
-        places.put(place)
-    if todo:
-        perform_one = partial(perform, keep=args.keep_checkpoints)
-        with (
-            context.Pool(len(workers), start_worker, [places]) as pool,
-            tqdm(total=len(todo), unit="run", disable=None) as bar,
-        ):
-            for taking in (False, True):  # at first those that pre-train
-                group = [run for run in todo if bool(run["encoders"]) == taking]
-                for done in pool.imap_unordered(perform_one, group):
-                    bar.update()
-                    yield done
-            pool.close()
-            pool.join()
+def start(run: Run, place: str, keep: bool) -> subprocess.Popen:
+    """Start the process of a run, on the GPU that `place` names; without one it has one thread."""
+    folder = Path(run["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": place}
+    if not place:
+        environment["OMP_NUM_THREADS"] = "1"
+    command = [*COMMAND, json.dumps(run), *["--keep"] * keep]
+    with (folder / "log.txt").open("a") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
 def places_of(jobs: int | None) -> list[str]:
@@ -172,6 +163,32 @@ def results(runs: list[Run]) -> list[table.Result]:
     """The results of the runs that are done."""
     paths = [Path(run["folder"]) / "result.json" for run in runs]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args, given = parse_args(argv)
+    runs = plan(args, given)
+    todo = [run for run in runs if not (Path(run["folder"]) / "result.json").exists()]
+    before = len(runs) - len(todo)
+    print(f"{len(runs)} runs, {before} of them done before; in {args.out}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes, as Ctrl-C does
+    failed = 0
+    done = results(runs)
+    performed = perform_all(todo, places_of(args.jobs), args.keep_checkpoints)
+    for run, fault in tqdm(performed, total=len(todo), unit="run", disable=None):
+        failed += bool(fault)
+        if fault:
+            tqdm.write(f"error: {Path(run['folder']).name}: {fault}", file=sys.stderr)
+        elif done := results(runs):
+            table.write(done, args.out)
+    if not done:
+        raise UserError(f"no run was done, {failed} failed")
+    table.write(done, args.out)
+    print(table.text(done))
+    print(f"written to {args.out / 'table.md'}; beside it table.csv, runs.csv, differences.png")
+    if failed:
+        raise UserError(f"{failed} runs failed; the table holds the others")
+    print(f"next, with more seeds: the same command with --seeds {args.seeds + 2}")
 
 
 if __name__ == "__main__":

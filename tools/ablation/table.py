@@ -1,6 +1,5 @@
 """The ablation table: means over seeds, the chosen learning rate, differences to the default."""
 
-import csv
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from scipy.stats import ttest_rel
 from common import atomic
 from tools.ablation.variants import DEFAULT, VARIANTS
 from tools.drawing import figures
-from tools.formats.tables import markdown
+from tools.formats.tables import markdown, write_csv
 
 FIGURES = {
     "linear": "recognition",
@@ -118,10 +117,7 @@ def write(results: list[Result], out: Path) -> None:
         part.write_text(text(results), encoding="utf-8")
     for name, lines in tables.items():
         if lines:
-            with atomic(out / f"{name}.csv") as part, part.open("w", newline="") as file:
-                writer = csv.DictWriter(file, lines[0])
-                writer.writeheader()
-                writer.writerows(lines)
+            write_csv(out / f"{name}.csv", list(lines[0]), (line.values() for line in lines))
     if compared := [row for row in tables["table"] if row["difference"] is not None]:
         figures.save(differences(compared), out / "differences.png", dpi=150)
 

@@ -47,12 +47,8 @@ def views_image(
     rows = []
     for name, whole, views in clips:
         scenes = {name: scene(whole, skeleton=skeleton)} | view_scenes(views, skeleton)
-        fitted = zip(scenes, fit(*scenes.values()), strict=True)
-        rows.append(
-            [
-                (one, frame, "" if frame else title)
-                for title, one in fitted
-                for frame in evenly(len(one.lines), FRAMES)
-            ]
-        )
+        row = []
+        for title, one in zip(scenes, fit(*scenes.values()), strict=True):
+            row += [(one, t, "" if t else title) for t in evenly(len(one.lines), FRAMES)]
+        rows.append(row)
     return picture(rows, SIZE)

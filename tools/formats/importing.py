@@ -16,12 +16,15 @@ from data_gen.clip import prepare_clip, prepare_upright, require_metres
 from data_gen.gendata import Report
 from data_gen.own_gendata import check_axes
 from data_gen.readers.recording import Reading, recording_of
-from data_gen.readers.skeleton_file import SUFFIX, official_missing, parse_name
+from data_gen.readers.skeleton_file import parse_name
 from data_gen.writer import StoreWriter
 from feeder.datasets.known import KNOWN
 from feeder.datasets.ntu import LAST_SETUP
 from feeder.description import FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import COCO_17, KINECT_V2, Layout
+from tools.formats.arrays import open_arrays
+from tools.formats.ctrgcn import match_names, open_npz
+from tools.formats.pyskl import open_pkl
 from tools.formats.source import Row, Source, refuse_turned
 
 # Number of classes -> data sets, the usual one first, for files without names.
@@ -30,32 +33,50 @@ BY_CLASSES = {60: ["ntu60"], 120: ["ntu120"], 51: ["pkummd2", "pkummd1"]}
 USUAL = {(25, "xyz"): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
 
 
+def open_source(path: Path, protocol: str | None = None) -> Source:
+    """Open the clips of a file or folder; no code in a pickle is run.
+
+    protocol: of an .npz file's split; None: the number of clips or the file's name tells
+    Raises UserError if the format is unknown, if the file is damaged, or if its clips cannot be
+    brought to the method's normalization.
+    """
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
+    kinds = {name.removeprefix("train").removeprefix("val") for name in names}
+    try:
+        for form in ("_data_joint.npy", "_data.npy"):
+            if path.is_dir() and form in kinds:
+                return open_arrays(path, form)
+        if path.suffix == ".npz":
+            return open_npz(path, protocol)
+        if path.suffix in (".pkl", ".pickle"):
+            return open_pkl(path)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # a damaged file can make a reader raise nearly any error
+        what = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged, or not what its name says ({what:.200})") from error
+    if "_position.npy" in kinds:
+        raise UserError(
+            f"{path}: AimCLR's *_position.npy cannot be imported, since each body was moved and "
+            "turned by itself in each frame; take the arrays that they were made from"
+        )
+    inner = [name for name in names if list((path / name).glob("*_data*.npy"))]
+    hint = f"; name one of its folders {', '.join(inner)}" if inner else ""
+    raise UserError(
+        f"{path} is no folder of UmURL's, USDRL's, ST-GCN's or CrosSCLR's arrays, no .npz of "
+        f"CTR-GCN or MAMP and no .pkl of pyskl{hint}"
+    )
+
+
 def write_store(source: Source, target: Path, report: Report, **flags: Any) -> StoreWriter:
     """Write the clips of a source as a store; those that cannot be used go to the report.
 
-    target: the folder of the store; its name may be that of a data set.
+    target: the folder of the store; its name may be that of a data set
     flags: those of `tools.convert import` that are given: names (the path of a list), protocol,
-        skeleton; and axes, channels, unit, as in `Reading`.
-    Raises UserError where the clips do not fit together, or where a flag has no effect.
+        skeleton; and axes, channels, unit, as in `Reading`
+    Raises UserError if the clips do not fit together, or if a flag has no effect.
     """
-    dataset = None if source.own else find_dataset(source, target)
-    usual = USUAL.get((source.shape[1], source.channels))
-    is_published = source.prepared or (dataset is not None and usual == KINECT_V2)
-    effective = {
-        "names": dataset in LAST_SETUP and not source.names,
-        "protocol": dataset not in LAST_SETUP or not source.names,
-        "skeleton": not (is_published and usual),
-    }
-    for flag in flags:
-        if source.own or not effective.get(flag, not is_published):
-            raise UserError(f"--{flag} has no effect on {source.path}: {source.kind}")
-    if is_published and not source.prepared:
-        refuse_turned(source.path, len(source.labels), source.read)
-    if source.own:
-        description, rows = source.own
-    else:
-        description = _describe(source, dataset, target, is_published, flags)
-        description, rows = _split(source, dataset, description, flags)
+    description, rows = _describe(source, target, flags)
     if len({name for name, *_ in rows}) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
     order, ups = sorted(range(len(rows)), key=lambda i: rows[i][0]), []
@@ -64,11 +85,9 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
             name, fields, more = rows[i]
             try:
                 prepared = _prepare(source, i, rows[i], description)
-            except UserError as error:
-                report.malformed(str(error))
-                continue
             except Exception as error:  # a damaged clip can raise nearly any error
-                report.malformed(f"{name}: {type(error).__name__}: {error}")
+                is_named = isinstance(error, UserError)
+                report.malformed(error if is_named else f"{name}: {type(error).__name__}: {error}")
                 continue
             if prepared is None:
                 report.note("left out, without any body", name)
@@ -87,10 +106,10 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
 
 
 def _prepare(source: Source, i: int, row: Row, description: Description) -> tuple | None:
-    (name, _, more), label, layout = row, source.labels[i], description.layout
+    (name, _, more), layout = row, description.layout
     if min(more, default=0) < 0:
-        raise UserError(f"{name}: it is in no half of the split")
-    if description.classes != UNLABELED and label < 0:
+        raise UserError(f"{name}: neither a training nor a test clip of the split")
+    if description.classes != UNLABELED and source.labels[i] < 0:
         raise UserError(f"{name}: it has no label")
     clip = source.read(i)
     if not len(clip):
@@ -108,9 +127,9 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
 
 
 def find_dataset(source: Source, target: Path) -> str | None:
-    """The name of a source's data set (ntu60, ntu120, pkummd2 ...); None where it is no known one.
+    """The name of a source's data set (ntu60, ntu120, pkummd2 ...); None if it is no known one.
 
-    Raises UserError where the target's name is that of another data set.
+    Raises UserError if the target's name is that of another data set.
     """
     wanted = target.resolve().name
     if source.num_classes is not None:
@@ -128,12 +147,25 @@ def find_dataset(source: Source, target: Path) -> str | None:
     return wanted if wanted in candidates else next(iter(candidates), None)
 
 
-def _describe(
-    source: Source, dataset: str | None, target: Path, is_published: bool, flags: dict[str, Any]
-) -> Description:
-    """The description of the store, without its splits."""
-    path, known, (bodies, joints) = source.path, KNOWN.get(dataset), source.shape
-    skeleton = flags.get("skeleton") or USUAL.get((joints, source.channels))
+def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Description, list[Row]]:
+    # The description of the store, and the row of samples.csv of each clip.
+    path, (bodies, joints) = source.path, source.shape
+    dataset = None if source.own else find_dataset(source, target)
+    known, usual = KNOWN.get(dataset), USUAL.get((joints, source.channels))
+    is_published = source.prepared or (dataset is not None and usual == KINECT_V2)
+    effective = {
+        "names": dataset in LAST_SETUP and not source.names,
+        "protocol": dataset not in LAST_SETUP or not source.names,
+        "skeleton": not (is_published and usual),
+    }
+    for flag in flags:
+        if source.own or not effective.get(flag, not is_published):
+            raise UserError(f"--{flag} has no effect on {path}: {source.kind}")
+    if source.own:
+        return source.own
+    if is_published and not source.prepared:
+        refuse_turned(path, len(source.labels), source.read)
+    skeleton = flags.get("skeleton") or usual
     if skeleton is None or skeleton.num_joints != joints:
         raise UserError(f"{path} holds bodies of {joints} joints; name their --skeleton")
     about = {
@@ -142,7 +174,7 @@ def _describe(
         "command": f"python -m tools.convert import {path.name} {target.name}",
     }
     if not is_published:
-        # Without a statement, x y z are examined for confidences.
+        # Unless --channels says what they are, x y z are examined for confidences.
         channels = flags.get("channels") or source.channels.replace("xyz", "") or None
         axes, unit = flags.get("axes"), flags.get("unit")
         reading = Reading(skeleton=skeleton, axes=axes, channels=channels, unit=unit)
@@ -150,16 +182,18 @@ def _describe(
         about |= {"alignment": "upright", "reading": reading}
     if known:
         title = known.title if skeleton == KINECT_V2 else f"{known.title} ({skeleton.name})"
-        return replace(known, title=title, **about)
-    classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1)) or UNLABELED
-    return Description(title=path.stem, classes=classes, splits={"split": Split("split")}, **about)
+        description = replace(known, title=title, **about)
+    else:
+        classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1)) or UNLABELED
+        about |= {"classes": classes, "splits": {"split": Split("split")}}
+        description = Description(path.stem, **about)
+    return _split(source, dataset, description, flags)
 
 
 def _split(
     source: Source, dataset: str | None, description: Description, flags: dict[str, Any]
 ) -> tuple[Description, list[Row]]:
-    """The description with its splits, and the row of samples.csv of each clip."""
-    path, names, halves = source.path, source.names, source.halves
+    path, names, splits = source.path, source.names, source.splits
     if dataset in LAST_SETUP and (names or "names" in flags):
         last_setup = LAST_SETUP[dataset]
         names = names or match_names(flags["names"], source, description, last_setup)
@@ -167,64 +201,27 @@ def _split(
         columns = dict(zip(FIELDS, np.array([fields for _, fields, _ in rows]).T, strict=True))
         if (wrong := (source.labels >= 0) & (source.labels != columns["action"] - 1)).any():
             raise UserError(f"{path}: {names[wrong.argmax()]} has the label of another class")
-        for p in halves.keys() & description.splits.keys():
-            if other := (description.train_mask(p, columns) != halves[p]).sum():
-                print(f"warning: {path} has {other} clips in another half of {p} than the store")
+        for p in splits.keys() & description.splits.keys():
+            if other := (description.train_mask(p, columns) != splits[p]).sum():
+                print(f"warning: {path} splits {other} clips otherwise than {p} of the store")
         return description, rows
     if protocol := flags.get("protocol"):
-        if protocol not in halves:
-            raise UserError(f"--protocol {protocol}: {path} has {', '.join(halves) or 'no split'}")
-        halves = {protocol: halves[protocol]}
-    whole = {p: half for p, half in halves.items() if (half >= 0).all()}
-    if not whole and len(halves) > 1:
-        raise UserError(f"{path}: no split holds all clips; name one: --protocol {min(halves)}")
-    halves = whole or halves or {"split": np.ones(len(source.labels), int)}
-    if dataset and (wrong := sorted(halves.keys() - description.splits.keys())):
+        if protocol not in splits:
+            raise UserError(f"--protocol {protocol}: {path} has {', '.join(splits) or 'no split'}")
+        splits = {protocol: splits[protocol]}
+    whole = {p: split for p, split in splits.items() if (split >= 0).all()}
+    if not whole and len(splits) > 1:
+        raise UserError(f"{path}: no split holds all clips; name one: --protocol {min(splits)}")
+    splits = whole or splits or {"split": np.ones(len(source.labels), int)}
+    if dataset and (wrong := sorted(splits.keys() - description.splits.keys())):
         raise UserError(f"{path}: {dataset} has no protocol {wrong[0]}")
     if not names:
-        (half,) = halves.values()
-        digits = len(str(len(half)))
-        names = [f"{'train' if h else 'test'}_{i:0{digits}d}" for i, h in enumerate(half, 1)]
+        (split,) = splits.values()
+        digits = len(str(len(split)))
+        names = [f"{'train' if t else 'test'}_{i:0{digits}d}" for i, t in enumerate(split, 1)]
     # Setup, camera, subject and replication are unknown.
     fields = [(1, 1, 1, 1, max(label, 0) + 1) for label in source.labels.tolist()]
-    columns = zip(*(half.tolist() for half in halves.values()), strict=True)
-    official = {p: n for p, n in description.official.items() if p in halves}
-    description = replace(description, splits={p: Split(p) for p in halves}, official=official)
+    columns = zip(*(split.tolist() for split in splits.values()), strict=True)
+    official = {p: n for p, n in description.official.items() if p in splits}
+    description = replace(description, splits={p: Split(p) for p in splits}, official=official)
     return description, list(zip(names, fields, columns, strict=True))
-
-
-def match_names(path: Path, source: Source, description: Description, last_setup: int) -> list[str]:
-    """The names of a source's clips from a list of names, in the order of the source.
-
-    path: a text file with one name a line, such as CTR-GCN's skes_available_name.txt.
-    last_setup: the last setup of the data set; names of later ones are skipped.
-
-    CTR-GCN and MAMP order the clips of each half by the subject, the camera or the setup, whichever
-    splits the halves, and then as the list does, without the officially missing clips. Raises
-    UserError where names and labels do not agree.
-    """
-    ((protocol, training),) = source.halves.items()
-    if protocol not in description.splits:
-        raise UserError(f"{description.title} has no protocol {protocol}")
-    missing, classes = official_missing(last_setup), len(description.classes)
-    names, fields = [], []
-    for line in path.read_text().splitlines():
-        if name := line.strip().removesuffix(SUFFIX):
-            try:
-                sample = parse_name(name)
-            except UserError as error:
-                raise UserError(f"{path}: {error}") from None
-            if name not in missing and sample.setup <= last_setup and sample.action <= classes:
-                names.append(name)
-                fields.append(sample)
-    fields = np.array(fields, int).reshape(-1, len(FIELDS))
-    train = description.train_mask(protocol, dict(zip(FIELDS, fields.T, strict=True)))
-    column = fields[:, FIELDS.index(description.splits[protocol].column)]
-    order = np.lexsort([column, ~train])  # stable; the last key is the first criterion
-    if train.sum() != training.sum() or (fields[order, -1] - 1).tolist() != source.labels.tolist():
-        raise UserError(
-            f"{path}: its {train.sum()} training and {(~train).sum()} test names do not fit the "
-            f"{training.sum()} and {(1 - training).sum()} clips and their labels; take the list "
-            "that the file was made from, without the clips that were left out"
-        )
-    return [names[i] for i in order]

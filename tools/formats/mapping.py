@@ -47,7 +47,7 @@ def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) ->
 def map_clip(clip: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray | None:
     """Map a prepared clip (T, M, V, 3) onto another skeleton, and move its origin to zero.
 
-    A joint is missing, 0 0 0, where one of its sources is. The origin is interpolated where it is
+    A joint is missing, 0 0 0, if one of its sources is. The origin is interpolated where it is
     missing; None if it is missing in all frames.
     """
     missing = ~clip.any(-1)  # (T, M, V)

@@ -4,7 +4,6 @@ Nothing is lost: a published checkpoint that is converted and converted back has
 bit by bit and in the same order.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from tools.training.checkpoint import CheckpointError, check_fits, read_torch
 
 PREFIX = "module."  # published models were saved in DistributedDataParallel
 _POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H); our code computes it and does not save it
-_FIRST_NORM = r"encoder\.temporal\.transformer\.layers\.\d+\.norm1\.weight"  # one in a layer
 SIZES = ("hidden_size", "num_head", "num_layer", "projector_width")
 _STREAMS = ("temporal", "spatial")
 # How names begin: (published, ours), in the order of the published model.
@@ -32,11 +30,10 @@ _BEGINNINGS = [
     *((f"backbone.ma_encoder.{s[0]}_tr.", f"encoder.{s}.transformer.") for s in _STREAMS),
     *((f"{m[0]}_projector.", f"projectors.{m}.") for m in MODALITIES),
 ]
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def our_name(name: str) -> str:
-    """Our name of a weight, given its published name. Raises KeyError where there is none."""
+    """Our name of a weight, given its published name. Raises KeyError if there is none."""
     for theirs, ours in _BEGINNINGS:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
@@ -46,29 +43,32 @@ def our_name(name: str) -> str:
 def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[str, Any]:
     """Read a published checkpoint as one of ours, as `checkpoint.save` takes it.
 
-    path: the published file; nothing in it is run.
-    num_head: attention heads, which no weight tells.
-    settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell.
+    path: the published file; no code in it is run
+    num_head: attention heads, which no weight tells
+    settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell
 
     The result has one part more than our checkpoints, `published`: what only published files hold.
-    Raises CheckpointError where the file is no published checkpoint.
+    Raises CheckpointError if the file is no published checkpoint.
     """
-    saved = _load(path)
+    saved = read_torch(path)
+    for name, kind in {"epoch": int, "state_dict": dict, "optimizer": dict}.items():
+        if not isinstance(saved, dict) or not isinstance(saved.get(name), kind):
+            raise CheckpointError(f"{path} is no published checkpoint: it has no {name!r}")
     state = saved["state_dict"]
     prefix = PREFIX if all(name.startswith(PREFIX) for name in state) else ""
     state = {name.removeprefix(prefix): weight for name, weight in state.items()}
     positions = state.pop(_POSITIONS, None)
     try:
         weights = {our_name(name): weight.contiguous() for name, weight in state.items()}
+        width = len(weights["encoder.temporal.fusion.weight"])
         sizes = {
-            "hidden_size": len(weights["encoder.temporal.fusion.weight"]),
+            "hidden_size": width,
             "num_head": num_head,
-            "num_layer": sum(bool(re.match(_FIRST_NORM, name)) for name in weights),
+            "num_layer": sum("temporal.transformer" in k and "norm1.weight" in k for k in weights),
             "projector_width": len(weights["projectors.joint.6.weight"]),
         }
     except KeyError as error:
         raise CheckpointError(f"{path}: the weight {error} is unknown or missing") from None
-    width = sizes["hidden_size"]
     if num_head < 1 or width % num_head:
         raise CheckpointError(f"--num-head {num_head} does not divide the width {width} of {path}")
     with torch.device("meta"):
@@ -92,11 +92,10 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
 
 
 def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Convert one of our checkpoints to the published format.
+    """Convert one of our checkpoints, as `checkpoint.load` returns it, to the published format.
 
-    saved: as `checkpoint.load` returns it.
-    path: its file, for the error.
-    Raises CheckpointError where the run is not of UmURL.
+    path: its file, for the error
+    Raises CheckpointError if the run is not of UmURL.
     """
     weights = saved["model"]
     sizes = {name: saved["settings"][name] for name in SIZES}
@@ -119,28 +118,14 @@ def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
     return {"epoch": saved["epoch"], "state_dict": state, "optimizer": optimizer}
 
 
-def _load(path: Path) -> dict[str, Any]:
-    saved = read_torch(path)
-    for name, kind in {"epoch": int, "state_dict": dict, "optimizer": dict}.items():
-        if not isinstance(saved, dict) or not isinstance(saved.get(name), kind):
-            raise CheckpointError(f"{path} is no published checkpoint: it has no {name!r}")
-    if not all(isinstance(weight, Tensor) for weight in saved["state_dict"].values()):
-        raise CheckpointError(f"{path}: 'state_dict' holds more than weights")
-    return saved
-
-
 def _positions(width: int) -> Tensor:
     return sinusoid(MAX_POSITIONS, width)[None]
 
 
-def _renumber(
-    optimizer: dict[str, Any], here: list[str], there: list[str], path: Path
-) -> dict[str, Any]:
-    """The state of an optimizer, which numbers the parameters, for another order of the weights.
-
-    here, there: the names of the weights in both orders.
-    """
-    here, there = ([n for n in names if not n.endswith(_BUFFERS)] for names in (here, there))
+def _renumber(optimizer: dict[str, Any], here: list[str], there: list[str], path: Path) -> dict:
+    # An optimizer numbers the parameters: from the order of weights `here` to that of `there`.
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    here, there = ([n for n in names if not n.endswith(buffers)] for names in (here, there))
     groups, state = optimizer.get("param_groups", []), optimizer.get("state", {})
     if [list(group["params"]) for group in groups] != [list(range(len(here)))]:
         raise CheckpointError(f"{path}: 'optimizer' is not that of this model")

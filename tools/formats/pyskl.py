@@ -1,12 +1,11 @@
-"""Open the .pkl files of pyskl and mmaction2. A file is a dict:
+"""The .pkl files of pyskl and mmaction2, in and out. A file is a dict:
 
 split         {'xsub_train': names, 'xsub_val': names, ...}; also train, val, train1, test1 ...
 annotations   a list of {'frame_dir': name, 'label': from 0, 'keypoint': (M, T, V, C),
               'total_frames': T}; C = 3: metres; C = 2: pixels, with 'keypoint_score' (M, T, V)
-
-Nothing in the pickle is run.
 """
 
+import pickle
 import re
 from pathlib import Path
 
@@ -14,8 +13,10 @@ import numpy as np
 
 from common import UserError
 from data_gen.readers.skeleton_file import SUFFIX
+from feeder.store import Store
+from tools.formats import source
 from tools.formats.pickles import read_pickle
-from tools.formats.source import Source, read_own
+from tools.formats.source import Source
 
 SHORT = {"cross_subject": "xsub", "cross_view": "xview", "cross_setup": "xset"}
 _LONG = {short: protocol for protocol, short in SHORT.items()}
@@ -29,7 +30,7 @@ def open_pkl(path: Path) -> Source:
     names = [name.removesuffix(SUFFIX) for name in names]
     joints, channels = annotations[0]["keypoint"].shape[2:]
     has_scores = channels == 2 and "keypoint_score" in annotations[0]
-    own = read_own(content["store"], content["samples"]) if "store" in content else None
+    own = source.read_own(content["store"], content["samples"]) if "store" in content else None
 
     def read(row: int) -> np.ndarray:
         clip = annotations[row]
@@ -48,7 +49,7 @@ def open_pkl(path: Path) -> Source:
         np.array([int(clip.get("label", -1)) for clip in annotations], np.int64),
         read,
         (2, joints),
-        _halves(path, content["split"], names),
+        _splits(path, content["split"], names),
         names,
         channels="xyz" if channels == 3 else "xyc" if has_scores else "xy",
         prepared=own is not None,
@@ -56,23 +57,41 @@ def open_pkl(path: Path) -> Source:
     )
 
 
-def _halves(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:
-    """The halves of each protocol, as in `Source`.
-
-    `val` is the test half, or a part of the training half where there is `test`, too.
-    """
+def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:
+    # `val` are test clips, or training clips if there is `test`, too.
     protocols: dict[str, dict[str, set[str]]] = {}
     for key, listed in split.items():
         if match := re.fullmatch(r"(?:(\w+)_)?(train|val|test)(\d*)", key):
             protocol = _LONG.get(match[1], f"{match[1] or 'split'}{match[3]}")
             part = {name.removesuffix(SUFFIX) for name in listed}
             protocols.setdefault(protocol, {})[match[2]] = part
-    halves = {}
+    splits = {}
     for protocol, parts in protocols.items():
         train, val, test = (parts.get(name, set()) for name in ("train", "val", "test"))
         train, test = (train | val, test) if test else (train, val)
         if train & test:
-            raise UserError(f"{path}: {min(train & test)} is in both halves of {protocol}")
-        found = [1 if name in train else 0 if name in test else -1 for name in names]
-        halves[protocol] = np.array(found)
-    return halves
+            raise UserError(f"{path}: {min(train & test)} is a training and a test clip")
+        splits[protocol] = np.array([1 if n in train else 0 if n in test else -1 for n in names])
+    return splits
+
+
+def write_pkl(store: Store, path: Path) -> None:
+    """Write a file of all protocols. Coordinates stay those of the store, in float32, which pyskl
+    reads as well as float16."""
+    split = {
+        f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
+        for protocol in store.protocols
+        for part, rows in zip(("train", "val"), source.split_of(store, protocol), strict=True)
+    }
+    annotations = []
+    for row, name in enumerate(store.names):
+        bodies = np.asarray(store.clip(row)).transpose(1, 0, 2, 3)  # (M, T, V, C)
+        if not bodies[1].tobytes().strip(b"\0"):  # not -0.0: an import restores every bit
+            bodies = bodies[:1]
+        clip = {"frame_dir": name, "label": int(store.label[row]), "keypoint": bodies}
+        annotations.append(clip | {"total_frames": bodies.shape[1]})
+    content = {"split": split, "annotations": annotations}
+    with path.open("wb") as file:
+        pickler = pickle.Pickler(file, protocol=4)
+        pickler.fast = True  # pickle no references, which would keep all clips in memory
+        pickler.dump(content | source.own_texts(store, range(len(annotations))))

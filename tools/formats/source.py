@@ -1,77 +1,142 @@
-"""The clips of other codes' files, whatever their format."""
+"""What the formats of other codes share: `Source`, and the files that an export adds."""
 
 import contextlib
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 from common import UserError
 from feeder.description import FIELDS, Description
+from feeder.skeletons import NTU
+from feeder.store import Store
 
-# What `tools.convert` adds to the files that it exports, and the names of files in a folder.
+# What an export adds, so that an import restores the store: store.json, and the rows of samples.csv
+# in the order of the exported clips. The values are the names of the files in a folder.
 OWN = {"store": "store.json", "samples": "samples.csv"}
+LEAST_FRAMES = 300  # of a padded clip, as other codes have it; longer if a clip is longer
 LOOKED_AT = 200  # clips whose first frame is examined
 Row = tuple[str, tuple[int, ...], tuple[int, ...]]  # of samples.csv: name, FIELDS, more columns
 
 
 @dataclass(frozen=True)
 class Source:
-    """The N clips of a file or of a folder of files, in the order of the file.
-
-    kind: what the file is, in words.
-    labels: (N,) int64, classes from 0; -1 for a clip without a label.
-    read: number of a clip -> its joints (T, M, V, C); T is 0 where the clip shows nobody.
-    shape: (M, V), bodies and joints.
-    halves: {protocol: (N,) int64, 1 for a training clip, 0 for a test clip, -1 for neither}.
-    names: N names, or None where the file has none.
-    channels: xyz in metres; xy or xyc, with a confidence, in pixels.
-    num_classes: classes of the data set; None where the file does not tell.
-    prepared: whether the coordinates have the method's normalization; else they are a camera's.
-    own: what `tools.convert` added to the file; None where other code wrote it.
-    """
+    """The N clips of a file or of a folder of files, in the order of the file."""
 
     path: Path
-    kind: str
-    labels: np.ndarray
-    read: Callable[[int], np.ndarray]
-    shape: tuple[int, int]
-    halves: dict[str, np.ndarray]
-    names: list[str] | None = None
-    channels: str = "xyz"
-    num_classes: int | None = None
-    prepared: bool = False
-    own: tuple[Description, list[Row]] | None = None
+    kind: str  # what the file is, in words
+    labels: np.ndarray  # (N,) int64, classes from 0; -1 for a clip without a label
+    read: Callable[[int], np.ndarray]  # number of a clip -> (T, M, V, C); T is 0 if nobody is seen
+    shape: tuple[int, int]  # (M, V), bodies and joints
+    splits: dict[str, np.ndarray]  # {protocol: (N,) int64: 1 training, 0 test, -1 neither}
+    names: list[str] | None = None  # N names, if the file has any
+    channels: str = "xyz"  # in metres; xy or xyc, with a confidence, in pixels
+    num_classes: int | None = None  # of the data set, if the file tells
+    prepared: bool = False  # whether coordinates have the method's normalization, or are a camera's
+    own: tuple[Description, list[Row]] | None = None  # what an export has added
+
+
+# ---- reading
 
 
 def read_own(store: str, samples: str) -> tuple[Description, list[Row]]:
-    """Read the texts of the files OWN, with the clips in the order of the exported file."""
+    """Parse the texts that `own_texts` made."""
     _, *lines = csv.reader(samples.splitlines())
     rows = [(name, tuple(map(int, values))) for name, *values in lines]
     cut = len(FIELDS)
     return Description.from_json(store), [(name, v[:cut], v[cut:]) for name, v in rows]
 
 
+def map_floats(path: Path, start: int = 0) -> np.memmap:
+    """Map the array of floats in a .npy file, or in an archive that holds one from byte `start`."""
+    with path.open("rb") as file:
+        file.seek(start)
+        np.lib.format.read_magic(file)
+        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        if by_column or dtype.kind != "f":
+            raise ValueError(f"{dtype} {shape} are not floats, row by row")
+        return np.memmap(path, dtype, "r", file.tell(), shape)
+
+
+def row_of(parts: list[np.ndarray], row: int) -> np.ndarray:
+    """A row of two arrays, one after the other."""
+    first = len(parts[0])
+    array, row = (parts[0], row) if row < first else (parts[1], row - first)
+    if not isinstance(array, np.memmap):
+        return array[row]
+    # Pages that are read through the mapping would count as memory of this process.
+    size, start = array[0].size, array.offset + row * array[0].nbytes
+    return np.fromfile(array.filename, array.dtype, size, offset=start).reshape(array.shape[1:])
+
+
+def without_padding(clip: np.ndarray) -> np.ndarray:
+    """A clip (T, M, V, C) without the zero frames at its end."""
+    filled = np.flatnonzero(clip.any((1, 2, 3)))
+    return clip[: filled[-1] + 1 if len(filled) else 0]
+
+
 def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> None:
-    """Raise UserError where the main body's spine lies along z in the clips' first frames.
+    """Raise UserError if the main body's spine lies along z in the first frames of NTU's clips.
 
-    count, read: the number of clips of NTU's skeleton, and as in `Source`.
+    count, read: the number of clips, and as in `Source`
 
-    In a camera's coordinates the spine lies along y. The method turns a clip by the line of the
-    shoulders only, so the spine stays along y. Other codes turn the spine onto z; the angle is
-    lost.
+    In a camera's coordinates the spine lies along y, and the method turns a clip by the line of the
+    shoulders only. Other codes turn the spine onto z, and the angle is lost.
     """
-    clips = []
+    spines = []  # from the middle to the base
     for row in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int)):
         with contextlib.suppress(Exception):  # a damaged clip, which the import names
-            clips += [clip for clip in [read(row)] if len(clip)]
-    spines = [clip[0, 0, 0].astype(float) - clip[0, 0, 1] for clip in clips]  # base from middle
+            first = read(row)[0, 0].astype(float)
+            spines.append(first[0] - first[1])
     along_z = [spine[2] < -0.7 * np.linalg.norm(spine) for spine in spines]
     if spines and np.mean(along_z) > 0.75:
         raise UserError(
-            f"{path}: the spine lies along z in {sum(along_z)} of {len(spines)} clips, so other "
-            "code (as AGCN, skeleton-contrast, CMD, HiCo) has turned them, which cannot be undone; "
+            f"{path}: the spine lies along z in {sum(along_z)} of {len(spines)} clips, as other "
+            "code (AGCN, skeleton-contrast, CMD, HiCo) turns them, which cannot be undone; "
             "take UmURL's or USDRL's arrays, CTR-GCN's, pyskl's, or raw files"
         )
+
+
+# ---- writing
+
+
+def split_of(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of training and test clips. Raises UserError unless a frame is as in NTU RGB+D."""
+    if store.layout.frame_shape != NTU.frame_shape:
+        raise UserError(f"{store.folder} holds {store.layout}; the format has two bodies of 25")
+    return store.split(protocol)
+
+
+def own_texts(store: Store, rows: Sequence[int]) -> dict[str, str]:
+    """The text of each file of OWN, for these rows of the store."""
+    more = store.description.more_columns
+    columns = [*(getattr(store, name) for name in FIELDS), *(store.more[name] for name in more)]
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["name", *FIELDS, *more])
+    table.writerows([store.names[row], *(int(column[row]) for column in columns)] for row in rows)
+    description = replace(store.description, checked=False)  # that speaks of joints.npy
+    return {"store": description.to_json(), "samples": file.getvalue()}
+
+
+def write_padded(
+    file: BinaryIO, store: Store, rows: np.ndarray, arrange: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Write clips as one float32 .npy array, padded with zeros to one length, clip by clip.
+
+    arrange: brings a padded clip (T, M, V, C) into the format's order
+    """
+    padded = np.zeros((max(LEAST_FRAMES, store.length.max()), *store.layout.frame_shape), "<f4")
+    shape = (len(rows), *arrange(padded).shape)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for row in tqdm(rows, unit="clip", disable=None):
+        clip = store.clip(row)
+        padded[: len(clip)] = clip
+        padded[len(clip) :] = 0
+        file.write(np.ascontiguousarray(arrange(padded)).data)

@@ -1,7 +1,6 @@
 """What the folders of runs hold, as values for the page."""
 
 import base64
-import csv
 import io
 import json
 from pathlib import Path
@@ -14,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from net import methods
 from tools.evaluation import paper
+from tools.formats.tables import read_csv
 from tools.training import checkpoint
 
 COLORS = ("#1f5fbf", "#b34d05", "#17734a", "#8a3fa0", "#b3261e", "#5c636a")  # of runs
@@ -125,14 +125,9 @@ def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def confusion(path: Path) -> dict[str, Any]:
     """The picture of a confusion matrix, and the pairs of classes that lie beside it."""
     stem = path.name.removesuffix("_confusion.png")
+    header, pairs = read_csv(path.with_name(f"{stem}_pairs.csv"))
     return {
         "name": stem,
         "png": base64.b64encode(path.read_bytes()).decode(),
-        "pairs": read_csv(path.with_name(f"{stem}_pairs.csv"))[: 1 + MOST_PAIRS],
+        "pairs": [header, *pairs[:MOST_PAIRS]],
     }
-
-
-def read_csv(path: Path) -> list[list[str]]:
-    """The rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))

@@ -9,7 +9,7 @@ import numpy as np
 from common import UserError
 from feeder.store import Store, open_store
 from tools.drawing.skeletons import BODY_COLORS, evenly, fit, scene
-from tools.report.content import read_csv
+from tools.formats.tables import read_csv
 
 KEYFRAMES = 32  # of a clip; the page interpolates between them
 FPS = 30  # of the recordings
@@ -29,7 +29,7 @@ def build(folder: Path, run: dict[str, Any], data_root: str | None, most: int) -
     if not (table.is_file() and run["settings"] and searched):
         raise UserError(f"run python action_retrieval.py --checkpoint-path {folder}")
     store = open_store(data_root or run["settings"]["data_root"], searched[0])
-    lines = read_csv(table)[1:]  # query, then name and similarity of each neighbor
+    _, lines = read_csv(table)  # query, then name and similarity of each neighbor
     rows = {name: row for row, name in enumerate(store.names)}
     if lost := {name for line in lines for name in (line[0], *line[1::2])} - rows.keys():
         raise UserError(f"{table} names {min(lost)}, which {store.folder} does not hold")

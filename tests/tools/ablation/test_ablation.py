@@ -11,7 +11,6 @@ import torch
 
 from tests.runs import ROOT, call
 from tools.ablation import __main__ as ablation
-from tools.ablation import runs
 from tools.ablation.variants import DEFAULT, VARIANTS
 
 SMALL = [
@@ -65,14 +64,27 @@ def test_each_variant_can_be_trained_and_read(name):
     assert not variant.encoders or len(variant.encoders) == len(variant.streams)
 
 
-def test_processes_are_spread_over_the_visible_gpus(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+@pytest.mark.parametrize(
+    ("visible", "gpus", "jobs", "expected"),
+    [
+        (None, 2, None, {"0", "1"}),
+        ("5,7", 2, 3, {"5", "7"}),
+        ("", 0, 2, {""}),
+    ],
+)
+def test_processes_are_spread_over_the_visible_gpus(
+    data_root, tmp_path, monkeypatch, visible, gpus, jobs, expected
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert ablation.places_of(None) == ["0", "1"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    assert ablation.places_of(3) == ["5", "7", "5"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert ablation.places_of(2) == ["", ""]
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    script = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr(ablation, "COMMAND", [sys.executable, "-c", script])
+    todo = planned(*flags(data_root, tmp_path, "--variants", "no_intra", "--seeds", 2))
+    done = list(ablation.perform_all(todo, ablation.places_of(jobs), keep=False))
+    assert len(done) == 4 and not any(fault for _, fault in done)
+    assert {Path(run["folder"], "log.txt").read_text().strip() for run, _ in done} == expected
 
 
 def test_a_killed_table_continues(data_root, tmp_path):
@@ -100,16 +112,14 @@ def test_a_killed_table_continues(data_root, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*")} == before
 
 
-def test_a_run_that_fails_says_why_and_those_that_need_it_fail_too(
-    data_root, tmp_path, monkeypatch
-):
-    broken = tmp_path / "broken.py"
-    broken.write_text("import sys; sys.exit('error: nothing works')")
-    monkeypatch.setattr(runs, "PRETRAIN", broken)
-    both = planned(*flags(data_root, tmp_path, "--variants", "late", "--seeds", 1))
-    faults = [runs.perform(run, keep=False)[1] for run in both]
-    assert "nothing works" in faults[0] and "log.txt" in faults[0] and "features.pt" in faults[1]
-    assert results(tmp_path) == {}
+def test_a_run_that_fails_says_why_and_those_that_need_it_fail_too(data_root, tmp_path):
+    arguments = flags(data_root, tmp_path, "--variants", "late", "--seeds", 1, "--jobs", 1)
+    damaged = Path(planned(*arguments)[0]["folder"], "checkpoint_0001.pt")
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"")
+    done = call(ablation.main, *arguments)
+    assert done.code == 1 and results(tmp_path) == {}
+    assert str(damaged) in done.err and "features.pt" in done.err
 
 
 @pytest.mark.parametrize(

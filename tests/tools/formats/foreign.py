@@ -4,6 +4,7 @@ The files are made from raw recordings, which tests.literal reads, without the p
 """
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,14 +88,8 @@ def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2
         # (M, T, V, C); in memory T comes first, which numpy 2.4 and later pickle in their own way.
         clip = np.ascontiguousarray(two_bodies(path), np.float16).transpose(1, 0, 2, 3)
         clip = clip if clip[1].any() else clip[:1]
-        annotations.append(
-            {
-                "frame_dir": name,
-                "label": int(name[17:20]) - 1,
-                "keypoint": clip,
-                "total_frames": clip.shape[1],
-            }
-        )
+        about = {"frame_dir": name, "label": int(name[17:20]) - 1}
+        annotations.append(about | {"keypoint": clip, "total_frames": clip.shape[1]})
     for short, name in splits.items():
         split[f"{short}_train"] = [n for n in paths if in_training_set(n, name)]
         split[f"{short}_val"] = [n for n in paths if not in_training_set(n, name)]
@@ -104,36 +99,32 @@ def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2
 
 def stgcn_arrays(raw: Path, out: Path, protocol: str) -> None:
     """Write {train,val}_data.npy and _label.pkl, as CrosSCLR does on the way to its input."""
-    out.mkdir(parents=True)
-    names = sorted(path.stem for path in raw.glob("*.skeleton"))
-    for part in ("train", "val"):
-        chosen = [n for n in names if in_training_set(n, protocol) == (part == "train")]
-        data = np.zeros((len(chosen), 3, 300, 25, 2), np.float32)
-        for i, name in enumerate(chosen):
-            clip = two_bodies(raw / f"{name}.skeleton")
-            data[i, :, : len(clip)] = clip.transpose(3, 0, 2, 1)
-        np.save(out / f"{part}_data.npy", data)
-        labels = [int(name[17:20]) - 1 for name in chosen]
-        with open(out / f"{part}_label.pkl", "wb") as file:
-            pickle.dump(([f"{name}.skeleton" for name in chosen], labels), file)
+    _padded_arrays(raw, out, protocol, "data", lambda clip: clip)
 
 
 def turned_arrays(raw: Path, out: Path, protocol: str, *, counts: bool = True) -> None:
     """Write arrays with UmURL's file names whose spines lie along z, as in AGCN."""
+    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y becomes z
+    _padded_arrays(
+        raw, out, protocol, "data_joint", lambda clip: (clip - clip[:, :1, 1:2]) @ turn.T
+    )
+    for part in ("train", "val") if counts else ():
+        np.save(out / f"{part}_num_frame.npy", np.full(5, 350))
+
+
+def _padded_arrays(raw: Path, out: Path, protocol: str, kind: str, move: Callable) -> None:
     out.mkdir(parents=True)
     names = sorted(path.stem for path in raw.glob("*.skeleton"))
-    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y becomes z
     for part in ("train", "val"):
         chosen = [n for n in names if in_training_set(n, protocol) == (part == "train")]
         data = np.zeros((len(chosen), 3, 300, 25, 2), np.float32)
         for i, name in enumerate(chosen):
             clip = two_bodies(raw / f"{name}.skeleton")
-            data[i, :, : len(clip)] = ((clip - clip[:, :1, 1:2]) @ turn.T).transpose(3, 0, 2, 1)
-        np.save(out / f"{part}_data_joint.npy", data)
-        if counts:
-            np.save(out / f"{part}_num_frame.npy", np.full(len(chosen), 350))
+            data[i, :, : len(clip)] = move(clip).transpose(3, 0, 2, 1)
+        np.save(out / f"{part}_{kind}.npy", data)
+        labels = [float(int(name[17:20]) - 1) for name in chosen]  # some codes write floats
         with open(out / f"{part}_label.pkl", "wb") as file:
-            pickle.dump((chosen, [float(int(n[17:20]) - 1) for n in chosen]), file)
+            pickle.dump(([f"{name}.skeleton" for name in chosen], labels), file)
 
 
 def resampled_arrays(out: Path) -> None:

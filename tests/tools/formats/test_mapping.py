@@ -29,14 +29,6 @@ def test_joints_are_those_of_the_same_name_around_the_new_origin(converted, tmp_
             np.testing.assert_allclose(new[:, :, joint], expected, atol=1e-5)
 
 
-def test_the_same_skeleton_changes_nothing(converted, tmp_path):
-    write_store(tmp_path, "ntu60")
-    converted("map", tmp_path / "ntu60", tmp_path / "again", "--skeleton", "kinect_v2")
-    first, second = (open_store(tmp_path, name) for name in ("ntu60", "again"))
-    np.testing.assert_array_equal(first.joints, second.joints)
-    assert first.fingerprint == second.fingerprint
-
-
 def test_missing_joints_and_origins():
     clip = np.random.default_rng(0).normal(size=(5, 1, 25, 3)).astype(np.float32)
     clip[:, :, 1] = 0  # the origin

@@ -16,6 +16,7 @@ from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools.drawing.skeletons import fit, scene
+from tools.formats.tables import read_csv
 from tools.report import __main__ as report
 from tools.report import content, gallery
 
@@ -76,7 +77,7 @@ def test_it_shows_the_figures_of_the_files_and_asks_for_nothing(run):
 def test_the_gallery_has_what_was_retrieved(run, data_root):
     page, store = run / "report.html", open_store(data_root, "ntu60")
     shown = canvases(page)
-    table = {row[0]: row for row in content.read_csv(run / "retrieval_neighbours.csv")}
+    table = {row[0]: row for row in read_csv(run / "retrieval_neighbours.csv")[1]}
     assert len(shown) == 10 * 6
     for query, *found in zip(*[iter(shown)] * 6, strict=True):
         assert found == table[query][1::2]

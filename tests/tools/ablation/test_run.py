@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common import UserError
-from tools.ablation.runs import figures
+from tools.ablation.run import figures
 from tools.evaluation.features import Features, TrainTestSplit
 from tools.evaluation.neighbors import nearest, percent
 from tools.evaluation.probe import linear_evaluation

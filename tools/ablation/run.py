@@ -1,24 +1,24 @@
 """A run of an ablation: pretrain.py, then figures on the frozen features, in one process.
 
-A run is what its result.json begins with: {variant, lr, seed, flags, settings, encoders, every}.
-`flags` are those of pretrain.py, `settings` what they mean; `encoders` are the folders of the runs
-whose encoders it takes instead, one a stream; `every`: epochs between measurements, 0: at the end.
+A run is what its result.json begins with: {variant, lr, seed, folder, flags, settings, encoders,
+every}. `flags` are those of pretrain.py, `settings` what they mean; `encoders` are the folders of
+the runs whose encoders it takes instead, one a stream; `every`: epochs between measurements, 0: at
+the end.
 """
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import common
+import pretrain
 from common import UserError, atomic
 from feeder.batches import batch_bounds
 from feeder.store import open_store
@@ -30,45 +30,23 @@ from tools.evaluation.neighbors import joined, nearest, percent
 from tools.evaluation.probe import LINEAR, linear_evaluation
 from tools.training import checkpoint
 
-PRETRAIN = Path(__file__).resolve().parents[2] / "pretrain.py"
 FOLDS = 5  # groups of training subjects, each held out once
 Run = dict[str, Any]
 
 
-def start_worker(places: SimpleQueue) -> None:
-    """Take a GPU, as CUDA_VISIBLE_DEVICES names it; with "" one thread of a CPU."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that pretrain.py ends, too
-    os.environ["CUDA_VISIBLE_DEVICES"] = place = places.get()
-    if not place:
-        os.environ["OMP_NUM_THREADS"] = "1"
-        torch.set_num_threads(1)
-
-
-def perform(run: Run, keep: bool) -> tuple[Run, str]:
-    """Do a run, or the rest of it; returns it, and why it failed, or "".
-
-    keep: whether its checkpoints stay, too
-    """
+def perform(run: Run, keep: bool) -> None:
+    """Do a run, or the rest of it, and write its result.json. keep: whether checkpoints stay"""
     began, folder = time.time(), Path(run["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
     if not run["encoders"]:
-        log = folder / "log.txt"
-        with log.open("a") as file:
-            command = [sys.executable, PRETRAIN, *run["flags"]]
-            code = subprocess.run(command, stdout=file, stderr=file).returncode
-        if code:
-            return run, f"{log.read_text().splitlines()[-1]} (code {code}, {log})"
-    try:
-        result = run | measure(run)
-    except (UserError, OSError) as error:
-        return run, str(error)
+        pretrain.main(run["flags"])
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pretrain.py catches both
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    result = run | measure(run) | {"seconds": round(time.time() - began, 1)}
     with atomic(folder / "result.json") as part:
-        result["seconds"] = round(time.time() - began, 1)
         part.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
     for path in [] if keep else folder.iterdir():  # checkpoints, curves
         if path.name not in ("result.json", "features.pt", "log.txt"):
             path.unlink()
-    return run, ""
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -132,3 +110,7 @@ def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:
                 found[f"knn{way}"].append(x.train_classes[near[:, 0]] == x.test_classes)
         measured[part] = {name: percent(torch.cat(right)) for name, right in found.items()}
     return measured
+
+
+if __name__ == "__main__":
+    common.run(lambda: perform(json.loads(sys.argv[1]), keep="--keep" in sys.argv))

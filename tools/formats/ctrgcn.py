@@ -1,0 +1,144 @@
+"""The .npz files of CTR-GCN, InfoGCN, HD-GCN, MAMP, STARS and MacDiff, in and out.
+
+A file has the clips of one protocol, in a camera's coordinates, without names:
+
+x_train, x_test   (N, T, 150) = clips, frames, (body, joint, xyz), zero after a clip's last frame
+y_train, y_test   (N, K), one-hot
+"""
+
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from common import UserError
+from data_gen.readers.skeleton_file import SUFFIX, official_missing, parse_name
+from feeder.datasets.ntu import DATASETS
+from feeder.description import FIELDS, Description
+from feeder.skeletons import NTU
+from feeder.store import Store
+from tools.formats import source
+from tools.formats.source import OWN, Source
+
+PARTS = ("train", "test")
+AWAY = 16.0  # metres; farther than any body is from another
+# Protocol -> words for it in the names of files.
+_WORDS = {
+    "cross_subject": ("cs", "csub", "xsub", "subject"),
+    "cross_view": ("cv", "cview", "xv", "xview", "view"),
+    "cross_setup": ("cset", "csetup", "xset", "xsetup", "setup"),
+}
+
+
+def open_npz(path: Path, protocol: str | None) -> Source:
+    """Open the clips of a file; a damaged file raises nearly any error.
+
+    protocol: of its split; None: the number of clips or the file's name tells
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        if damaged := arrays.zip.testzip():
+            raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
+        y = np.concatenate([arrays[f"y_{part}"] for part in PARTS])
+        texts = [bytes(arrays[name]).decode() for name in OWN if name in arrays]
+        x = [_open_member(path, arrays, f"x_{part}") for part in PARTS]
+    count, own = len(x[0]) + len(x[1]), source.read_own(*texts) if texts else None
+    if len(y) != count or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != count:
+        raise UserError(f"{path}: y_train and y_test are not one-hot, with a row for each clip")
+
+    def read(row: int) -> np.ndarray:
+        clip = source.without_padding(source.row_of(x, row).reshape(-1, *NTU.frame_shape))
+        # The file has each clip's first spine at the origin, and the other joints around it. But
+        # the preparation takes joints whose coordinates sum to zero for joints without a position.
+        there = clip.any((2, 3), keepdims=True)  # (T, 2, 1, 1)
+        # In float64, so that nothing is rounded.
+        return clip if own else clip + there * np.array([0.0, 0.0, AWAY])
+
+    if not own:
+        protocol = protocol or _protocol_of(path, (len(x[0]), len(x[1])))
+    return Source(
+        path,
+        f"CTR-GCN's or MAMP's arrays of {y.shape[1]} classes",
+        y.argmax(1),
+        read,
+        NTU.frame_shape[:2],
+        {protocol: (np.arange(count) < len(x[0])).astype(int)},
+        num_classes=y.shape[1],
+        prepared=own is not None,
+        own=own,
+    )
+
+
+def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    # numpy reads a member as a whole, whatever `mmap_mode` says.
+    entry = arrays.zip.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        return arrays[name]
+    with path.open("rb") as file:
+        file.seek(entry.header_offset + 26)
+        lengths = struct.unpack("<HH", file.read(4))  # of the name and of the extra field
+    return source.map_floats(path, entry.header_offset + 30 + sum(lengths))
+
+
+def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
+    # The numbers of training and test clips tell it, or the name of a file such as NTU60_CS.npz.
+    for description in DATASETS.values():
+        for protocol, official in description.official.items():
+            if counts == official:
+                return protocol
+    words = re.split(r"[^a-z]+", f"{path.absolute().parent.name} {path.stem}".lower())
+    found = [p for word in words for p, names in _WORDS.items() if word in names]
+    if not found:
+        raise UserError(f"{path}: its name does not tell its split; name it with --protocol")
+    return found[-1]
+
+
+def match_names(path: Path, clips: Source, description: Description, last_setup: int) -> list[str]:
+    """The names of a file's clips, in its order, from a list of names.
+
+    path: a text file with one name a line, such as CTR-GCN's skes_available_name.txt
+    last_setup: the last setup of the data set; names of later ones are skipped
+
+    CTR-GCN and MAMP order training and test clips by subject, camera or setup, whichever
+    makes the split, and then as the list does, without the officially missing clips. Raises
+    UserError if names and labels do not agree.
+    """
+    ((protocol, training),) = clips.splits.items()
+    lines = [line.strip().removesuffix(SUFFIX) for line in path.read_text().splitlines()]
+    try:
+        listed = [(name, parse_name(name)) for name in lines if name]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    missing, classes = official_missing(last_setup), len(description.classes)
+    kept = [
+        (name, sample)
+        for name, sample in listed
+        if name not in missing and sample.setup <= last_setup and sample.action <= classes
+    ]
+    fields = np.array([sample for _, sample in kept], int).reshape(-1, len(FIELDS))
+    train = description.train_mask(protocol, dict(zip(FIELDS, fields.T, strict=True)))
+    column = fields[:, FIELDS.index(description.splits[protocol].column)]
+    order = np.lexsort([column, ~train])  # stable; the last key is the first criterion
+    if train.sum() != training.sum() or (fields[order, -1] - 1).tolist() != clips.labels.tolist():
+        raise UserError(
+            f"{path}: its {train.sum()} training and {(~train).sum()} test names do not fit the "
+            f"{training.sum()} and {(1 - training).sum()} clips and their labels; take the list "
+            "that the file was made from, without the clips that were left out"
+        )
+    return [kept[i][0] for i in order]
+
+
+def write_npz(store: Store, protocol: str, path: Path) -> None:
+    """Write a file of one protocol; the coordinates are those of the store."""
+    split = source.split_of(store, protocol)
+    texts = source.own_texts(store, np.concatenate(split))
+    arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, rows in zip(PARTS, split, strict=True):
+            with archive.open(f"x_{part}.npy", "w", force_zip64=True) as file:
+                source.write_padded(file, store, rows, lambda clip: clip.reshape(len(clip), -1))
+            arrays[f"y_{part}"] = np.eye(store.num_classes)[store.label[rows]]
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.save(file, array)
