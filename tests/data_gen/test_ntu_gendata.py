@@ -14,10 +14,30 @@ from common import UserError
 from data_gen import ntu_gendata
 from data_gen.readers.skeleton_file import official_missing
 from feeder.datasets.ntu import LAST_SETUP
+from feeder.store import open_store
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text, write_clips
-from tests.data_gen.stores import COMMAND, OLD, linked_clips, read_store
 
+COMMAND = Path(ntu_gendata.__file__)
+LONGEST = GOLDEN / "skeletons" / "S014C002P092R002A024.skeleton"  # 80 frames
+OLD = ["S001C001P001R001A001", "S017C002P003R001A060"]
 NEW = ["S018C001P041R001A061", "S032C003P106R002A120"]
+
+
+def read_store(folder: Path) -> dict[str, np.ndarray]:
+    """{name: clip} of a store."""
+    store = open_store(folder.parent, folder.name)
+    return {name: store.clip(row) for row, name in enumerate(store.names)}
+
+
+def linked_clips(folder: Path, number: int) -> Path:
+    """A folder with the same recording of 80 frames under many names."""
+    folder.mkdir()
+    first = folder / "S001C001P001R001A001.skeleton"
+    shutil.copy(LONGEST, first)
+    for i in range(1, number):
+        name = f"S001C{1 + i % 3:03}P{1 + i // 3 % 40:03}R003A{1 + i // 120:03}"
+        os.link(first, folder / f"{name}.skeleton")
+    return folder
 
 
 @pytest.fixture

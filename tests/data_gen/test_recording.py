@@ -234,20 +234,6 @@ def test_arrays_of_a_store_with_the_published_rule(tmp_path):
     np.testing.assert_array_equal(read_clip(path, ONE), prepare_clip(body[:, None], ONE))
 
 
-def test_joints_are_mapped_by_their_names(tmp_path):
-    body = person(4)
-    body[5, 12] = 0  # a hip is missing
-    path = save(tmp_path / "a.npy", body)
-    layout = Layout(BUILT_IN["openpose_25"], 1)
-    reading = Reading(KINECT_V1, target=layout.skeleton)
-    plain = json.loads(json.dumps(reading.to_plain()))
-    assert Reading.of_store(layout, plain) == reading
-    clip = read_clip(path, layout, "upright", reading)
-    assert clip.shape == (20, 1, 25, 3)
-    hip = layout.skeleton.joints.index("left hip")
-    assert not clip[5, 0, hip].any() and clip[6, 0, hip].any()
-
-
 def test_recordings_in_folders(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / ".hidden").mkdir()
