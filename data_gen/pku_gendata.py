@@ -14,8 +14,7 @@ A video is named like 0002-L in phase I, like A01N01-L (scene and subject) in ph
 its view.
 
 This reader was written from descriptions of the format and from public readers, without a raw file.
-It assumes that frames count from 0 and that the last frame belongs to the action. A reader that
-counts from 1, or leaves the last frame out, differs by one frame.
+It assumes that frames count from 0 and that an action's last frame belongs to it.
 """
 
 import argparse

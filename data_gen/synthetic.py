@@ -59,7 +59,7 @@ NOISE[[6, 7, 10, 11, 14, 15, 18, 19, 21, 22, 23, 24]] = 0.012
 def sample_names(subjects=12, actions=16, setups=2, replications=1) -> list[SampleName]:
     """The clips of a data set, sorted: each subject performs each action before each camera.
 
-    With 3 or more subjects and 2 or more setups, both halves of each NTU protocol have each action.
+    With 3 or more subjects and 2 or more setups, each NTU protocol trains and tests each action.
     """
     return sorted(
         SampleName(1 + (subject + camera + replication) % setups, camera, subject, replication, a)
