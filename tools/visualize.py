@@ -80,6 +80,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         (args.file and (args.data_root or args.dataset), "--data-root, --dataset: for a --sample"),
         (args.sample and any((args.raw, args.skeleton, args.axes, args.channels, args.unit)),
          "--raw, --skeleton, --axes, --channels, --unit: for a FILE"),
+        (args.file and args.file.suffix == SUFFIX and (args.axes or args.channels or args.unit),
+         f"--axes, --channels, --unit: not for a {SUFFIX} file, which is a Kinect's"),
         (args.augmented and (args.modality or args.raw), "--modality, --raw: not --augmented"),
         (not args.augmented and (args.strengths or args.seed is not None),
          "--seed and strengths of views need --augmented"),

@@ -95,6 +95,7 @@ def test_augmented_views_have_the_strengths_of_the_flags(tmp_path):
         ([], "FILE"),
         (["a.skeleton", "--sample", "b"], "--sample"),
         (["--sample", "b", "--axes", "z-up"], "--axes"),
+        (["a.skeleton", "--unit", "mm"], "--unit"),
         (["a.skeleton", "--augmented", "--modality", "bone"], "--modality"),
         (["a.skeleton", "--yaw", "5"], "--augmented"),
         (["a.skeleton", "--out", "a.mp4"], "a.mp4"),

@@ -66,14 +66,14 @@ def measure(run: Run) -> dict[str, Any]:
             epoch, _ = checkpoint.position(path)
             curve.append({"epoch": epoch, "step": epoch * steps, **figures(own, run["seed"])})
         with atomic(folder / "features.pt") as part:
-            halves = zip(encoded.train.cpu().unbind(), encoded.test.cpu().unbind(), strict=True)
-            torch.save(dict(zip(read, halves, strict=True)), part)
+            split = zip(encoded.train.cpu().unbind(), encoded.test.cpu().unbind(), strict=True)
+            torch.save(dict(zip(read, split, strict=True)), part)
         measured = {part: curve[-1][part] for part in ("test", "held_out")}
         settings = loaded.settings  # as pretrain.py has completed them
     else:
         taken = zip(run["encoders"], streams, strict=True)
-        halves = [torch.load(Path(path) / "features.pt")[stream] for path, stream in taken]
-        train, test = (torch.stack(half).to(device) for half in zip(*halves, strict=True))
+        parts = [torch.load(Path(path) / "features.pt")[stream] for path, stream in taken]
+        train, test = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
         measured = figures(Features(data, train, test), run["seed"])
     return {
         "settings": settings,

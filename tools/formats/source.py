@@ -59,7 +59,8 @@ def map_floats(path: Path, start: int = 0) -> np.memmap:
         np.lib.format.read_magic(file)
         shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
         if by_column or dtype.kind != "f":
-            raise ValueError(f"{dtype} {shape} are not floats, row by row")
+            what = "Python objects" if dtype.hasobject else f"{dtype} {shape}"
+            raise UserError(f"{path} holds {what}; save its arrays as floats, row by row")
         return np.memmap(path, dtype, "r", file.tell(), shape)
 
 

@@ -138,6 +138,13 @@ def test_a_folder_named_for_another_data_set_and_an_unknown_split_are_refused(
     assert imported(tmp_path / "mine.npz", tmp_path / "a", "--protocol", "cross_view").protocols
 
 
+def test_arrays_of_python_objects_are_named_so(imported, tmp_path):
+    objects = {f"x_{part}": np.array([None] * 3) for part in ("train", "test")}
+    np.savez(tmp_path / "NTU60_CS.npz", **objects, y_train=np.eye(60)[:3], y_test=np.eye(60)[:3])
+    with pytest.raises(UserError, match="Python objects"):
+        imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu60")
+
+
 # ---- pyskl, mmaction2
 
 
