@@ -38,13 +38,9 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, 
     assert said["recording"] == str(file)
     assert (said["start_frame"], int(said["end_frame"])) == ("0", store.length[row])
     assert float(said["end_seconds"]) == pytest.approx(store.length[row] / 30, abs=1e-3)
-    order = expected.argsort(descending=True).tolist()
-    assert len(order) == 3 and "class_4" not in said
-    shown = [float(percent) for percent in re.findall(r"([\d.]+) %", done.out)]
     assert expected.sort().values.diff().min() > 1e-4  # so that rounding changes no order
-    for i, k in enumerate(order, 1):
+    for i, k in enumerate(expected.argsort(descending=True).tolist(), 1):
         assert float(said[f"probability_{i}"]) == pytest.approx(expected[k].item(), abs=1e-5)
-        assert shown[i - 1] == pytest.approx(100 * expected[k].item(), abs=0.02)  # two decimals
         assert said[f"class_{i}"] == store.class_names[k]
     assert said["clip_1"] == store.names[row]
     assert said["clip_class_1"] == store.class_names[store.label[row]]
@@ -114,15 +110,13 @@ def test_a_window_is_the_recording_that_it_shows(people, tmp_path):
 
 def test_a_window_without_shoulders_is_as_if_nobody_was_there(people, tmp_path):
     good = np.load(training_file(people))[:, :1]
-    long = np.concatenate([good] * (1 + 3000 // len(good)))[:3000]
-    long[1500:1590, :, 5:7] = 0  # the shoulders
+    long = np.concatenate([good] * (1 + 300 // len(good)))[:300]
+    long[90:150, :, 5:7] = 0  # the shoulders
     np.save(tmp_path / "long.npy", long)
-    flags = ("--window", 90, "--stride", 90, "--neighbors", 0, "--csv", tmp_path / "a.csv")
-    done = call(classify.main, people / "run", tmp_path / "long.npy", *flags)
-    assert done.code == 0, done.err
+    flags = ("--window", 30, "--stride", 30, "--neighbors", 0, "--csv", tmp_path / "a.csv")
+    assert call(classify.main, people / "run", tmp_path / "long.npy", *flags).code == 0
     rows = read_table(tmp_path / "a.csv")
-    assert rows[0]["class_1"] and rows[-1]["end_frame"] == "3000"
-    assert [row["start_frame"] for row in rows if not row["class_1"]] in ([], ["1530"])
+    assert [row["start_frame"] for row in rows if not row["class_1"]] == ["90", "120"]
 
 
 def test_raw_files_of_ntu(data_root, tmp_path):
@@ -163,11 +157,9 @@ def test_a_finetuned_run_needs_no_data_set_without_neighbors(people, tmp_path):
 # ---- refused
 
 
-@pytest.mark.parametrize("content", [np.full((9, 1, 25, 3), 1.0), np.zeros((9, 1, 17, 3)), None])
-def test_a_recording_that_cannot_be_used_is_named_and_nothing_is_written(people, tmp_path, content):
+def test_a_recording_that_cannot_be_used_is_named_and_nothing_is_written(people, tmp_path):
     file, out = tmp_path / "a.npy", tmp_path / "out"
-    if content is not None:
-        np.save(file, content)
+    np.save(file, np.zeros((9, 1, 17, 3)))
     flags = ("--csv", out / "a.csv", "--out", out / "a.png", "--neighbors", 0)
     ended = call(classify.main, people / "run", file, *flags)
     assert ended.code == 1 and "a.npy" in ended.err and not out.exists()
@@ -194,6 +186,7 @@ def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
         ((run, day, "--data-root", data_root), 1, "people"),
         ((run, day, "--data-root", moved), 1, "--data-root"),
         ((run, day, "--data-root", data_root, "--neighbors", 0), 2, "--data-root"),
+        ((run, day, "--neighbors", -1), 2, "--neighbors"),
     ):
         ended = call(classify.main, *flags)
         assert ended.code == code and said in ended.err.splitlines()[-1], (flags, ended)
@@ -206,12 +199,10 @@ def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        ((100,), [(0, 100)]),
         ((100, 100, 5), [(0, 100)]),
         ((30, 100), [(0, 30)]),
         ((100, 40), [(0, 40), (20, 40), (40, 40), (60, 40)]),
         ((101, 40, 30), [(0, 40), (30, 40), (60, 40), (61, 40)]),
-        ((5, 1), [(k, 1) for k in range(5)]),
         ((10, 2, 5), [(0, 2), (5, 2), (8, 2)]),
     ],
 )

@@ -94,6 +94,7 @@ def test_flags_without_effect_and_other_skeletons_are_refused(people, data_root,
         ((store, "--window", "30"), 2, "--window"),
         ((store, "--unit", "mm"), 2, "--unit"),
         ((people / "raw", "--stride", "30"), 2, "--stride"),
+        ((people / "raw", "--window", "30", "--fps", "25"), 2, "--fps"),
         ((data_root / "ntu60",), 1, "25 joints"),
     ):
         done, found = encode(tmp_path / "a.npz", people / "run", *flags)
