@@ -1,9 +1,14 @@
 """The reference figures under tests/golden: outputs of the published implementation."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from net.umurl import UmURL
+from tools.formats.published_checkpoint import our_name
 
 GOLDEN = Path(__file__).parent / "golden"
 MODEL_SIZES = {
@@ -21,3 +26,30 @@ def load(name: str) -> dict[str, np.ndarray]:
 def ours(clip: np.ndarray, dtype: type = np.float32) -> torch.Tensor:
     """Published axes (..., C, T, V, M) -> this code's (..., T, M, V, C)."""
     return torch.from_numpy(np.moveaxis(clip, (-4, -3, -2, -1), (-1, -4, -2, -3)).astype(dtype))
+
+
+def golden_model(name: str) -> tuple[dict[str, np.ndarray], UmURL, torch.Tensor]:
+    """The figures, the network at its first weights, the views (steps, 4, B, T, M, V, C)."""
+    golden, model = load(name), UmURL(**MODEL_SIZES[name])
+    del golden["state/backbone.ma_encoder.pe.pe"]  # the position encoding is no weight here
+    model.load_state_dict({k: torch.from_numpy(v) for k, v in of(golden, "state/").items()})
+    views = torch.stack([ours(golden[f"view{i}"]) for i in (1, 2, 3, 4)], dim=1)
+    return golden, model, views
+
+
+def of(golden: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays of a file with a prefix, under this code's names of weights."""
+    return {our_name(k.removeprefix(prefix)): v for k, v in golden.items() if k.startswith(prefix)}
+
+
+def zero_gradients(keys: Iterable[str]) -> set[str]:
+    """The names of the parameters whose gradient is zero except for rounding.
+
+    These are biases that add the same number to each row of a batch norm, which the batch norm
+    subtracts: the biases of the linear layers before a batch norm, and the bias of the encoder's
+    last layer norm, which the maximum over tokens passes on.
+    """
+    keys = list(keys)
+    last = max(int(m[1]) for m in map(re.compile(r".*layers\.(\d+)\.").match, keys) if m)
+    ahead = re.compile(rf"projectors\.\w+\.[03]\.bias|encoder\..*layers\.{last}\.norm2\.bias")
+    return {key for key in keys if ahead.fullmatch(key)}

@@ -1,20 +1,23 @@
-"""Run entry scripts in tests: in this process, or in a process that the test can kill."""
+"""Run commands in tests: in this process, in a process to kill, or on several ranks."""
 
-import atexit
 import contextlib
 import io
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
+import torch
+import torch.distributed as dist
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 import common
+from tools.training import distributed
 
 ROOT = Path(__file__).parents[1]
 # A model and steps so small that a run takes a second.
@@ -23,6 +26,9 @@ SMALL = [
     *("--batch-size", "12", "--schedule", "2", "--workers", "0"),
     *("--save-every", "1", "--print-freq", "1", "--monitor-every", "0"),
 ]
+# Its processes are forked from one that has imported torch.
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["tests.runs", "pretrain"])
 
 
 class Outcome(NamedTuple):
@@ -43,8 +49,7 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
     """Run a command's main as the entry script does, on the CPU, in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv = [Path(sys.modules[main.__module__].__file__).name, *map(str, flags)]
-    handled = (signal.SIGTERM, signal.SIGINT)
-    handlers, hook = [signal.getsignal(number) for number in handled], threading.excepthook
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with (
         mock.patch.object(sys, "argv", argv),
         mock.patch.dict(os.environ, environment or {}),
@@ -57,92 +62,67 @@ def call(main: Callable[[], None], *flags: object, environment: dict | None = No
         except SystemExit as exit:
             code = exit.code
         finally:
-            for number, handler in zip(handled, handlers, strict=True):
+            for number, handler in handlers.items():
                 signal.signal(number, handler)
-            threading.excepthook = hook
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-class Child:
-    """A run of pretrain.py in its own process."""
-
-    def __init__(self, server: subprocess.Popen, folder: Path, flags: list[str]):
-        self._server, self._folder = server, folder
-        server.stdin.write(json.dumps({"flags": flags, "folder": str(folder)}) + "\n")
-        server.stdin.flush()
-        self._ended: int | None = None
-        self.pid = int(server.stdout.readline())
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to the process. Its id is valid until `wait` has returned."""
-        os.kill(self.pid, number)
-
-    def ended(self) -> bool:
-        """Whether the process has ended, before `wait` was called."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-
-    def wait(self) -> Outcome:
-        """Wait for the end: exit code (negative: the signal that ended the process) and output."""
-        self._server.stdin.write("\n")
-        self._server.stdin.flush()
-        code = int(self._server.stdout.readline())
-        return Outcome(code, *((self._folder / n).read_text() for n in ("stdout", "stderr")))
+def events(folder: Path) -> EventAccumulator:
+    """All TensorBoard events of a run."""
+    return EventAccumulator(str(folder), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
 
 
-@contextlib.contextmanager
-def server() -> Iterator[Callable[[Path, list[str]], Child]]:
-    """Yield a function that starts runs of pretrain.py, one at a time, without the time of imports.
+def curves(folder: Path) -> dict[str, list[float]]:
+    """{tag: values} of a run's TensorBoard scalars."""
+    run = events(folder)
+    return {tag: [event.value for event in run.Scalars(tag)] for tag in run.Tags()["scalars"]}
 
-    The function takes a folder for the output of the run, and the flags of the run.
+
+def start_pretraining(flags: list[str], errors: Path) -> multiprocessing.Process:
+    """Start pretrain.py on the CPU in a process of its own, whose stderr becomes a file."""
+    process = FORKSERVER.Process(target=_pretrain, args=(flags, errors))
+    process.start()
+    return process
+
+
+def _pretrain(flags: list[str], errors: Path) -> None:
+    import pretrain  # here, because few tests need it
+
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with open(os.devnull, "w") as nothing, errors.open("w") as file:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    torch.set_num_threads(1)
+    common.run(lambda: pretrain.main(flags))
+
+
+def run_ranks(
+    world_size: int, function: Callable, *args: Any, environment: dict | None = None
+) -> list:
+    """What `function(*args)` returns on each of `world_size` ranks, on the CPU.
+
+    function: defined in a module, so that multiprocessing can pickle it
+    environment: {"CUDA_VISIBLE_DEVICES": ...} to run on GPUs
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.runs"],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        yield lambda folder, flags: Child(process, folder, flags)
-        process.stdin.close()
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    environment = {  # that of torchrun
+        "CUDA_VISIBLE_DEVICES": "",
+        "WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # the test holds the store
+        "TORCHELASTIC_RESTART_COUNT": "0",  # older versions of torch ask for it
+    } | (environment or {})
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.start_processes(
+            _rank, (environment, folder, function, args), world_size, start_method="forkserver"
+        )
+        files = [Path(folder, f"{rank}.pt") for rank in range(world_size)]
+        return [torch.load(file, weights_only=True) for file in files]
 
 
-def serve() -> None:
-    """For each line of standard input fork a child, print its id, and later its exit code."""
-    import pretrain
-    from tools.training.checkpoint import code_facts
-
-    code_facts()  # calls git, once for all children
-    for line in iter(sys.stdin.readline, ""):
-        request = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            for name, descriptor in (("stdout", 1), ("stderr", 2)):
-                file = os.open(Path(request["folder"], name), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-                os.dup2(file, descriptor)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            sys.argv = ["pretrain.py", *request["flags"]]
-            _run_and_exit(pretrain.main)
-        print(pid, flush=True)
-        sys.stdin.readline()
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-    os._exit(0)
-
-
-def _run_and_exit(main: Callable[[], None]) -> None:
-    # A normal exit takes a second, in which Python frees everything in torch.
-    code = 0
-    try:
-        common.run(main)
-    except SystemExit as ended:
-        code = ended.code
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    os._exit(code)
-
-
-if __name__ == "__main__":
-    serve()
+def _rank(rank: int, environment: dict, folder: str, function: Callable, args: tuple) -> None:
+    os.environ |= environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    torch.set_num_threads(1)
+    torch.save(function(*args), Path(folder, f"{rank}.pt"))
+    distributed.stop()

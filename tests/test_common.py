@@ -1,37 +1,33 @@
 """Errors of one line, and files that are written atomically."""
 
 import errno
-import os
-import subprocess
+import io
 import sys
-from pathlib import Path
 
 import pytest
 
 import common
 from common import UserError, atomic
-from tests.runs import call
 
 
-def test_a_mistake_is_one_line_and_exit_code_1():
-    for error in (UserError("--lr is\nwrong"), FileNotFoundError(2, "missing", "a.npy")):
+@pytest.mark.parametrize(
+    "error", [UserError("--lr is\nwrong"), FileNotFoundError(2, "no", "a.npy")]
+)
+def test_a_mistake_is_one_line_and_exit_code_1(error, capsys):
+    def main():
+        raise error
 
-        def main(error=error):
-            raise error
-
-        main.__module__ = __name__
-        done = call(main)
-        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
-        assert done.err.startswith("error: ")
-    assert common.run(lambda: None) is None
+    with pytest.raises(SystemExit) as ended:
+        common.run(main)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (1, "", 1) and err.startswith("error: ")
 
 
-def test_a_terminal_that_is_not_utf_8_ends_no_command():
-    program = "import common; common.run(lambda: print('top-1 – 50 %'))"
-    command = [sys.executable, "-c", program]
-    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    root = Path(common.__file__).parent
-    assert subprocess.check_output(command, cwd=root, env=environment) == b"top-1 ? 50 %\n"
+def test_a_terminal_that_is_not_utf8_ends_no_command(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    common.run(lambda: print("95 % → done", flush=True))
+    assert terminal.buffer.getvalue() == b"95 % ? done\n"
 
 
 def test_a_file_and_a_folder_have_their_name_when_they_are_whole(tmp_path):

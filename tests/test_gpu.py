@@ -14,9 +14,7 @@ import pretrain
 from feeder.batches import TrainingBatches, resident_frames
 from feeder.store import open_store
 from net.encoder import Encoder
-from tests.ranks import run_ranks
-from tests.runs import pretraining
-from tests.test_pretrain import curves
+from tests.runs import curves, pretraining, run_ranks
 from tools.evaluation.features import extract_features
 from tools.evaluation.neighbors import nearest
 from tools.training import checkpoint
@@ -39,7 +37,8 @@ def flags(data_root: Path, folder: Path, *more: object) -> list[str]:
 
 def train(ranks: int, arguments: list[str]) -> None:
     """Pre-train on so many GPUs, or on the CPU if there is none."""
-    run_ranks(ranks, pretrain.main, arguments, on_gpus=GPUS > 0, joined=False, seconds=600)
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(GPUS)))}
+    run_ranks(ranks, pretrain.main, arguments, environment=visible)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def expected(data_root, tmp_path_factory) -> np.ndarray:
     """The losses of a run on a CPU, (20,)."""
     folder = tmp_path_factory.mktemp("cpu") / "run"
     arguments = flags(data_root, folder, "--amp", "off")
-    run_ranks(1, pretrain.main, arguments, joined=False)
+    run_ranks(1, pretrain.main, arguments)
     return np.array(curves(folder)["loss/total"])
 
 
@@ -91,11 +90,8 @@ def test_resident_and_streamed_views_are_those_of_the_cpu(data_root, count):
         batches = TrainingBatches(store, rows, 24, 0, device, frames=frames, workers=2)
         return torch.stack([batch.views().cpu() for batch in batches.epoch(0)])
 
-    resident, streamed, expected = (
-        views(device, True),
-        views(device, False),
-        views(torch.device("cpu"), True),
-    )
+    resident, streamed = views(device, True), views(device, False)
+    expected = views(torch.device("cpu"), True)
     assert torch.equal(resident, streamed)
     torch.testing.assert_close(resident, expected, rtol=0, atol=1e-4)  # metres
 

@@ -1,29 +1,19 @@
 """Pre-training from end to end, in one process: the published trajectory, flags, failures."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pretrain
 from feeder.store import open_store
 from net.losses import umurl_loss
 from net.methods import METHODS, Method
-from tests.golden_files import MODEL_SIZES
-from tests.net.golden_models import golden_model
-from tests.published import our_name
-from tests.runs import call, pretraining
+from tests.golden_files import MODEL_SIZES, golden_model, of
+from tests.runs import call, curves, pretraining
 from tests.tiny_store import write_store
 from tools.training import checkpoint
-
-
-def curves(folder: Path) -> dict[str, list[float]]:
-    """{tag: values} of a run's TensorBoard scalars."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return {tag: [e.value for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 class GoldenBatches:
@@ -46,26 +36,31 @@ class GoldenBatches:
             )
 
 
-@pytest.mark.parametrize("name", MODEL_SIZES)
-def test_training_follows_the_published_trajectory(name, data_root, tmp_path, monkeypatch):
-    golden, model, views = golden_model(name)
-    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views))
+def train_golden(monkeypatch, data_root, folder, name, *flags, steps=None) -> dict:
+    """Train the golden model as a user would, on the golden views; returns the trained weights."""
+    _, model, views = golden_model(name)
+    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views[:steps]))
     monkeypatch.setitem(METHODS, "umurl", Method("golden", lambda *_: model, umurl_loss))
     sizes = [w for k, v in MODEL_SIZES[name].items() for w in (f"--{k.replace('_', '-')}", v)]
-    done = call(pretrain.main, *pretraining(data_root, tmp_path / "run", "--epochs", 1, *sizes))
+    done = call(pretrain.main, *pretraining(data_root, folder, "--epochs", 1, *sizes, *flags))
     assert done.code == 0, done.err
+    return checkpoint.load(checkpoint.newest(folder))["model"]
 
+
+@pytest.mark.parametrize("name", MODEL_SIZES)
+def test_training_follows_the_published_trajectory(name, data_root, tmp_path, monkeypatch):
+    trained = train_golden(monkeypatch, data_root, tmp_path / "run", name)
+    golden = golden_model(name)[0]
     shown = curves(tmp_path / "run")
     regulated = np.add(shown["loss/variance"], shown["loss/covariance"])
     trajectory = [shown["loss/intra"], shown["loss/inter"], regulated, shown["loss/total"]]
     published = golden["train/intra_inter_reg_total"]
     np.testing.assert_allclose(np.transpose(trajectory), published, rtol=1e-4)
 
-    norm = np.sqrt(sum(v**2 for key, v in golden.items() if key.startswith("grad0_norm/")))
+    norm = np.sqrt(sum(v**2 for v in of(golden, "grad0_norm/").values()))
     assert shown["train/gradient_norm"][0] == pytest.approx(norm, rel=1e-3)
 
-    trained = checkpoint.load(checkpoint.newest(tmp_path / "run"))["model"]
-    after = {our_name(k[6:]): v for k, v in golden.items() if k.startswith("after/")}
+    after = of(golden, "after/")
     assert len(after) == 5
     for key, weights in after.items():
         # The running means of a batch norm see the bias before it, of which Adam makes steps as
@@ -80,12 +75,8 @@ def test_weight_decay_is_an_l2_term_of_the_gradient(data_root, tmp_path, monkeyp
     unimodal, fused, _ = model(views[0])
     umurl_loss(unimodal, fused)["total"].backward()
     before = {k: (p.detach().clone(), p.grad.clone()) for k, p in model.named_parameters()}
-    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views[:1]))
-    monkeypatch.setitem(METHODS, "umurl", Method("golden", lambda *_: model, umurl_loss))
-    sizes = ("--hidden-size", 16, "--projector-width", 64)
-    more = ("--epochs", 1, "--wd", 0.5, "--lr", 0.01, *sizes)
-    assert call(pretrain.main, *pretraining(data_root, tmp_path / "run", *more)).code == 0
-    trained = checkpoint.load(checkpoint.newest(tmp_path / "run"))["model"]
+    flags = ("--wd", 0.5, "--lr", 0.01)
+    trained = train_golden(monkeypatch, data_root, tmp_path, "model_small", *flags, steps=1)
     for key, (weight, grad) in before.items():
         grad = grad + 0.5 * weight
         clear = grad.abs() > 1e-3  # else it may be rounding that decides where the step goes
@@ -119,10 +110,9 @@ def test_training_learns_and_leaves_what_it_promises(data_root, tmp_path):
         (["--amp", "fp16"], "--amp fp16"),
         (["--protocol", "cross_setup"], "cross_setup"),
         (["--data-root", "nowhere"], "nowhere"),
-        (["--batch-sise", 8], "--batch-sise"),
+        (["--compile", "--no-compile"], "--no-compile"),
         (["--batch-size", 1], "--batch-size"),
         (["--epochs", 0], "--epochs"),
-        (["--lr", "fast"], "--lr"),
         (["--cosine", "--schedule", 3], "--schedule"),
         (["--method", "baseline", "--intra-weight", 3], "--intra-weight"),
         (["--mix", 1, 2], "--mix"),
@@ -165,13 +155,14 @@ def test_learning_rates(flags, factors):
     assert found == pytest.approx(factors)
 
 
-def test_two_stores_train_as_one(tmp_path):
+def test_two_stores_train_as_one_and_the_largest_batch_is_printed(tmp_path):
     for name in ("ntu60", "ntu120"):
         write_store(tmp_path / "data", name, seed=len(name))
-    flags = ("--pre-dataset", "ntu60", "ntu120", "--mix", 3, 1, "--epochs", 1)
+    flags = ("--pre-dataset", "ntu60", "ntu120", "--mix", 3, 1, "--epochs", 1, "--batch-size", 47)
     done = call(pretrain.main, *pretraining(tmp_path / "data", tmp_path / "run", *flags))
     assert done.code == 0, done.err
     assert checkpoint.load(checkpoint.newest(tmp_path / "run"))["settings"]["mix"] == [3.0, 1.0]
+    assert "at most 48 clips" in done.out
 
 
 def test_the_code_is_that_of_the_start_of_the_run(data_root, tmp_path, monkeypatch):

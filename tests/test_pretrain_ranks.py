@@ -1,10 +1,15 @@
-"""Pre-training on several ranks: the run of one process, stops, and a rank that is lost."""
+"""Pre-training on several ranks: the run of one process, agreements, and stops.
 
+Ranks sum in another order than one process. In float32 the rounding may change which token is a
+maximum or whether a ReLU is zero, so these runs are in float64.
+"""
+
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,54 +18,75 @@ import torch.distributed as dist
 
 import pretrain
 from common import UserError
-from tests.double_run import in_double
-from tests.published import zero_gradients
-from tests.ranks import run_ranks
-from tests.runs import ROOT, call, pretraining
-from tests.test_pretrain import curves
+from feeder.batches import Batch
+from feeder.store import open_store
+from tests.golden_files import zero_gradients
+from tests.runs import ROOT, call, curves, pretraining, run_ranks
 from tools.training import checkpoint, distributed
-from tools.training.distributed import Process, StopSignal
+from tools.training.distributed import StopSignal
+
+# Of 24 clips: batches of 7, 7, 7 and 3, so that one of four ranks has no clip.
+UNEVEN = ("--epochs", 2, "--batch-size", 7)
 
 
-def flags(data_root: Path, folder: Path, method: str, *more: object) -> list[str]:
-    """Two epochs of 24 clips; batches of 7, 7, 7 and 3, so that one of four ranks has no clip."""
-    own = ("--epochs", 2, "--batch-size", 7, "--method", method)
-    return pretraining(data_root, folder, *own, *more)
+@contextlib.contextmanager
+def in_double():
+    """Make networks and the views of batches in float64 inside this block."""
+    views = Batch.views
+
+    def in_float64(batch: Batch, *arguments) -> torch.Tensor:
+        clips = batch.clips._replace(frames=batch.clips.frames.double())
+        return views(batch._replace(clips=clips), *arguments)
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        with mock.patch.object(Batch, "views", in_float64):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
-def on_a_rank(*flags: str) -> None:
-    """Train in float64: ranks sum in another order, which in float32 may tip a maximum over."""
+def on_a_rank(flags: list[str]) -> None:
     with in_double():
-        pretrain.main([*flags])
+        pretrain.main(flags)
 
 
 @pytest.mark.parametrize(("world_size", "method"), [(2, "umurl"), (4, "umurl_pair"), (3, "joint")])
 def test_ranks_train_as_one_process_does(data_root, tmp_path, world_size, method):
-    ranks = tmp_path / "ranks"
-    run_ranks(world_size, on_a_rank, *flags(data_root, ranks, method), joined=False)
+    alone, ranks = tmp_path / "alone", tmp_path / "ranks"
+    run_ranks(world_size, on_a_rank, pretraining(data_root, ranks, *UNEVEN, "--method", method))
     with in_double():
-        done = call(pretrain.main, *flags(data_root, tmp_path / "run", method))
+        done = call(pretrain.main, *pretraining(data_root, alone, *UNEVEN, "--method", method))
     assert done.code == 0, done.err
-    one, many = (checkpoint.load(checkpoint.newest(f)) for f in (tmp_path / "run", ranks))
+    one, many = (checkpoint.load(checkpoint.newest(folder)) for folder in (alone, ranks))
     assert (one["epoch"], one["data"]) == (many["epoch"], many["data"])
     rounding = zero_gradients(one["model"])  # of which Adam makes small steps
     for key, weights in one["model"].items():
         atol = 1e-5 if key in rounding or "running_mean" in key else 1e-9
         torch.testing.assert_close(many["model"][key], weights, rtol=1e-7, atol=atol, msg=key)
-    ours, theirs = curves(tmp_path / "run"), curves(ranks)
+    ours, theirs = curves(alone), curves(ranks)
     assert ours.keys() == theirs.keys()
     for tag in ours.keys() - {"train/clips_per_second"}:
         np.testing.assert_allclose(ours[tag], theirs[tag], rtol=1e-6, err_msg=tag)
 
 
-def agreements(process: Process) -> dict[str, object]:
+def agreements(data_root) -> dict[str, object]:
+    process = distributed.start()
     last = process.rank == process.world_size - 1
-    found = {"all true": distributed.all_true(process, not last)}
-    found["of rank 0"] = distributed.from_rank_0(process, torch.tensor([process.rank + 5]))
+    found = {"of rank 0": distributed.from_rank_0(process, torch.tensor([process.rank + 5]))}
     try:
         distributed.require_same(process, {"lr": 1, "sha256": "other" if last else "same"})
     except UserError as error:
         found["different"] = str(error)
+    store, args = open_store(data_root, "ntu60"), pretrain.parse_args(["--resident", "auto"])
+    all_true = distributed.all_true
+    gpu = distributed.Process(process.rank, process.world_size, torch.device("cuda"))
+    free = store.nbytes if last else 2 * store.nbytes  # too little on the last rank
+    with (
+        mock.patch("torch.cuda.mem_get_info", return_value=(free, 0)),
+        mock.patch.object(distributed, "all_true", lambda _, fits: all_true(process, fits)),
+    ):
+        found["resident"] = pretrain.is_resident(args, store, gpu)
     stop = StopSignal(process)
     if last:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -68,10 +94,10 @@ def agreements(process: Process) -> dict[str, object]:
     return found
 
 
-def test_ranks_agree():
-    for found in run_ranks(2, agreements):
-        assert found["all true"] is False and found["of rank 0"] == 5
-        assert "sha256" in found["different"]
+def test_ranks_agree(data_root):
+    for found in run_ranks(2, agreements, data_root):
+        assert found["of rank 0"] == 5 and "sha256" in found["different"]
+        assert found["resident"] is False
         assert found["stop"] == signal.SIGTERM
 
 
@@ -85,13 +111,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
 
 
 def test_torchrun_saves_at_sigterm_and_the_same_command_continues(data_root, tmp_path):
-    folder = tmp_path / "run"
-    long = ("--epochs", 10**6, "--save-every", 10**6)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    long = pretraining(data_root, tmp_path, "--epochs", 10**6, "--save-every", 10**6)
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", "pretrain.py", *flags(data_root, folder, "umurl", *long)),
-        ],
+        [sys.executable, *torchrun, "pretrain.py", *long],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
@@ -107,8 +130,8 @@ def test_torchrun_saves_at_sigterm_and_the_same_command_continues(data_root, tmp
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    saved = checkpoint.load(checkpoint.newest(folder))
-    assert process.returncode != 0 and saved["epoch"] >= 1, out
-    done = call(pretrain.main, *flags(data_root, folder, "umurl", "--epochs", saved["epoch"] + 1))
+    epoch = checkpoint.load(checkpoint.newest(tmp_path))["epoch"]
+    assert process.returncode != 0 and epoch >= 1, out
+    done = call(pretrain.main, *pretraining(data_root, tmp_path, "--epochs", epoch + 1))
     assert done.code == 0, done.err
-    assert checkpoint.load(checkpoint.newest(folder))["epoch"] == saved["epoch"] + 1
+    assert checkpoint.load(checkpoint.newest(tmp_path))["epoch"] == epoch + 1

@@ -6,8 +6,8 @@ from torch import nn
 
 from net.distributed import SyncBatchNorm1d, gather
 from net.losses import umurl_loss
-from tests.ranks import run_ranks
-from tools.training.distributed import Process
+from tests.runs import run_ranks
+from tools.training import distributed
 
 WIDTH = 6
 SHARES = ([5, 5, 5, 5], [4, 3, 0, 0], [1, 0, 0, 1], [0, 9, 2, 1])
@@ -51,31 +51,34 @@ def passed(norm: nn.BatchNorm1d, x: torch.Tensor, grad: torch.Tensor, dtype: tor
     }
 
 
-def on_a_rank(process: Process) -> dict:
-    """All cases, on this rank's rows."""
-    results = []
+def part(process: distributed.Process, shares: list[int]) -> slice:
+    """The rows of a rank."""
+    first = sum(shares[: process.rank])
+    return slice(first, first + shares[process.rank])
+
+
+def on_a_rank() -> dict:
+    """All cases on this rank's rows: batch norm, gathered clips and the gradient of their loss."""
+    process, results = distributed.start(), []
     for shares, dtype, offset in CASES:
-        first = sum(shares[: process.rank])
-        mine = slice(first, first + shares[process.rank])
+        mine = part(process, shares)
         x, grad = whole(shares, offset)
         norm = norm_of(SyncBatchNorm1d)
         results.append(passed(norm, x[mine], grad[mine], dtype))
         norm.double().eval()  # which takes the running statistics, without asking other ranks
         results[-1]["eval"] = norm(x[mine]).detach() if process.rank == 0 else None
-    return {"norms": results, "gathered": gathered(process)}
-
-
-def gathered(process: Process) -> dict[str, torch.Tensor]:
-    """A loss of clips gathered from uneven shares, and its gradient for this rank's own."""
-    shares = GATHERED
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(6, sum(shares), 5, generator=generator, dtype=torch.float64)
-    first = sum(shares[: process.rank])
-    mine = z[:, first : first + shares[process.rank]].requires_grad_()
-    clips = gather(mine, shares)
-    total = umurl_loss(*clips.split(3))["total"]
+    mine = clips()[:, part(process, GATHERED)].requires_grad_()
+    gathered = gather(mine, GATHERED)
+    total = umurl_loss(*gathered.split(3))["total"]
     total.backward()
-    return {"clips": clips.detach(), "total": total.detach(), "gradient": mine.grad}
+    found = {"clips": gathered.detach(), "total": total.detach(), "gradient": mine.grad}
+    return found | {"norms": results}
+
+
+def clips() -> torch.Tensor:
+    """Projected features of all ranks' clips, (6, n, 5) float64."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(6, sum(GATHERED), 5, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +120,11 @@ def test_one_process_has_the_batch_norm_of_torch():
 
 
 def test_gathered_clips_have_the_loss_and_the_gradient_of_one_process(ranks):
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(6, sum(GATHERED), 5, generator=generator, dtype=torch.float64).requires_grad_()
+    z = clips().requires_grad_()
     total = umurl_loss(*z.split(3))["total"]
     total.backward()
     for rank in ranks:
-        assert torch.equal(rank["gathered"]["clips"], z.detach())
-        torch.testing.assert_close(rank["gathered"]["total"], total.detach())
-    gradient = torch.cat([rank["gathered"]["gradient"] for rank in ranks], dim=1)
+        assert torch.equal(rank["clips"], z.detach())
+        torch.testing.assert_close(rank["total"], total.detach())
+    gradient = torch.cat([rank["gradient"] for rank in ranks], dim=1)
     torch.testing.assert_close(gradient, z.grad)

@@ -6,17 +6,12 @@ import torch
 from net.methods import DEFAULT, METHODS, title
 
 
-def outputs_of(name: str) -> tuple[torch.Tensor, ...]:
-    torch.manual_seed(0)
-    method = METHODS[name]
-    model = method.model(hidden_size=8, projector_width=12)
-    return model(torch.randn(method.views, 6, 64, 2, 25, 3))
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_each_weight_weighs_its_term(name):
     method = METHODS[name]
-    *projected, feature = outputs_of(name)
+    torch.manual_seed(0)
+    model = method.model(hidden_size=8, projector_width=12)
+    *projected, feature = model(torch.randn(method.views, 6, 64, 2, 25, 3))
     assert all(z.shape[-2] == 6 for z in projected) and feature.shape == (6, 16)
     ones = dict.fromkeys(method.weights, 1.0)
     plain = method.loss(*projected, **ones)
@@ -28,15 +23,8 @@ def test_each_weight_weighs_its_term(name):
         torch.testing.assert_close(weighted, plain["total"] + 2 * term)
 
 
-def test_published_weights():
-    assert METHODS[DEFAULT].weights == {
-        "intra_weight": 5.0,
-        "inter_weight": 5.0,
-        "variance_weight": 5.0,
-        "covariance_weight": 1.0,
-    }
-
-
-def test_titles():
+def test_published_weights_and_titles():
+    weights = {"intra": 5.0, "inter": 5.0, "variance": 5.0, "covariance": 1.0}
+    assert METHODS[DEFAULT].weights == {f"{name}_weight": w for name, w in weights.items()}
     assert title(None) == title(DEFAULT) == "UmURL"
     assert title("of another branch") == "of another branch"

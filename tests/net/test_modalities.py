@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from feeder.skeletons import BUILT_IN
-from net.modalities import MODALITIES, bone, derive, motion
+from net.modalities import MODALITIES, bone, derive
 from tests.golden_files import MODEL_SIZES, load, ours
 from tests.literal import model as literal
 
@@ -38,21 +38,10 @@ def test_modalities_and_tokens_are_those_of_the_plain_reading():
 @pytest.mark.parametrize("skeleton", BUILT_IN.values(), ids=BUILT_IN)
 def test_bones_are_those_of_the_skeleton(skeleton):
     joints = torch.randn(2, 64, 1, skeleton.num_joints, 3)
-    bones = bone(joints, skeleton)
-    for joint, parent in enumerate(skeleton.parents):
-        assert torch.equal(bones[..., joint, :], joints[..., joint, :] - joints[..., parent, :])
-    view = derive(joints, MODALITIES, skeleton)
-    assert torch.equal(view["bone"].temporal, bones.flatten(2))
+    bones = joints - joints[..., list(skeleton.parents), :]
+    assert torch.equal(bone(joints, skeleton), bones)
+    view = derive(joints, ("bone",), skeleton)
+    assert list(view) == ["bone"] and torch.equal(view["bone"].temporal, bones.flatten(2))
     assert view["bone"].spatial.shape == (2, skeleton.num_joints, 192)
     with pytest.raises(ValueError, match=skeleton.name):
         bone(joints[..., 1:, :], skeleton)
-
-
-def test_modalities_end_where_the_body_does_not_move_or_has_no_size():
-    still = torch.randn(1, 1, 2, 25, 3).expand(2, 64, 2, 25, 3)
-    assert not any(tokens.any() for tokens in derive(still)["motion"])
-    assert not any(tokens.any() for tokens in derive(torch.ones(2, 64, 2, 25, 3))["bone"])
-    moving = torch.randn(2, 64, 2, 25, 3)
-    assert not motion(moving.flatten(2))[:, -1].any()
-    assert not bone(moving)[..., 20, :].any()
-    assert list(derive(moving, ("bone",))) == ["bone"]
