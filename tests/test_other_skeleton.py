@@ -15,6 +15,7 @@ from data_gen.writer import StoreWriter
 from feeder.description import Description, Split
 from feeder.skeletons import Layout, Skeleton
 from feeder.store import open_store
+from tests.golden_files import GOLDEN
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run
 from tools import classify, convert, export, tsne, visualize
@@ -46,6 +47,8 @@ CREATURES = Description(
     "made up by a test",
     "python read_creatures.py",
 )
+NTU_RECORDING = "S001C001P001R001A001.skeleton"
+DEN = ("--pre-dataset", "creatures", "--protocol", "by_den")
 
 
 def write_creatures(data_root: Path) -> Path:
@@ -69,8 +72,8 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     """A --data-root with the creatures, and the folder of a run that was trained on them."""
     folder = tmp_path_factory.mktemp("creatures")
     root, run = write_creatures(folder / "data"), folder / "run"
-    flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
-    done = call(pretrain.main, *flags, "--epochs", 3, "--monitor-every", 2)
+    flags = pretraining(root, run, *DEN, "--epochs", 3, "--monitor-every", 2)
+    done = call(pretrain.main, *flags)
     assert done.code == 0, done.err
     return root, run
 
@@ -90,33 +93,27 @@ def test_the_store_is_what_its_reader_said(trained):
 def test_the_run_remembers_its_skeleton_and_is_resumed_with(trained):
     root, run = trained
     saved = checkpoint.load(checkpoint.newest(run))
-    assert checkpoint.layout_of(saved) == CREATURES.layout
-    assert load_encoder(run).layout == CREATURES.layout
+    assert checkpoint.layout_of(saved) == load_encoder(run).layout == CREATURES.layout
     assert saved["model"]["encoder.temporal.embeddings.bone.0.weight"].shape[1] == 17 * 3
-    flags = pretraining(root, run, "--pre-dataset", "creatures", "--protocol", "by_den")
-    done = call(pretrain.main, *flags, "--epochs", 4, "--monitor-every", 0)
+    done = call(pretrain.main, *pretraining(root, run, *DEN, "--epochs", 4))
     assert done.code == 0 and "resuming" in done.out, done.err
 
 
 def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
     root, run = trained
     shutil.copytree(root / "creatures", tmp_path / "creatures")
-    text = (tmp_path / "creatures/store.json").read_text()
-    (tmp_path / "creatures/store.json").write_text(
-        text.replace('"name": "creature"', '"name": "x"')
-    )
-    flags = pretraining(tmp_path, run, "--pre-dataset", "creatures", "--protocol", "by_den")
+    file = tmp_path / "creatures/store.json"
+    file.write_text(file.read_text().replace('"name": "creature"', '"name": "x"'))
     before = sorted(run.glob("*.pt"))
-    ended = call(pretrain.main, *flags, "--epochs", 9, "--resume-anyway")
+    ended = call(pretrain.main, *pretraining(tmp_path, run, *DEN, "--epochs", 9, "--resume-anyway"))
     assert ended.code == 1 and "17 joints (creature)" in ended.err, ended.err
     assert sorted(run.glob("*.pt")) == before
 
 
-@pytest.mark.parametrize("mode", [(), ("--finetune", "--augment", "full"), ("--late-fusion",)])
+@pytest.mark.parametrize("mode", [("--finetune", "--augment", "full"), ("--late-fusion",)])
 def test_recognition(trained, mode):
     done = call(action_classification.main, "--checkpoint-path", trained[1], *mode, "--epochs", 3)
     assert done.code == 0, done.err
-    assert any(path.name.startswith("recognition") for path in trained[1].glob("*.json"))
 
 
 def test_a_new_recording_is_classified(trained, tmp_path):
@@ -160,31 +157,18 @@ def test_the_exported_encoder_takes_its_bodies(trained):
     assert joints.shape == (2, 64, 1, 17, 3) and model(joints).shape == (2, 16)
 
 
-@pytest.mark.parametrize("main", [action_classification.main, action_retrieval.main])
-def test_a_store_of_another_skeleton_is_refused_in_one_line(trained, data_root, tmp_path, main):
+def test_what_does_not_fit_the_skeleton_is_refused_in_one_line(trained, data_root, tmp_path):
     root, run = trained
+    here, ntu = ("--checkpoint-path", run), write_run(tmp_path / "ntu", data_root)
     elsewhere = ("--data-root", data_root, "--finetune-dataset", "ntu60")
-    other = write_run(tmp_path / "ntu", data_root)
-    for flags in (
-        ("--checkpoint-path", run, *elsewhere, "--protocol", "cross_view"),
-        ("--checkpoint-path", other, "--data-root", root, "--finetune-dataset", "creatures"),
+    creatures = ("--data-root", root, "--finetune-dataset", "creatures")
+    for main, *flags in (
+        (action_classification.main, *here, *elsewhere, "--protocol", "cross_view"),
+        (action_retrieval.main, "--checkpoint-path", ntu, *creatures),
+        (action_retrieval.main, *here, "--query", GOLDEN / "skeletons" / NTU_RECORDING),
+        (convert.main, "to-npz", root / "creatures", tmp_path / "out", "--protocol", "by_den"),
     ):
         ended = call(main, *flags)
         assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
-        for layout in ("17 joints (creature)", "25 joints (Kinect v2)"):
-            assert layout in ended.err
-
-
-@pytest.mark.parametrize("form", ["to-arrays", "to-npz", "to-pkl"])
-def test_formats_of_two_bodies_of_25_joints_refuse_it_in_one_line(trained, tmp_path, form):
-    protocol = ("--protocol", "by_den") if form != "to-pkl" else ()
-    ended = call(convert.main, form, trained[0] / "creatures", tmp_path / "out", *protocol)
-    assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
-    assert "creature" in ended.err and not list(tmp_path.iterdir())
-
-
-def test_a_recording_of_another_skeleton_is_refused_in_one_line(trained):
-    file = Path(__file__).parent / "golden/skeletons/S001C001P001R001A001.skeleton"
-    ended = call(action_retrieval.main, "--checkpoint-path", trained[1], "--query", file)
-    assert ended.code == 1 and ended.err.count("\n") == 1
-    assert "25 joints" in ended.err and "creature" in ended.err
+        assert "creature" in ended.err and "25" in ended.err
+    assert not (tmp_path / "out").exists()

@@ -49,32 +49,29 @@ def script(house: Path, command: str, *flags: str, **environment: str):
     )
 
 
-# What METHOD and the paper give each protocol: data set, split, batch size.
+# What the paper gives each protocol: data set, split, batch size.
 RUNS = {
-    "ntu60_xsub": ("ntu60", "cross_subject", 512),
+    "ntu60_xsub_seed1": ("ntu60", "cross_subject", 512),
     "ntu60_xview": ("ntu60", "cross_view", 1024),
     "ntu120_xsub": ("ntu120", "cross_subject", 1024),
     "ntu120_xsetup": ("ntu120", "cross_setup", 1024),
-    "ntu60_xsub_seed1": ("ntu60", "cross_subject", 512),
     "my_own_name": ("ntu120", "cross_subject", 1024),
 }
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_pretrain_script_starts_each_run_with_its_settings(house, name):
-    told = house / "told"
-    python = wrapped(house / "python", NO_GPU, f'pretrain.py*) printf "%s\\n" "$@" > {told} ;;')
-    for more in ([], ["--cosine"]):
-        done = script(house, f"script_pretrain.sh {name} --seed 7", *more, UMURL_PYTHON=python)
+    given = house / "given"
+    python = wrapped(house / "python", NO_GPU, f'pretrain.py*) printf "%s\\n" "$@" > {given} ;;')
+    for cosine in ([], ["--cosine"]):
+        flags = ["--seed", "7", *cosine]
+        done = script(house, f"script_pretrain.sh {name}", *flags, UMURL_PYTHON=python)
         assert done.returncode == 0, done.stderr
-        assert ("NTU-120 x-sub" in done.stdout) == (name == "my_own_name")
-        args = pretrain.parse_args(told.read_text().splitlines()[1:])
+        args = pretrain.parse_args(given.read_text().splitlines()[1:])
         assert (args.pre_dataset, args.protocol, args.batch_size) == RUNS[name]
-        assert (args.epochs, args.schedule, args.cosine) == (451, [351], bool(more))
+        assert (args.epochs, args.schedule, args.cosine) == (451, [351], bool(cosine))
         assert (args.lr, args.wd, args.seed) == (5e-4, 1e-5, 7)
         assert args.checkpoint_path == Path("checkpoints") / name
-    flags = [*told.read_text().splitlines()[1:], "--recipe", "umurl_plus"]
-    assert pretrain.parse_args(flags).yaw == pretrain.RECIPES["umurl_plus"]["yaw"]
 
 
 def test_evaluation_scripts_take_all_from_the_name(house, data_root):
@@ -98,23 +95,15 @@ def test_scripts_want_a_name_first(house, task):
         assert "TEST_NAME" in done.stderr and not (house / "checkpoints").exists()
 
 
-def test_a_python_that_lacks_something_is_not_used(house):
-    (house / "requirements.txt").write_text("torch>=2.4\nno-such-package>=1\n")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = script(house, "script_action_recognition.sh mine", UMURL_PYTHON="", PATH=path)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "requirements.txt" in done.stderr
-
-
 @pytest.mark.parametrize(
-    ("lines", "met"), [("numpy>=1\n", True), ("numpy<1.0\n", False), ("", True), ("none\n", False)]
+    ("lines", "met"), [("numpy>=1\n", True), ("numpy<1.0\n", False), ("none\n", False)]
 )
-def test_requirements_are_held_against_versions(house, lines, met):
+def test_a_python_is_used_if_its_packages_meet_the_requirements(house, lines, met):
     (house / "requirements.txt").write_text(lines)
-    for file in ("requirements.txt", "requirements-dev.txt"):  # which names the other
-        (house / "requirements-dev.txt").write_text("-r requirements.txt\npytest>=8\n")
-        command = f"source setup.sh; has {sys.executable} {file}"
-        assert (subprocess.run(["bash", "-c", command], cwd=house).returncode == 0) == met
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = script(house, "script_action_recognition.sh mine --help", UMURL_PYTHON="", PATH=path)
+    assert done.returncode == (0 if met else 1)
+    assert met or (done.stderr.count("\n") == 1 and "requirements.txt" in done.stderr)
 
 
 def test_set_up_makes_a_venv_when_no_python_will_do_adds_to_it_and_only_once(house, tmp_path):
@@ -182,23 +171,15 @@ def test_the_demo_ends_with_a_table_of_its_results(house, tmp_path):
     assert (house / shown).exists()
 
 
-# ---- continuous integration
-
-PROCESSOR = ("OMP_NUM_THREADS", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")
-
-
 def test_ci_repeats_the_numeric_tests_as_on_other_processors(tmp_path):
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
-    told = "; ".join(f'echo "{name} ${{{name}:-}}"' for name in PROCESSOR)
-    (tmp_path / "script_test.sh").write_text(f'echo "run $*"; {told}\n')
-    environment = {name: value for name, value in os.environ.items() if name not in PROCESSOR}
+    names = ("OMP_NUM_THREADS", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")
+    settings = " ".join(f"${{{name}:-}}" for name in names)
+    (tmp_path / "script_test.sh").write_text(f'echo "$*: {settings}"\n')
+    environment = {name: value for name, value in os.environ.items() if name not in names}
     command = ["bash", tmp_path / ".ci" / "run"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    flags, settings = [], []
-    for run in done.stdout.split("run ")[1:]:
-        first, *rest = run.splitlines()
-        flags.append(first)
-        settings.append(tuple(line.partition(" ")[2] for line in rest))
-    assert flags == ["", "-m numeric", "-m numeric"]
-    assert settings[0] == ("",) * 4 and len(set(settings)) == 3
+    runs = [line.partition(":")[::2] for line in done.stdout.splitlines()]
+    assert [flags for flags, _ in runs] == ["", "-m numeric", "-m numeric"]
+    assert not runs[0][1].strip() and len({kernels for _, kernels in runs}) == 3

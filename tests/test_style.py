@@ -20,20 +20,29 @@ def test_ruff(check):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def imports(package: str) -> set[str]:
-    """The top-level packages that the modules of a package import."""
+def imports(files: Iterable[Path]) -> set[str]:
+    """The top-level packages that some files import."""
     found = set()
-    for path in (ROOT / package).rglob("*.py"):
-        for line in path.read_text().splitlines():
-            if match := re.match(r"\s*(?:from|import) ([A-Za-z_]\w*)", line):
-                found.add(match[1])
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.partition(".")[0])
     return found
 
 
-def test_imports_go_one_way():
-    assert not imports("net") & {"data_gen", "tools"}
-    assert not imports("feeder") & {"data_gen", "tools"}
-    assert not imports("data_gen") & {"net", "tools"}
+@pytest.mark.parametrize(
+    ("package", "above"),
+    [
+        ("net", {"data_gen", "tools"}),
+        ("feeder", {"data_gen", "tools"}),
+        ("data_gen", {"net", "tools"}),
+    ],
+)
+def test_imports_go_one_way(package, above):
+    entry_scripts = {path.stem for path in ROOT.glob("*.py")} - {"common"}
+    assert not imports((ROOT / package).rglob("*.py")) & (above | entry_scripts)
 
 
 # What is named otherwise than it is imported, comes with another package, or is optional.
@@ -44,34 +53,23 @@ OPTIONAL = {"onnx", "onnxscript", "onnxruntime"}
 def packages(files: Iterable[Path]) -> set[str]:
     """The packages of other authors that some files import."""
     ours = {path.stem for path in ROOT.iterdir()}
+    return {PACKAGES.get(name, name) for name in imports(files) - ours - sys.stdlib_module_names}
+
+
+def requirements(file: Path) -> set[str]:
+    """The packages in a file of requirements and in the files that it includes."""
     found = set()
-    for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {name.name.partition(".")[0] for name in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found.add(node.module.partition(".")[0])
-    return {PACKAGES.get(name, name) for name in found - ours - sys.stdlib_module_names}
-
-
-def requirements(file: Path) -> list[str]:
-    """The lines of a file of requirements and of the files that it includes."""
-    lines = file.read_text().splitlines()
-    included = [
-        line
-        for other in lines
-        if other.startswith("-r ")
-        for line in requirements(file.parent / other[3:])
-    ]
-    return included + [line for line in lines if not line.startswith("-r ")]
+    for line in file.read_text().splitlines():
+        if line.startswith("-r "):
+            found |= requirements(file.parent / line[3:])
+        else:
+            found.add(re.match(r"[\w-]+", line)[0])
+    return found
 
 
 def test_requirements_are_what_is_imported():
-    needed, more = (
-        {re.match(r"[\w-]+", line)[0] for line in requirements(ROOT / file)}
-        for file in ("requirements.txt", "requirements-dev.txt")
-    )
     folders = (ROOT / name for name in ("data_gen", "feeder", "net", "tools"))
     code = [*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
-    assert packages(code) - OPTIONAL == needed
-    assert packages((ROOT / "tests").rglob("*.py")) | OPTIONAL | {"ruff"} <= more
+    assert packages(code) - OPTIONAL == requirements(ROOT / "requirements.txt")
+    tested = packages((ROOT / "tests").rglob("*.py")) | OPTIONAL | {"ruff"}
+    assert tested <= requirements(ROOT / "requirements-dev.txt")

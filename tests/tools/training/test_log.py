@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from feeder.store import open_store
+from tests.runs import events
 from tools.training.log import SKIPPED_IN_A_ROW, NonFinite, TrainingLog
 
 
@@ -32,8 +32,7 @@ def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
     log.write(learning_rate=0.25)
     assert (log.latest["loss/total"], log.latest["train/learning_rate"]) == (8, 0.25)
     log.writer.flush()
-    events = EventAccumulator(str(tmp_path)).Reload()
-    points = [(event.step, event.value) for event in events.Scalars("loss/total")]
+    points = [(event.step, event.value) for event in events(tmp_path).Scalars("loss/total")]
     assert points == [(5, 3.0), (6, 8.0)]
 
 

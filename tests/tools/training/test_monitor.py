@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pretrain
 from feeder.augment import PUBLISHED
 from feeder.store import open_store
 from net import MODALITIES
 from net.encoder import Encoder
-from tests.runs import call, pretraining
+from tests.runs import call, events, pretraining
 from tools.training import checkpoint, monitor
 
 
@@ -22,10 +21,6 @@ def train(data_root, folder, every: int) -> dict:
     flags = pretraining(data_root, folder, "--epochs", 3, "--monitor-every", every)
     assert call(pretrain.main, *flags).code == 0
     return checkpoint.load(checkpoint.newest(folder))
-
-
-def events(folder) -> EventAccumulator:
-    return EventAccumulator(str(folder), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
 
 
 def test_a_run_is_the_same_with_and_without_it(data_root, tmp_path):
