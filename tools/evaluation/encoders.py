@@ -30,17 +30,13 @@ class Preparation(NamedTuple):
 
 
 class LoadedEncoder(NamedTuple):
-    """An encoder to evaluate, in eval mode and frozen, and its origin.
-
-    kind: `pretrained` or `random`. folder: the run's, where results go.
-    source: the checkpoint; saved: its settings, data, code and preparation.
-    """
+    """An encoder to evaluate, in eval mode and frozen, and its origin."""
 
     encoder: nn.Module
-    kind: str
-    folder: Path
-    source: Path
-    saved: dict[str, dict[str, Any]]
+    kind: str  # `pretrained` or `random`
+    folder: Path  # the run's, where results go
+    source: Path  # the checkpoint
+    saved: dict[str, dict[str, Any]]  # its settings, data, code and preparation
 
     @property
     def settings(self) -> dict[str, Any]:

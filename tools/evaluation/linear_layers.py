@@ -24,19 +24,14 @@ NAME = "recognition"  # the result whose layers are taken if a run has several r
 
 
 class Trained(NamedTuple):
-    """An encoder, and the linear layers that were trained on its features.
-
-    streams: the set of modalities of each of S layers.
-    scale: standardizes the features; None: features as they are.
-    facts: the names of the classes, and the data that the layers were trained on.
-    """
+    """An encoder, and the linear layers that were trained on its features."""
 
     path: Path
     loaded: LoadedEncoder
     classifier: LinearClassifier
-    streams: list[tuple[str, ...]]
-    scale: Scale | None
-    facts: dict[str, Any]
+    streams: list[tuple[str, ...]]  # the modalities of each of S layers
+    scale: Scale | None  # standardizes the features; None: features as they are
+    facts: dict[str, Any]  # the names of the classes, and the data of the training
 
     @property
     def classes(self) -> list[str]:

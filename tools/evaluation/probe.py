@@ -11,6 +11,7 @@ milestone. What counts is the accuracy of the last epoch on the test clips.
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,22 +30,16 @@ Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs, classes (n,))
 
 @dataclass(frozen=True)
 class Training:
-    """How recognition trains.
-
-    lr: learning rate of the linear layers.
-    schedule: milestones, in epochs, at which the learning rates fall to a tenth.
-    test_every: epochs between tests.
-    encoder_lr, augment: in fine-tuning only: learning rate of the encoder; `finetuning.view`.
-    """
+    """How recognition trains."""
 
     epochs: int
     batch_size: int
-    lr: float
-    schedule: list[int]
+    lr: float  # of the linear layers
+    schedule: list[int]  # milestones, in epochs, at which the learning rates fall to a tenth
     wd: float
-    test_every: int = 5
-    encoder_lr: float | None = None
-    augment: str | None = None
+    test_every: int = 5  # epochs between tests
+    encoder_lr: float | None = None  # in fine-tuning only
+    augment: str | None = None  # in fine-tuning only: the kind of `finetuning.view`
 
 
 # The published linear evaluation.
@@ -67,19 +62,13 @@ class LinearClassifier(nn.Module):
 
 
 class Run(NamedTuple):
-    """One training: the seed of everything random, and what came out.
-
-    labelled_clips: number of training clips that have a label.
-    tests: {epoch, loss, top1, top5} of each test; loss is the epoch's mean over training clips.
-    predicted: (m,) classes, from 0, that the last test predicted for the test clips.
-    model: the trained LinearClassifier, or a `finetuning.Recognizer`.
-    """
+    """One training: the seed of everything random, and what came out."""
 
     seed: int
-    labelled_clips: int
-    tests: list[dict[str, float]]
-    predicted: Tensor
-    model: nn.Module
+    labelled_clips: int  # the number of training clips that have a label
+    tests: list[dict[str, float]]  # {epoch, loss: mean over the epoch's clips, top1, top5}
+    predicted: Tensor  # (m,) classes, from 0, of the test clips after the last epoch
+    model: nn.Module  # LinearClassifier, or `finetuning.Recognizer`
 
 
 def linear_evaluation(
@@ -125,8 +114,7 @@ def fit(
     """
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, settings.schedule, gamma=0.1)
     tests = []
-    bar = tqdm(range(settings.epochs), desc="training", unit="epoch", leave=False, disable=None)
-    for epoch in bar:
+    for epoch in tqdm(range(settings.epochs), "training", unit="epoch", leave=False, disable=None):
         model.train()
         total = clips = 0
         for inputs, classes in train_batches(epoch):
@@ -142,7 +130,6 @@ def fit(
             scores, classes = predict(model, test_batches())
             is_finite = scores.isfinite().all()
             tests.append({"epoch": done, "loss": mean, **accuracy(scores, classes)})
-            bar.set_postfix_str(f"top-1 {tests[-1]['top1']:.1f} %")
         if not is_finite:
             rates = "--lr and --encoder-lr" if settings.encoder_lr else "--lr"
             raise UserError(f"the training diverged in epoch {done}; lower {rates}, or --wd")
@@ -159,8 +146,7 @@ def predict(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
 
 def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     """Top-1 and top-5 accuracy in percent, of scores (n, K) and classes (n,)."""
-    best = scores.topk(min(5, scores.shape[1])).indices  # (n, 5)
-    right = best == classes[:, None]
+    right = scores.topk(min(5, scores.shape[1])).indices == classes[:, None]  # (n, 5)
     return {
         "top1": 100 * right[:, 0].sum().item() / len(classes),
         "top5": 100 * right.any(1).sum().item() / len(classes),
@@ -175,8 +161,7 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
-    there = np.unique(truth)
-    if len(np.union1d(there, data.store.label[data.train])) < 6:
+    if len(np.union1d(truth, data.store.label[data.train])) < 6:
         runs = [run._replace(tests=[{**test, "top5": None} for test in run.tests]) for run in runs]
 
     def mean(values: list[float | None]) -> float | None:
@@ -189,14 +174,12 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     ]
     best = max(range(len(tests)), key=lambda i: tests[i]["top1"])
     figures = {"best_epoch": tests[best]["epoch"], "tests": tests}
+    recall = partial(recall_score, truth, labels=np.unique(truth), average="macro")
     for name, values in {
         "top1": [test["top1"] for test in curves[-1]],
         "top5": [test["top5"] for test in curves[-1]],
         "best_top1": [test["top1"] for test in curves[best]],
-        "mean_class_accuracy": [
-            100 * float(recall_score(truth, run.predicted.cpu(), labels=there, average="macro"))
-            for run in runs
-        ],
+        "mean_class_accuracy": [100 * float(recall(run.predicted.cpu())) for run in runs],
     }.items():
         figures[name] = mean(values)
         several = len(runs) > 1 and None not in values

@@ -80,7 +80,8 @@ def write_curves(
     """Write NAME_KIND.csv and .png beside a result, for each curve; return the pictures' paths.
 
     curves: {kind: amounts}; amounts that are not the defaults are in the names.
-    accuracies: how clips are loaded -> the accuracy of each run in percent.
+    accuracies: how clips are loaded -> the accuracy of each run in percent; the picture shows
+    their mean as a line, their range as a band.
     """
     drawn = []
     for kind, amounts in curves.items():
@@ -92,19 +93,14 @@ def write_curves(
         header = [kind, *(f"run {i + 1}" for i in range(values.shape[1]))]
         rows = ([a, *(f"{v:.2f}" for v in row)] for a, row in zip(amounts, values, strict=True))
         write_csv(evaluation.file(f"{stem}.csv"), header, rows)
+        figure = Figure((5.5, 3.8), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(amounts, values.mean(1), marker="o", color="#2a6fb0")
+        axes.fill_between(amounts, values.min(1), values.max(1), color="#2a6fb0", alpha=0.2)
+        for amount, mean in zip(amounts, values.mean(1), strict=True):
+            axes.annotate(f"{mean:.1f}", (amount, mean + 2), ha="center", fontsize=8)
+        axes.set(xlabel=label, ylabel="accuracy, %", ylim=(0, 105))
+        axes.grid(alpha=0.3)
         drawn.append(evaluation.file(f"{stem}.png"))
-        figures.save(picture(label, amounts, values), drawn[-1], dpi=120)
+        figures.save(figure, drawn[-1], dpi=120)
     return drawn
-
-
-def picture(label: str, amounts: Sequence[float], accuracy: np.ndarray) -> Figure:
-    """Draw accuracies (amounts, runs) in percent: their mean as a line, their range as a band."""
-    figure = Figure((5.5, 3.8), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(amounts, accuracy.mean(1), marker="o", color="#2a6fb0")
-    axes.fill_between(amounts, accuracy.min(1), accuracy.max(1), color="#2a6fb0", alpha=0.2)
-    for amount, value in zip(amounts, accuracy.mean(1), strict=True):
-        axes.annotate(f"{value:.1f}", (amount, value + 2), ha="center", fontsize=8)
-    axes.set(xlabel=label, ylabel="accuracy, %", ylim=(0, 105))
-    axes.grid(alpha=0.3)
-    return figure
