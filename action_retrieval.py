@@ -155,7 +155,7 @@ def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace
 def retrieve(
     encoded: Features, args: argparse.Namespace, seed: int, *, rank_all: bool = False
 ) -> tuple[dict[str, Any], Tensor, np.ndarray, Tensor]:
-    """Find the labeled training clips nearest to each of m test clips, whose class is by vote.
+    """Find the labelled training clips nearest to each of m test clips, whose class is by vote.
 
     encoded: of one stream. seed: draws the training clips that have a label.
     rank_all: compute mean average precision, too.
@@ -164,8 +164,8 @@ def retrieve(
     Raises UserError where there are fewer training clips than neighbors.
     """
     data, votes = encoded.data, args.knn_neighbours
-    labeled = flags.labels(args).draw(data.store.label[data.train], seed)
-    kept = torch.from_numpy(labeled).to(encoded.train.device)
+    labelled = flags.labels(args).draw(data.store.label[data.train], seed)
+    kept = torch.from_numpy(labelled).to(encoded.train.device)
     (queries,), (bank,) = encoded.test, encoded.train[:, kept]
     classes, truth = encoded.train_classes[kept], encoded.test_classes
     if max(votes) > len(bank):
@@ -181,7 +181,7 @@ def retrieve(
     right = found == truth[:, None]
     figures = {
         "seed": seed,
-        "labelled_clips": len(labeled),
+        "labelled_clips": len(labelled),
         "neighbours": votes[0],
         "accuracy": accuracies[votes[0]],
         "accuracies": accuracies,
@@ -189,7 +189,7 @@ def retrieve(
         "recall_at_1": percent(right[:, 0]),
         "recall_at_5": percent(right[:, :5].any(1)),
     }
-    rows = data.train[labeled][indices.cpu().numpy()]
+    rows = data.train[labelled][indices.cpu().numpy()]
     return figures, predicted[votes[0]], rows, similarity
 
 
