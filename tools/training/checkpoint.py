@@ -52,9 +52,8 @@ class CheckpointError(UserError):
 
 def path_of(folder: Path, epoch: int, step: int = 0) -> Path:
     """The path of the checkpoint after `epoch` whole epochs and `step` further steps."""
-    return folder / (
-        f"checkpoint_{epoch:04d}_{step:06d}.pt" if step else f"checkpoint_{epoch:04d}.pt"
-    )
+    steps = f"_{step:06d}" if step else ""
+    return folder / f"checkpoint_{epoch:04d}{steps}.pt"
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -84,28 +83,22 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
     """Write a checkpoint atomically, then remove all but the `keep` newest.
 
     checkpoint: PARTS; `code` may be missing
-    Raises CheckpointError, and writes nothing, if a weight is not finite.
+    Raises CheckpointError if a weight is not finite, or the file cannot be written.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
     if broken := not_finite(checkpoint["model"]):
         raise CheckpointError(f"{path} is not written: {broken} is not finite; lower --lr")
     for left in folder.glob("checkpoint_*.part"):  # of a run that was killed
         left.unlink(missing_ok=True)
-    code = checkpoint.get("code") or code_facts()
-    write(path, {"format": FORMAT, **checkpoint, "code": code})
+    try:
+        with atomic(path) as part:
+            torch.save({"format": FORMAT, "code": code_facts()} | checkpoint, part)
+    except (OSError, RuntimeError) as error:  # torch raises either on a full disk
+        raise CheckpointError(f"{path} could not be written: {error}; is the disk full?") from error
     older = [other for other in in_folder(folder) if position(other) < position(path)]
     for other in older[: max(len(older) - keep + 1, 0)] if keep else ():
         other.unlink(missing_ok=True)
     return path
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """torch.save, atomically. Raises CheckpointError if the file cannot be written."""
-    try:
-        with atomic(path) as part:
-            torch.save(content, part)
-    except (OSError, RuntimeError) as error:  # torch raises either on a full disk
-        raise CheckpointError(f"{path} could not be written: {error}; is the disk full?") from error
 
 
 def facts_of(args: argparse.Namespace, store: Store | Mixture, clips: int) -> dict[str, Any]:
@@ -262,20 +255,19 @@ def refuse_other_run(
         )
     # The learning rate of a cosine depends on the number of epochs.
     free = FREE - {"epochs"} if settings["cosine"] else FREE
-    removed = REMOVED.keys() & saved["settings"].keys()
-    pairs = [(f"--{name}", saved["settings"][name], "gone") for name in removed]
-    pairs += [
-        (f"--{name.replace('_', '-')}", saved["settings"].get(name), value)
-        for name, value in settings.items()
-        if name not in free
-    ]
-    pairs += [(f"data: {name}", saved["data"].get(name), value) for name, value in data.items()]
-    for name, before, now in pairs:
-        if before == now:
+
+    def named(settings: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        flags = {f"--{k.replace('_', '-')}": v for k, v in settings.items() if k not in free}
+        return flags | {f"data: {k}": v for k, v in data.items()}
+
+    before, now = named(saved["settings"], saved["data"]), named(settings, data)
+    for name in before | now:
+        was, value = before.get(name), now.get(name)
+        if was == value:
             continue
         if not anyway:
             raise CheckpointError(
-                f"{name} is {now} and was {before} in the run to resume; take that value, another "
+                f"{name} is {value} and was {was} in the run to resume; take that value, another "
                 "--checkpoint-path for a new run, or --resume-anyway"
             )
-        print(f"note: {name} is {now} and was {before}", flush=True)
+        print(f"note: {name} is {value} and was {was}", flush=True)
