@@ -1,10 +1,8 @@
-"""From bodies to the clip that a store holds: choose, repair, center and align them.
+"""From bodies (T, M, V, C), in metres, to the clip of a store: choose, repair, center and align.
 
-`prepare_clip` is the published rule, for NTU RGB+D, NW-UCLA and PKU-MMD. It turns the shoulder line
-onto +x by the smallest rotation, so a body stays upright only if the line points roughly there, as
-in the axes of a Kinect. `prepare_upright`, for own recordings, first turns a clip about the
-vertical: a turn of the room, a shift, or other axes change nothing. Coordinates are in metres; the
-axes of arrays are (T, M, V, C) = (frames, bodies, joints, xyz).
+`prepare_clip` is the published rule. The smallest rotation takes the shoulder line onto +x, so a
+body stays upright only in axes like those of a Kinect. `prepare_upright`, for own recordings, first
+turns a clip about the vertical: a turn of the room, a shift, or other axes change nothing.
 """
 
 from itertools import pairwise
@@ -29,10 +27,7 @@ def require_metres(name: str, bodies: np.ndarray) -> None:
 
 
 def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
-    """Take the joints of another skeleton by their names: (T, M, V, 3) -> (T, M, W, 3).
-
-    A joint that is a mean is NaN if one of its sources is. Raises UserError as `joint_map`.
-    """
+    """Take joints by `joint_map`: (T, M, V, 3) -> (T, M, W, 3); a mean is NaN if a source is."""
     joints = joint_map(source, target)
     if all(len(sources) == 1 for sources in joints):
         return bodies[:, :, np.concatenate(joints)]
@@ -45,13 +40,11 @@ def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.nda
 def prepare_clip(
     bodies: np.ndarray, layout: Layout = NTU, by_energy: bool = True
 ) -> np.ndarray | None:
-    """Make a clip as published for NTU RGB+D.
+    """Make a clip as published for NTU RGB+D; None if it has no body.
 
-    bodies: (T, M, V, 3) float64, metres, finite; the M >= 0 bodies as they stand in the file
-    layout: how many bodies to keep, and their skeleton
-    by_energy: keep those with the greatest energy, the greatest first; else the first ones
-    Returns (T, layout.bodies, V, 3) float32 with the main body first and zeros where there is no
-    body; None if the whole clip has no body.
+    bodies: (T, M, V, 3) float64, finite; zero where there is no body
+    by_energy: keep the bodies with the greatest energy, the greatest first; else the first ones
+    Returns (T, layout.bodies, V, 3) float32 with the main body first.
     """
     present = ~is_empty(bodies, (2, 3))  # (T, M)
     if not present.any():
@@ -72,12 +65,9 @@ def is_empty(coordinates: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray
 def by_descending_energy(bodies: np.ndarray, present: np.ndarray) -> list[int]:
     """The indices of bodies (T, M, V, 3) along M; present: (T, M), who is in which frames.
 
-    The energy of a body is std of x + std of y + std of z over its joints and its frames, and -1
-    without any. Of two equal energies the greater index comes first, as if an ascending stable sort
-    were reversed.
+    The energy is std of x + std of y + std of z over joints and frames, -1 without any. Of two
+    equal energies the greater index comes first.
     """
-    if bodies.shape[1] == 1:
-        return [0]
     energies = [
         body[there].std(axis=(0, 1)).sum() if there.any() else -1
         for body, there in zip(bodies.swapaxes(0, 1), present.T, strict=True)
@@ -101,8 +91,7 @@ def repair(body: np.ndarray, present: np.ndarray) -> np.ndarray:
 def center(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """Move the main body's origin to zero in each frame of a clip (T, M, V, 3).
 
-    The origin is the mean of the skeleton's origin joints that have a position. Joints without a
-    position stay zero.
+    The origin is the mean of the origin joints that have a position; joints without one stay zero.
     """
     joints = clip[:, :1, list(skeleton.origin)]  # (T, 1, K, 3)
     number = (~is_empty(joints, -1)).sum(-1)  # (T, 1)
@@ -135,20 +124,13 @@ def rotation_to_x(line: np.ndarray) -> np.ndarray:
 
 
 class Recording(NamedTuple):
-    """What a file shows.
+    """What a file shows."""
 
-    name: of the file, for messages
-    bodies: (T, M, V, 3) float64, metres, y up; NaN where a joint is missing
-    people: (T, M) int64, which person is in which slot; -1 for nobody
-    has_unit: whether the coordinates are metres; otherwise they are scaled by the main body
-    is_flat: whether z is 0, since only x and y were recorded
-    """
-
-    name: str
-    bodies: np.ndarray
-    people: np.ndarray
-    has_unit: bool = True
-    is_flat: bool = False
+    name: str  # of the file, for messages
+    bodies: np.ndarray  # (T, M, V, 3) float64, metres, y up; NaN where a joint is missing
+    people: np.ndarray  # (T, M) int64, which person is in which slot; -1 for nobody
+    has_unit: bool = True  # coordinates are metres; otherwise they are scaled by the main body
+    is_flat: bool = False  # z is 0, since only x and y were recorded
 
     def part(self, start: int, end: int) -> "Recording":
         """The frames from `start` to before `end`."""
@@ -158,14 +140,12 @@ class Recording(NamedTuple):
 def prepare_upright(
     recording: Recording, layout: Layout, fill_gaps: int = 0
 ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
-    """Make a clip of a recording of one's own; None if it shows nobody.
+    """Make a clip of the people with the greatest energy; None if the recording shows nobody.
 
-    layout: how many people to keep, those with the greatest energy, and their skeleton
     fill_gaps: interpolate a joint that is missing in at most so many frames
-    Returns the clip (T, M, V, 3) float32 with zeros where there is no body or no joint; the mean
-    direction (3,) from the hips to the head in the recording's axes, NaN if unknown; what was
-    bridged, for the report. Raises UserError if the main body has too few joints, or no frame with
-    its origin or with both shoulders.
+    Returns the clip (T, M, V, 3) float32, zero where nothing is; the mean direction (3,) from hips
+    to head in the recording's axes, or NaN; what was bridged. Raises UserError if the main body has
+    too few joints, or no frame with its origin or with both shoulders.
     """
     name, skeleton, notes = recording.name, layout.skeleton, []
     if not (people := _people(recording)[: layout.bodies]):
@@ -203,9 +183,8 @@ def prepare_upright(
 
 
 def upright_rotation(line: np.ndarray, is_flat: bool = False) -> np.ndarray:
-    """The rotation matrix (3, 3) that takes a shoulder line (3,) to the x axis.
+    """The turn about y that takes a shoulder line's horizontal part to +x, then `rotation_to_x`.
 
-    First the turn about y that takes the line's horizontal part to +x, then the smallest rotation.
     Flat recordings are only turned: seen from the side, the slope of the line means nothing.
     """
     x, y, z = line

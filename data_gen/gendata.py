@@ -51,17 +51,15 @@ def skeleton(value: str) -> Skeleton:
 
 
 def usable_cpus() -> int:
-    """The number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    """Yield function(item) for each item, in order, from `workers` processes.
+    """Yield function(item) for each item, in order, from some processes with a bounded look-ahead.
 
-    Memory does not grow with the number of items. With one worker, or few items, this process
-    computes alone. Raises UserError if a worker is killed.
+    With one worker, or few items, this process computes alone. UserError if a worker is killed.
     """
     workers = min(workers, math.ceil(len(items) / CHUNK))
     if workers <= 1:
@@ -99,10 +97,7 @@ def _end_with_parent() -> None:
 def read_all(
     read: Callable[[Path], Result | None], paths: Sequence[Path], workers: int, report: "Report"
 ) -> Iterator[tuple[Path, Result]]:
-    """Yield (path, what `read` returned) of each file that shows somebody; report the others.
-
-    read: returns None where nobody is; raises UserError for a malformed file
-    """
+    """Yield (path, what `read` returned) where it is not None, nor UserError; report the others."""
     results = ordered_map(partial(_try, read), paths, workers)
     results = tqdm(results, total=len(paths), unit="file", disable=None)
     for path, result in zip(paths, results, strict=True):
@@ -125,24 +120,21 @@ def _try(read: Callable[[Path], Result | None], path: Path) -> Result | UserErro
 
 
 class Report:
-    """The files and clips that are not simply in the store, by what became of them."""
+    """The files and clips that are not simply in the store: {what became of them: their names}."""
 
     def __init__(self, strict: bool):
         self.strict = strict  # whether a malformed file ends the run
         self.notes: dict[str, list[str]] = {}
 
     def note(self, what: str, name: str) -> None:
-        """Note a file or clip under a heading."""
         self.notes.setdefault(what, []).append(name)
 
     def malformed(self, fault: UserError) -> None:
-        """Note a malformed file. Raises UserError if `strict`."""
         if self.strict:
             raise UserError(f"{fault}; no store was written (--strict)")
         self.note("left out, malformed", str(fault))
 
     def print(self) -> None:
-        """Print each heading with its number of names, then the names."""
         for what, names in self.notes.items():
             print(f"{what}: {len(names)}", *names, sep="\n  ")
 
@@ -163,6 +155,5 @@ def print_store(store: StoreWriter) -> None:
 
 
 def print_next(store: StoreWriter, run: str, *flags: str) -> None:
-    """Print the command that pre-trains on a store."""
     root = () if store.folder.parent == DATA else ("--data-root", store.folder.parent)
     print("next: ./script_pretrain.sh", run, *flags, *root)

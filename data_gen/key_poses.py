@@ -99,9 +99,7 @@ ACTIONS = {
     7: Action([START, (0.6, WIND_UP), (0.32, RELEASE), (0.3, CUP), END]),  # throw
     9: Action([(0, SEATED), (0.4, SEATED), (0.5, LEANING), (0.6, REST), END]),  # standing up
     28: Action([START, (0.5, CUP), (0.7, EAR), (0.8, EAR), (0.8, EAR)]),  # make a phone call
-    55: Action(
-        [START, (0.8, EMBRACE), (0.9, EMBRACE), END], gap=(0.42, 0.42)
-    ),  # hugging other person
+    55: Action([START, (0.8, EMBRACE), (0.9, EMBRACE), END], gap=(0.42, 0.42)),  # hugging other
     35: Action([START, (0.7, BOW), (0.4, BOW), END], (1, 4, 1, 2)),  # nod head/bow
     38: Action([START, (0.6, TEMPLE), (0.9, TEMPLE), END]),  # salute
 }

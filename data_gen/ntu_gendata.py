@@ -1,8 +1,6 @@
 """Prepare NTU RGB+D 60 and 120: from raw `.skeleton` files to one store for each data set.
 
-    python data_gen/ntu_gendata.py
-
-The default folders are those of the repository, in whatever folder the command is started.
+python data_gen/ntu_gendata.py
 """
 
 import argparse
@@ -19,14 +17,7 @@ sys.path.insert(0, str(ROOT))
 from common import UserError, run
 from data_gen.clip import prepare_clip
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
-from data_gen.readers.skeleton_file import (
-    SUFFIX,
-    SYNTHETIC_MARK,
-    find_skeleton_files,
-    missing_samples,
-    parse_name,
-    read_skeleton_file,
-)
+from data_gen.readers import skeleton_file
 from data_gen.writer import StoreWriter
 from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic
 
@@ -60,18 +51,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     folders = args.data_path or RAW_FOLDERS
-    files, samples = find_skeleton_files(folders), {}
+    files, samples = skeleton_file.find_skeleton_files(folders), {}
     for name in files:
         try:
-            samples[name] = parse_name(name)
+            samples[name] = skeleton_file.parse_name(name)
         except UserError as error:
             report.malformed(error)
     if not samples:
         report.print()
         raise UserError(
-            f"no {SUFFIX} file of NTU RGB+D in {' or '.join(map(str, folders))}: download the "
-            "skeletons from https://rose1.ntu.edu.sg/dataset/actionRecognition and unpack them "
-            "there, or name their folder with --data_path"
+            f"no .skeleton file of NTU RGB+D in {' or '.join(map(str, folders))}: unpack those of "
+            "https://rose1.ntu.edu.sg/dataset/actionRecognition there, or name their --data_path"
         )
 
     # Which data sets: all that have a recording of a setup of their own.
@@ -80,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = recorded if args.dataset == "all" else [args.dataset]
 
     # Which clips: all but the missing samples and those of other setups.
-    missing = missing_samples(args.ignored_sample_path, files.values(), "ntu120" in wanted)
+    is_ntu120 = "ntu120" in wanted
+    missing = skeleton_file.missing_samples(args.ignored_sample_path, files.values(), is_ntu120)
     last_setup = max(LAST_SETUP[dataset] for dataset in wanted)
     paths, other_setups = [], 0
     for name, sample in samples.items():
@@ -91,13 +82,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             paths.append(files[name])
 
-    is_synthetic = any(path.with_name(SYNTHETIC_MARK).is_file() for path in paths)
+    mark = skeleton_file.SYNTHETIC_MARK
+    describe = synthetic if any(p.with_name(mark).is_file() for p in paths) else DATASETS.get
     with ExitStack() as stack:
-        stores = {}
-        for dataset in wanted:
-            description = synthetic(dataset) if is_synthetic else DATASETS[dataset]
-            writer = StoreWriter(args.out_folder / dataset, description)
-            stores[dataset] = stack.enter_context(writer)
+        stores = {
+            dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, describe(dataset)))
+            for dataset in wanted
+        }
         for path, clip in read_all(read_clip, paths, args.workers, report):
             sample = samples[path.stem]
             for dataset, store in stores.items():
@@ -114,8 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_clip(path: Path) -> np.ndarray | None:
-    """The clip (T, 2, 25, 3) float32; None if it has no body. Raises UserError if malformed."""
-    return prepare_clip(read_skeleton_file(path))
+    return prepare_clip(skeleton_file.read_skeleton_file(path))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
     python data_gen/own_gendata.py --name gestures --clips clips.csv
 
-clips.csv has a line for each recording: file,label,subject,split (see readers/clip_table.py). The
-formats of the files are described in readers/recording.py.
+readers/clip_table.py describes the table, readers/recording.py the formats of the files.
 """
 
 import argparse
@@ -156,15 +155,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_clip(path: Path, reading: Reading, layout: Layout) -> tuple | None:
-    """What `prepare_upright` makes of a file. Raises UserError if it is malformed."""
     return prepare_upright(read_recording(path, reading), layout, reading.fill_gaps)
 
 
 def check_axes(ups: list[np.ndarray], axes: str | None) -> None:
-    """Raise UserError if people stand on their heads, or lie, over all clips.
+    """Raise UserError if people stand on their heads; or lie, unless `axes` are stated.
 
     ups: the direction (3,) from the hips to the head in each clip, NaN if unknown
-    axes: the flag; who states the axes may record people who lie
     """
     ups = np.reshape(ups, (-1, 3))
     _, y, z = ups[~np.isnan(ups).any(1)].T

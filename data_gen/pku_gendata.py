@@ -101,18 +101,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
-    """Find and read the list of a protocol: {name of a video: 1 for training, else 0}."""
     name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
     for path in find(folder, name.replace("_", "[-_]")):
         return read_split(path)
-    raise UserError(
-        f"{folder / name} is missing: unpack PKU-MMD there, from "
-        "https://struct002.github.io/PKUMMD/, or name its folder with --data_path"
-    )
+    source = "https://struct002.github.io/PKUMMD/"
+    raise UserError(f"{folder / name} is missing: unpack {source} there, or name its --data_path")
 
 
 def find_folder(folder: Path, kind: str) -> Path:
-    """The one folder with files of videos and with "skeleton" or "label" in its name."""
+    # The one folder with files of videos and with "skeleton" or "label" in its name.
     found = [
         place
         for place in find(folder, "*")
@@ -120,10 +117,8 @@ def find_folder(folder: Path, kind: str) -> Path:
     ]
     if len(found) != 1:
         names = " and ".join(str(place.relative_to(folder)) for place in found) or "none"
-        raise UserError(
-            f"{folder}: needs one folder whose name contains {kind!r}, with files like "
-            f"0002-L.txt or A01N01-L.txt; there is {names}"
-        )
+        needed = f"one folder whose name contains {kind!r}, with files like 0002-L or A01N01-L.txt"
+        raise UserError(f"{folder}: needs {needed}; there is {names}")
     return found[0]
 
 
@@ -133,11 +128,7 @@ def find(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_split(path: Path) -> dict[str, int]:
-    """Read a list of training and validation videos: {name of a video: 1 for training, else 0}.
-
-    Raises UserError for a word that is no name of a video, or if a video is in both parts or in
-    none of one.
-    """
+    """Read a list of training and validation videos: {name of a video: 1 for training, else 0}."""
     parts: dict[str, list[str]] = {"train": [], "valid": []}  # by the beginning of a heading
     part = None
     for number, line in enumerate(_lines(path), 1):
@@ -170,11 +161,10 @@ def _lines(path: Path) -> list[str]:
 def read_actions(path: Path, labels: Path) -> list[tuple]:
     """The actions in a video, in order: (name, fields, clip, whether it ends after the video).
 
-    labels: the folder of labels
     The clip is (T, 2, 25, 3) float32, with the bodies in their order; None if nobody is there; a
-    UserError for a malformed label. A name is like 0002-LN007A012 (line 7, class 12). In phase II
-    the setup is the scene. In phase I the setup is 1 and the subject is the number of the video,
-    since the names do not give the person. The replication is the line in the label file.
+    UserError for a malformed label. A name is like 0002-LN007A012: line 7 of the labels, the
+    replication, and class 12. The setup is the scene; the names of phase I give neither scene nor
+    person, so there the setup is 1 and the subject is the number of the video.
     """
     video = read_video(path)
     scene, person, video_number, view = NAME.fullmatch(path.stem).groups()
@@ -200,10 +190,7 @@ def read_actions(path: Path, labels: Path) -> list[tuple]:
 
 
 def read_video(path: Path) -> np.ndarray:
-    """Read the bodies of a video: (T, 2, 25, 3) float64, metres.
-
-    Raises UserError if a line has not 150 numbers, or a number is no coordinate.
-    """
+    """Read the bodies of a video: (T, 2, 25, 3) float64, metres."""
     if not path.stat().st_size:
         raise UserError(f"{path.name}: the file is empty")
     try:

@@ -57,10 +57,7 @@ NOISE[[6, 7, 10, 11, 14, 15, 18, 19, 21, 22, 23, 24]] = 0.012
 
 
 def sample_names(subjects=12, actions=16, setups=2, replications=1) -> list[SampleName]:
-    """The clips of a data set, sorted: each subject performs each action before each camera.
-
-    With 3 or more subjects and 2 or more setups, each NTU protocol trains and tests each action.
-    """
+    """The clips of a data set, sorted: each subject performs each action before each camera."""
     return sorted(
         SampleName(1 + (subject + camera + replication) % setups, camera, subject, replication, a)
         for subject in range(1, subjects + 1)
@@ -71,10 +68,7 @@ def sample_names(subjects=12, actions=16, setups=2, replications=1) -> list[Samp
 
 
 def forward_kinematics(offsets: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Joints (T, 25, 3) in metres, on the floor y = 0, of a body with `offsets` (25, 3) in `poses`.
-
-    poses: (T, 25, 3), see data_gen/key_poses.py
-    """
+    """Joints (T, 25, 3) in metres, on the floor y = 0; offsets: (25, 3), poses: (T, 25, 3)."""
     joints, turned = np.zeros(poses.shape), {}
     for j in ORDER:  # a bone turns about y, swings about x and z, and follows the bone above
         turned[j] = Rotation.from_rotvec(poses[:, j] * (1, 0, 1), degrees=True)
@@ -175,16 +169,13 @@ def as_coco(joints: np.ndarray) -> np.ndarray:
 
 
 def write_recording(sample: SampleName, folder: Path, seed: int, skeleton: str) -> str:
-    """Write a raw file, or an array (T, M, 17, 3) with the joints of COCO; return its name.
-
-    As in NTU RGB+D, lines may end in CRLF, and values that are no coordinates may be NaN.
-    """
+    """Write a raw file, or an array (T, M, 17, 3) with the joints of COCO; return its name."""
     joints, seen = record(sample, seed)
     name = "S{:03d}C{:03d}P{:03d}R{:03d}A{:03d}".format(*sample)
     if skeleton == "coco_17":
         np.save(folder / f"{name}.npy", np.float32(as_coco(joints) * seen[..., None, None]))
         return f"{name}.npy"
-    rng = np.random.default_rng((seed, *sample, 2))
+    rng = np.random.default_rng((seed, *sample, 2))  # for what varies in NTU RGB+D, too
     end, image = rng.choice(["\n", "\r\n"]), rng.choice(["0 0 0 0", "NaN NaN NaN NaN"])
     lines = [len(joints)]
     for bodies, there in zip(joints.tolist(), seen, strict=True):
@@ -200,9 +191,8 @@ def write_recording(sample: SampleName, folder: Path, seed: int, skeleton: str) 
 def write_recordings(
     folder: Path, samples: list[SampleName], seed=0, workers=1, skeleton="kinect_v2"
 ) -> None:
-    """Write the files of some clips to a folder, atomically.
+    """Write the files of some clips to a folder, atomically; with coco_17 also their table.
 
-    skeleton: "kinect_v2" for raw files, "coco_17" for arrays and clips.csv, their table
     Older synthetic recordings are replaced. Raises UserError if the folder holds anything else.
     """
     if folder.exists() and not (folder / SYNTHETIC_MARK).is_file() and any(folder.iterdir()):

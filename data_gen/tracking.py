@@ -12,9 +12,7 @@ MEMORY = 300  # frames after which a person who left is not the same person any 
 def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
     """Who is who: (T, M) the person in each slot of each frame, from 0; -1 for nobody.
 
-    bodies: (T, M, V, 3), NaN where a joint is missing
-    numbers: (T, M) tracking numbers, or -1; None without tracking
-
+    bodies: (T, M, V, 3), NaN where a joint is missing; numbers: (T, M) tracking numbers, or -1
     A body is the person of its tracking number. Others are matched to the people who are free so
     that the sum of distances is smallest; who is too far from all of them is somebody new.
     """
@@ -47,7 +45,6 @@ def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
 
 def _nearest(bodies: np.ndarray, poses: np.ndarray) -> list[tuple[int, int]]:
     # The pairs (body, pose) that are next to each other, of (n, V, 3) and (k, V, 3).
-
     away = mean_of_known(np.linalg.norm(bodies[:, None] - poses, axis=-1), axis=-1)  # (n, k)
     reach = REACH * np.linalg.norm(np.nanmax(bodies, 1) - np.nanmin(bodies, 1), axis=-1)
     away = np.nan_to_num(away / np.maximum(reach, 1e-9)[:, None], nan=np.inf)

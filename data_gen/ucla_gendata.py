@@ -55,13 +55,10 @@ def dataset(joints: str) -> tuple[str, Description]:
     """An argparse type: the name and the description of the store with these joints."""
     if joints in ("25", "20"):
         return DATASETS[int(joints)]
-    target, (_, recorded) = skeleton(joints), DATASETS[20]
-    return f"nwucla_{Path(joints).stem}", replace(
-        recorded,
-        title=f"NW-UCLA ({target.name})",
-        layout=Layout(target, 1),
-        command=f"python data_gen/ucla_gendata.py --joints {joints}",
-    )
+    target, command = skeleton(joints), f"python data_gen/ucla_gendata.py --joints {joints}"
+    title, layout = f"NW-UCLA ({target.name})", Layout(target, 1)
+    description = replace(DATASETS[20][1], title=title, layout=layout, command=command)
+    return f"nwucla_{Path(joints).stem}", description
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,9 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = [found[name] for name in sorted(found)]
     if not paths:
         raise UserError(
-            f"no file like a01_s01_e00_v01.json in {args.data_path}: unpack NW-UCLA there (its "
-            "skeletons are linked from https://github.com/Uason-Chen/CTR-GCN), or name the "
-            "folder with --data_path"
+            f"no file like a01_s01_e00_v01.json in {args.data_path}: unpack NW-UCLA there "
+            "(linked from https://github.com/Uason-Chen/CTR-GCN), or name its --data_path"
         )
     name, description = args.joints
     read = partial(read_clip, layout=description.layout)
@@ -89,10 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse_name(name: str) -> tuple[int, int, int, int, int]:
-    """Setup (always 1), camera, subject, replication and label of a clip; all count from 1.
-
-    Raises UserError if the name is not like a01_s01_e00_v01.
-    """
+    """Setup (always 1), camera, subject, replication and label of a clip; all count from 1."""
     match = NAME.fullmatch(name)
     action, subject, repetition, view = map(int, match.groups()) if match else (0, 0, 0, 0)
     if action not in ACTIONS or subject < 1 or not 1 <= view <= 3:
@@ -101,11 +94,7 @@ def parse_name(name: str) -> tuple[int, int, int, int, int]:
 
 
 def read_clip(path: Path, layout: Layout) -> np.ndarray | None:
-    """The clip (T, M, V, 3) float32; None if it has no body.
-
-    Raises UserError if the file does not hold whole frames of coordinates, or if its label does not
-    fit its name.
-    """
+    """The clip (T, M, V, 3) float32; None if it has no body. Raises UserError if malformed."""
     action = parse_name(path.stem)[-1]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 import csv
 import os
 import shutil
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,19 +17,15 @@ FILES = {"joints.npy", "samples.csv", "store.json", CHECKED}
 
 
 class StoreWriter:
-    """Write a store atomically; use it in a `with` block. Frames do not stay in memory.
+    """Write a store in a `with` block; `commit` puts it in the place of an older one, atomically.
 
-    folder: the folder of the store
-    description: what the data set is; it becomes store.json
-
-    The files go to a hidden folder beside the store, and `commit` moves it to the store's place.
-    Until then an older store stays. A block that ends without `commit` leaves nothing. Entering it
-    raises UserError if the folder holds anything else than a store, and removes what a run that was
-    killed has left.
+    A block that ends without `commit` leaves nothing. Entering it raises UserError if the folder
+    holds anything else than a store, and removes what a run that was killed has left.
     """
 
     def __init__(self, folder: str | Path, description: Description):
         self.folder = Path(folder).resolve()  # a link is followed, to stay on one file system
+        # The files go to a hidden folder beside the store.
         self.part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
         self.old = self.folder.with_name(f".{self.folder.name}.old")
         self.description = description
@@ -40,7 +35,6 @@ class StoreWriter:
 
     @property
     def clips(self) -> int:
-        """The number of clips so far."""
         return len(self.rows)
 
     def __enter__(self) -> "StoreWriter":
@@ -52,7 +46,7 @@ class StoreWriter:
         self._clear(*self.folder.parent.glob(f".{self.folder.name}.*.part"))
         self.part.mkdir(parents=True)
         self.joints = open(self.part / "joints.npy", "wb")
-        self.joints.write(npy_header(0, self.description.layout.frame_shape))
+        self._write_header()
         return self
 
     def __exit__(self, *_) -> None:
@@ -60,6 +54,11 @@ class StoreWriter:
             self.joints.close()
         finally:
             self._clear(self.part)
+
+    def _write_header(self) -> None:
+        shape = (self.frames, *self.description.layout.frame_shape)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.joints, header)  # 128 bytes for any number
 
     def _clear(self, *parts: Path) -> None:
         if self.old.exists() and not self.folder.exists():  # killed between the two renames
@@ -70,13 +69,11 @@ class StoreWriter:
     def add(
         self, name: str, fields: tuple[int, ...], joints: np.ndarray, more: tuple[int, ...] = ()
     ) -> None:
-        """Append a clip.
+        """Append a clip; names come in alphabetical order.
 
-        name: after that of the last clip in alphabetical order
         fields: setup, camera, subject, replication, action, each from 1
-        joints: (T, M, V, C), metres
+        joints: (T, M, V, C), metres; UserError if a coordinate is none
         more: 0 or 1 for each further column that the description names
-        Raises ValueError if these do not fit the store, UserError if a coordinate is none.
         """
         row = (name, *fields, self.frames, len(joints), *more)
         if (
@@ -100,7 +97,7 @@ class StoreWriter:
         description = replace(self.description, checked=True)
         (self.part / "store.json").write_text(description.to_json(), encoding="utf-8")
         self.joints.seek(0)
-        self.joints.write(npy_header(self.frames, self.description.layout.frame_shape))
+        self._write_header()
         self.joints.close()
         for path in (*self.part.iterdir(), self.part):
             fsync(path)
@@ -116,9 +113,3 @@ class StoreWriter:
         protocols = self.description.splits
         train = {p: int(self.description.train_mask(p, columns).sum()) for p in protocols}
         return {protocol: (count, self.clips - count) for protocol, count in train.items()}
-
-
-def npy_header(frames: int, frame_shape: tuple[int, int, int]) -> bytes:
-    """The header of an .npy file (format 1.0) of float32 (frames, M, V, C): always 128 bytes."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {(frames, *frame_shape)}, }}"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.ljust(117).encode() + b"\n"

@@ -51,7 +51,6 @@ class Strengths:
 
     @property
     def rotates(self) -> bool:
-        """Whether views are rotated."""
         return self.yaw > 0 or self.tilt > 0
 
 
@@ -59,15 +58,11 @@ PUBLISHED = Strengths()
 
 
 class Augmentation(NamedTuple):
-    """The augmentation of each of N views.
+    """The augmentation of each of N views."""
 
-    start, length: (N,) int64, the crop; `start` counts the packed frames
-    matrix: (N, V, C, C) float32; each joint's position, a row of xyz, is multiplied by its matrix
-    """
-
-    start: Tensor
-    length: Tensor
-    matrix: Tensor
+    start: Tensor  # (N,) int64, of the crop in the packed frames
+    length: Tensor  # (N,) int64
+    matrix: Tensor  # (N, V, C, C) float32, by which a joint's position, a row of xyz, is multiplied
 
 
 def uniform_draws(
@@ -84,17 +79,13 @@ def uniform_draws(
 def augmentation(
     uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
 ) -> Augmentation:
-    """The augmentation of N views from the draws (N, draws) of `uniform_draws`.
-
-    start, length: (N,) int64, the whole clips in packed frames
-    """
+    """Draw N views of whole clips; uniform: (N, draws) of `uniform_draws`; start, length: (N,)."""
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
     cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
     room = length - cropped
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 
-    # One draw decides between three kinds: shear below the lower threshold, corruption below the
-    # upper threshold, nothing above.
+    # One draw decides: shear below the lower threshold, corruption below the upper, else nothing.
     kind, zeroed = uniform[:, _KIND], uniform[:, _ZERO] < strengths.zero_probability
     changed = kind < strengths.spatial_probability
     sheared = kind < strengths.spatial_probability * strengths.shear_probability
@@ -146,10 +137,7 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = None) -> Tensor:
-    """Make N augmented views of packed clips: frames (F, M, V, C) -> (N, T, M, V, C).
-
-    out: a contiguous tensor for the views, or None for a new tensor
-    """
+    """Make N augmented views of packed clips: frames (F, M, V, C) -> (N, T, M, V, C)."""
     views = resize(frames, augmentation.start, augmentation.length)
     n, length, bodies, joints, channels = views.shape
     # One product with the joints' matrices along the diagonal is far faster than many 3×3 products.
@@ -160,10 +148,29 @@ def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = Non
     return torch.bmm(views.view(rows), block.view(n, rows[2], rows[2]), out=out).view(views.shape)
 
 
-def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
-    """Crop packed clips and resize each crop: frames (F, M, V, C) -> (N, size, M, V, C).
+def augmented_views(
+    frames: Tensor, start: Tensor, length: Tensor, uniform: Tensor, strengths: Strengths
+) -> Tensor:
+    """Views of packed clips, all the same if they share their draws: (views, n, T, M, V, C).
 
-    start, length: (N,) int64, the crops in frames
+    frames: (F, M, V, C); start, length: (n,); uniform: (views, n, draws)
+    """
+    count = len(uniform)
+    if strengths.shared_view:
+        uniform = uniform[:1].expand_as(uniform)
+    chosen = augmentation(
+        uniform.flatten(0, 1), start.repeat(count), length.repeat(count), strengths
+    )
+    views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
+    # View by view, which fits the caches of a CPU better than all views at once.
+    for view, *part in zip(views, *(x.chunk(count) for x in chosen), strict=True):
+        augment(frames, Augmentation(*part), out=view)
+    return views
+
+
+def resize(frames: Tensor, start: Tensor, length: Tensor, size: int = VIEW_FRAMES) -> Tensor:
+    """Resize N crops of packed clips, given in frames: (F, M, V, C) -> (N, size, M, V, C).
+
     The values are those of `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
     """
     step = torch.arange(size, device=frames.device, dtype=frames.dtype) + 0.5  # (size,)

@@ -17,16 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feeder.augment import (
-    PUBLISHED,
-    VIEW_FRAMES,
-    Augmentation,
-    Strengths,
-    augment,
-    augmentation,
-    resize,
-    uniform_draws,
-)
+from feeder.augment import PUBLISHED, Strengths, augmented_views, resize, uniform_draws
 from feeder.mixture import Mixture, epoch_order
 from feeder.store import Store
 
@@ -34,18 +25,13 @@ VIEWS = 4  # joint, bone, motion, fused
 
 
 class Clips(NamedTuple):
-    """n clips as packed frames.
+    """n clips as packed frames."""
 
-    frames: (F, M, V, C) float32, metres: the frames of these clips, or of the whole store
-    start, length: (n,) int64, where each clip lies in `frames`
-    """
-
-    frames: Tensor
-    start: Tensor
-    length: Tensor
+    frames: Tensor  # (F, M, V, C) float32, metres: those of these clips, or of the whole store
+    start: Tensor  # (n,) int64, where each clip lies in `frames`
+    length: Tensor  # (n,) int64
 
     def to(self, device: torch.device) -> "Clips":
-        """The clips on a device."""
         return Clips(*(part.to(device, non_blocking=True) for part in self))
 
     def resized(self) -> Tensor:
@@ -54,35 +40,18 @@ class Clips(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The part of a training batch that one rank takes.
+    """The part of a training batch that one rank takes."""
 
-    clips: the n clips of this rank
-    uniform: (views, n, draws) float32 in [0, 1), the random draws for the views
-    step: in the epoch, from 0
-    rows: the clips of all ranks, of which each takes so many as `shares` says
-    """
-
-    clips: Clips
-    uniform: Tensor
-    step: int
-    rows: np.ndarray
-    shares: list[int]
+    clips: Clips  # the n clips of this rank
+    uniform: Tensor  # (views, n, draws) float32 in [0, 1), the random draws for the views
+    step: int  # in the epoch, from 0
+    rows: np.ndarray  # the clips of all ranks
+    shares: list[int]  # how many of them each rank takes
     strengths: Strengths = PUBLISHED
 
     def views(self) -> Tensor:
-        """The augmented views: (views, n, T, M, V, C), all the same if they share their draws."""
-        frames, start, length = self.clips
-        uniform, count = self.uniform, len(self.uniform)
-        if self.strengths.shared_view:
-            uniform = uniform[:1].expand_as(uniform)
-        chosen = augmentation(
-            uniform.flatten(0, 1), start.repeat(count), length.repeat(count), self.strengths
-        )
-        views = frames.new_empty(count, len(start), VIEW_FRAMES, *frames.shape[1:])
-        # View by view, which fits the caches of a CPU better than all views at once.
-        for view, *part in zip(views, *(x.chunk(count) for x in chosen), strict=True):
-            augment(frames, Augmentation(*part), out=view)
-        return views
+        """The augmented views: (views, n, T, M, V, C)."""
+        return augmented_views(*self.clips, self.uniform, self.strengths)
 
 
 def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
@@ -99,10 +68,7 @@ def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
 def load_clips(
     store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
 ) -> Clips:
-    """Load the clips of some rows (n,) to a device.
-
-    frames: what `resident_frames` returned; None to read the frames of these clips only
-    """
+    """Load the clips of some rows (n,) from `resident_frames`, or only these from the store."""
     return _read_clips(store, rows, device, frames).to(device)
 
 
@@ -140,8 +106,7 @@ def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
     """Where the batches of an epoch begin and end: [0, ..., clips].
 
-    If too few clips remain for batch statistics (one, or less than an eighth of a batch), they join
-    the previous batch.
+    A rest of one clip, or of less than an eighth of a batch, joins the previous batch.
     """
     bounds = [*range(0, clips, batch_size), clips]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < max(2, batch_size // 8):
@@ -161,31 +126,22 @@ def shares(batch: int, world_size: int) -> list[int]:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The training batches of one rank.
-
-    rows: (N,) int64, the training clips
-    batch_size: the number of clips of all ranks in a step
-    frames: what `resident_frames` returned; None to read each batch from disk
-    workers: the number of threads that read ahead, one batch each; 0 reads a batch when it is taken
-    weights: the share of each data set in every batch, as `epoch_order` takes them
-    views: of a clip; the first ones have the same draws (except rotations) with any number of views
-    """
+    """The training batches of one rank."""
 
     store: Store | Mixture
-    rows: np.ndarray
-    batch_size: int
+    rows: np.ndarray  # (N,) int64, the training clips
+    batch_size: int  # of all ranks together
     seed: int
     device: torch.device
-    frames: Tensor | None = None
-    workers: int = 0
+    frames: Tensor | None = None  # of `resident_frames`; None to read each batch from disk
+    workers: int = 0  # threads that read one batch each ahead
     rank: int = 0
     world_size: int = 1
-    weights: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()  # of the data sets, as `epoch_order` takes them
     strengths: Strengths = PUBLISHED
-    views: int = VIEWS
+    views: int = VIEWS  # with more, the first ones keep their draws (except rotations)
 
     def __len__(self) -> int:
-        """The number of steps in an epoch."""
         return len(batch_bounds(len(self.rows), self.batch_size)) - 1
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:

@@ -18,16 +18,10 @@ UNLABELED = ("unlabeled",)  # the classes of a store without labels; the action 
 
 @dataclass(frozen=True)
 class Split:
-    """Which clips are training clips; all others are test clips.
+    """Which clips are training clips; all others are test clips."""
 
-    column: of samples.csv: one of FIELDS, or a further one with 1 for a training clip, 0 for a test
-        clip
-    train: the values of the training clips in this column, or "even" or "odd"
-    Raises DescriptionError if the column cannot split.
-    """
-
-    column: str
-    train: tuple[int, ...] | str = (1,)
+    column: str  # of samples.csv: of FIELDS, or a further one with 1 for training, 0 for test
+    train: tuple[int, ...] | str = (1,)  # the values of the training clips, or "even" or "odd"
 
     def __post_init__(self):
         if not self.column.isidentifier() or self.column in ("name", "start", "frames"):
@@ -36,28 +30,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Description:
-    """What a data set is.
+    """What a data set is."""
 
-    title: the name that readers see
-    classes: the names of actions 1, 2, ... in samples.csv; UNLABELED without labels
-    splits: {protocol: its split}
-    origin, command: where the recordings come from, and what writes the store, for messages
-    official: {protocol: the published numbers of (training, test) clips}
-    alignment: the rule that turned the clips: "kinect" (the published one) or "upright"
-    reading: {option: value} of the reader of own recordings (axes, channels, unit, ...)
-    checked: the coordinates of joints.npy were checked when the store was written
-    """
-
-    title: str
+    title: str  # for readers
     layout: Layout
-    classes: tuple[str, ...]
-    splits: Mapping[str, Split]
-    origin: str
-    command: str
+    classes: tuple[str, ...]  # the names of actions 1, 2, ...; UNLABELED without labels
+    splits: Mapping[str, Split]  # {protocol: its split}
+    origin: str  # where the recordings come from, for messages
+    command: str  # what writes the store, for messages
+    # {protocol: the published numbers of (training, test) clips}
     official: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    alignment: str = "kinect"
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    checked: bool = False
+    alignment: str = "kinect"  # the rule that turned the clips: the published one, or "upright"
+    reading: Mapping[str, Any] = field(default_factory=dict)  # options of the reader, `Reading`
+    checked: bool = False  # the coordinates were checked when the store was written
 
     def __post_init__(self):
         if not all(self.classes) or not 0 < len(self.classes) == len(set(self.classes)):
@@ -72,10 +57,7 @@ class Description:
         return tuple(dict.fromkeys(column for column in columns if column not in FIELDS))
 
     def train_mask(self, protocol: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Which clips are training clips under a protocol: (N,) bool; UserError if there is none.
-
-        columns: {column of samples.csv: (N,) integers}
-        """
+        """Which clips train under a protocol: (N,) bool; columns: {of samples.csv: (N,) int}."""
         if protocol not in self.splits:
             has = " and ".join(self.splits)
             raise UserError(f"{self.title} has no protocol {protocol!r}; it has {has}")
@@ -83,20 +65,11 @@ class Description:
         return values % 2 == PARITIES[train] if train in PARITIES else np.isin(values, train)
 
     def to_json(self) -> str:
-        """The text of store.json."""
-        plain = {
-            "format": FORMAT,
-            "title": self.title,
-            "origin": self.origin,
-            "command": self.command,
-            **self.layout.to_plain(),
-            "classes": self.classes,
-            "splits": {protocol: vars(split) for protocol, split in self.splits.items()},
-            "official": self.official,
-            "alignment": self.alignment,
-            "reading": self.reading,
-            "checked": self.checked,
-        }
+        head = {"format": FORMAT, "title": self.title, "origin": self.origin}
+        head |= {"command": self.command, **self.layout.to_plain(), "classes": self.classes}
+        splits = {protocol: vars(split) for protocol, split in self.splits.items()}
+        keys = ("official", "alignment", "reading", "checked")
+        plain = head | {"splits": splits} | {key: getattr(self, key) for key in keys}
         lines = (f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
 

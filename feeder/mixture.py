@@ -14,16 +14,11 @@ from feeder.store import Store, StoreError, open_store
 
 
 def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
-    """{data set: its protocol}, in order; StoreError if the numbers of names do not fit.
-
-    protocols: one for all data sets, or one for each, with slashes
-    """
+    """{data set: its protocol}, in order; protocols: one for all data sets, or one for each."""
     names, each = datasets.split("/"), protocols.split("/")
     each = each * len(names) if len(each) == 1 else each
     if len(each) != len(names):
-        raise StoreError(
-            f"{len(each)} protocols for {len(names)} data sets; name one for all or one for each"
-        )
+        raise StoreError(f"{len(each)} protocols for {len(names)} data sets; name one, or one each")
     return dict(zip(names, each, strict=True))
 
 
@@ -36,10 +31,8 @@ def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
 class Mixture:
     """Several stores with N clips in all; no frame is copied.
 
-    names: N strings, "STORE/CLIP"
     start, length: (N,) int64, where each clip lies in the frames of all stores
     first: (stores,) int64, the number of each store's first clip
-    Raises StoreError if a store is named twice, or if skeletons or numbers of bodies differ.
     """
 
     def __init__(self, stores: Sequence[Store]):
@@ -48,9 +41,8 @@ class Mixture:
             if store.folder in [other.folder for other in stores[:i]]:
                 raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
             if store.layout != self.layout:
-                raise StoreError(
-                    f"{store.folder} holds {store.layout}, but {stores[0].folder} {self.layout}"
-                )
+                also = f"but {stores[0].folder} {self.layout}"
+                raise StoreError(f"{store.folder} holds {store.layout}, {also}")
         self.names = [f"{store.dataset}/{name}" for store in stores for name in store.names]
         self.length = np.concatenate([store.length for store in stores])
         self.start = np.cumsum(self.length) - self.length
@@ -60,10 +52,7 @@ class Mixture:
         self.nbytes = sum(store.nbytes for store in stores)
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """The training clips and the test clips, each (n,) int64, as `Store.split` returns them.
-
-        protocol: one for all stores, or one for each, with slashes
-        """
+        """The training clips and the test clips, each (n,) int64; protocol: as `by_data_set`."""
         protocols = by_data_set("/".join(store.dataset for store in self.stores), protocol)
         splits = (
             [rows + first for rows in store.split(protocols[store.dataset])]
@@ -88,7 +77,6 @@ def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[
 
     sizes: for each data set the number of its training clips
     weights: for each data set its share, up to a common factor; empty to draw each clip once
-    Raises UserError if an epoch would draw no clip of a data set.
     """
     weights = weights or sizes
     bounds = np.rint(np.cumsum([0, *weights]) / sum(weights) * sum(sizes)).astype(int)
@@ -104,7 +92,6 @@ def epoch_order(
 ) -> np.ndarray:
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
-    sizes, weights: as `clips_an_epoch` takes them
     Each part of the order holds each data set's share, to within one clip. All clips of a data set
     come once, in random order, before any comes again, even across epochs.
     """

@@ -21,19 +21,13 @@ class DescriptionError(UserError):
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The V joints of one body. Joint numbers count from 0 in the order of `joints`.
-
-    parents: for each joint its neighbor towards the body's center; the center is its own parent
-    origin: the joints whose mean is moved to zero in each frame; usually the middle of the spine
-    shoulders: the left and the right shoulder, whose line is turned onto the x axis
-    Raises DescriptionError if these do not fit together.
-    """
+    """The V joints of one body. Joint numbers count from 0 in the order of `joints`."""
 
     name: str
     joints: tuple[str, ...]
-    parents: tuple[int, ...]
-    origin: tuple[int, ...]
-    shoulders: tuple[int, int]
+    parents: tuple[int, ...]  # towards the body's center, which is its own parent
+    origin: tuple[int, ...]  # the joints whose mean is moved to zero in each frame
+    shoulders: tuple[int, int]  # left and right, whose line is turned onto the x axis
 
     def __post_init__(self):
         count = len(self.joints)
@@ -51,7 +45,6 @@ class Skeleton:
 
     @property
     def num_joints(self) -> int:
-        """V, the number of joints of a body."""
         return len(self.joints)
 
     @property
@@ -68,7 +61,6 @@ class Skeleton:
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Skeleton":
-        """The skeleton that `to_plain` described. Raises DescriptionError with the wrong field."""
         keys = ("name", "joints", "parents", "origin", "shoulders")
         if not isinstance(plain, dict) or set(plain) != set(keys):
             raise DescriptionError(f"a skeleton has the keys {', '.join(keys)}, and no other")
@@ -89,21 +81,17 @@ class Layout:
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        """(M, V, C) = bodies, joints, xyz."""
-        return self.bodies, self.skeleton.num_joints, 3
+        return self.bodies, self.skeleton.num_joints, 3  # (M, V, C)
 
     @property
     def frame_size(self) -> int:
-        """The number of coordinates in a frame, M·V·C."""
         return self.bodies * self.skeleton.num_joints * 3
 
     def to_plain(self) -> dict[str, Any]:
-        """The layout for JSON and checkpoints."""
         return {"skeleton": self.skeleton.to_plain(), "bodies": self.bodies}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Layout":
-        """The layout that `to_plain` described."""
         return cls(Skeleton.from_plain(plain["skeleton"]), plain["bodies"])
 
     def __str__(self) -> str:
@@ -164,8 +152,7 @@ def joint_map(source: Skeleton, target: Skeleton) -> list[tuple[int, ...]]:
     """For each joint of `target` the joints of `source` whose mean takes its place.
 
     This is the joint of the same name; else a joint, or the mean of joints, at about the same
-    place; else the mean of what its neighbors in `target` are taken from. The face of a skeleton
-    with a head only has no extent. Raises UserError with a joint for which `source` has none.
+    place; else the mean of what its neighbors in `target` are taken from.
     """
     number = {joint: i for i, joint in enumerate(_joint_names(source))}
     found = []

@@ -29,51 +29,40 @@ class StoreError(UserError):
 
 @dataclass(frozen=True)
 class Store:
-    """A data set of N clips, as `data_gen` wrote it.
-
-    joints: (F, M, V, C) float32, metres; the frames of all clips without padding, mapped from disk
-    names: N strings, sorted
-    setup, camera, subject, replication, action: (N,) int64, from 1
-    start, length: (N,) int64, where each clip lies in `joints`, in frames
-    fingerprint: SHA-256 of samples.csv
-    more: {further column of samples.csv: (N,) int64}, as the description names them
-    """
+    """A data set of N clips, as `data_gen` wrote it."""
 
     dataset: str
     folder: Path
     description: Description
-    joints: np.ndarray
-    names: list[str]
-    setup: np.ndarray
+    joints: np.ndarray  # (F, M, V, C) float32, metres; all clips without padding, mapped from disk
+    names: list[str]  # sorted
+    setup: np.ndarray  # this and the next columns: (N,) int64, from 1
     camera: np.ndarray
     subject: np.ndarray
     replication: np.ndarray
     action: np.ndarray
-    start: np.ndarray
+    start: np.ndarray  # (N,) int64, where each clip lies in `joints`, in frames
     length: np.ndarray
-    fingerprint: str
-    more: dict[str, np.ndarray]
+    fingerprint: str  # SHA-256 of samples.csv
+    more: dict[str, np.ndarray]  # {column of a split in samples.csv: (N,) int64}
 
     @property
     def title(self) -> str:
-        """The data set's title for readers."""
         return self.description.title
 
     @property
     def layout(self) -> Layout:
-        """The bodies and the skeleton in a frame."""
         return self.description.layout
 
     @property
     def skeleton(self) -> Skeleton:
-        """The joints of a body and the bones between them."""
         return self.description.layout.skeleton
 
     @property
     def preparation(self) -> dict[str, Any]:
         """How recordings became clips, and new ones become clips like them."""
-        of = self.description
-        return {"alignment": of.alignment, "reading": dict(of.reading)}
+        description = self.description
+        return {"alignment": description.alignment, "reading": dict(description.reading)}
 
     @property
     def label(self) -> np.ndarray:
@@ -82,30 +71,24 @@ class Store:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes: that of the description, or more if the clips have more."""
+        """That of the description, or more if the clips have more."""
         return max(len(self.description.classes), int(self.action.max()))
 
     @property
     def class_names(self) -> list[str]:
-        """The names of classes 0, 1, ... as `label` counts them."""
         named = self.description.classes
         return [*named, *(f"action {i + 1}" for i in range(len(named), self.num_classes))]
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """The names of the data set's protocols."""
         return tuple(self.description.splits)
 
     @property
     def nbytes(self) -> int:
-        """The size of all frames in bytes."""
         return self.joints.nbytes
 
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of the training clips and of the test clips (maybe none), each (n,) int64.
-
-        Raises UserError without such a protocol, or a training clip under it.
-        """
+        """The rows of the training clips and of the test clips (maybe none), each (n,) int64."""
         columns = {name: getattr(self, name) for name in FIELDS} | self.more
         train = self.description.train_mask(protocol, columns)
         if not train.any():
@@ -132,20 +115,15 @@ class Store:
 
 
 def open_store(data_root: str | Path, dataset: str) -> Store:
-    """Open the store DATA_ROOT/DATASET; joints.npy stays on disk.
-
-    Raises StoreError if a file is missing or damaged, or if the files do not fit together.
-    """
+    """Open the store DATA_ROOT/DATASET; joints.npy stays on disk. StoreError if it is damaged."""
     folder = Path(data_root) / dataset
     joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
     command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
     if not (joints_path.is_file() and samples_path.is_file()):
         stores = sorted(path.parent.name for path in Path(data_root).glob("[!.]*/samples.csv"))
         there = ", ".join(stores) or "no store"
-        raise StoreError(
-            f"{folder} lacks joints.npy or samples.csv; prepare the data with {command}, or name "
-            f"another --data-root; {data_root} holds {there}"
-        )
+        fault = f"lacks joints.npy or samples.csv; prepare the data with {command}, or name another"
+        raise StoreError(f"{folder} {fault} --data-root; {data_root} holds {there}")
     try:
         with samples_path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
@@ -170,18 +148,11 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     except (UserError, ValueError, KeyError, OverflowError) as error:
         what = f"no column {error}" if isinstance(error, KeyError) else error
         raise StoreError(f"{folder}: {what}; write the store anew with {command}") from None
-    return Store(
-        dataset=dataset,
-        folder=folder,
-        description=description,
-        joints=joints,
-        names=names,
-        start=start,
-        length=length,
-        fingerprint=hashlib.sha256(samples_path.read_bytes()).hexdigest(),
-        more={column: numbers[column] for column in description.more_columns},
-        **{field: numbers[field] for field in FIELDS},
-    )
+    fingerprint = hashlib.sha256(samples_path.read_bytes()).hexdigest()
+    fields = [numbers[field] for field in FIELDS]
+    more = {column: numbers[column] for column in description.more_columns}
+    columns = (names, *fields, start, length)  # in the order of Store
+    return Store(dataset, folder, description, joints, *columns, fingerprint, more)
 
 
 def _read_description(folder: Path, header: list[str]) -> Description:

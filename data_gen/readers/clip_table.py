@@ -28,33 +28,23 @@ TABLE_COLUMNS = {"file", "recording"}  # a CSV file with one of them is no recor
 
 
 class Clip(NamedTuple):
-    """A recording: its path in the folder without suffix, and its row of samples.csv.
+    """A recording and its row of samples.csv."""
 
-    fields: setup, camera, subject, replication, action, each from 1
-    training: for each split 1 for a training clip, 0 for a test clip
-    """
-
-    name: str
+    name: str  # its path in the folder without suffix
     path: Path
-    fields: tuple[int, ...] = (1, 1, 1, 1, 1)
-    training: tuple[int, ...] = (1,)
+    fields: tuple[int, ...] = (1, 1, 1, 1, 1)  # setup, camera, subject, replication, action
+    training: tuple[int, ...] = (1,)  # for each split 1 for a training clip, 0 for a test clip
 
 
 class ClipTable(NamedTuple):
-    """Clips, sorted by name; the names of actions 1, 2, ...; the splits; notes for the user."""
-
-    clips: list[Clip]
-    classes: tuple[str, ...] = UNLABELED
+    clips: list[Clip]  # sorted by name
+    classes: tuple[str, ...] = UNLABELED  # the names of actions 1, 2, ...
     splits: tuple[str, ...] = ("split",)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # for the user
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """The recordings at any depth below a folder, sorted. Raises UserError if there is none.
-
-    They are files of all formats, and folders with one JSON file a frame; not hidden files, tables
-    and other JSON files.
-    """
+    """The recordings at any depth below a folder, sorted: not hidden files, nor tables of clips."""
     found: list[Path] = []
     for place, inside, names in os.walk(folder, followlinks=True):
         inside[:] = [name for name in inside if not name.startswith(".")]
@@ -76,7 +66,7 @@ def _may_be(path: Path) -> bool:
 
 
 def all_recordings(folder: Path) -> ClipTable:
-    """All recordings in a folder, at any depth, as training clips without labels."""
+    """All recordings in a folder as training clips without labels."""
     paths = find_recordings(folder)
     return ClipTable(sorted(map(Clip, _names(folder, folder, paths), paths)))
 
@@ -86,7 +76,6 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
 
     folder: where the files are; absolute paths must lead into it
     splits: the columns of splits; empty for all columns in SPLITS that the table has
-    Raises UserError with the line and the column if the table is wrong.
     """
     columns = _columns(path)
     splits = tuple(splits) or tuple(column for column in SPLITS if column in columns)

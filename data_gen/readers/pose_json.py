@@ -39,7 +39,6 @@ def read(path: Path, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray | None]
 
     Returns (T, M, V, 3) float64, x y confidence, NaN where nobody is; and (T, M) the tracking
     numbers, -1 for nobody, or None if there are none.
-    Raises UserError with the name of the file if it holds anything else, or other joints.
     """
     files = frame_files(path) if path.is_dir() else [path]
     if path.is_dir() and len({FRAME.fullmatch(file.stem)[1] for file in files}) != 1:
@@ -84,8 +83,6 @@ def _kinetics(person: dict[str, Any], skeleton: Skeleton) -> tuple[int, np.ndarr
 def _fitting(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     if len(joints) != skeleton.num_joints:
         fits = [name for name, s in BUILT_IN.items() if s.num_joints == len(joints)]
-        raise UserError(
-            f"{len(joints)} joints, the skeleton {skeleton.name} has {skeleton.num_joints}; name "
-            f"another --skeleton ({', '.join(fits) or 'a .json file'})"
-        )
+        fault = f"{len(joints)} joints, the skeleton {skeleton.name} has {skeleton.num_joints}"
+        raise UserError(f"{fault}; name another --skeleton ({', '.join(fits) or 'a .json file'})")
     return joints

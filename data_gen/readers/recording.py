@@ -21,14 +21,7 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from data_gen.clip import (
-    Recording,
-    is_there,
-    map_joints,
-    prepare_clip,
-    prepare_upright,
-    require_metres,
-)
+from data_gen.clip import Recording, map_joints, prepare_clip, prepare_upright, require_metres
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_raw_bodies, read_skeleton_file
 from data_gen.tracking import follow
@@ -50,24 +43,15 @@ LEAST_JUMP, JUMP, FLAT = 0.02, 5.0, 20.0
 
 @dataclass(frozen=True)
 class Reading:
-    """How recordings are read. None stands for the default of the format.
+    """How recordings are read. None stands for the default of the format."""
 
-    skeleton: of the files
-    target: the skeleton onto which joints are mapped by name; None for that of the files
-    axes: of AXES; by default y-down in JSON files, else y-up
-    channels: of CHANNELS; by default xyc in JSON files, else xyz, or xyzc for four numbers
-    unit: of UNITS; by default px in JSON files, else m. px: each recording is scaled
-    min_confidence: a joint of less confidence is missing
-    fill_gaps: a joint that is missing in at most so many frames is interpolated
-    """
-
-    skeleton: Skeleton = KINECT_V2
-    target: Skeleton | None = None
-    axes: str | None = None
-    channels: str | None = None
-    unit: str | None = None
-    min_confidence: float = 0.1
-    fill_gaps: int = 0
+    skeleton: Skeleton = KINECT_V2  # of the files
+    target: Skeleton | None = None  # onto which joints are mapped; None for that of the files
+    axes: str | None = None  # of AXES; by default y-down in JSON files, else y-up
+    channels: str | None = None  # by default xyc in JSON files, else xyz, or xyzc for four numbers
+    unit: str | None = None  # of UNITS; by default px in JSON files, else m
+    min_confidence: float = 0.1  # a joint of less confidence is missing
+    fill_gaps: int = 0  # a joint that is missing in at most so many frames is interpolated
 
     def with_defaults(self, is_json: bool = False) -> "Reading":
         """The reading with the defaults of a format; the channels of an array stay open."""
@@ -94,7 +78,6 @@ def read_clip(
 ) -> np.ndarray:
     """Read a recording and make the clip that a store would hold: (T, M, V, 3) float32, metres.
 
-    layout, alignment: those of the store's description
     reading: `Reading.of_store(layout, description.reading)`; by default no options
     Raises UserError with the name of the file if it cannot be used or shows nobody.
     """
@@ -120,11 +103,9 @@ def prepare(
 
 
 def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> Recording:
-    """Read the bodies of a recording.
+    """Read the bodies of a recording. Raises UserError with the name of the file.
 
-    alignment: with "kinect" bodies are taken as they stand, as published; else people are followed
-    Raises UserError with the name of the file if it cannot be read, does not fit the skeleton, or
-    holds coordinates that no recording of people has.
+    alignment: with "kinect", raw files are read as published, with bodies as they stand
     """
     numbers, skeleton = None, reading.skeleton
     is_json, is_raw, is_published = is_pose_json(path), path.suffix == SUFFIX, alignment == "kinect"
@@ -138,10 +119,7 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     if is_json:
         values, numbers = pose_json.read(path, skeleton)
     elif is_raw and skeleton != KINECT_V2:
-        raise UserError(
-            f"{path.name}: a {SUFFIX} file holds the 25 joints of {KINECT_V2.name}, not "
-            f"{skeleton.num_joints} joints ({skeleton.name})"
-        )
+        raise UserError(f"{path.name}: holds joints of {KINECT_V2.name}, not of {skeleton.name}")
     elif is_raw:
         values, numbers = (read_skeleton_file(path), None) if is_published else _read_raw(path)
     elif path.suffix == ".npy":
@@ -153,7 +131,7 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     reading = reading.with_defaults(is_json)
     # What a store of NTU RGB+D holds is no mistake, however far a joint jumps.
     max_size = np.inf if is_raw and is_published else MAX_SIZE
-    return recording_of(path.name, values, reading, numbers, not is_published, max_size)
+    return recording_of(path.name, values, reading, numbers, max_size)
 
 
 def is_pose_json(path: Path) -> bool:
@@ -215,21 +193,13 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
 
 
 def recording_of(
-    name: str,
-    values: np.ndarray,
-    reading: Reading,
-    numbers: np.ndarray | None = None,
-    is_tracked: bool = True,
+    name: str, values: np.ndarray, reading: Reading, numbers: np.ndarray | None = None,
     max_size: float = MAX_SIZE,
-) -> Recording:
-    """The recording that an array holds.
+) -> Recording:  # fmt: skip
+    """The recording that an array holds. Raises UserError if it does not fit `reading`.
 
-    name: of the file, for messages
     values: (T, M, V, C), C numbers as reading.channels says; 0 or NaN where nobody is
     numbers: (T, M) tracking numbers, or -1; None without tracking
-    is_tracked: whether people are followed from frame to frame; otherwise a slot is a person
-    max_size: of a body, in metres
-    Raises UserError if the array does not fit `reading`.
     """
     reading = reading.with_defaults()
     channels, is_image = _channels(name, values, reading), reading.unit == "px"
@@ -242,7 +212,7 @@ def recording_of(
     _check(name, bodies, *((1e6, 1e6, "pixels") if is_image else (MAX_METRES, max_size, "m")))
     if reading.axes != "y-up":
         bodies = bodies @ AXES[reading.axes].T
-    people = follow(bodies, numbers) if is_tracked else np.where(is_there(bodies), 0, -1)
+    people = follow(bodies, numbers)
     if reading.target:
         bodies = map_joints(bodies, reading.skeleton, reading.target)
     return Recording(name, bodies, people, not is_image, places == 2)
@@ -259,10 +229,8 @@ def _channels(name: str, values: np.ndarray, reading: Reading) -> str:
     if reading.unit == "px" and "z" in channels:
         raise UserError(f"{name}: --unit px is for --channels xy or xyc, not for {channels}")
     if not reading.channels and channels == "xyz" and _is_confidence(values):
-        raise UserError(
-            f"{name}: the third number of each joint looks like a confidence; --channels xyc takes "
-            "it as such, --channels xyz as a coordinate"
-        )
+        fault = "the third number of each joint looks like a confidence"
+        raise UserError(f"{name}: {fault}; state --channels xyc, or --channels xyz if it is none")
     return channels
 
 
@@ -301,7 +269,6 @@ def _missing(bodies: np.ndarray, is_unsure: np.ndarray, is_image: bool) -> np.nd
 
 
 def _check(name: str, bodies: np.ndarray, limit: float, size: float, unit: str) -> None:
-    # Raise UserError for coordinates that people do not have. bodies: (T, M, V, 3), NaN if missing.
     is_far = (np.abs(bodies) > limit).any((1, 2, 3))
     wrong = is_far | (_extent(np.clip(bodies, -limit, limit)) > size).any((1, 2))
     if wrong.any():

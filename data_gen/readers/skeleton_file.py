@@ -33,7 +33,7 @@ SYNTHETIC_MARK = "SYNTHETIC.txt"  # a file that data_gen/synthetic.py puts into 
 
 
 class SampleName(NamedTuple):
-    """The fields of a clip's name, such as S001C002P003R002A013; all fields count from 1."""
+    """The fields of a clip's name, such as S001C002P003R002A013; all count from 1."""
 
     setup: int
     camera: int
@@ -52,10 +52,9 @@ def parse_name(name: str) -> SampleName:
 
 
 def find_skeleton_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """{name of a clip: its `.skeleton` file} at any depth below the folders, sorted by name.
+    """{name of a clip: its file} at any depth below the folders, sorted; of two the first.
 
-    Of files with the same name the first is taken. Hidden files and folders are not data: macOS
-    writes `._NAME.skeleton` beside a file.
+    Hidden files and folders are not data: macOS writes `._NAME.skeleton` beside a file.
     """
     files: dict[str, Path] = {}
     for folder in folders:
@@ -70,8 +69,7 @@ def find_skeleton_files(folders: Iterable[Path]) -> dict[str, Path]:
 def missing_samples(path: Path | None, files: Iterable[Path], is_ntu120: bool) -> set[str]:
     """The names of the clips to leave out.
 
-    path: the user's list; None for the lists beside the raw files or one folder higher, or else the
-        official list
+    path: the user's list; else those beside the raw files or one folder higher; else the official
     is_ntu120: warn if the lists found are those of NTU RGB+D 60
     """
     if path:
@@ -115,9 +113,8 @@ def read_missing_list(path: Path) -> set[str]:
 def read_skeleton_file(path: str | Path) -> np.ndarray:
     """Read the bodies of a raw file: (T, M, 25, 3) float64, metres.
 
-    Body k of a frame is in slot k along M, as published. M is the greatest number of bodies in a
-    frame, but at most 4; further bodies are skipped. A slot without a body is zero.
-    Raises UserError with the line or frame if the file is not whole, or a number is no coordinate.
+    Body k of a frame is in slot k along M, as published; further bodies than 4 are skipped. A slot
+    without a body is zero. Raises UserError with the line or frame.
     """
     frames, at, _, joints = read_raw_bodies(path)
     kept = at[1] < MAX_SLOTS
@@ -129,11 +126,10 @@ def read_skeleton_file(path: str | Path) -> np.ndarray:
 
 
 def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
-    """Read a raw file as a list of n bodies.
+    """Read a raw file as a list of n bodies. Raises UserError with the line if it is not whole.
 
     Returns the number of frames; (2, n) the frame of each body and its position in the frame; the
     n tracking numbers; (n, 25, 3) float64 the joints in metres, which may be NaN.
-    Raises UserError with the line if the file is not whole.
     """
     name, lines = Path(path).name, Path(path).read_bytes().rstrip().split(b"\n")
 

@@ -1,7 +1,4 @@
-"""Write raw PKU-MMD files for tests: random people, in the folders of both released phases.
-
-The spelling "Validataion" is that of the release.
-"""
+"""Raw PKU-MMD files: random people, in the folders and spelling of both released phases."""
 
 from pathlib import Path
 
@@ -27,8 +24,7 @@ CLASSES = (1, 7, 51)
 def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tuple]]:
     """Bodies (T, 2, 25, 3) in metres, and actions (class, first frame, last frame, confidence).
 
-    Each class of CLASSES occurs once, with `gap` frames of rest between the actions. A class is a
-    pose and a rate of swinging. Actions of odd classes have a second body.
+    Each class occurs once. Actions of odd classes have a second body.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     rest = rng.normal((0, 0, 3), 0.4, (2, 25, 3))
@@ -36,9 +32,8 @@ def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tup
     for action in rng.permutation(CLASSES).tolist():
         own = np.random.default_rng(action)
         length = int(rng.integers(30, 60))
-        swing = own.normal(0, 0.3, (2, 25, 3)) * np.sin(
-            own.uniform(0.2, 0.6) * np.arange(length)[:, None, None, None]
-        )
+        t = np.arange(length)[:, None, None, None]
+        swing = own.normal(0, 0.3, (2, 25, 3)) * np.sin(own.uniform(0.2, 0.6) * t)
         clip = rest + swing + own.normal(0, 0.3, (2, 25, 3))
         clip[:, 1] *= action % 2
         first = sum(map(len, frames))
@@ -58,18 +53,13 @@ def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple
     (labels / f"{name}.txt").write_text(lines)
 
 
-def write_splits(folder: Path, dataset: str) -> None:
-    """Write the lists of both protocols to the folder `Split`."""
-    (folder / "Split").mkdir(parents=True, exist_ok=True)
-    for protocol, trains in SPLITS.items():
-        halves = [[n for n in NAMES[dataset] if trains(n) == half] for half in (True, False)]
-        text = "Training videos: \n{}\n\nValidataion videos: \n{}\n".format(*map(", ".join, halves))
-        (folder / "Split" / LISTS[dataset][protocol]).write_text(text)
-
-
 def write_dataset(folder: Path, dataset: str) -> Path:
-    """Write twelve videos: four people (or recordings) in three views."""
+    """Write twelve videos, four people (or recordings) in three views, and the lists."""
     for name in NAMES[dataset]:
         write_video(folder, name, *video(name))
-    write_splits(folder, dataset)
+    (folder / "Split").mkdir(parents=True, exist_ok=True)
+    for protocol, trains in SPLITS.items():
+        parts = [[n for n in NAMES[dataset] if trains(n) == part] for part in (True, False)]
+        text = "Training videos: \n{}\n\nValidataion videos: \n{}\n".format(*map(", ".join, parts))
+        (folder / "Split" / LISTS[dataset][protocol]).write_text(text)
     return folder

@@ -16,17 +16,12 @@ NAMES = [
 def body(name: str) -> np.ndarray:
     """Joints (T, 20, 3) in metres, rounded as in the files."""
     rng = np.random.default_rng(list(name.encode()))
-    frames = int(rng.integers(1, 40))
-    return np.round(rng.normal((0, 0, 3), 0.4, (frames, 20, 3)), 6)
+    return np.round(rng.normal((0, 0, 3), 0.4, (int(rng.integers(1, 40)), 20, 3)), 6)
 
 
 def content(name: str) -> dict:
-    """What the file of a clip holds."""
-    return {
-        "file_name": name,
-        "skeletons": body(name).tolist(),
-        "label": LABELS[int(name[1:3])],
-    }
+    label = LABELS[int(name[1:3])]
+    return {"file_name": name, "skeletons": body(name).tolist(), "label": label}
 
 
 def write_dataset(folder: Path) -> Path:

@@ -61,9 +61,8 @@ def test_same_clip_as_by_the_literal_reading_of_the_method(bodies):
 
 
 def test_no_body_in_any_frame_is_no_clip():
-    assert prepare_clip(np.zeros((5, 0, 25, 3))) is None
-    assert prepare_clip(np.zeros((5, 2, 25, 3))) is None
-    assert prepare_clip(np.zeros((0, 1, 25, 3))) is None
+    for shape in ((5, 0, 25, 3), (5, 2, 25, 3), (0, 1, 25, 3)):
+        assert prepare_clip(np.zeros(shape)) is None
 
 
 @pytest.mark.parametrize("line", [(0, 0, 0), (1e-7, -1e-7, 0), (2, 0, 0), (-2, 0, 0), (3, 1e-8, 0)])

@@ -1,5 +1,3 @@
-"""Worker processes: order, bounded look-ahead, death; the numbers of clips that are printed."""
-
 import os
 import signal
 import subprocess

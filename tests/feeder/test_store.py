@@ -1,5 +1,3 @@
-"""Opening a store: what it holds, and what is refused."""
-
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +12,8 @@ from feeder.store import StoreError, open_store
 
 @pytest.fixture
 def root(tmp_path, data_root):
-    """A tiny ntu60 to damage."""
-    shutil.copytree(
-        data_root / "ntu60", tmp_path / "ntu60", ignore=shutil.ignore_patterns(".checked")
-    )
+    ignored = shutil.ignore_patterns(".checked")
+    shutil.copytree(data_root / "ntu60", tmp_path / "ntu60", ignore=ignored)
     return tmp_path
 
 
@@ -88,10 +84,8 @@ def edit(path: Path, line: int, column: int, value: str) -> None:
 
 J, S = "joints.npy", "samples.csv"
 DAMAGES = {
-    "no joints": (J, lambda p: p.unlink()),
     "no samples": (S, lambda p: p.unlink()),
     "joints cut": (J, lambda p: p.write_bytes(p.read_bytes()[:-1])),
-    "half precision": (J, lambda p: np.save(p, np.load(p).astype("f2"))),
     "a frame lost": (J, lambda p: np.save(p, np.load(p)[:-1])),
     "no camera": (S, lambda p: edit(p, 1, 2, "kamera")),
     "word": (S, lambda p: edit(p, 5, 3, "Ann")),
@@ -111,17 +105,15 @@ def test_a_damaged_store_is_refused_with_folder_and_fix(root, damage):
     assert str(root / "ntu60") in text and "ntu_gendata.py" in text and "\n" not in text
 
 
-@pytest.mark.parametrize("name", ["ntu61", ""])
-def test_unknown_data_sets_are_refused_and_those_found_named(data_root, name):
+def test_unknown_data_sets_are_refused_and_those_found_named(data_root):
     with pytest.raises(StoreError, match="ntu120, ntu60"):
-        open_store(data_root, name)
+        open_store(data_root, "ntu61")
 
 
 # ---- coordinates are checked once
 
 
 def spoil(root: Path, value: float) -> str:
-    """Put a value into the last coordinate of a clip, and return the clip's name."""
     lines = (root / "ntu60/samples.csv").read_text().splitlines()
     name, *_, start, frames = lines[18].split(",")
     joints = np.load(root / "ntu60/joints.npy", mmap_mode="r+")
@@ -130,7 +122,7 @@ def spoil(root: Path, value: float) -> str:
     return name
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1001])
+@pytest.mark.parametrize("value", [np.nan, -1001])
 def test_a_wrong_coordinate_of_an_older_store_is_refused_by_clip(root, value):
     name = spoil(root, value)
     for _ in range(2):
