@@ -1,7 +1,6 @@
 """Measure this machine: clips a second and memory of each stage, parameters and operations.
 
-    python -m tools.benchmark
-    python -m tools.benchmark step --hidden-size 1024 --batch-size 512 --compile --json step.json
+    python -m tools.benchmark [STAGE ...] --compile --json step.json
 
 The defaults are the published sizes on a GPU, and small ones on a CPU. Times are medians. Let the
 machine do nothing else; from one machine to another compare ratios, not times.
@@ -200,8 +199,7 @@ def cost(what: str, module: nn.Module, inputs: Any, clips: int) -> Row:
     module.zero_grad()
     with FlopCounterMode(display=False) as counter:
         outputs = module(inputs)
-    parts = outputs if isinstance(outputs, tuple) else (outputs,)
-    sum(part.sum() for part in parts).backward()
+    sum(map(torch.sum, outputs if isinstance(outputs, tuple) else (outputs,))).backward()
     used = sum(weight.numel() for weight in module.parameters() if weight.grad is not None)
     flops = counter.get_total_flops() / clips
     return {"forward pass": what, "weights, M": used / 1e6, "GFLOP a clip": flops / 1e9}

@@ -14,9 +14,8 @@ from tools.training.checkpoint import in_folder, layout_of, load, newest
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        "python -m tools.checkpoint", description=__doc__.splitlines()[0], allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser("python -m tools.checkpoint", allow_abbrev=False)
+    parser.description = __doc__.splitlines()[0]
     parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")
     folder = parser.parse_args(argv).path
     path = newest(folder) if folder.is_dir() else folder

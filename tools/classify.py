@@ -20,7 +20,7 @@ from torch import Tensor
 import common
 from common import UserError, atomic
 from feeder.store import Store
-from tools.drawing import timeline
+from tools.drawing import figures, timeline
 from tools.evaluation import encoders, linear_layers, recordings
 from tools.evaluation.features import extract_features, split_for
 from tools.evaluation.linear_layers import Trained
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             writer.writerows(rows)
         print(f"written to {args.csv}")
     if found and args.out:
-        timeline.write(args.out, found, args.fps, classes)
+        figures.save(timeline.picture(found, args.fps, classes), args.out, dpi=150)
         print(f"written to {args.out}")
     if bad:
         raise UserError(f"{len(bad)} of {len(paths)} recordings are left out: {', '.join(bad)}")

@@ -1,13 +1,9 @@
 """Convert data and checkpoints of other codes to the formats of this code, and back.
 
 python -m tools.convert import NTU60_CS.npz data/ntu60 --names skes_available_name.txt
-python -m tools.convert import ntu60_hrnet.pkl data/ntu60_2d
 python -m tools.convert map data/nwucla data/nwucla17 --skeleton coco_17
 python -m tools.convert to-npz data/ntu60 NTU60_CS.npz --protocol cross_subject
-python -m tools.convert to-pkl data/ntu60 ntu60_3danno.pkl
-python -m tools.convert to-arrays data/ntu60 FOLDER --protocol cross_subject
 python -m tools.convert from-published checkpoint.pth.tar checkpoints/NAME --num-head 1
-python -m tools.convert to-published checkpoints/NAME checkpoint.pth.tar
 """
 
 import argparse
@@ -107,12 +103,11 @@ def export_clips(args: argparse.Namespace) -> None:
     folder = args.source.resolve()
     store = open_store(folder.parent, folder.name)
     with atomic(args.target) as part:
-        if args.conversion == "to-arrays":
-            write_arrays(store, args.protocol, part)
-        elif args.conversion == "to-npz":
-            write_npz(store, args.protocol, part)
-        else:
+        if args.conversion == "to-pkl":
             write_pkl(store, part)
+        else:
+            write = write_npz if args.conversion == "to-npz" else write_arrays
+            write(store, args.protocol, part)
     print(f"{args.source} written to {args.target}; the coordinates are those of the store")
 
 

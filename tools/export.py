@@ -1,15 +1,12 @@
 """Export the encoder for other programs, by `torch.export` or ONNX, and check the result.
 
-    python -m tools.export --checkpoint-path checkpoints/mine --out encoder.onnx
-    python -m tools.export --checkpoint-path checkpoints/mine --with-classes --out actions.onnx
+    python -m tools.export --checkpoint-path checkpoints/mine [--with-classes] --out encoder.onnx
 
 The encoder takes joints (B, 64, M, V, 3) float32 = clips, frames, bodies, joints, xyz in metres,
-and returns features (B, 2H); B is any number. The clips must be prepared as those of a store and
-resized as `features.encode_clip` does.
-
-With --with-classes the program takes the prepared frames of one clip, joints (T, M, V, 3) with any
-T, and returns the probabilities (K,) of the classes. Their names lie in the file as a JSON list: in
-ONNX as `classes` of the model's metadata, in .pt2 as the extra file `classes.json`.
+and returns features (B, 2H). The clips are prepared as those of a store and resized as by
+`features.encode_clip`. With --with-classes the program takes the prepared frames of one clip,
+joints (T, M, V, 3), and returns the probabilities (K,) of the classes. Their names are a JSON list:
+in ONNX `classes` of the model's metadata, in .pt2 the extra file `classes.json`.
 """
 
 import argparse
@@ -42,8 +39,7 @@ class JointsToFeature(nn.Module):
 
     def __init__(self, encoder: Encoder, modalities: tuple[str, ...] = MODALITIES):
         super().__init__()
-        self.encoder = encoder
-        self.modalities = modalities
+        self.encoder, self.modalities = encoder, modalities
         self.shape = (VIEW_FRAMES, *encoder.layout.frame_shape)  # of a clip
 
     def forward(self, joints: Tensor) -> Tensor:
@@ -70,7 +66,6 @@ class FramesToProbabilities(nn.Module):
 
 
 def example(model: JointsToFeature | FramesToProbabilities, size: int) -> Tensor:
-    """Random joints, `size` of them along the first axis."""
     return torch.randn(size, *model.shape, generator=torch.Generator().manual_seed(size))
 
 
@@ -106,17 +101,14 @@ def read(path: Path, suffix: str) -> Callable[[Tensor], Tensor]:
 @torch.no_grad()
 def compare(model: nn.Module, exported: Callable[[Tensor], Tensor]) -> float:
     """The greatest difference of an exported model's output, relative to the greatest output.
-
-    Raises UserError if it is more than rounding.
-    """
-    difference = 0.0
+    Raises UserError if it is more than rounding."""
+    errors = []
     for joints in (example(model, size) for size in model.sizes):
         expected = model(joints)
-        error = (exported(joints) - expected).abs().amax() / expected.abs().amax()
-        difference = max(difference, error.item())
-        if not error <= TOLERANCE:
-            raise UserError(f"the exported program differs by {error:.1e}; nothing is written")
-    return difference
+        errors.append(float((exported(joints) - expected).abs().amax() / expected.abs().amax()))
+        if not errors[-1] <= TOLERANCE:
+            raise UserError(f"the exported program differs by {errors[-1]:.1e}; nothing is written")
+    return max(errors)
 
 
 # fmt: off

@@ -97,9 +97,8 @@ def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
     """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
     alignment = "kinect" if path.suffix == SUFFIX else "upright"
     recording = read_recording(path, reading, alignment)
-    clip = np.nan_to_num(recording.bodies)
-    if not is_raw:
-        clip = prepare(recording, Layout(reading.skeleton, 2), alignment)
+    layout = Layout(reading.skeleton, 2)
+    clip = np.nan_to_num(recording.bodies) if is_raw else prepare(recording, layout, alignment)
     if clip is None or not clip.any():
         raise UserError(f"{path} shows nobody")
     return clip

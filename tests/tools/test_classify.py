@@ -16,7 +16,7 @@ from tests.runs import call
 from tests.tiny_run import write_run
 from tests.tools.own_recordings import read_table, training_file, training_rows, write_day
 from tools import classify
-from tools.drawing import timeline
+from tools.drawing import figures, timeline
 from tools.evaluation import linear_layers
 from tools.evaluation.features import encode_clip
 from tools.evaluation.recordings import spans
@@ -225,5 +225,5 @@ def test_a_timeline_shows_when_which_class_was_probable(tmp_path):
     rows = [names.index(label.get_text()) for label in axis.get_yticklabels()]
     assert len(rows) == 5 and {2, 4, 6, 7} <= set(rows) and rows.index(6) < rows.index(2)
     assert "nobody" in axis.get_title(loc="left")
-    timeline.write(tmp_path / "a.png", [("day", windows)], 10, names)
+    figures.save(timeline.picture([("day", windows)], 10, names), tmp_path / "a.png", dpi=50)
     assert (tmp_path / "a.png").stat().st_size > 1000

@@ -70,15 +70,12 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
 
 
 def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dict, dict]:
-    """The flags of pretrain.py for a variant, the settings that they make, and those that count.
-
-    The schedule is the published one in proportion to the epochs. A setting counts if it decides
-    the result and is not a default of pretrain.py.
-    """
+    """The flags of pretrain.py for a variant, the settings that they make, and those of them that
+    decide the result and are no defaults of pretrain.py."""
     flags = [*USUAL, *given, *VARIANTS[variant].flags.split(), *more]
     settings = vars(pretrain.parse_args(flags))
     if not settings["cosine"] and "--schedule" not in given:
-        settings["schedule"] = [settings["epochs"] * 351 // 451]
+        settings["schedule"] = [settings["epochs"] * 351 // 451]  # as published, in proportion
         flags += ["--schedule", str(settings["schedule"][0])]
     usual = pretrain.WEIGHTS | vars(pretrain.parse_args([]))
     count = {k: v for k, v in settings.items() if k not in SAME and v != usual.get(k)}
@@ -144,8 +141,7 @@ def start(run: Run, place: str, keep: bool) -> subprocess.Popen:
     folder = Path(run["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": place}
-    if not place:
-        environment["OMP_NUM_THREADS"] = "1"
+    environment |= {} if place else {"OMP_NUM_THREADS": "1"}
     command = [*COMMAND, json.dumps(run), *["--keep"] * keep]
     with (folder / "log.txt").open("a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -1,9 +1,8 @@
 """A run of an ablation: pretrain.py, then figures on the frozen features, in one process.
 
-A run is what its result.json begins with: {variant, lr, seed, folder, flags, settings, encoders,
-every}. `flags` are those of pretrain.py, `settings` what they mean; `encoders` are the folders of
-the runs whose encoders it takes instead, one a stream; `every`: epochs between measurements, 0: at
-the end.
+A run is what its result.json begins with: {variant, lr, seed, folder, flags (of pretrain.py),
+settings (which they make), encoders (folders of the runs whose encoders it takes, one a stream),
+every (epochs between measurements; 0: at the end)}.
 """
 
 import json
@@ -75,23 +74,18 @@ def measure(run: Run) -> dict[str, Any]:
         parts = [torch.load(Path(path) / "features.pt")[stream] for path, stream in taken]
         train, test = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
         measured = figures(Features(data, train, test), run["seed"])
-    return {
-        "settings": settings,
-        "title": store.title,
-        "clips": [len(data.train), len(data.test)],
-        "code": checkpoint.code_facts(),
-        **measured,
-        "curve": curve if run["every"] else [],
-    }
+    clips = [len(data.train), len(data.test)]
+    found = {"settings": settings, "title": store.title, "clips": clips}
+    found |= {"code": checkpoint.code_facts(), **measured}
+    return found | {"curve": curve if run["every"] else []}
 
 
 def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:
     """{"test": {figure: percent}, "held_out": {figure: percent}} of linear evaluation and 1-NN.
 
-    Linear evaluation after its last epoch; each with the features as published, and standardized.
-    The scores of several streams are added, their cosines averaged. Held out: of the training
-    clips, where each group of subjects is recognized by the clips of the other subjects, so that a
-    choice by these figures sees no test clip. Raises UserError if they show one person.
+    Each with the features as published, and standardized. Held out: each group of training subjects
+    is recognized by the clips of the others, so that a choice by these figures sees no test clip.
+    Raises UserError if the training clips show one person.
     """
     subjects = features.data.store.subject[features.data.train]
     people = np.unique(subjects)

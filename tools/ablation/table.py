@@ -33,8 +33,8 @@ Result = dict[str, Any]  # of a run, as result.json holds it
 def rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     """A row for each variant, at its chosen learning rate, and figure; in percent.
 
-    Variants are in the order of VARIANTS. `difference` is to the default, paired by seeds, with a
-    95 % interval from `low` to `high`, `noise` if that contains 0; None where not known.
+    `difference` is to the default, paired by seeds, with a 95 % interval from `low` to `high`,
+    `noise` if that contains 0; None where not known.
     """
     found: dict[str, dict[float, dict[int, Result]]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
@@ -63,10 +63,8 @@ def rows(results: Iterable[Result]) -> list[dict[str, Any]]:
 
 
 def chosen_rate(by_rate: dict[float, dict[int, Result]]) -> float:
-    """The learning rate with the best mean, over seeds and figures, on held-out subjects.
-
-    by_rate: {learning rate: {seed: result}}. Only the rates with the most seeds count; of equally
-        good ones the smallest is taken.
+    """The rate of {rate: {seed: result}} with the best mean, over seeds and figures, on held-out
+    subjects. Only the rates with the most seeds count; of equally good ones the smallest is taken.
     """
 
     def quality(lr: float) -> tuple[int, float, float]:

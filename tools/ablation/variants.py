@@ -9,16 +9,10 @@ JOINT, BONE, MOTION = ALONE = tuple((name,) for name in MODALITIES)
 
 
 class Variant(NamedTuple):
-    """A row: its title, and the flags of pretrain.py that it changes.
-
-    streams: sets of modalities; clips are encoded by each, with a linear layer for each
-    encoders: the rows whose encoders it takes, one a stream; empty: it pre-trains its own
-    """
-
     title: str
-    flags: str = ""
-    streams: tuple[tuple[str, ...], ...] = (MODALITIES,)
-    encoders: tuple[str, ...] = ()
+    flags: str = ""  # of pretrain.py
+    streams: tuple[tuple[str, ...], ...] = (MODALITIES,)  # clips are encoded by each set
+    encoders: tuple[str, ...] = ()  # rows whose encoders it takes, one a stream; (): its own
 
 
 VARIANTS = {

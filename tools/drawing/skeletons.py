@@ -29,25 +29,19 @@ PROJECTION = np.array([RIGHT, UP])
 
 
 class Scene(NamedTuple):
-    """What is drawn of a clip. NaN where a joint is absent.
+    """What is drawn of a clip; xyz in metres or, after `fit`, positions in the unit square, y up.
+    NaN where a joint is absent."""
 
-    The last axis has xyz in metres or, after `fit`, positions in the unit square, y up.
-
-    lines: (T, M, L, 2, 3), from one end to the other.
-    dots: (T, M, D, 3).
-    body: (T, M, L, 2, 3), drawn pale behind the lines, or (T, M, 0, 2, 3).
-    """
-
-    lines: np.ndarray
-    dots: np.ndarray
-    body: np.ndarray
+    lines: np.ndarray  # (T, M, L, 2, 3), from one end to the other
+    dots: np.ndarray  # (T, M, D, 3)
+    body: np.ndarray  # (T, M, L, 2, 3), drawn pale behind the lines, or (T, M, 0, 2, 3)
 
 
 def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT_V2) -> Scene:
     """A clip (T, M, V, C) as one modality shows it.
 
-    modality: `joint`: the bodies; `bone`: each bone as an arrow from one point, since the modality
-        has no positions; `motion`: the bodies, with an arrow of MOTION_GAIN frames at each joint.
+    Joint: the bodies; bone: each bone as an arrow from one point, since the modality has no
+    positions; motion: the bodies, with an arrow of MOTION_GAIN frames at each joint.
     """
     clip = np.asarray(clip)
     there = (clip != 0).any(-1)  # (T, M, V)
@@ -83,16 +77,12 @@ def fit(*scenes: Scene) -> list[Scene]:
 
 
 def picture(rows: Sequence[Sequence[tuple[Scene, int, str]]], size: int) -> np.ndarray:
-    """Draw rows of as many (fitted scene, frame, text) each: an image (H, W, 3) uint8.
-
-    size: pixels of the side of a picture
-    """
+    """Draw rows of (fitted scene, frame, text), `size` pixels each: an image (H, W, 3) uint8."""
     figure = Figure((len(rows[0]), len(rows)), dpi=size)  # a square is an inch
     everything = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0, "hspace": 0}
     square = {"xlim": (0, 1), "ylim": (0, 1), "xticks": [], "yticks": []}
-    grid = figure.subplots(
-        len(rows), len(rows[0]), squeeze=False, subplot_kw=square, gridspec_kw=everything
-    )
+    shape, options = (len(rows), len(rows[0])), {"subplot_kw": square, "gridspec_kw": everything}
+    grid = figure.subplots(*shape, squeeze=False, **options)
     for axes, (one, frame, text) in zip(grid.flat, chain(*rows), strict=True):
         axes.spines[:].set(color="#e2e2e2", linewidth=0.5)
         axes.text(0.04, 0.96, text, color="#464646", fontsize=4.5, va="top", parse_math=False)

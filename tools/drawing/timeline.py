@@ -1,26 +1,12 @@
 """Draw recordings as timelines: how probable each action is at each time."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from tools.drawing import figures
-
 ROWS = (5, 12)  # least and most classes that are drawn of a recording
-
-
-def write(
-    path: Path, found: Sequence[tuple[str, Sequence[Any]]], fps: float, classes: Sequence[str]
-) -> None:
-    """Write the timelines of recordings as .png or .svg, whichever the path names.
-
-    found: the name of each recording and its windows, see `tools.classify.Window`; at least one of
-        them shows somebody
-    """
-    figures.save(picture(found, fps, classes), path, dpi=150)
 
 
 def picture(
@@ -28,7 +14,8 @@ def picture(
 ) -> Figure:
     """Draw recordings below each other: time to the right, a row a class, dark where probable.
 
-    Of windows that overlap, each is drawn where its middle is the nearest one.
+    found: the name of each recording and its windows (`tools.classify.Window`), of which at least
+    one shows somebody. Of windows that overlap, each is drawn where its middle is the nearest one.
     """
     probabilities = []  # of each recording: (W windows, K classes), NaN where nobody is seen
     for _, windows in found:
@@ -56,10 +43,8 @@ def picture(
 
 
 def shown(probabilities: np.ndarray) -> list[int]:
-    """The classes to draw of (W, K) probabilities, by the window in which they are most probable.
-
-    They are the most probable class of each window, then those with the next greatest maximum.
-    """
+    """The classes to draw of (W, K) probabilities: the most probable one of each window, then those
+    with the next greatest maximum; by the window in which they are most probable."""
     seen = probabilities[~np.isnan(probabilities[:, 0])]
     first, best = np.unique(seen.argmax(1)), seen.max(0)
     rank = best + np.isin(np.arange(len(best)), first)

@@ -25,10 +25,7 @@ PARTS = ("train", "val")
 
 
 def open_arrays(folder: Path, form: str) -> Source:
-    """Open the clips of a folder; a damaged file raises nearly any error.
-
-    form: `_data_joint.npy` or `_data.npy`
-    """
+    """Open the clips of a folder. form: `_data_joint.npy` or `_data.npy`"""
     data = [source.map_floats(folder / f"{part}{form}") for part in PARTS]
     count, prepared = sum(map(len, data)), form == "_data_joint.npy"
     texts = [folder / name for name in OWN.values()]
@@ -57,17 +54,10 @@ def open_arrays(folder: Path, form: str) -> Source:
     def read(row: int) -> np.ndarray:
         return padded(row)[: frames[row]] if prepared else source.without_padding(padded(row))
 
-    return Source(
-        folder,
-        "UmURL's or USDRL's arrays" if prepared else "ST-GCN's or CrosSCLR's arrays",
-        np.array(labels, np.int64),
-        read,
-        (bodies, joints),
-        {"split": (np.arange(count) < len(data[0])).astype(int)},
-        names,
-        prepared=prepared,
-        own=own,
-    )
+    kind = "UmURL's or USDRL's arrays" if prepared else "ST-GCN's or CrosSCLR's arrays"
+    split = {"split": (np.arange(count) < len(data[0])).astype(int)}
+    labels, shape = np.array(labels, np.int64), (bodies, joints)
+    return Source(folder, kind, labels, read, shape, split, names, prepared=prepared, own=own)
 
 
 def write_arrays(store: Store, protocol: str, folder: Path) -> None:
@@ -76,9 +66,7 @@ def write_arrays(store: Store, protocol: str, folder: Path) -> None:
     folder.mkdir()
     for part, rows in zip(PARTS, split, strict=True):
         with (folder / f"{part}_data_joint.npy").open("wb") as file:
-            source.write_padded(
-                file, store, rows, lambda clip: clip.transpose(3, 0, 2, 1)
-            )  # (C,T,V,M)
+            source.write_padded(file, store, rows, lambda clip: clip.transpose(3, 0, 2, 1))
         np.save(folder / f"{part}_num_frame.npy", store.length[rows])
         labels = [store.names[row] for row in rows], store.label[rows].tolist()
         (folder / f"{part}_label.pkl").write_bytes(pickle.dumps(labels))

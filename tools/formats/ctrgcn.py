@@ -33,10 +33,7 @@ _WORDS = {
 
 
 def open_npz(path: Path, protocol: str | None) -> Source:
-    """Open the clips of a file; a damaged file raises nearly any error.
-
-    protocol: of its split; None: the number of clips or the file's name tells
-    """
+    """Open the clips of a file. protocol: of its split; None: as `_protocol_of` finds"""
     with np.load(path, allow_pickle=False) as arrays:
         if damaged := arrays.zip.testzip():
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
@@ -49,25 +46,18 @@ def open_npz(path: Path, protocol: str | None) -> Source:
 
     def read(row: int) -> np.ndarray:
         clip = source.without_padding(source.row_of(x, row).reshape(-1, *NTU.frame_shape))
-        # The file has each clip's first spine at the origin, and the other joints around it. But
-        # the preparation takes joints whose coordinates sum to zero for joints without a position.
+        # The first spine is at the origin, but the preparation takes joints whose coordinates sum
+        # to zero for missing ones. Moved in float64, nothing is rounded.
         there = clip.any((2, 3), keepdims=True)  # (T, 2, 1, 1)
-        # In float64, so that nothing is rounded.
         return clip if own else clip + there * np.array([0.0, 0.0, AWAY])
 
     if not own:
         protocol = protocol or _protocol_of(path, (len(x[0]), len(x[1])))
-    return Source(
-        path,
-        f"CTR-GCN's or MAMP's arrays of {y.shape[1]} classes",
-        y.argmax(1),
-        read,
-        NTU.frame_shape[:2],
-        {protocol: (np.arange(count) < len(x[0])).astype(int)},
-        num_classes=y.shape[1],
-        prepared=own is not None,
-        own=own,
-    )
+    split = {protocol: (np.arange(count) < len(x[0])).astype(int)}
+    classes = y.shape[1]
+    kind, extra = f"CTR-GCN's or MAMP's arrays of {classes} classes", {"num_classes": classes}
+    extra |= {"prepared": own is not None, "own": own}
+    return Source(path, kind, y.argmax(1), read, NTU.frame_shape[:2], split, **extra)
 
 
 def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
@@ -95,14 +85,11 @@ def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
 
 
 def match_names(path: Path, clips: Source, description: Description, last_setup: int) -> list[str]:
-    """The names of a file's clips, in its order, from a list of names.
+    """The names of a file's clips, in its order, from a text file with one name a line.
 
-    path: a text file with one name a line, such as CTR-GCN's skes_available_name.txt
-    last_setup: the last setup of the data set; names of later ones are skipped
-
-    CTR-GCN and MAMP order training and test clips by subject, camera or setup, whichever
-    makes the split, and then as the list does, without the officially missing clips. Raises
-    UserError if names and labels do not agree.
+    CTR-GCN and MAMP order training and test clips by subject, camera or setup, whichever makes the
+    split, and then as the list does, without the officially missing clips. Names of setups after
+    `last_setup` are skipped. Raises UserError if names and labels do not agree.
     """
     ((protocol, training),) = clips.splits.items()
     lines = [line.strip().removesuffix(SUFFIX) for line in path.read_text().splitlines()]
@@ -112,9 +99,9 @@ def match_names(path: Path, clips: Source, description: Description, last_setup:
         raise UserError(f"{path}: {error}") from None
     missing, classes = official_missing(last_setup), len(description.classes)
     kept = [
-        (name, sample)
-        for name, sample in listed
-        if name not in missing and sample.setup <= last_setup and sample.action <= classes
+        (name, s)
+        for name, s in listed
+        if name not in missing and s.setup <= last_setup and s.action <= classes
     ]
     fields = np.array([sample for _, sample in kept], int).reshape(-1, len(FIELDS))
     train = description.train_mask(protocol, dict(zip(FIELDS, fields.T, strict=True)))
@@ -123,8 +110,7 @@ def match_names(path: Path, clips: Source, description: Description, last_setup:
     if train.sum() != training.sum() or (fields[order, -1] - 1).tolist() != clips.labels.tolist():
         raise UserError(
             f"{path}: its {train.sum()} training and {(~train).sum()} test names do not fit the "
-            f"{training.sum()} and {(1 - training).sum()} clips and their labels; take the list "
-            "that the file was made from, without the clips that were left out"
+            f"{training.sum()} and {(1 - training).sum()} clips, or their labels, of {clips.path}"
         )
     return [kept[i][0] for i in order]
 

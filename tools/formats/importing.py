@@ -37,8 +37,7 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
     """Open the clips of a file or folder; no code in a pickle is run.
 
     protocol: of an .npz file's split; None: the number of clips or the file's name tells
-    Raises UserError if the format is unknown, if the file is damaged, or if its clips cannot be
-    brought to the method's normalization.
+    Raises UserError if the format is unknown or cannot be used, or if the file is damaged.
     """
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
     kinds = {name.removeprefix("train").removeprefix("val") for name in names}
@@ -57,8 +56,8 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
         raise UserError(f"{path} is damaged, or not what its name says ({what:.200})") from error
     if "_position.npy" in kinds:
         raise UserError(
-            f"{path}: AimCLR's *_position.npy cannot be imported, since each body was moved and "
-            "turned by itself in each frame; take the arrays that they were made from"
+            f"{path}: AimCLR's *_position.npy has each body moved and turned by itself in each "
+            "frame, and cannot be imported; take the arrays that they were made from"
         )
     inner = [name for name in names if list((path / name).glob("*_data*.npy"))]
     hint = f"; name one of its folders {', '.join(inner)}" if inner else ""
@@ -71,9 +70,7 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
 def write_store(source: Source, target: Path, report: Report, **flags: Any) -> StoreWriter:
     """Write the clips of a source as a store; those that cannot be used go to the report.
 
-    target: the folder of the store; its name may be that of a data set
-    flags: those of `tools.convert import` that are given: names (the path of a list), protocol,
-        skeleton; and axes, channels, unit, as in `Reading`
+    flags: those of `tools.convert import` that are given
     Raises UserError if the clips do not fit together, or if a flag has no effect.
     """
     description, rows = _describe(source, target, flags)
@@ -127,10 +124,8 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
 
 
 def find_dataset(source: Source, target: Path) -> str | None:
-    """The name of a source's data set (ntu60, ntu120, pkummd2 ...); None if it is no known one.
-
-    Raises UserError if the target's name is that of another data set.
-    """
+    """The name of a source's data set; None if it is unknown. Raises UserError if the target's
+    name is that of another data set."""
     wanted = target.resolve().name
     if source.num_classes is not None:
         candidates = BY_CLASSES.get(source.num_classes, [])

@@ -16,11 +16,8 @@ from feeder.store import Store
 
 
 def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) -> StoreWriter:
-    """Write a store with the joints of another skeleton, see `feeder.skeletons.joint_map`.
-
-    New recordings are read as before, in the old skeleton, and mapped. Clips that never show the
-    new skeleton's origin go to the report.
-    """
+    """Write a store with the joints of another skeleton; clips that never show its origin go to
+    the report. New recordings are read as before, in the old skeleton, and mapped."""
     description = replace(
         store.description,
         title=f"{store.title} ({skeleton.name})",

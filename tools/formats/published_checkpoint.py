@@ -41,12 +41,9 @@ def our_name(name: str) -> str:
 
 
 def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[str, Any]:
-    """Read a published checkpoint as one of ours, as `checkpoint.save` takes it.
+    """Read a published checkpoint as one of ours, as `checkpoint.save` takes it; no code runs.
 
-    path: the published file; no code in it is run
-    num_head: attention heads, which no weight tells
     settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell
-
     The result has one part more than our checkpoints, `published`: what only published files hold.
     Raises CheckpointError if the file is no published checkpoint.
     """
@@ -79,24 +76,17 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
         raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
     ours = list(model.state_dict())
     return {
-        "epoch": saved["epoch"],
-        "step": 0,
+        **{"epoch": saved["epoch"], "step": 0, "data": {}, "metrics": {}, "scaler": {}},
         "settings": settings | {"method": "umurl", "epochs": saved["epoch"]} | sizes,
-        "data": {},
-        "metrics": {},
         "model": {name: weights[name] for name in ours},
         "optimizer": _renumber(saved["optimizer"], list(weights), ours, path),
-        "scaler": {},
         "published": {"prefix": prefix, "positions": positions},
     }
 
 
 def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
     """Convert one of our checkpoints, as `checkpoint.load` returns it, to the published format.
-
-    path: its file, for the error
-    Raises CheckpointError if the run is not of UmURL.
-    """
+    Raises CheckpointError, which names `path`, if the run is not of UmURL."""
     weights = saved["model"]
     sizes = {name: saved["settings"][name] for name in SIZES}
     with torch.device("meta"):

@@ -23,7 +23,7 @@ _LONG = {short: protocol for protocol, short in SHORT.items()}
 
 
 def open_pkl(path: Path) -> Source:
-    """Open the clips of a file; a damaged file raises nearly any error."""
+    """Open the clips of a file."""
     content = read_pickle(path)
     annotations = content["annotations"]
     names = [str(clip.get("frame_dir", i)) for i, clip in enumerate(annotations)]
@@ -43,18 +43,11 @@ def open_pkl(path: Path) -> Source:
             bodies = np.concatenate([bodies, np.zeros_like(bodies)])
         return bodies.transpose(1, 0, 2, 3)
 
-    return Source(
-        path,
-        "pyskl's or mmaction2's skeletons",
-        np.array([int(clip.get("label", -1)) for clip in annotations], np.int64),
-        read,
-        (2, joints),
-        _splits(path, content["split"], names),
-        names,
-        channels="xyz" if channels == 3 else "xyc" if has_scores else "xy",
-        prepared=own is not None,
-        own=own,
-    )
+    kind, splits = "pyskl's or mmaction2's skeletons", _splits(path, content["split"], names)
+    labels = np.array([int(clip.get("label", -1)) for clip in annotations], np.int64)
+    extra = {"channels": "xyz" if channels == 3 else "xyc" if has_scores else "xy"}
+    extra |= {"prepared": own is not None, "own": own}
+    return Source(path, kind, labels, read, (2, joints), splits, names, **extra)
 
 
 def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:
@@ -76,8 +69,7 @@ def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[s
 
 
 def write_pkl(store: Store, path: Path) -> None:
-    """Write a file of all protocols. Coordinates stay those of the store, in float32, which pyskl
-    reads as well as float16."""
+    """Write a file of all protocols, in float32, which pyskl reads as well as float16."""
     split = {
         f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
         for protocol in store.protocols

@@ -16,8 +16,8 @@ from feeder.description import FIELDS, Description
 from feeder.skeletons import NTU
 from feeder.store import Store
 
-# What an export adds, so that an import restores the store: store.json, and the rows of samples.csv
-# in the order of the exported clips. The values are the names of the files in a folder.
+# What an export adds, so that an import restores the store, and its files in a folder: store.json,
+# and the rows of samples.csv in the order of the exported clips.
 OWN = {"store": "store.json", "samples": "samples.csv"}
 LEAST_FRAMES = 300  # of a padded clip, as other codes have it; longer if a clip is longer
 LOOKED_AT = 200  # clips whose first frame is examined
@@ -39,9 +39,6 @@ class Source:
     num_classes: int | None = None  # of the data set, if the file tells
     prepared: bool = False  # whether coordinates have the method's normalization, or are a camera's
     own: tuple[Description, list[Row]] | None = None  # what an export has added
-
-
-# ---- reading
 
 
 def read_own(store: str, samples: str) -> tuple[Description, list[Row]]:
@@ -84,10 +81,8 @@ def without_padding(clip: np.ndarray) -> np.ndarray:
 def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> None:
     """Raise UserError if the main body's spine lies along z in the first frames of NTU's clips.
 
-    count, read: the number of clips, and as in `Source`
-
-    In a camera's coordinates the spine lies along y, and the method turns a clip by the line of the
-    shoulders only. Other codes turn the spine onto z, and the angle is lost.
+    A camera sees it along y, and the method turns a clip by the line of the shoulders only. Other
+    codes turn the spine onto z, and the angle is lost.
     """
     spines = []  # from the middle to the base
     for row in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int)):
@@ -97,13 +92,9 @@ def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> 
     along_z = [spine[2] < -0.7 * np.linalg.norm(spine) for spine in spines]
     if spines and np.mean(along_z) > 0.75:
         raise UserError(
-            f"{path}: the spine lies along z in {sum(along_z)} of {len(spines)} clips, as other "
-            "code (AGCN, skeleton-contrast, CMD, HiCo) turns them, which cannot be undone; "
-            "take UmURL's or USDRL's arrays, CTR-GCN's, pyskl's, or raw files"
+            f"{path}: AGCN, CMD or HiCo turned the spine onto z in {sum(along_z)} of {len(spines)} "
+            "clips, which cannot be undone; take UmURL's, CTR-GCN's or pyskl's files, or raw ones"
         )
-
-
-# ---- writing
 
 
 def split_of(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
@@ -128,10 +119,7 @@ def own_texts(store: Store, rows: Sequence[int]) -> dict[str, str]:
 def write_padded(
     file: BinaryIO, store: Store, rows: np.ndarray, arrange: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    """Write clips as one float32 .npy array, padded with zeros to one length, clip by clip.
-
-    arrange: brings a padded clip (T, M, V, C) into the format's order
-    """
+    """Write clips (T, M, V, C), padded with zeros to one length and arranged, as a float32 .npy."""
     padded = np.zeros((max(LEAST_FRAMES, store.length.max()), *store.layout.frame_shape), "<f4")
     shape = (len(rows), *arrange(padded).shape)
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}

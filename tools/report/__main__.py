@@ -52,14 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(PARTS), autoescape=True)
     page = environment.get_template("page.html").render(
-        runs=runs,
-        colors=content.COLORS,
-        differences=content.differences(runs),
-        results=content.side_by_side(runs),
-        curves=content.charts(runs),
-        gallery=shown,
-        missing=missing,
-        source=paper.SOURCE,
+        **{"runs": runs, "colors": content.COLORS, "differences": content.differences(runs)},
+        **{"results": content.side_by_side(runs), "curves": content.charts(runs)},
+        **{"gallery": shown, "missing": missing, "source": paper.SOURCE},
         style=(PARTS / "page.css").read_text(encoding="utf-8"),
         script=(PARTS / "player.js").read_text(encoding="utf-8"),
     )
@@ -72,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run, given its TEST_NAME or its path."""
     for folder in (Path("checkpoints") / name, Path(name)):
         if folder.is_dir():
             return folder

@@ -95,10 +95,8 @@ def curves(folder: Path) -> dict[str, np.ndarray]:
 
 
 def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One chart for each TensorBoard tag, with the curves of all runs, losses first.
-
-    Returns title, svg, and last: (color, last value) of each run.
-    """
+    """One chart for each TensorBoard tag, losses first: {title, svg, last: [(color of a run, its
+    last value)]}."""
     titles, made = methods.curve_titles(), []
     tags = {tag for one in runs for tag in one["curves"]}
     for tag in [tag for tag in titles if tag in tags] + sorted(tags - titles.keys()):
@@ -126,8 +124,5 @@ def confusion(path: Path) -> dict[str, Any]:
     """The picture of a confusion matrix, and the pairs of classes that lie beside it."""
     stem = path.name.removesuffix("_confusion.png")
     header, pairs = read_csv(path.with_name(f"{stem}_pairs.csv"))
-    return {
-        "name": stem,
-        "png": base64.b64encode(path.read_bytes()).decode(),
-        "pairs": [header, *pairs[:MOST_PAIRS]],
-    }
+    png = base64.b64encode(path.read_bytes()).decode()
+    return {"name": stem, "png": png, "pairs": [header, *pairs[:MOST_PAIRS]]}

@@ -17,11 +17,9 @@ UNIT, ABSENT = 1000, -1  # the side of a picture, and a joint that is not there
 
 
 def build(folder: Path, run: dict[str, Any], data_root: str | None, most: int) -> dict[str, Any]:
-    """Draw queries from a run's retrieval_neighbours.csv and pack the clips that the page shows.
+    """Draw queries from retrieval_neighbours.csv, `most` of them, and pack the clips to show.
 
     run: as `content.run` returns it
-    data_root: folder of the stores; None: the checkpoint's
-    most: number of queries
     Raises UserError where there is no table or no store, or where the store lacks a clip.
     """
     table = folder / "retrieval_neighbours.csv"
@@ -38,26 +36,15 @@ def build(folder: Path, run: dict[str, Any], data_root: str | None, most: int) -
 
     chosen = [lines[i] for i in choose([label[line[0]] for line in lines], right, most)]
     needed = sorted({name for line in chosen for name in (line[0], *line[1::2])})
-    return {
-        "queries": chosen,
-        "label": label,
-        "names": store.class_names,
-        "total": len(lines),
-        "right": sum(right),
-        "player": {
-            "parents": store.skeleton.parents,
-            "colors": BODY_COLORS,
-            "side": UNIT,
-            "clips": {name: pack(store, rows[name]) for name in needed},
-        },
-    }
+    clips = {name: pack(store, rows[name]) for name in needed}
+    player = {"parents": store.skeleton.parents, "colors": BODY_COLORS, "side": UNIT}
+    shown = {"queries": chosen, "label": label, "names": store.class_names}
+    return shown | {"total": len(lines), "right": sum(right), "player": player | {"clips": clips}}
 
 
 def choose(classes: list[int], right: list[bool], most: int) -> list[int]:
-    """Draw queries evenly from the classes, and from those whose nearest clip is right or wrong.
-
-    Returns indices, sorted by class, right ones first.
-    """
+    """Draw queries evenly from the classes, and from those whose nearest clip is right or wrong:
+    indices, sorted by class, right ones first."""
     kinds = [(label, not is_right) for label, is_right in zip(classes, right, strict=True)]
     turns, drawn = {}, Counter()
     for i in np.random.default_rng(0).permutation(len(kinds)).tolist():
