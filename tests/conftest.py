@@ -36,10 +36,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory) -> Path:
-    """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions each); do not write to it.
-
-    tests.tiny_store.write_store(tmp_path) makes a store of another size, or one to damage.
-    """
+    """A --data-root with a tiny ntu60 and ntu120 (48 clips, 4 actions each); do not write to it."""
     root = tmp_path_factory.mktemp("data")
     write_store(root, "ntu60")
     return write_store(root, "ntu120", seed=1)

@@ -38,5 +38,4 @@ class GraphEncoder(nn.Module):
 
 
 def graph_encoder(hidden_size: int, num_head: int, num_layer: int, layout: Layout) -> GraphEncoder:
-    """Build a GraphEncoder from the arguments of every encoder; heads and layers are not used."""
     return GraphEncoder(hidden_size, layout)

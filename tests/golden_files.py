@@ -43,11 +43,9 @@ def of(golden: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 
 def zero_gradients(keys: Iterable[str]) -> set[str]:
-    """The names of the parameters whose gradient is zero except for rounding.
+    """The parameters whose gradient is zero except for rounding: a batch norm subtracts them.
 
-    These are biases that add the same number to each row of a batch norm, which the batch norm
-    subtracts: the biases of the linear layers before a batch norm, and the bias of the encoder's
-    last layer norm, which the maximum over tokens passes on.
+    These are the biases of linear layers before a batch norm and of the encoder's last layer norm.
     """
     keys = list(keys)
     last = max(int(m[1]) for m in map(re.compile(r".*layers\.(\d+)\.").match, keys) if m)

@@ -32,8 +32,6 @@ FORKSERVER.set_forkserver_preload(["tests.runs", "pretrain"])
 
 
 class Outcome(NamedTuple):
-    """How a run ended: its exit code and its output."""
-
     code: int
     out: str
     err: str
@@ -45,14 +43,13 @@ def pretraining(data_root: Path, folder: Path, *flags: object) -> list[str]:
     return [*where, *SMALL, *map(str, flags)]
 
 
-def call(main: Callable[[], None], *flags: object, environment: dict | None = None) -> Outcome:
+def call(main: Callable[[], None], *flags: object) -> Outcome:
     """Run a command's main as the entry script does, on the CPU, in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv = [Path(sys.modules[main.__module__].__file__).name, *map(str, flags)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with (
         mock.patch.object(sys, "argv", argv),
-        mock.patch.dict(os.environ, environment or {}),
         mock.patch("torch.cuda.is_available", return_value=False),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -99,11 +96,7 @@ def _pretrain(flags: list[str], errors: Path) -> None:
 def run_ranks(
     world_size: int, function: Callable, *args: Any, environment: dict | None = None
 ) -> list:
-    """What `function(*args)` returns on each of `world_size` ranks, on the CPU.
-
-    function: defined in a module, so that multiprocessing can pickle it
-    environment: {"CUDA_VISIBLE_DEVICES": ...} to run on GPUs
-    """
+    """What `function(*args)` returns on each rank; on GPUs with CUDA_VISIBLE_DEVICES."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     environment = {  # that of torchrun
         "CUDA_VISIBLE_DEVICES": "",

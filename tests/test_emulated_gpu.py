@@ -14,9 +14,6 @@ from feeder.batches import Batch, Clips
 from feeder.skeletons import NTU
 from net.methods import METHODS
 
-CUDA = torch.device("cuda")
-
-
 CASES = [*((name, PUBLISHED) for name in METHODS), ("umurl", Strengths(yaw=60, shared_view=True))]
 
 
@@ -24,7 +21,7 @@ CASES = [*((name, PUBLISHED) for name in METHODS), ("umurl", Strengths(yaw=60, s
 def test_a_step_stays_on_the_gpu_and_never_synchronizes(name, strengths):
     method, clips = METHODS[name], 6
     draws = uniform_draws(np.random.default_rng(0), (method.views, clips), 25, strengths)
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(CUDA):
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         start, length = torch.empty(2, clips, dtype=torch.int64).unbind()
         packed = Clips(torch.empty(300, *NTU.frame_shape), start, length)
         uniform = torch.empty(draws.shape)

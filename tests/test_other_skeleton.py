@@ -18,7 +18,7 @@ from feeder.store import open_store
 from tests.golden_files import GOLDEN
 from tests.runs import call, pretraining
 from tests.tiny_run import write_run
-from tools import classify, convert, export, tsne, visualize
+from tools import classify, convert, tsne, visualize
 from tools.evaluation.encoders import load_encoder
 from tools.report import __main__ as report
 from tools.training import checkpoint
@@ -72,22 +72,9 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     """A --data-root with the creatures, and the folder of a run that was trained on them."""
     folder = tmp_path_factory.mktemp("creatures")
     root, run = write_creatures(folder / "data"), folder / "run"
-    flags = pretraining(root, run, *DEN, "--epochs", 3, "--monitor-every", 2)
-    done = call(pretrain.main, *flags)
+    done = call(pretrain.main, *pretraining(root, run, *DEN, "--epochs", 3, "--monitor-every", 2))
     assert done.code == 0, done.err
     return root, run
-
-
-def test_the_store_is_what_its_reader_said(trained):
-    store = open_store(trained[0], "creatures")
-    assert store.title == "Creatures" and store.layout == CREATURES.layout
-    assert store.joints.shape[1:] == (1, 17, 3)
-    assert store.num_classes == 3 and store.class_names == ["crouch", "leap", "howl"]
-    assert store.protocols == ("by_den", "by_hand")
-    train, test = store.split("by_hand")
-    assert len(train) == len(test) == 18 and all(row % 2 for row in train)
-    joints = np.array(store.joints, dtype=float)  # the mean of both legs is at zero
-    np.testing.assert_allclose(joints[:, 0, [11, 14]].mean(1), 0, atol=1e-6)
 
 
 def test_the_run_remembers_its_skeleton_and_is_resumed_with(trained):
@@ -110,51 +97,33 @@ def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
     assert sorted(run.glob("*.pt")) == before
 
 
-@pytest.mark.parametrize("mode", [("--finetune", "--augment", "full"), ("--late-fusion",)])
-def test_recognition(trained, mode):
-    done = call(action_classification.main, "--checkpoint-path", trained[1], *mode, "--epochs", 3)
-    assert done.code == 0, done.err
-
-
-def test_a_new_recording_is_classified(trained, tmp_path):
+def test_it_is_evaluated_and_shown(trained, tmp_path):
     root, run = trained
-    assert call(action_classification.main, "--checkpoint-path", run).code == 0
-    store = open_store(root, "creatures")
+    store, here = open_store(root, "creatures"), ("--checkpoint-path", run)
+    assert store.title == "Creatures" and store.class_names == ["crouch", "leap", "howl"]
+    sample = ("--data-root", root, "--dataset", "creatures", "--sample", "creature 07")
+    for main, *flags in (
+        (action_classification.main, *here, "--finetune", "--augment", "full", "--epochs", 1),
+        (action_classification.main, *here, "--epochs", 3),
+        (action_retrieval.main, *here),
+        (visualize.main, *sample, "--augmented", "--frames", 2, "--out", tmp_path / "a.png"),
+        (tsne.main, "--checkpoint", run, "--classes", 3, "--out", tmp_path / "t"),
+        (report.main, run, "--out", tmp_path / "report.html"),
+    ):
+        done = call(main, *flags)
+        assert done.code == 0, done.err
+    result = json.loads((run / "retrieval.json").read_text())
+    assert result["accuracy"] > 90 and result["test_clips"] == 18
+    assert json.loads((tmp_path / "t.json").read_text())["classes"] == store.class_names
+    page = (tmp_path / "report.html").read_text()
+    assert all(name in page for name in store.class_names)
+    assert json.dumps(list(CREATURE.parents)) in page
+
+    # A new recording is classified.
     np.save(tmp_path / "a.npy", store.clip(4) + np.float32((0, 0, 3)))  # before a camera
     done = call(classify.main, run, tmp_path / "a.npy")
     assert done.code == 0, done.err
     assert store.class_names[store.label[4]] in done.out
-
-
-def test_retrieval_and_report(trained):
-    _, run = trained
-    done = call(action_retrieval.main, "--checkpoint-path", run)
-    assert done.code == 0, done.err
-    result = json.loads((run / "retrieval.json").read_text())
-    assert result["accuracy"] > 90 and result["test_clips"] == 18
-    page = run / "report.html"
-    assert call(report.main, run, "--out", page).code == 0
-    text = page.read_text()
-    assert all(name in text for name in ("crouch", "leap", "howl"))
-    assert json.dumps(list(CREATURE.parents)) in text
-
-
-def test_pictures_and_clusters(trained, tmp_path):
-    root, run = trained
-    sample = ("--data-root", root, "--dataset", "creatures", "--sample", "creature 07")
-    for flags in (("--augmented",), ("--modality", "joint", "bone", "motion")):
-        out = tmp_path / f"{len(flags)}.png"
-        done = call(visualize.main, *sample, *flags, "--size", 48, "--frames", 2, "--out", out)
-        assert done.code == 0 and out.stat().st_size > 500, done.err
-    done = call(tsne.main, "--checkpoint", run, "--classes", 3, "--out", tmp_path / "t")
-    assert done.code == 0, done.err
-    assert json.loads((tmp_path / "t.json").read_text())["classes"] == ["crouch", "leap", "howl"]
-
-
-def test_the_exported_encoder_takes_its_bodies(trained):
-    model = export.JointsToFeature(load_encoder(trained[1]))
-    joints = export.example(model, 2)
-    assert joints.shape == (2, 64, 1, 17, 3) and model(joints).shape == (2, 16)
 
 
 def test_what_does_not_fit_the_skeleton_is_refused_in_one_line(trained, data_root, tmp_path):

@@ -20,12 +20,16 @@ from tools.training.log import TrainingLog
 EPOCHS, STEPS = 4, 2  # of the runs inside this process: 24 training clips by 12
 
 
+def assert_same_weights(ours: dict, theirs: dict) -> None:
+    for part in ("model", "optimizer"):
+        torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=0)
+
+
 def assert_same_run(folder: Path, reference: Path) -> None:
     """Assert that two runs have the same newest checkpoint, bit by bit, and the same curves."""
     ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (folder, reference))
     assert all(ours[part] == theirs[part] for part in ("epoch", "step", "data", "scaler"))
-    for part in ("model", "optimizer"):
-        torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=0, msg=part)
+    assert_same_weights(ours, theirs)
     assert curves(folder) == curves(reference)
 
 
@@ -33,7 +37,6 @@ def curves(folder: Path) -> dict[str, list[tuple[int, object]]]:
     """The points and pictures of a run in TensorBoard, without those that depend on time."""
     run = events(folder)
     tags = set(run.Tags()["scalars"]) - {"train/clips_per_second"}
-    assert {"loss/total", "loss/intra", "features/std", "train/learning_rate"} <= tags
     points = {tag: [(e.step, e.value) for e in run.Scalars(tag)] for tag in tags}
     for tag in run.Tags()["images"]:
         points[tag] = [(e.step, e.encoded_image_string) for e in run.Images(tag)]
@@ -86,12 +89,6 @@ def test_a_signal_saves_after_any_step(data_root, finished, tmp_path, monkeypatc
     assert_same_run(tmp_path / "run", finished)
 
 
-def test_a_finished_run_is_continued_when_it_is_made_longer(data_root, finished, tmp_path):
-    for epochs in (1, 3, 3, EPOCHS):
-        assert pretrain_small(data_root, tmp_path / "run", epochs=epochs).code == 0
-    assert_same_run(tmp_path / "run", finished)
-
-
 def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monkeypatch):
     monitored = ("--monitor-every", 1)
     assert pretrain_small(data_root, tmp_path / "whole", *monitored, epochs=3).code == 0
@@ -103,20 +100,18 @@ def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monk
     for _ in range(3):
         with pytest.raises(Crash):
             pretrain_small(data_root, tmp_path / "run", *monitored, epochs=3)
-    assert pretrain_small(data_root, tmp_path / "run", *monitored, epochs=3).code == 0
+    for epochs in (2, 3, 3):  # a finished run continues when it is made longer
+        assert pretrain_small(data_root, tmp_path / "run", *monitored, epochs=epochs).code == 0
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     assert [step for step, _ in curves(tmp_path / "run")["monitor/views"]] == [0, 2, 4, 6]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped"])
-def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
-    data_root, finished, tmp_path, damage
-):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(data_root, finished, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     path = checkpoint.newest(tmp_path / "run")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
-    path.write_bytes(content[: len(content) // 2] if damage == "truncated" else content)
+    path.write_bytes(content)
     again = pretrain_small(data_root, tmp_path / "run", "--keep", 9)
     assert again.code == 0 and str(path) in again.out
     assert_same_run(tmp_path / "run", finished)
@@ -124,11 +119,10 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(
 
 def test_a_named_checkpoint_begins_another_run(data_root, finished, tmp_path):
     named = checkpoint.path_of(finished, 2)
-    for _ in range(2):  # the second time the folder's own checkpoint wins
+    for _ in range(2):  # the second time the folder's own checkpoint is taken
         assert pretrain_small(data_root, tmp_path / "run", "--resume", named).code == 0
-    ours, theirs = (checkpoint.load(checkpoint.newest(f)) for f in (tmp_path / "run", finished))
-    for part in ("model", "optimizer"):
-        torch.testing.assert_close(ours[part], theirs[part], rtol=0, atol=0)
+    folders = (tmp_path / "run", finished)
+    assert_same_weights(*(checkpoint.load(checkpoint.newest(folder)) for folder in folders))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +137,7 @@ def test_other_settings_are_refused_by_name(data_root, finished, tmp_path, flag,
 
 
 def test_other_data_are_refused(finished, tmp_path):
-    other = write_store(tmp_path / "other", seed=7)
-    refused = pretrain_small(other, finished, epochs=6)
+    refused = pretrain_small(write_store(tmp_path, seed=7), finished, epochs=6)
     assert refused.code == 1 and "data:" in refused.err
 
 
@@ -177,33 +170,32 @@ def test_two_runs_in_one_folder(data_root, tmp_path):
 # ---- a run that is killed
 
 
-def kill_in_turn(data_root: Path, folder: Path, kills: int, epochs: int, seed: int) -> int:
-    """Start a run, kill it, start it again; then let it end. Compare it with one not killed.
-
-    Some of the kills come at a random moment, some as soon as a file is seen to be written.
-    Returns how many left such a file behind: they came amid writing.
-    """
-    rng, amid_writing, left_over, number = random.Random(seed), 0, kills, 0
-    whole = pretraining(data_root, folder / "whole", "--epochs", epochs)
+@pytest.mark.parametrize(
+    ("kills", "epochs"), [(20, 6), pytest.param(300, 30, marks=pytest.mark.slow)]
+)
+def test_killed_at_random_moments(data_root, tmp_path, kills, epochs):
+    """Runs that are killed, started again and killed again end as one that nothing interrupted."""
+    rng, amid_writing, left_over, number = random.Random(0), 0, kills, 0
+    whole = pretraining(data_root, tmp_path / "whole", "--epochs", epochs)
     began = time.monotonic()
-    start_pretraining(whole, folder / "stderr").join()
+    start_pretraining(whole, tmp_path / "stderr").join()
     lasts = time.monotonic() - began
     while left_over:
-        run, number = folder / f"killed_{number}", number + 1
+        run, number = tmp_path / f"killed_{number}", number + 1
         flags, code = pretraining(data_root, run, "--epochs", epochs), -signal.SIGKILL
         while code:  # the last start of each run ends by itself
-            process = start_pretraining(flags, folder / "stderr")
+            process = start_pretraining(flags, tmp_path / "stderr")
             if left_over:
                 wait_for(process, run, rng, lasts)
                 process.kill()
             process.join()
             code = process.exitcode
-            assert code in (0, -signal.SIGKILL) and (folder / "stderr").read_text() == ""
+            assert code in (0, -signal.SIGKILL) and (tmp_path / "stderr").read_text() == ""
             left_over -= code != 0
             amid_writing += bool(list(run.glob("*.part")))
         assert not list(run.glob("*.part"))
-        assert_same_run(run, folder / "whole")
-    return amid_writing
+        assert_same_run(run, tmp_path / "whole")
+    assert amid_writing >= kills // 10
 
 
 def wait_for(process, run: Path, rng: random.Random, lasts: float) -> None:
@@ -215,12 +207,3 @@ def wait_for(process, run: Path, rng: random.Random, lasts: float) -> None:
         if len(seen) == wanted if wanted else time.monotonic() > moment:
             return
         time.sleep(0.0005)
-
-
-def test_killed_at_twenty_random_moments(data_root, tmp_path):
-    assert kill_in_turn(data_root, tmp_path, kills=20, epochs=6, seed=0) >= 2
-
-
-@pytest.mark.slow
-def test_killed_at_three_hundred_random_moments(data_root, tmp_path):
-    assert kill_in_turn(data_root, tmp_path, kills=300, epochs=30, seed=1) >= 30

@@ -23,9 +23,6 @@ def write_run(
 ) -> Path:
     """Write a checkpoint as pretrain.py does after its last epoch; return the folder.
 
-    data_root, dataset, protocol: the data that the checkpoint names
-    seed: decides the weights
-    model: the model to save; None for a small UmURL
     more: further settings in the checkpoint
     sizes: sizes of the model, in place of SIZES
     """
@@ -33,17 +30,11 @@ def write_run(
     torch.manual_seed(seed)
     model = model or UmURL(*sizes.values())
     settings = {"data_root": str(data_root), "pre_dataset": dataset, "protocol": protocol}
+    settings |= sizes | {"epochs": 3, "seed": seed} | (more or {})
+    optimizer = torch.optim.Adam(model.parameters())
+    parts = {"settings": settings, "data": {}, "metrics": {}, "epoch": 3, "step": 0, "scaler": {}}
+    parts |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {
-        "settings": settings | sizes | {"epochs": 3, "seed": seed} | (more or {}),
-        "data": {},
-        "metrics": {},
-        "epoch": 3,
-        "step": 0,
-        "model": model.state_dict(),
-        "optimizer": torch.optim.Adam(model.parameters()).state_dict(),
-        "scaler": {},
-    }
     checkpoint.save(folder, parts)
     return folder

@@ -37,11 +37,9 @@ def write_store(
     """Write DATA_ROOT/DATASET and return DATA_ROOT. The same arguments give the same bytes.
 
     clips: number of clips, spread evenly over the actions, setups 1 to 4, cameras 1 to 3 and four
-        subjects. With 3 or more clips of an action, both halves of every protocol have the action.
-        With a multiple of 12 clips of each action the halves are equal (cross_view: two to one).
-    classes: number of actions, 1, 2, ...
+        subjects. With 3 or more clips of an action, both splits of every protocol have it.
+        With a multiple of 12 clips of each action they are equal (cross_view: two to one).
     frames: the least and the greatest length of a clip; lengths are uniform and both occur
-    seed: decides all random draws
     """
     rng = np.random.default_rng([seed, clips, classes])
     rows = {}

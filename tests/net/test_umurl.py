@@ -7,11 +7,10 @@ import torch
 from net.losses import baseline_loss, umurl_loss
 from net.methods import METHODS
 from net.modalities import MODALITIES, derive
-from net.umurl import Baseline, UmURL
+from net.umurl import UmURL
 from tests.golden_files import MODEL_SIZES, golden_model, of, zero_gradients
 
 OUTPUT = {"rtol": 1e-4, "atol": 1e-6}
-LETTERS = {"joint": "j", "bone": "b", "motion": "m"}
 
 
 @torch.no_grad()
@@ -21,7 +20,7 @@ def test_outputs_match_the_published_ones(name):
     model.eval()
     unimodal, fused, feature = model(views[0])
     outputs = {"y_u": feature}
-    for i, (modality, letter) in enumerate(LETTERS.items()):
+    for i, (modality, letter) in enumerate(zip(MODALITIES, "jbm", strict=True)):
         outputs |= {f"z_{letter}": unimodal[i], f"z_u{letter}": fused[i]}
         outputs[f"y_{letter}"] = model.encoder(derive(views[0, i], (modality,)))
     assert {f"eval/{key}" for key in outputs} == {k for k in golden if k.startswith("eval/")}
@@ -47,16 +46,6 @@ def test_gradient_norms_match_the_published_ones(name, dtype, zero):
             assert norm == pytest.approx(published[key], rel=1e-3), key
 
 
-def test_every_view_reaches_its_own_outputs_and_no_other():
-    _, model, views = golden_model("model_small")
-    model.eval()
-    views = views[0].clone().requires_grad_()
-    unimodal, fused, feature = model(views)
-    for seen, output in [*enumerate(unimodal), (3, fused), (3, feature)]:
-        (grad,) = torch.autograd.grad(output.sum(), views, retain_graph=True)
-        assert [i for i in range(4) if grad[i].any()] == [seen]
-
-
 def test_sizes_are_the_published_ones():
     with torch.device("meta"):
         model = UmURL()
@@ -78,22 +67,14 @@ def test_a_second_fused_view_changes_nothing_else():
     torch.testing.assert_close(second, model(views[[0, 1, 2, 4]])[1])
 
 
-def test_both_views_of_the_baseline_have_batch_statistics_of_their_own():
-    torch.manual_seed(0)
-    model = Baseline(**SIZES).double().train()
-    views = torch.randn(4, 6, 64, 2, 25, 3, dtype=torch.float64)
-    first, second, feature = model(views)
-    assert first.shape == second.shape == (1, 6, 20) and feature.shape == (6, 24)
-    for view, z in zip(views[:2], (first, second), strict=True):
-        torch.testing.assert_close(z, model.projector(model.encoder(derive(view))))
-    torch.testing.assert_close(feature, model.encoder(derive(views[0])))
-
-
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_weights_of_other_modalities_get_no_gradient(modality):
     torch.manual_seed(0)
     model = METHODS[modality].model(**SIZES).double().train()
-    *projected, _ = model(torch.randn(2, 6, 64, 2, 25, 3, dtype=torch.float64))
+    views = torch.randn(2, 6, 64, 2, 25, 3, dtype=torch.float64)
+    *projected, _ = model(views)
+    for view, z in zip(views, projected, strict=True):  # each has its own batch statistics
+        torch.testing.assert_close(z, model.projector(model.encoder(derive(view, (modality,)))))
     baseline_loss(*projected)["total"].backward()
     unused = {name for name, weight in model.named_parameters() if weight.grad is None}
     others = set(MODALITIES) - {modality} | {"fusion"}

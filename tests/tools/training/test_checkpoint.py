@@ -24,12 +24,11 @@ def test_what_is_saved_is_loaded_and_the_newest_is_that_of_the_latest_step(tmp_p
     loaded = checkpoint.load(checkpoint.newest(tmp_path))
     assert (loaded["epoch"], loaded["step"]) == (10, 12)
     assert loaded.keys() == content.keys() and loaded["settings"] == content["settings"]
-    for name, weight in content["model"].items():
-        assert torch.equal(loaded["model"][name], weight)
+    torch.testing.assert_close(loaded["model"], content["model"], rtol=0, atol=0)
     assert "spatial.fusion.weight" in checkpoint.encoder_of(loaded)
 
 
-@pytest.mark.parametrize(("keep", "left"), [(2, [3, 4]), (9, [1, 2, 3, 4]), (None, [1, 2, 3, 4])])
+@pytest.mark.parametrize(("keep", "left"), [(2, [3, 4]), (None, [1, 2, 3, 4])])
 def test_older_checkpoints_go(tmp_path, content, keep, left):
     (tmp_path / "checkpoint_0001.pt.123.part").touch()  # of a run that was killed
     for epoch in range(1, 5):
@@ -45,18 +44,14 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, content, monkeypatch):
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(CheckpointError, match="checkpoint_0001"):
+    with monkeypatch.context() as patched, pytest.raises(CheckpointError, match="checkpoint_0001"):
+        patched.setattr(torch, "save", fail)
+        checkpoint.save(tmp_path, content | {"epoch": 1})
+    content["model"]["encoder.spatial.fusion.weight"][0, 0] = float("inf")
+    with pytest.raises(CheckpointError, match=r"encoder\.spatial\.fusion\.weight"):
         checkpoint.save(tmp_path, content | {"epoch": 1})
     assert checkpoint.newest(tmp_path).read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
-
-
-def test_a_weight_that_is_not_finite_is_not_saved(tmp_path, content):
-    content["model"]["encoder.spatial.fusion.weight"][0, 0] = float("inf")
-    with pytest.raises(CheckpointError, match=r"encoder\.spatial\.fusion\.weight"):
-        checkpoint.save(tmp_path, content)
-    assert not checkpoint.in_folder(tmp_path)
 
 
 class Hostile:
@@ -85,7 +80,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, capsys, kind):
 
 def test_weights_that_do_not_fit_are_named():
     model = nn.Linear(3, 2)
-    state = {name: weight.clone() for name, weight in model.state_dict().items()}
+    state = model.state_dict()
     checkpoint.check_fits(model, state, "a.pt")
     for wrong, name in (
         ({"weight": state["weight"]}, "bias"),

@@ -11,9 +11,8 @@ from tools.training.log import SKIPPED_IN_A_ROW, NonFinite, TrainingLog
 
 @pytest.fixture
 def log(data_root, tmp_path):
-    with TrainingLog(
-        tmp_path, open_store(data_root, "ntu60"), total=9, done=2, is_main=True
-    ) as log:
+    store = open_store(data_root, "ntu60")
+    with TrainingLog(tmp_path, store, total=9, done=2, is_main=True) as log:
         yield log
 
 
@@ -36,10 +35,9 @@ def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
     assert points == [(5, 3.0), (6, 8.0)]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_path, value):
+def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_path):
     add(log, 0, loss_intra=1.0)
-    add(log, 1, loss_intra=value)
+    add(log, 1, loss_intra=np.inf)
     with pytest.raises(NonFinite) as raised:
         log.write()
     named = [log.store.names[row] for row in (3, 5, 7, 9)]
