@@ -121,7 +121,7 @@ def test_it_is_evaluated_and_shown(trained, tmp_path):
 
     # A new recording is classified.
     np.save(tmp_path / "a.npy", store.clip(4) + np.float32((0, 0, 3)))  # before a camera
-    done = call(classify.main, run, tmp_path / "a.npy")
+    done = call(classify.main, run / "recognition_epochs3.pt", tmp_path / "a.npy")
     assert done.code == 0, done.err
     assert store.class_names[store.label[4]] in done.out
 

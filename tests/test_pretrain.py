@@ -149,7 +149,7 @@ def test_the_code_is_that_of_the_start_of_the_run(data_root, tmp_path, monkeypat
     commits = iter("abcdefgh")
     monkeypatch.setattr(checkpoint, "code_facts", lambda: {"commit": next(commits)})
     for epochs in (2, 3):
-        train(data_root, tmp_path, "--epochs", epochs)
+        call(pretrain.main, *pretraining(data_root, tmp_path, "--epochs", epochs))
     saved = [checkpoint.load(path)["code"] for path in checkpoint.in_folder(tmp_path)]
     assert saved == [{"commit": "a"}, {"commit": "a"}, {"commit": "b"}]
 
