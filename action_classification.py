@@ -24,21 +24,13 @@ import torch
 
 import common
 from common import UserError
-from tools.evaluation import (
-    confusion,
-    encoders,
-    features,
-    flags,
-    linear_layers,
-    probe,
-    results,
-    robustness,
-)
+from tools.evaluation import confusion, encoders, features, flags, linear_layers, probe, results
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import standardized
 from tools.evaluation.finetuning import FINETUNE, finetune
 from tools.evaluation.probe import LINEAR, Run, linear_evaluation
 from tools.evaluation.results import Evaluation
+from tools.evaluation.robustness import check, write_curves
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -98,7 +90,7 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol)
     if args.classes:
         data = features.of_classes(data, flags.classes_in(args.classes))
-    robustness.check(data.store, curves)
+    check(data.store, curves)
     modalities = args.modalities or loaded.modalities
     if args.late_fusion and len(modalities) < 2:
         raise UserError(f"--late-fusion has no effect on {modalities[0]} alone")
@@ -107,28 +99,17 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     given = {name: getattr(args, name) for name in asdict(LINEAR)}
     given = {name: value for name, value in given.items() if value is not None}
     training = replace(FINETUNE if args.finetune else LINEAR, **given)
-    names = (
-        *("late_fusion", "finetune", "tune", "splits"),
-        *("label_fraction", "labels_per_class", "classes"),
-    )
-    evaluation = Evaluation(
-        task="recognition",
-        loaded=loaded,
-        data=data,
-        modalities=modalities,
-        settings={name: getattr(args, name) for name in names} | asdict(training),
-        seed=args.seed,
-        runs=args.runs,
-        start=start,
-    )
+    names = ("late_fusion", "finetune", "tune", "splits")
+    names += ("label_fraction", "labels_per_class", "classes")
+    settings = {name: getattr(args, name) for name in names} | asdict(training)
+    more = {"seed": args.seed, "runs": args.runs, "start": start}
+    evaluation = Evaluation("recognition", loaded, data, modalities, settings, **more)
     streams, seeds = evaluation.streams, evaluation.seeds  # the modalities of each linear layer
 
     # ---- fine-tuning: a copy of the encoder and the linear layers
     if args.finetune:
-        runs = [
-            finetune(loaded.encoder, data, streams, training, labels, seed, loaded.strengths)
-            for seed in seeds
-        ]
+        how = (loaded.encoder, data, streams, training, labels)
+        runs = [finetune(*how, seed, loaded.strengths) for seed in seeds]
         return publish(evaluation, runs, curves)
 
     # ---- linear evaluation: linear layers on the features of the frozen encoder
@@ -145,15 +126,9 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
 
 
 def publish(
-    evaluation: Evaluation,
-    runs: list[Run],
-    curves: dict[str, list[float]],
-    tuned: dict[str, Any] | None = None,
+    evaluation: Evaluation, runs: list[Run], curves: dict, tuned: dict[str, Any] | None = None
 ) -> float:
-    """Write and print the results of some runs; return top-1 in percent.
-
-    curves: {kind: amounts}, over incomplete test clips. tuned: how the learning rate was chosen.
-    """
+    """Write and print the results of some runs; return top-1 in percent."""
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
     figures = probe.summary(runs, data) | features.untrained(data)
     figures |= {"tuned": tuned} if tuned else {}
@@ -184,7 +159,7 @@ def publish(
             right.append(scores.argmax(2) == classes)
         return (100 * torch.cat(right, 1).double().mean(1)).tolist()
 
-    drawn = robustness.write_curves(evaluation, curves, accuracies)
+    drawn = write_curves(evaluation, curves, accuracies)
 
     # ---- what is printed
     deviation = "" if len(runs) == 1 else f" ± {figures['top1_std']:.2f} ({len(runs)} runs)"

@@ -3,8 +3,7 @@
     python action_retrieval.py --checkpoint-path checkpoints/ntu60_xsub
 
 The predicted class of a test clip is that of its nearest training clips, by the cosine similarity
-of features (tools/evaluation/neighbors.py). With --query the command shows the training clips
-nearest to a new recording instead.
+of features. With --query it shows the training clips nearest to a new recording instead.
 """
 
 import argparse
@@ -17,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import common
 from common import UserError
 from tools.evaluation import confusion, encoders, features, flags, results, robustness
-from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Features, TrainTestSplit, scale_of, standardized
 from tools.evaluation.neighbors import average_precision, nearest, percent, vote
 from tools.evaluation.results import Evaluation
@@ -67,21 +65,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.classes:
         data = features.of_classes(data, flags.classes_in(args.classes))
     robustness.check(data.store, flags.curves(args))
-    modalities = args.modalities or loaded.modalities
+    args.modalities = modalities = args.modalities or loaded.modalities
     if args.query:
-        show(loaded, data, modalities, args)
+        show(loaded.encoder, data, args)
         return
     names = ("label_fraction", "labels_per_class", "classes", "knn_neighbours")
-    evaluation = Evaluation(
-        task="retrieval",
-        loaded=loaded,
-        data=data,
-        modalities=modalities,
-        settings={name: getattr(args, name) for name in names},
-        seed=args.seed,
-        runs=args.runs,
-        start=start,
-    )
+    settings = {name: getattr(args, name) for name in names}
+    more = {"seed": args.seed, "runs": args.runs, "start": start}
+    evaluation = Evaluation("retrieval", loaded, data, modalities, settings, **more)
 
     # ---- neighbors by the features as they are and, with --standardize, by standardized features
     encoded = features.encode(loaded.encoder, data, evaluation.streams)  # each clip once
@@ -100,27 +91,23 @@ def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace
     runs = [retrieve(encoded, args, seed, rank_all=args.map) for seed in evaluation.seeds]
 
     # ---- figures: means over runs, and an unbiased deviation
-    each = [run for run, *_ in runs]
-    names = ("accuracy", "map", "recall_at_1", "recall_at_5")
-    values = {name: [run[name] for run in each] for name in names}
-    accuracies = {k: [run["accuracies"][k] for run in each] for k in args.knn_neighbours}
-    figures = {
-        "neighbours": args.knn_neighbours[0],
-        **{k: None if None in v else statistics.fmean(v) for k, v in values.items()},
-        "accuracies": {k: statistics.fmean(v) for k, v in accuracies.items()},
-        "accuracy_std": statistics.stdev(values["accuracy"]) if len(runs) > 1 else None,
-        "runs": each,
-        **features.untrained(data),
-    }
+    each, votes = [run for run, *_ in runs], args.knn_neighbours
+    figures = {"neighbours": votes[0]}
+    for name in ("accuracy", "map", "recall_at_1", "recall_at_5"):
+        values = [run[name] for run in each]
+        figures[name] = None if None in values else statistics.fmean(values)
+    mean = {k: statistics.fmean(run["accuracies"][k] for run in each) for k in votes}
+    tops = [run["accuracy"] for run in each]
+    figures |= {"accuracies": mean, "accuracy_std": statistics.stdev(tops) if tops[1:] else None}
+    figures |= {"runs": each, **features.untrained(data)}
     path = results.write(evaluation, figures)
 
     # ---- TensorBoard, confusion matrix, the nearest clips of each test clip
     with results.new_events(evaluation.file("")) as writer:
         for k, accuracy in figures["accuracies"].items():
             writer.add_scalar(f"retrieval/accuracy_{k}nn", accuracy)
-        confusion.write(
-            evaluation, np.stack([predicted.cpu() for _, predicted, *_ in runs]), writer
-        )
+        predicted = np.stack([taken.cpu() for _, taken, *_ in runs])
+        confusion.write(evaluation, predicted, writer)
     _, _, found, similarity = runs[0]
     names, header = np.array(data.store.names), ["query"]
     columns = [names[data.test]]
@@ -157,11 +144,9 @@ def retrieve(
 ) -> tuple[dict[str, Any], Tensor, np.ndarray, Tensor]:
     """Find the labelled training clips nearest to each of m test clips, whose class is by vote.
 
-    encoded: of one stream. seed: draws the training clips that have a label.
-    rank_all: compute mean average precision, too.
+    encoded: of one stream. rank_all: compute mean average precision, too.
     Returns the figures in percent; the predicted classes (m,), by the first of --knn-neighbours;
     rows of the store (m, k), nearest first, and their cosine similarities (m, k).
-    Raises UserError where there are fewer training clips than neighbors.
     """
     data, votes = encoded.data, args.knn_neighbours
     labelled = flags.labels(args).draw(data.store.label[data.train], seed)
@@ -179,28 +164,17 @@ def retrieve(
     if rank_all and torch.isin(truth, classes).any():
         precision = 100 * average_precision(queries, bank, truth, classes).nanmean().item()
     right = found == truth[:, None]
-    figures = {
-        "seed": seed,
-        "labelled_clips": len(labelled),
-        "neighbours": votes[0],
-        "accuracy": accuracies[votes[0]],
-        "accuracies": accuracies,
-        "map": precision,
-        "recall_at_1": percent(right[:, 0]),
-        "recall_at_5": percent(right[:, :5].any(1)),
-    }
+    figures = {"seed": seed, "labelled_clips": len(labelled), "neighbours": votes[0]}
+    figures |= {"accuracy": accuracies[votes[0]], "accuracies": accuracies, "map": precision}
+    figures["recall_at_1"] = percent(right[:, 0])
+    figures["recall_at_5"] = percent(right[:, :5].any(1))
     rows = data.train[labelled][indices.cpu().numpy()]
     return figures, predicted[votes[0]], rows, similarity
 
 
-def show(
-    loaded: LoadedEncoder,
-    data: TrainTestSplit,
-    modalities: tuple[str, ...],
-    args: argparse.Namespace,
-) -> None:
+def show(encoder: nn.Module, data: TrainTestSplit, args: argparse.Namespace) -> None:
     """Print the training clips nearest to a recording, by standardized features, too, if asked."""
-    store, encoder = data.store, loaded.encoder
+    store, modalities = data.store, args.modalities
     clip = features.read_recording(args.query, store.description)
     query = features.encode_clip(encoder, clip, modalities)[None]
     what = "encoding training clips"

@@ -24,7 +24,6 @@ OF_SHORT = "epochs4_schedule3_test-every2"
 
 
 def recognize(folder, *flags):
-    """Call the command: exit code, output, errors."""
     return call(action_classification.main, "--checkpoint-path", folder, *flags)
 
 
@@ -38,7 +37,6 @@ def result(folder, *flags):
 
 
 def features_of(folder, data_root, names=("joint", "bone", "motion")):
-    """Features of the training and test clips of ntu60 cross_subject, one clip at a time."""
     encoder, store = encoders.load_encoder(folder), open_store(data_root, "ntu60")
     clips = (np.array(store.clip(row)) for row in range(len(store.names)))
     features = torch.stack([encode_clip(encoder, clip, names) for clip in clips])
@@ -55,13 +53,8 @@ def features_of(folder, data_root, names=("joint", "bone", "motion")):
             ["--modalities", "motion,joint", "--late-fusion"],
             "recognition_joint-motion_late_fusion_{}",
         ),
-        (
-            ["--finetune", "--late-fusion", "--augment", "full"],
-            "recognition_late_fusion_finetune_{}_augment-full",
-        ),
+        (["--finetune", "--late-fusion"], "recognition_late_fusion_finetune_{}"),
         (["--finetune", "--label-fraction", "0.1"], "recognition_finetune_10pct_{}"),
-        (["--labels-per-class", "2", "--modalities", "bone"], "recognition_bone_2perclass_{}"),
-        (["--protocol", "cross_view"], "recognition_{}_ntu60_cross_view"),
         (["--finetune-dataset", "ntu120"], "recognition_{}_ntu120_cross_subject"),
     ],
 )
@@ -144,7 +137,6 @@ def test_full_augmentation_has_the_strengths_of_the_pretraining(data_root, tmp_p
         (["--augment", "full"], "--augment"),
         (["--encoder-lr", "0.1"], "--encoder-lr"),
         (["--finetune", "--save-features", "x.npz"], "--save-features"),
-        (["--finetune", "--standardize"], "--standardize"),
         (["--tune", "--lr", "1"], "--lr"),
         (["--splits", "cross_view", "cross_subject", "--protocol", "cross_view"], "--splits"),
         (["--epochs", "0"], "--epochs"),

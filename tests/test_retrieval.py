@@ -24,7 +24,6 @@ RAW = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
 
 
 def retrieve(folder, *flags):
-    """Call the command: exit code, output, errors."""
     return call(action_retrieval.main, "--checkpoint-path", folder, *flags)
 
 
@@ -33,7 +32,6 @@ def result(folder, name):
 
 
 def features_of(folder, store, *names):
-    """The features of all clips of a store, one clip at a time."""
     encoder = load_encoder(folder)
     clips = (np.array(store.clip(row)) for row in range(len(store.names)))
     return torch.stack([encode_clip(encoder, clip, *names) for clip in clips]).numpy()
@@ -84,20 +82,12 @@ def test_results_are_those_of_scikit_learn(run, data_root):
     assert [row[1] for row in rows] == [store.names[train[row[0]]] for row in order]
 
 
-@pytest.mark.parametrize(
-    ("flags", "name"),
-    [
-        (["--pretrained", "random", "--seed", 2], "retrieval_random_seed2"),
-        (["--protocol", "cross_view"], "retrieval_ntu60_cross_view"),
-        (["--finetune-dataset", "ntu120"], "retrieval_ntu120_cross_subject"),
-    ],
-)
-def test_results_have_names_of_their_own(run, flags, name):
-    code, said, _ = retrieve(run, *flags)
-    assert code == 0
-    (path,) = run.glob("*.json")
-    found = json.loads(path.read_text())
-    assert path.name == f"{name}.json" and f"{found['title']} {found['protocol']}: " in said
+def test_results_have_names_of_their_own(run):
+    flags = ("--pretrained", "random", "--seed", 2, "--finetune-dataset", "ntu120")
+    code, said, error = retrieve(run, *flags)
+    assert code == 0, error
+    found = result(run, "retrieval_ntu120_cross_subject_random_seed2")
+    assert f"{found['title']} {found['protocol']}: " in said
     assert found["map"] is None and "mAP" not in said
 
 
@@ -120,15 +110,12 @@ def test_a_query_shows_the_nearest_training_clips(run, flags, shown):
         (["--drop-joints", 26], "--drop-joints"),
         (["--query", "none.skeleton"], "none.skeleton"),
         (["--query", RAW, "--save-features", "x.npz"], "--save-features"),
-        (["--query", RAW, "--labels-per-class", 1], "--labels-per-class"),
         (["--query", RAW, "--label-fraction", 0.5], "--label-fraction"),
-        (["--query", RAW, "--observe"], "--observe"),
         (["--query", RAW, "--drop-joints", 0], "--drop-joints"),
         (["--query", RAW, "--map"], "--map"),
         (["--query", RAW, "--seed", 1], "--seed"),
         (["--pretrained", "none.pt"], "none.pt"),
         (["--protocol", "cross_setup"], "cross_setup"),
-        (["--finetune-dataset", "pkummd2"], "pkummd2"),
         (["--data-root", "nowhere"], "nowhere"),
     ],
 )

@@ -1,15 +1,13 @@
 """Classify recordings: print their most probable classes and the training clips nearest to them.
 
-python -m tools.classify checkpoints/ntu60_xsub wave.skeleton
 python -m tools.classify checkpoints/mine recordings --window 3s --csv table.csv --out timeline.png
 
-The classes come from the linear layer that `action_classification.py` trained and saved with the
-run. A recording that cannot be used is listed, and the others are classified.
+The classes come from the linear layer that `action_classification.py` saved with the run.
 """
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,23 +25,19 @@ from tools.evaluation.linear_layers import Trained
 from tools.evaluation.neighbors import joined, nearest
 from tools.evaluation.recordings import FILES
 
-SHOWN = 5  # classes that are shown for each window
+SHOWN = 5  # classes for each window
 MOST_DRAWN = 20  # recordings in one picture
 LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
 Neighbor = tuple[str, str, float]  # a training clip, its class, the cosine similarity
 
 
 class Window(NamedTuple):
-    """A part of a recording: its first frame, from 0, and its number of frames.
+    """A part of a recording."""
 
-    probabilities: (K,) float32 of the classes; None where the window shows nobody.
-    near: the nearest training clips, nearest first.
-    """
-
-    start: int
+    start: int  # its first frame, from 0
     frames: int
-    probabilities: np.ndarray | None = None
-    near: Sequence[Neighbor] = ()
+    probabilities: np.ndarray | None = None  # (K,) float32; None where it shows nobody
+    near: Sequence[Neighbor] = ()  # nearest first
 
     @property
     def best(self) -> list[int]:
@@ -119,39 +113,31 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def open_bank(trained: Trained, data_root: str | None) -> tuple[Store, np.ndarray, Tensor]:
-    """Encode the training clips of linear layers: their store, rows (n,) and features (n, S·D).
-
-    Raises UserError where the store is missing or is not the store of the training.
-    """
-    facts, encoder = trained.facts, trained.loaded.encoder
+    """Encode the training clips of linear layers: their store, rows (n,) and features (n, S·D)."""
+    facts, encoder, what = trained.facts, trained.loaded.encoder, "encoding training clips"
     where = data_root or facts["data_root"]
     store, _, rows, _ = split_for(trained.loaded, where, facts["dataset"], facts["protocol"])
     if store.fingerprint != facts["fingerprint"]:
+        advice = "name the right one by --data-root, or take --neighbors 0"
         raise UserError(
-            f"{store.folder} is another store than the one that {trained.path} was trained on; "
-            "name the right one by --data-root, train again, or take --neighbors 0"
+            f"{trained.path} was trained on another store than {store.folder}; {advice}"
         )
-    what = "encoding training clips"
     features = extract_features(encoder, store, rows, trained.streams, what=what)
     return store, rows, joined(trained.scaled(features))
 
 
 def near(
     features: Tensor, store: Store, rows: np.ndarray, bank: Tensor, count: int
-) -> list[list[Neighbor]]:
-    """The training clips nearest to features (S, k, D), for each of k."""
+) -> Iterator[list[Neighbor]]:
+    """Yield the training clips nearest to each of k features (S, k, D)."""
     similarity, found = nearest(joined(features), bank, min(count, len(rows)))
-    return [
-        [
-            (store.names[row], store.class_names[store.label[row]], value)
-            for row, value in zip(*both, strict=True)
-        ]
-        for both in zip(rows[found.cpu().numpy()], similarity.tolist(), strict=True)
-    ]
+    for near_rows, values in zip(rows[found.cpu().numpy()], similarity.tolist(), strict=True):
+        classes = [store.class_names[k] for k in store.label[near_rows]]
+        yield list(zip([store.names[row] for row in near_rows], classes, values, strict=True))
 
 
 def lines(name: str, window: Window, classes: Sequence[str], fps: float) -> list[str]:
-    """The lines that are printed for a window: classes on the left, training clips on the right."""
+    """What is printed for a window: classes on the left, training clips on the right."""
     start, end = window.start, window.start + window.frames
     head = f"{name}, {start / fps:.2f} to {end / fps:.2f} s (frames {start} to {end - 1})"
     if not window.best:

@@ -1,11 +1,9 @@
 """Encode recordings, or the clips of a store, without labels: features and names as .npz.
 
     python -m tools.features checkpoints/mine recordings --out features.npz
-    python -m tools.features checkpoints/mine data/mine --out features.npz
 
 The file holds features (N, D) float32 and names (N,); of recordings also frames (N, 2): the first
-frame of a window, from 0, and the first frame after it. A recording that cannot be used is listed,
-and the others are encoded.
+frame of a window, from 0, and the first frame after it.
 """
 
 import argparse
@@ -52,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         store = open_store(folder.parent, folder.name)
         features.check_layout(loaded, store)
         (found,) = features.extract_features(encoder, store, np.arange(len(store.names)), streams)
-        arrays = {"features": found.cpu().numpy(), "names": np.array(store.names)}
+        arrays = {"features": found.cpu().numpy(), "names": store.names}
     else:
         found, names, frames = [], [], []
         for path in tqdm(recordings.find(args.files), unit="recording", disable=None):
@@ -66,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             names += [str(path)] * len(x)
         if not found:
             raise UserError(f"no recording can be used: {', '.join(bad)}")
-        arrays = {"features": np.concatenate(found), "names": np.array(names)}
-        arrays["frames"] = np.array(frames)
+        arrays = {"features": np.concatenate(found), "names": names, "frames": frames}
     with atomic(args.out) as part, part.open("wb") as file:
         np.savez(file, **arrays)
     count, width = arrays["features"].shape

@@ -40,17 +40,12 @@ IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"
 
 
 class Single(NamedTuple):
-    """One evaluation with one seed.
+    """One evaluation with one seed."""
 
-    experiment: all that defines it but seeds, as plain values.
-    seeds: of pre-training (or of the random weights), and of the evaluation, with its split.
-    figures: top1, best_top1, top5, map, paper: percent, or None.
-    """
-
-    experiment: dict[str, Any]
+    experiment: dict[str, Any]  # all that defines it but seeds, as plain values
     run: Path
-    seeds: tuple[Any, Any]
-    figures: dict[str, float | None]
+    seeds: tuple[Any, Any]  # of pre-training or random weights; of the evaluation, with its split
+    figures: dict[str, float | None]  # top1, best_top1, top5, map, paper: percent, or None
 
 
 Row = list[Single]  # of one experiment
@@ -64,21 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = {path for folder in folders for path in folder.rglob("*.json")}
     rows = grouped(one for path in sorted(paths) for one in read(path))
     if not rows:
-        raise UserError(
-            f"no result in {', '.join(map(str, folders))}; make one with "
-            "`./script_action_recognition.sh TEST_NAME`"
-        )
+        script = "`./script_action_recognition.sh TEST_NAME`"
+        raise UserError(f"no result in {', '.join(map(str, folders))}; make one with {script}")
     print("\n".join([*markdown(HEADER, [cells(row, rows) for row in rows]), "", LEGEND]))
 
 
-# ---- rows
-
-
 def read(path: Path) -> Iterator[Single]:
-    """The evaluations in a result: one for each run and, in retrieval, number of neighbors.
-
-    There is none if the file is no result. Raises UserError if it is not JSON.
-    """
+    """The evaluations in a result, if it is one: of each run and, in retrieval, each k."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -103,10 +90,8 @@ def read(path: Path) -> Iterator[Single]:
     splits = result.get("splits")  # of a cross-validation, which is one row
     experiment = {
         "tested": [result["dataset"], result["title"], " ".join(splits or [result["protocol"]])],
-        "data": result[FINGERPRINT],
-        "trained": None if random else title,
-        "encoder": result["encoder"],
-        "modalities": result["modalities"],
+        **{"data": result[FINGERPRINT], "trained": None if random else title},
+        **{"encoder": result["encoder"], "modalities": result["modalities"]},
         "pretraining": {key: pretraining.get(key) for key in names},
         "checkpoint": None if random or is_last else file.removesuffix(".pt"),
         "task": task,
@@ -120,24 +105,19 @@ def read(path: Path) -> Iterator[Single]:
             tests = one["tests"]
             evaluated = [(result, tests[-1] | {"best_top1": max(test["top1"] for test in tests)})]
         else:
-            evaluated = [
-                (
-                    {**result, "knn_neighbours": [int(k)], "neighbours": int(k)},
-                    {"top1": accuracy, "top5": one["recall_at_5"], "map": one["map"]},
-                )
-                for k, accuracy in one["accuracies"].items()
-            ]
+            evaluated, others = [], {"top5": one["recall_at_5"], "map": one["map"]}
+            for k, accuracy in one["accuracies"].items():
+                alone = {**result, "knn_neighbours": [int(k)], "neighbours": int(k)}
+                evaluated.append((alone, {"top1": accuracy, **others}))
         for alone, figures in evaluated:
-            settings = {"settings": changed(task, alone)}
-            figures["paper"] = paper.figure(alone)
+            settings, figures["paper"] = {"settings": changed(task, alone)}, paper.figure(alone)
             yield Single(experiment | settings, path.parent, seeds, figures)
 
 
 def grouped(found: Iterable[Single]) -> list[Row]:
-    """Make rows of evaluations, those of one data set, evaluation and encoder side by side.
+    """Make rows of evaluations. The same one with the same seeds counts once in a folder.
 
-    The same evaluation with the same seeds counts once in a folder. If it stands in several
-    folders, each folder gets a row of its own, since these are no further seeds.
+    If it stands in several folders, each gets a row of its own, since these are no further seeds.
     """
     groups: dict[str, dict[tuple, Single]] = defaultdict(dict)
     for one in found:
@@ -156,7 +136,6 @@ def grouped(found: Iterable[Single]) -> list[Row]:
 
 
 def order(row: Row) -> list[Any]:
-    """The key by which rows are sorted."""
     one = row[0].experiment
     others = {key: value for key, value in one["settings"].items() if key != "knn_neighbours"}
     first = [one["tested"], len(others), str(others), -len(one["modalities"])]
@@ -164,11 +143,8 @@ def order(row: Row) -> list[Any]:
     return first + [str(one[key]) for key in keys]
 
 
-# ---- cells
-
-
 def cells(row: Row, rows: list[Row]) -> list[Any]:
-    """The cells of one of the rows, one for each column of HEADER."""
+    """The cells of a row, one for each column of HEADER."""
     one = row[0].experiment
     pretraining, (_, title, protocol) = one["pretraining"], one["tested"]
     settings = dict(one["settings"])

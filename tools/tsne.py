@@ -75,33 +75,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     for suffix in (".png", ".svg"):
         figures.save(figure, Path(f"{out}{suffix}"), dpi=150)
     described = {
-        "dataset": store.dataset,
-        "title": store.title,
-        "protocol": data.protocol,
-        "seed": args.seed,
-        "classes": classes,
+        **{"dataset": store.dataset, "title": store.title, "protocol": data.protocol},
+        **{"seed": args.seed, "classes": classes},
         "labels": labels.tolist(),
         "clips": [store.names[row] for row in rows],
         "panels": [p._asdict() | {"points": p.points.round(3).tolist()} for p in panels],
     }
     with atomic(f"{out}.json") as part:
         part.write_text(json.dumps(described) + "\n")
-    for panel in panels:
-        print(panel.caption)
+    print("\n".join(panel.caption for panel in panels))
     print(f"written to {out}.png, .svg and .json")
     print(f"next: python -m tools.report {loaded[-1].folder}")
 
 
 class Panel(NamedTuple):
-    """The features of one encoder.
-
-    knn: percent of clips whose nearest other clip has the same class. points: (n, 2), by t-SNE.
-    """
+    """The features of one encoder."""
 
     title: str
-    knn: float
+    knn: float  # percent of clips whose nearest other clip has the same class
     silhouette: float
-    points: np.ndarray
+    points: np.ndarray  # (n, 2), by t-SNE
 
     @property
     def caption(self) -> str:
@@ -113,18 +106,14 @@ def embed(title: str, features: Tensor, labels: np.ndarray, seed: int) -> Panel:
     features = F.normalize(features).cpu()
     first, second = nearest(features, features, 2)[1].numpy().T
     other = np.where(first == np.arange(len(first)), second, first)  # the nearest other clip
+    knn = float(100 * (labels[other] == labels).mean())
+    silhouette = float(silhouette_score(features.numpy(), labels, metric="cosine"))
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    return Panel(
-        title=title,
-        knn=float(100 * (labels[other] == labels).mean()),
-        silhouette=float(silhouette_score(features.numpy(), labels, metric="cosine")),
-        points=tsne.fit_transform(features.numpy()),
-    )
+    return Panel(title, knn, silhouette, tsne.fit_transform(features.numpy()))
 
 
 def title_of(loaded: LoadedEncoder) -> str:
-    """Method, run and epochs of an encoder, or its file if the name has no epochs."""
     path, method = loaded.source, methods.title(loaded.settings.get("method"))
     if path not in checkpoint.in_folder(path.parent):
         return f"{method}, {path.name}"
@@ -132,10 +121,7 @@ def title_of(loaded: LoadedEncoder) -> str:
 
 
 def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray:
-    """Draw `count` classes (None: CLASSES, or all) of the test clips; return the rows of theirs.
-
-    Raises UserError where the test clips have fewer classes, or too few clips.
-    """
+    """Draw `count` classes (None: CLASSES, or all) of the test clips; return their rows."""
     label = data.store.label[data.test]
     there = np.unique(label)
     count = min(CLASSES, len(there)) if count is None else count

@@ -1,11 +1,7 @@
-"""Tiny checkpoints for tests, and files with other contents."""
-
-from pathlib import Path
+"""The parts of a tiny checkpoint, for tests."""
 
 import torch
 from torch import nn
-
-from tools.training import checkpoint
 
 
 def parts(epoch: int = 3, step: int = 0) -> dict:
@@ -29,23 +25,3 @@ def parts(epoch: int = 3, step: int = 0) -> dict:
         "optimizer": optimizer.state_dict(),
         "scaler": {},
     }
-
-
-def equal(a: object, b: object) -> bool:
-    """Whether two nested dictionaries hold the same values; tensors must agree bit by bit."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    return type(a) is type(b) and a == b
-
-
-def write(path: Path, content: object, **options) -> Path:
-    torch.save(content, path, **options)
-    return path
-
-
-def as_saved(**changes: object) -> dict:
-    """The content of a checkpoint file, with some parts changed."""
-    code = dict(checkpoint.code_facts())
-    return {"format": checkpoint.FORMAT, "code": code} | parts() | changes

@@ -54,7 +54,6 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, 
 
 
 def test_a_folder_is_searched_and_what_is_bad_is_listed(people, tmp_path):
-    """Recordings in metres and millimetres, arrays and tables, at any depth; files of others."""
     folder, out, good = tmp_path / "recordings", tmp_path / "a.csv", np.load(training_file(people))
     (folder / "deep" / "er").mkdir(parents=True)
     np.save(folder / "a.npy", good)
@@ -89,7 +88,6 @@ def test_a_folder_is_searched_and_what_is_bad_is_listed(people, tmp_path):
 
 
 def test_a_window_is_the_recording_that_it_shows(people, tmp_path):
-    """Each is prepared on its own: what is before and behind it changes nothing."""
     day, out, part = write_day(people, tmp_path / "day.npy"), tmp_path / "a.csv", tmp_path / "b.npy"
     flags = ("--window", "1.5s", "--stride", "0.5s", "--csv", out, "--fps", 20)
     done = call(classify.main, people / "run", day, *flags)
@@ -154,9 +152,6 @@ def test_a_finetuned_run_needs_no_data_set_without_neighbors(people, tmp_path):
     assert not any("clip" in column for column in read_table(tmp_path / "a.csv")[0])
 
 
-# ---- refused
-
-
 def test_a_recording_that_cannot_be_used_is_named_and_nothing_is_written(people, tmp_path):
     file, out = tmp_path / "a.npy", tmp_path / "out"
     np.save(file, np.zeros((9, 1, 17, 3)))
@@ -176,7 +171,6 @@ def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
         ((bare, day), 1, f"action_classification.py --checkpoint-path {bare}"),
         ((run, RAW), 1, RAW.name),
         ((run, tmp_path / "empty"), 1, "empty"),
-        ((run, tmp_path / "a.txt"), 1, "a.txt"),
         ((run, day, "--window", "0"), 2, "--window"),
         ((run, day, "--window", "three"), 2, "--window"),
         ((run, day, "--stride", "5"), 2, "--window"),
@@ -191,9 +185,6 @@ def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
         ended = call(classify.main, *flags)
         assert ended.code == code and said in ended.err.splitlines()[-1], (flags, ended)
         assert day.is_file()
-
-
-# ---- parts
 
 
 @pytest.mark.parametrize(

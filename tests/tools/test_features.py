@@ -58,12 +58,6 @@ def test_no_labels_are_needed_and_evaluations_say_that_they_need_them(people, tm
         assert ended.code == 1 and "label" in ended.err and ended.err.count("\n") == 1
 
 
-def test_a_query_of_an_own_format_finds_its_training_clip(people):
-    path = training_file(people)
-    found = call(action_retrieval.main, "--checkpoint-path", people / "run", "--query", path)
-    assert found.code == 0 and path.stem in found.out.splitlines()[1]
-
-
 def test_windows_slide_over_a_recording_and_skip_where_nobody_is(people, tmp_path):
     day = write_day(people, tmp_path / "day.npy")
     flags = (people / "run", day, "--window", "1s", "--stride", 15)

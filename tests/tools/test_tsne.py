@@ -62,19 +62,14 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
 
 
 def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
-    here = ("--checkpoint", runs[0], "--classes", 3)
+    here = ("--checkpoint", runs[0])
     for name, more in (("a", ()), ("b", ("--standardize",))):
         assert call(tsne.main, *here, *more, "--out", tmp_path / name).code == 0
     plain, both = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
     assert both["panels"][0] == plain["panels"][0] and len(both["panels"]) == 2
+    assert len(plain["classes"]) == 4  # all, since there are less than ten
     assert both["panels"][1]["title"] == f"{plain['panels'][0]['title']}, standardized"
     assert both["panels"][1]["points"] != plain["panels"][0]["points"]
-
-
-def test_by_default_all_classes_are_drawn_if_there_are_less_than_ten(runs, tmp_path):
-    done = call(tsne.main, "--checkpoint", runs[0], "--out", tmp_path / "t")
-    assert done.code == 0, done.err
-    assert len(json.loads((tmp_path / "t.json").read_text())["classes"]) == 4
 
 
 def test_flags_out_of_range_are_refused(runs, tmp_path):

@@ -22,21 +22,19 @@ MOST_NUMBERED = 24  # most classes for which the picture has numbers in its fiel
 def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) -> None:
     """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
 
-    predicted: (runs, m), the classes, from 0, that each run predicted for the test clips.
-    A class that is neither true nor predicted for any clip is left out.
+    predicted: (runs, m) classes, from 0. A class neither true nor predicted anywhere is left out.
     """
     store, rows, task = evaluation.data.store, evaluation.data.test, evaluation.task
     truth, predicted = np.tile(store.label[rows], len(predicted)), predicted.ravel()
     names = [store.class_names[k] for k in unique_labels(truth, predicted)]
     matrix = confusion_matrix(truth, predicted)  # (K, K); rows are true classes
-    clips = matrix.sum(1)
     with np.errstate(invalid="ignore"):  # NaN for a class without clips
-        accuracy = 100 * matrix.diagonal() / clips
-    columns = zip(names, clips, accuracy, strict=True)
+        accuracy = 100 * matrix.diagonal() / matrix.sum(1)
+    columns = zip(names, matrix.sum(1), accuracy, strict=True)
     classes = ["class", "clips", "accuracy"], [[a, b, f"{c:.2f}"] for a, b, c in columns]
     taken = [[names[i], names[j], n, f"{share:.2f}"] for i, j, n, share in pairs(matrix)]
     confused = ["class", "taken for", "clips", "percent of the class"], taken
-    lines = [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)]
+    lines = ([name, *row] for name, row in zip(names, matrix.tolist(), strict=True))
     write_csv(evaluation.file("_confusion.csv"), ["class", *names], lines)
     write_csv(evaluation.file("_classes.csv"), *classes)
     write_csv(evaluation.file("_pairs.csv"), *confused)
@@ -48,14 +46,11 @@ def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) 
 
 
 def pairs(matrix: np.ndarray) -> list[tuple[int, int, int, float]]:
-    """The most confused pairs: (true class, predicted class, clips, percent of the true class).
-
-    They are sorted by percent, then by clips, then by class.
-    """
+    """The most confused pairs: (true class, predicted class, clips, percent of the true class)."""
     rows, columns = np.nonzero(matrix - np.diag(matrix.diagonal()))
     clips = matrix[rows, columns]
     share = 100 * clips / matrix.sum(1)[rows]
-    order = np.lexsort((columns, rows, -clips, -share))[:PAIRS]
+    order = np.lexsort((columns, rows, -clips, -share))[:PAIRS]  # by percent, clips, class
     return list(zip(*(part[order].tolist() for part in (rows, columns, clips, share)), strict=True))
 
 
@@ -66,16 +61,10 @@ def draw(names: list[str], matrix: np.ndarray) -> Figure:
     figure = Figure((side, side), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    ConfusionMatrixDisplay(share, display_labels=names).plot(
-        include_values=numbered,
-        cmap="Blues",
-        xticks_rotation="vertical",
-        values_format=".0f",
-        ax=axes,
-        colorbar=False,
-        im_kw={"norm": PowerNorm(0.5, 0, 100)},  # makes rare confusions visible
-        text_kw={"fontsize": 7},
-    )
+    style = {"cmap": "Blues", "xticks_rotation": "vertical", "values_format": ".0f"}
+    style |= {"im_kw": {"norm": PowerNorm(0.5, 0, 100)}}  # makes rare confusions visible
+    display = ConfusionMatrixDisplay(share, display_labels=names)
+    display.plot(include_values=numbered, ax=axes, colorbar=False, text_kw={"fontsize": 7}, **style)
     right = 100 * matrix.trace() / max(matrix.sum(), 1)
     axes.set_title(f"{right:.2f} % right; percent of each class's clips", fontsize=10)
     axes.tick_params(length=0, labelsize=8 if numbered else 6)

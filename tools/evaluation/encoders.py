@@ -40,7 +40,6 @@ class LoadedEncoder(NamedTuple):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of its pre-training."""
         return self.saved["settings"]
 
     @property
@@ -51,13 +50,12 @@ class LoadedEncoder(NamedTuple):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that its pre-training encoded."""
+        """Those that its pre-training encoded."""
         method = methods.METHODS.get(self.settings.get("method", methods.DEFAULT))
         return method.modalities if method else MODALITIES
 
     @property
     def preparation(self) -> Preparation:
-        """How recordings became clips of the store of its pre-training."""
         return Preparation.of(self.encoder.layout, self.saved["preparation"])
 
     @property
@@ -99,13 +97,10 @@ def load(
         weights = checkpoint.encoder_of(saved)
         checkpoint.check_fits(encoder, weights, source)
         encoder.load_state_dict(weights)
-    return LoadedEncoder(
-        encoder=encoder.eval().requires_grad_(False).to(device),
-        kind="random" if random else "pretrained",
-        folder=path.parent if path.is_file() else path,
-        source=source,
-        saved={key: saved.get(key, {}) for key in ("settings", "data", "code", "preparation")},
-    )
+    encoder = encoder.eval().requires_grad_(False).to(device)
+    kind, folder = "random" if random else "pretrained", path.parent if path.is_file() else path
+    kept = {key: saved.get(key, {}) for key in ("settings", "data", "code", "preparation")}
+    return LoadedEncoder(encoder, kind, folder, source, kept)
 
 
 def best_device() -> torch.device:

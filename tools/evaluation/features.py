@@ -27,9 +27,6 @@ ENCODING_BATCH = 256  # clips; fixed, so that features do not depend on flags
 Loader = Callable[[Store, np.ndarray, torch.device], Tensor]
 
 
-# ---- data
-
-
 class TrainTestSplit(NamedTuple):
     """The training and the test clips of a store under a protocol: rows (n,) and (m,)."""
 
@@ -66,10 +63,8 @@ def split_for(
 def check_layout(loaded: LoadedEncoder, store: Store) -> None:
     """Raise UserError if a store's clips have other bodies or joints than the encoder needs."""
     if store.layout != (layout := loaded.encoder.layout):
-        raise UserError(
-            f"{loaded.source} was trained on clips of {layout}, {store.folder} holds {store.layout}"
-            "; take a store with the same skeleton, or another checkpoint"
-        )
+        there = f"{store.folder} holds {store.layout}; take a store with the same skeleton"
+        raise UserError(f"{loaded.source} was trained on clips of {layout}, {there}")
 
 
 def of_classes(data: TrainTestSplit, classes: set[int]) -> TrainTestSplit:
@@ -125,9 +120,6 @@ def clips_and_classes(
         yield load(store, batch, device), to_device(store.label[batch], device)
 
 
-# ---- features
-
-
 class Features(NamedTuple):
     """Features of S streams (sets of modalities): train (S, n, D), test (S, m, D), float32."""
 
@@ -157,16 +149,14 @@ def within_training(features: Features, fitting: np.ndarray, judging: np.ndarray
 class Scale(NamedTuple):
     """Mean and standard deviation of each dimension of features, (..., 1, D) float32 both.
 
-    The encoder ends in a maximum over tokens, so its features have large means and unequal
-    deviations. MAE puts a batch norm before its linear layer for the same reason (He et al., CVPR
-    2022, A.1).
+    The encoder's maximum over tokens gives features large means and unequal deviations. MAE puts a
+    batch norm before its linear layer for the same reason (He et al., CVPR 2022, A.1).
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def apply(self, features: Tensor) -> Tensor:
-        """Standardize features (..., n, D)."""
+    def apply(self, features: Tensor) -> Tensor:  # (..., n, D)
         return (features - self.mean) / self.deviation
 
 
@@ -177,7 +167,7 @@ def scale_of(features: Tensor) -> Scale:
 
 
 def standardized(features: Features) -> tuple[Features, Scale]:
-    """Standardize training and test features by the training clips; returns them and the scale."""
+    """Standardize training and test features by the training clips; return the scale, too."""
     scale = scale_of(features.train)
     return Features(features.data, scale.apply(features.train), scale.apply(features.test)), scale
 
@@ -185,7 +175,7 @@ def standardized(features: Features) -> tuple[Features, Scale]:
 def encode(
     encoder: nn.Module, data: TrainTestSplit, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
-    """Encode all training and test clips once, as `extract_features` does."""
+    """Encode all training and test clips once."""
     train, test = (
         extract_features(encoder, data.store, rows, streams, what=f"encoding {part} clips")
         for part, rows in (("training", data.train), ("test", data.test))
@@ -205,8 +195,8 @@ def extract_features(
 ) -> Tensor:
     """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
 
-    encoder: in eval mode; it fuses the modalities of a stream. what: title of the progress bar.
-    Raises UserError, which names a clip, if a feature is not finite.
+    The encoder, in eval mode, fuses the modalities of a stream. what: title of the progress bar.
+    Raises UserError if a feature is not finite.
     """
     parts = []
     with tqdm(total=len(rows), desc=what, unit="clip", leave=False, disable=None) as bar:
@@ -216,10 +206,8 @@ def extract_features(
     features = torch.cat(parts, 1)
     broken = ~features.isfinite().all(2).all(0).cpu().numpy()
     if broken.any():
-        raise UserError(
-            f"the feature of {store.names[rows[broken.argmax()]]} and of {broken.sum() - 1} other "
-            "clips is not finite; look at the coordinates of that clip and at the checkpoint"
-        )
+        clip = store.names[rows[broken.argmax()]]
+        raise UserError(f"the features of {broken.sum()} clips, as {clip}, are not finite")
     return features
 
 
@@ -252,9 +240,8 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
     """
     if description is None:
         return read_clip(Path(path), NTU)
-    layout = description.layout
-    reading = Reading.of_store(layout, description.reading)
-    return read_clip(Path(path), layout, description.alignment, reading)
+    reading = Reading.of_store(description.layout, description.reading)
+    return read_clip(Path(path), description.layout, description.alignment, reading)
 
 
 def save_features(path: Path, features: Features) -> None:
@@ -272,5 +259,4 @@ def save_features(path: Path, features: Features) -> None:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """The device of a module's weights."""
     return next(module.parameters()).device

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,7 @@ FINETUNE = Training(
 class Recognizer(nn.Module):
     """An encoder and linear layers, each of one stream (set of modalities), trained together."""
 
-    def __init__(
-        self, encoder: nn.Module, classifier: LinearClassifier, streams: Sequence[tuple[str, ...]]
-    ):
+    def __init__(self, encoder: nn.Module, classifier: LinearClassifier, streams: Sequence[tuple]):
         super().__init__()
         self.encoder, self.classifier, self.streams = encoder, classifier, streams
 
@@ -46,8 +45,7 @@ def finetune(
 ) -> Run:
     """Train a copy of the encoder together with a linear layer for each stream, by AdamW.
 
-    encoder: any module with a `feature_size` and a `layout`; it stays unchanged.
-    strengths: of the augmentation of the views; best those of pre-training.
+    encoder: any module with a `feature_size` and a `layout`. strengths: best those of pre-training.
     Raises UserError if the training diverges.
     """
     torch.manual_seed(seed)
@@ -56,13 +54,9 @@ def finetune(
 
     classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
     model = Recognizer(deepcopy(encoder).requires_grad_(True), classifier, streams)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": model.encoder.parameters(), "lr": settings.encoder_lr},
-            {"params": model.classifier.parameters(), "lr": settings.lr},
-        ],
-        weight_decay=settings.wd,
-    )
+    encoder_group = {"params": model.encoder.parameters(), "lr": settings.encoder_lr}
+    layers_group = {"params": model.classifier.parameters(), "lr": settings.lr}
+    optimizer = torch.optim.AdamW([encoder_group, layers_group], weight_decay=settings.wd)
     # With few clips the batch is smaller, so that an epoch has enough steps to learn.
     size = min(settings.batch_size, max(1, len(rows) // LEAST_STEPS))
     batches = TrainingBatches(store, rows, size, seed, device, workers=4, strengths=strengths)
@@ -71,9 +65,7 @@ def finetune(
         for batch in batches.epoch(epoch):
             yield view(batch, settings.augment), to_device(store.label[batch.rows], device)
 
-    def test_batches() -> Batches:
-        return features.clips_and_classes(store, data.test, device)
-
+    test_batches = partial(features.clips_and_classes, store, data.test, device)
     tests, predicted = fit(model, optimizer, train_batches, test_batches, settings)
     return Run(seed, len(rows), tests, predicted, model)
 

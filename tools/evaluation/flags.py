@@ -58,7 +58,6 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Refuse values that are out of range."""
     in_range = {
         "seed": args.seed >= 0,
         "runs": args.runs >= 1,
@@ -75,7 +74,6 @@ def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 
 
 def labels(args: argparse.Namespace) -> Labels:
-    """How many training clips keep their label."""
     return Labels(args.label_fraction, args.labels_per_class)
 
 

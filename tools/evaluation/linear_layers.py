@@ -35,16 +35,14 @@ class Trained(NamedTuple):
 
     @property
     def classes(self) -> list[str]:
-        """The names of the K classes."""
         return self.facts["classes"]
 
     @property
     def preparation(self) -> Preparation:
-        """How recordings became clips of the data."""
         return Preparation.of(self.loaded.encoder.layout, self.facts)
 
     def features(self, clips: Tensor) -> Tensor:
-        """The features (S, n, D) of clips (n, 64, M, V, C), as the S linear layers read them."""
+        """Clips (n, 64, M, V, C) -> features (S, n, D), as the S linear layers read them."""
         return self.scaled(encode_views(self.loaded.encoder, clips, self.streams))
 
     def scaled(self, features: Tensor) -> Tensor:
@@ -70,8 +68,7 @@ def write(evaluation: Evaluation, run: Run) -> None:
     facts = {
         "checkpoint": source.name if beside else str(source.resolve()),
         "encoder": digest(evaluation.loaded.encoder),
-        "dataset": store.dataset,
-        "protocol": evaluation.data.protocol,
+        **{"dataset": store.dataset, "protocol": evaluation.data.protocol},
         "data_root": str(store.folder.resolve().parent),
         "fingerprint": store.fingerprint,
         **store.preparation,
@@ -95,10 +92,9 @@ def digest(module: nn.Module) -> str:
 
 
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
-    """Load the linear layers of a run, its folder or their file, and their encoder, onto a device.
+    """Load the linear layers of a run, its folder or their file, and their encoder.
 
-    Raises UserError if there are none, or several and none of them is of the usual evaluation, or
-    if the encoder is not the one that they were trained on.
+    Raises UserError if there are none, or several without a usual one, or of another encoder.
     """
     folder, found = (run.parent, [run]) if run.is_file() else (run, sorted(run.glob(f"{NAME}*.pt")))
     again = f"train again: `python action_classification.py --checkpoint-path {folder}`"
@@ -106,15 +102,14 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         raise UserError(f"{run} holds no linear layers; {again}")
     usual = [path for path in found if path.stem == NAME]
     if len(found) > 1 and not usual:
-        names = ", ".join(map(str, found))
-        raise UserError(f"{run} holds the linear layers of several results; name one of {names}")
+        raise UserError(f"{run} has several results; name one of {', '.join(map(str, found))}")
     path = (usual or found)[0]
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         facts, scale = saved["facts"], saved["scale"]
     except Exception as error:  # a damaged file raises nearly anything
-        name = type(error).__name__
-        raise UserError(f"{path} holds no linear layers ({name}); {again}") from None
+        what = f"{path} holds no linear layers ({type(error).__name__})"
+        raise UserError(f"{what}; {again}") from None
     source = path.parent / facts["checkpoint"]
     if not source.is_file():
         raise UserError(f"{path} needs its encoder {source}, which is missing; or {again}")
@@ -127,11 +122,7 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
     classifier = LinearClassifier(len(streams), encoder.feature_size, len(facts["classes"]))
     classifier.load_state_dict(saved["layers"])
     encoder.to(device)
-    return Trained(
-        path=path,
-        loaded=loaded._replace(folder=path.parent),
-        classifier=classifier.requires_grad_(False).to(device),
-        streams=streams,
-        scale=Scale(**{name: x.to(device) for name, x in scale.items()}) if scale else None,
-        facts=facts,
-    )
+    classifier.requires_grad_(False).to(device)
+    scale = Scale(**{name: x.to(device) for name, x in scale.items()}) if scale else None
+    loaded = loaded._replace(folder=path.parent)
+    return Trained(path, loaded, classifier, streams, scale, facts)

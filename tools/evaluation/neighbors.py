@@ -15,18 +15,14 @@ def nearest(queries: Tensor, bank: Tensor, k: int, chunk: int = CHUNK) -> tuple[
     """Find the k rows of a feature bank that are nearest to each query by cosine similarity.
 
     queries: (n, D). bank: (m, D), on the same device. k: from 1 to m.
-    Returns similarities (n, k) and indices (n, k), nearest first; of equally near rows the one with
-    the smaller index comes first. Memory: normalized copies of queries and bank, and the chunk.
+    Returns similarities and indices (n, k), nearest first; of equally near rows, the first.
     """
     best = [_largest(found, k) for _, found in _similarities(queries, bank, chunk)]
     return torch.cat([values for values, _ in best]), torch.cat([indices for _, indices in best])
 
 
 def _similarities(queries: Tensor, bank: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
-    """Yield which queries, and their cosine similarities (rows, m), at most `chunk` at a time.
-
-    Each yielded tensor is overwritten by the next one.
-    """
+    """Yield slices of queries and their similarities (rows, m), overwritten by the next ones."""
     queries, bank = F.normalize(queries), F.normalize(bank)
     rows = max(1, chunk // len(bank))
     found = queries.new_empty(min(rows, len(queries)), len(bank))
@@ -71,10 +67,9 @@ def percent(right: Tensor) -> float:
 def average_precision(
     queries: Tensor, bank: Tensor, truth: Tensor, classes: Tensor, chunk: int = CHUNK // 8
 ) -> Tensor:
-    """Average precision (n,) of each query, if cosine similarity ranks the whole bank.
+    """Average precision (n,) of queries (n, D) of classes `truth`, ranking the bank (m, D).
 
-    queries: (n, D), of classes `truth` (n,). bank: (m, D), of `classes` (m,).
-    It is the mean of the precision at the rank of each row of the query's class (Manning et al.,
+    The mean of the precision at the rank of each row of the query's class (Manning et al.,
     Introduction to Information Retrieval, section 8.4); NaN for a query without such rows.
     """
     rank = torch.arange(1, len(bank) + 1, device=bank.device)

@@ -8,10 +8,8 @@ from tools.evaluation.results import FINGERPRINT, changed
 SOURCE = "Sun et al., ACM MM 2023"
 
 _NTU = (
-    ("ntu60", "cross_subject"),
-    ("ntu60", "cross_view"),
-    ("ntu120", "cross_subject"),
-    ("ntu120", "cross_setup"),
+    *(("ntu60", "cross_subject"), ("ntu60", "cross_view")),
+    *(("ntu120", "cross_subject"), ("ntu120", "cross_setup")),
 )
 _ALL = (*_NTU, ("pkummd2", "cross_subject"))
 
@@ -30,9 +28,8 @@ _ALIKE = {"late_fusion", "epochs", "batch_size", "lr", "schedule", "wd", "test_e
 def figure(result: dict[str, Any]) -> float | None:
     """The paper's figure in percent for the same evaluation on the same data, or None.
 
-    The paper evaluates UmURL, pre-trained on the data on which it is tested, with all labels, by a
-    linear layer or the nearest neighbor. The data is the same if both halves have as many clips as
-    the official ones.
+    The paper tests UmURL on the data of its pre-training, with all labels, by a linear layer or the
+    nearest neighbor. Data is the same if the train/test split has the official numbers of clips.
     """
     trained, data = result["pretraining"], result["pretraining_data"]
     same = (

@@ -1,7 +1,6 @@
 """The linear probe of recognition: linear layers trained on the features of a frozen encoder.
 
-features = encode(encoder, open_split(store, "cross_subject"))
-run = linear_evaluation(features, seed=0)
+run = linear_evaluation(encode(encoder, open_split(store, "cross_subject")), seed=0)
 print(run.tests[-1]["top1"])
 
 SGD with momentum 0.9 minimizes the cross-entropy; the learning rate falls to a tenth at each
@@ -76,7 +75,6 @@ def linear_evaluation(
 ) -> Run:
     """Train a linear layer for each stream on the features of a frozen encoder, by SGD.
 
-    labels: how many training clips keep their label.
     Raises UserError if the training diverges.
     """
     torch.manual_seed(seed)
@@ -86,9 +84,8 @@ def linear_evaluation(
     test_batches = [(features.test, features.test_classes)]
 
     model = LinearClassifier(len(inputs), inputs.shape[2], data.store.num_classes).to(device)
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.wd
-    )
+    weights, lr, wd = model.parameters(), settings.lr, settings.wd
+    optimizer = torch.optim.SGD(weights, lr=lr, momentum=0.9, weight_decay=wd)
 
     def train_batches(epoch: int) -> Batches:
         for batch in torch.randperm(len(classes)).to(device).split(settings.batch_size):
@@ -107,8 +104,7 @@ def fit(
 ) -> tuple[list[dict[str, float]], Tensor]:
     """Train a model, and test it every few epochs and after the last one.
 
-    model: inputs -> scores (S, n, classes) of S streams; each stream has its own cross-entropy.
-    train_batches: epoch, from 0 -> its batches.
+    model: inputs -> scores (S, n, classes) of S streams; each has its own cross-entropy.
     Returns the tests, and the classes (m,) that the last one predicted.
     Raises UserError if a loss or a score is not finite.
     """
@@ -138,7 +134,7 @@ def fit(
 
 @torch.inference_mode()
 def predict(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
-    """Scores (n, classes) of the clips in some batches, added over the streams; classes (n,)."""
+    """Scores (n, classes) of the clips in some batches, added over streams; classes (n,)."""
     model.eval()
     scores, classes = zip(*((model(inputs).sum(0), y) for inputs, y in batches), strict=True)
     return torch.cat(scores), torch.cat(classes)
@@ -156,9 +152,8 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
 def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     """The figures of a result: means over runs, and unbiased standard deviations (None for one).
 
-    `top1`, `top5` and `mean_class_accuracy` (the mean of the classes' accuracies) are those after
-    the last epoch. `best_top1` is that of `best_epoch`, the epoch with the greatest mean. With less
-    than six classes `top5` is None.
+    They are those after the last epoch; `best_top1` is that of the epoch with the greatest mean.
+    With less than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
     if len(np.union1d(truth, data.store.label[data.train])) < 6:
@@ -175,12 +170,10 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     best = max(range(len(tests)), key=lambda i: tests[i]["top1"])
     figures = {"best_epoch": tests[best]["epoch"], "tests": tests}
     recall = partial(recall_score, truth, labels=np.unique(truth), average="macro")
-    for name, values in {
-        "top1": [test["top1"] for test in curves[-1]],
-        "top5": [test["top5"] for test in curves[-1]],
-        "best_top1": [test["top1"] for test in curves[best]],
-        "mean_class_accuracy": [100 * float(recall(run.predicted.cpu())) for run in runs],
-    }.items():
+    each = {name: [test[name] for test in curves[-1]] for name in ("top1", "top5")}
+    each["best_top1"] = [test["top1"] for test in curves[best]]
+    each["mean_class_accuracy"] = [100 * float(recall(run.predicted.cpu())) for run in runs]
+    for name, values in each.items():
         figures[name] = mean(values)
         several = len(runs) > 1 and None not in values
         figures[f"{name}_std"] = statistics.stdev(values) if several else None
@@ -191,11 +184,10 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
 def tune(
     features: Features, settings: Training = LINEAR, labels: Labels = ALL_LABELS, seed: int = 0
 ) -> dict[str, Any]:
-    """Choose the learning rate of linear evaluation on training subjects that the seed holds out.
+    """Choose the learning rate on a fifth of the training subjects, which the seed holds out.
 
-    A fifth of the subjects is held out. Of equal rates the one nearest to `settings.lr` wins.
-    Returns {lr, tried: one {lr, top1} for each of RATES, in percent of the held-out clips}.
-    Raises UserError if the training clips show only one person.
+    Of equal rates the one nearest to `settings.lr` wins. Returns {lr, tried: {lr, top1} of each of
+    RATES, in percent}. Raises UserError if the training clips show only one person.
     """
     data = features.data
     labelled = labels.draw(data.store.label[data.train], seed)
@@ -205,10 +197,10 @@ def tune(
         raise UserError("--tune needs training clips of two people or more")
     held_out = np.isin(subjects, people[: max(1, len(people) // 5)])
     inner = within_training(features, labelled[~held_out], labelled[held_out])
-    settings = replace(settings, test_every=settings.epochs)
     tried = []
     for lr in RATES:
-        run = linear_evaluation(inner, replace(settings, lr=lr), seed=seed)
+        once = replace(settings, lr=lr, test_every=settings.epochs)
+        run = linear_evaluation(inner, once, seed=seed)
         tried.append({"lr": lr, "top1": run.tests[-1]["top1"]})
     best = min(tried, key=lambda one: (-one["top1"], abs(np.log(one["lr"] / settings.lr))))
     return {"lr": best["lr"], "tried": tried}

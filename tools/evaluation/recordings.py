@@ -53,10 +53,7 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The recordings in some paths: a path itself, or all at any depth in a folder.
-
-    Raises UserError where a folder holds no recording.
-    """
+    """The recordings in some paths: a path itself, or all at any depth in a folder."""
     found = []
     for path in paths:
         found += (inside := find_recordings(path) if path.is_dir() else [path])
@@ -66,10 +63,9 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
-    """Windows that slide over a recording, in frames: a list of (start, frames).
+    """Windows (start, frames) that slide over a recording; the last one ends with it.
 
     window: None: the whole recording. stride: None: half a window.
-    The last window ends with the recording. A recording shorter than a window is one window.
     """
     if window is None or frames <= window:
         return [(0, frames)]
@@ -87,10 +83,8 @@ def encode(
 ) -> tuple[list[tuple[int, int, bool]], Tensor] | None:
     """Encode a recording in the windows that the flags ask for, each prepared on its own.
 
-    preparation: how the recordings of the store became clips; the flags win.
     Returns the windows (first frame, number of frames, whether somebody is seen), and the features
-    (S, k, D) of those k in which somebody is seen. None where the recording cannot be used; a line
-    on stderr says why.
+    (S, k, D) of the k with somebody. None, and a line on stderr, if the recording cannot be used.
     """
     layout, alignment, reading = preparation
     how = {name: getattr(args, name) for name in ("unit", "axes", "channels")}

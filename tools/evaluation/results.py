@@ -29,11 +29,9 @@ def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
     few = {"label_fraction": None, "labels_per_class": None, "classes": None}
     if task == "retrieval":
         return {**few, "knn_neighbours": [1], "standardize": False}
-    training = asdict(FINETUNE if finetune else LINEAR)
-    training["schedule"] = list(training["schedule"])
     mode = {"late_fusion": False, "finetune": False}
     read = {"standardize": False, "tune": False, "splits": None}
-    return {**mode, **few, **read, **training}
+    return {**mode, **few, **read, **asdict(FINETUNE if finetune else LINEAR)}
 
 
 def changed(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,23 +58,17 @@ def in_words(key: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, and how.
+    """What is evaluated, and how."""
 
-    task: `recognition` or `retrieval`; settings: all of `defaults(task)` but `standardize`.
-    seed: of the first of the runs; each has the next one.
-    start: of the evaluation, by `time.perf_counter`.
-    scale: standardizes the features; None: features as they are.
-    """
-
-    task: str
+    task: str  # `recognition` or `retrieval`
     loaded: LoadedEncoder
     data: TrainTestSplit
     modalities: tuple[str, ...]
-    settings: Mapping[str, Any]
-    seed: int = 0
+    settings: Mapping[str, Any]  # all of `defaults(task)` but `standardize`
+    seed: int = 0  # of the first run; each has the next one
     runs: int = 1
-    start: float = 0.0
-    scale: Scale | None = None
+    start: float = 0.0  # by `time.perf_counter`
+    scale: Scale | None = None  # standardizes the features; None: features as they are
 
     @property
     def streams(self) -> list[tuple[str, ...]]:
@@ -111,7 +103,6 @@ class Evaluation:
 
     @property
     def seeds(self) -> range:
-        """The seeds of its runs."""
         return range(self.seed, self.seed + self.runs)
 
     def file(self, suffix: str) -> Path:
@@ -120,23 +111,18 @@ class Evaluation:
 
 
 def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
-    """Write NAME.json, and NAME_scale.npz of standardized features; return the result's path."""
+    """Write NAME.json, and NAME_scale.npz of standardized features; return the first's path."""
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
+    store, saved = data.store, loaded.saved
     result = {
-        "task": evaluation.task,
-        "encoder": loaded.kind,
-        "checkpoint": str(loaded.source),
-        "pretraining": loaded.saved["settings"],
-        "pretraining_data": loaded.saved["data"],
-        "pretraining_code": loaded.saved["code"],
-        "dataset": data.store.dataset,
-        "title": data.store.title,
+        **{"task": evaluation.task, "encoder": loaded.kind, "checkpoint": str(loaded.source)},
+        **{"pretraining": saved["settings"], "pretraining_data": saved["data"]},
+        **{"pretraining_code": saved["code"], "dataset": store.dataset, "title": store.title},
         "protocol": data.protocol,
-        "official_clips": data.store.description.official.get(data.protocol),
-        FINGERPRINT: data.store.fingerprint,
+        "official_clips": store.description.official.get(data.protocol),
+        FINGERPRINT: store.fingerprint,
         "modalities": list(evaluation.modalities),
-        "training_clips": len(data.train),
-        "test_clips": len(data.test),
+        **{"training_clips": len(data.train), "test_clips": len(data.test)},
         **evaluation.settings,
         "standardize": scale is not None,
         "seed": evaluation.seed,

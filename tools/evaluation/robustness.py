@@ -46,8 +46,7 @@ def load_altered(
 ) -> Tensor:
     """Load some clips of a store, altered: (n, 64, M, V, C).
 
-    The row seeds what is removed. So it is the same in every batch, and a larger amount removes
-    what a smaller one removes, and more.
+    The row seeds what is removed, and a larger amount removes what a smaller one does, and more.
     """
     if kind == "drop_joints":
         views = whole_clips(store, rows, device)
@@ -79,16 +78,13 @@ def write_curves(
 ) -> list[Path]:
     """Write NAME_KIND.csv and .png beside a result, for each curve; return the pictures' paths.
 
-    curves: {kind: amounts}; amounts that are not the defaults are in the names.
-    accuracies: how clips are loaded -> the accuracy of each run in percent; the picture shows
-    their mean as a line, their range as a band.
+    curves: {kind: amounts}. accuracies: how clips are loaded -> each run's accuracy in percent.
     """
     drawn = []
     for kind, amounts in curves.items():
         label, usual = KINDS[kind]
-        values = np.array(
-            [accuracies(partial(load_altered, kind=kind, amount=amount)) for amount in amounts]
-        )  # (amounts, runs)
+        loaders = [partial(load_altered, kind=kind, amount=amount) for amount in amounts]
+        values = np.array([accuracies(load) for load in loaders])  # (amounts, runs)
         stem = f"_{kind if amounts == usual else in_words(kind, amounts)}"
         header = [kind, *(f"run {i + 1}" for i in range(values.shape[1]))]
         rows = ([a, *(f"{v:.2f}" for v in row)] for a, row in zip(amounts, values, strict=True))

@@ -12,17 +12,6 @@ from tools.evaluation.features import open_split, split_for
 from tools.evaluation.finetuning import FINETUNE, finetune
 
 
-def test_a_copy_of_the_encoder_moves(run):
-    loaded = encoders.load(run)
-    before = {key: value.clone() for key, value in loaded.encoder.state_dict().items()}
-    settings = replace(FINETUNE, epochs=2)
-    tuned = finetune(loaded.encoder, split_for(loaded), [("joint",)], settings).model.encoder
-    for key, weight in loaded.encoder.state_dict().items():
-        assert torch.equal(weight, before[key])
-        used = not ("bone" in key or "motion" in key or "fusion" in key)
-        assert torch.equal(weight, tuned.state_dict()[key]) != used
-
-
 @pytest.mark.parametrize(("batch", "sizes"), [(64, [3] * 8), (2, [2] * 12)])
 def test_few_clips_make_steps_enough(run, monkeypatch, batch, sizes):
     seen = []
@@ -51,3 +40,4 @@ def test_batch_statistics_change_in_training_and_not_in_tests(data_root):
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         assert not torch.equal(tuned.state_dict()[f"norm.{name}"], before[f"norm.{name}"])
     assert tuned.norm.num_batches_tracked == 8 * 5
+    assert not torch.equal(tuned.norm.weight, before["norm.weight"])

@@ -29,7 +29,6 @@ def evaluation(run, task="recognition", which="final", modalities=ALL, **setting
         ({}, "recognition"),
         ({"epochs": 10, "schedule": []}, "recognition_epochs10_schedule-none"),
         ({"schedule": [7, 9], "wd": 1e-5}, "recognition_schedule7-9_wd1e-05"),
-        ({"batch_size": 64, "test_every": 1}, "recognition_batch64_test-every1"),
         ({"finetune": True, "encoder_lr": 0.1}, "recognition_finetune_encoder-lr0.1"),
         ({"label_fraction": 0.005, "runs": 5}, "recognition_0.5pct_runs5"),
         ({"scale": SCALE, "tune": True}, "recognition_standardized_tuned"),
