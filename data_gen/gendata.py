@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -26,7 +25,6 @@ from feeder.skeletons import BUILT_IN, Skeleton
 DATA = Path(__file__).resolve().parents[1] / "data"
 CHUNK = 16  # items that a worker takes at once
 AHEAD = 3  # chunks for each worker that may be in work or waiting
-Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
@@ -54,9 +52,7 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+def ordered_map(function: Callable, items: Sequence, workers: int) -> Iterator:
     """Yield function(item) for each item, in order, from some processes with a bounded look-ahead.
 
     With one worker, or few items, this process computes alone. UserError if a worker is killed.
@@ -80,7 +76,7 @@ def ordered_map(
         pool.shutdown(cancel_futures=True)
 
 
-def _apply(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def _apply(function: Callable, items: Sequence) -> list:
     return [function(item) for item in items]
 
 
@@ -94,9 +90,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def read_all(
-    read: Callable[[Path], Result | None], paths: Sequence[Path], workers: int, report: "Report"
-) -> Iterator[tuple[Path, Result]]:
+def read_all(read: Callable, paths: Sequence[Path], workers: int, report: "Report") -> Iterator:
     """Yield (path, what `read` returned) where it is not None, nor UserError; report the others."""
     results = ordered_map(partial(_try, read), paths, workers)
     results = tqdm(results, total=len(paths), unit="file", disable=None)
@@ -109,7 +103,7 @@ def read_all(
             yield path, result
 
 
-def _try(read: Callable[[Path], Result | None], path: Path) -> Result | UserError | None:
+def _try(read: Callable, path: Path):
     try:
         result = read(path)
         if isinstance(result, np.ndarray):
@@ -141,11 +135,9 @@ class Report:
 
 def print_store(store: StoreWriter) -> None:
     """Print what a store holds, and whether its splits have the official numbers of clips."""
-    size = sum(path.stat().st_size for path in store.folder.iterdir())
-    print(
-        f"{store.folder.name}: {store.clips} clips, {store.frames} frames, {size / 1e6:.1f} MB "
-        f"in {store.folder} ({store.description.title})"
-    )
+    size = sum(path.stat().st_size for path in store.folder.iterdir()) / 1e6
+    held = f"{store.clips} clips, {store.frames} frames, {size:.1f} MB in {store.folder}"
+    print(f"{store.folder.name}: {held} ({store.description.title})")
     for protocol, (train, test) in store.split_counts().items():
         line = f"  {protocol}: {train} training and {test} test clips"
         if official := store.description.official.get(protocol):

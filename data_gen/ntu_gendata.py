@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import UserError, run
 from data_gen.clip import prepare_clip
@@ -64,12 +63,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "https://rose1.ntu.edu.sg/dataset/actionRecognition there, or name their --data_path"
         )
 
-    # Which data sets: all that have a recording of a setup of their own.
+    # All data sets that have a recording of a setup of their own.
     is_new = {sample.setup > LAST_SETUP["ntu60"] for sample in samples.values()}
     recorded = ["ntu60"] * (False in is_new) + ["ntu120"] * (True in is_new)
     wanted = recorded if args.dataset == "all" else [args.dataset]
-
-    # Which clips: all but the missing samples and those of other setups.
     is_ntu120 = "ntu120" in wanted
     missing = skeleton_file.missing_samples(args.ignored_sample_path, files.values(), is_ntu120)
     last_setup = max(LAST_SETUP[dataset] for dataset in wanted)

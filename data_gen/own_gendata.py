@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import UserError, run
 from data_gen.clip import prepare_upright
@@ -37,7 +36,6 @@ MOST, CLEAR = 9, 0.5
 
 
 def store_name(value: str) -> str:
-    """An argparse type: the name of a store, which is not that of a known data set."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is not 1 to 64 letters, digits, _ and -")
     if value in KNOWN:
@@ -113,15 +111,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = args.data_path or args.clips.parent
         table = read_clip_table(args.clips, folder, args.splits)
     clips, ups = {clip.path: clip for clip in table.clips}, []
-    reading = Reading(
-        skeleton=args.skeleton,
-        target=args.joints if args.joints != args.skeleton else None,
-        axes=args.axes,
-        channels=args.channels,
-        unit=args.unit,
-        min_confidence=0.1 if args.min_confidence is None else args.min_confidence,
-        fill_gaps=args.fill_gaps,
-    )
+    target = args.joints if args.joints != args.skeleton else None
+    confidence = 0.1 if args.min_confidence is None else args.min_confidence
+    options = (args.axes, args.channels, args.unit, confidence, args.fill_gaps)
+    reading = Reading(args.skeleton, target, *options)
     is_synthetic = (folder / SYNTHETIC_MARK).is_file()
     kinds = sorted({path.suffix or "JSON" for path in clips})
     description = Description(

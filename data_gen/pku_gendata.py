@@ -26,8 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import UserError, run
 from data_gen.clip import prepare_clip, require_metres
@@ -97,9 +96,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     print_next(store, f"{args.dataset}_xsub", flags)
 
 
-# ---- folders and lists
-
-
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
     name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
     for path in find(folder, name.replace("_", "[-_]")):
@@ -131,7 +127,8 @@ def read_split(path: Path) -> dict[str, int]:
     """Read a list of training and validation videos: {name of a video: 1 for training, else 0}."""
     parts: dict[str, list[str]] = {"train": [], "valid": []}  # by the beginning of a heading
     part = None
-    for number, line in enumerate(_lines(path), 1):
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         if heading := HEADING.match(line):
             part = parts[heading[1].lower()]
             line = line[heading.end() :]
@@ -148,16 +145,6 @@ def read_split(path: Path) -> dict[str, int]:
     return dict.fromkeys(train, 1) | dict.fromkeys(test, 0)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path.name}: not a text file") from None
-
-
-# ---- videos
-
-
 def read_actions(path: Path, labels: Path) -> list[tuple]:
     """The actions in a video, in order: (name, fields, clip, whether it ends after the video).
 
@@ -170,21 +157,21 @@ def read_actions(path: Path, labels: Path) -> list[tuple]:
     scene, person, video_number, view = NAME.fullmatch(path.stem).groups()
     # A store counts from 1.
     setup, subject = max(1, int(scene or 1)), max(1, int(person or video_number))
-    actions = []
-    for number, line in enumerate(_lines(labels / path.name), 1):
+    actions, text = [], (labels / path.name).read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         match = ACTION.fullmatch(line)
         action, start, end = map(int, match.groups()) if match else (0, 0, 0)
-        name, fields = f"{path.stem}N{number:03d}A{action:03d}", ()
         is_known = 0 < action <= len(ACTION_NAMES) and number < 1000
         if is_known and start <= end and start < len(video):
             clip = prepare_clip(video[start : end + 1], by_energy=False)
-            fields = setup, CAMERAS[view], subject, number, action
         elif line.strip():
             fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
             fault += f" in a video of {len(video)} frames"
             clip = UserError(f"{path.name}, line {number}: {fault}")
         else:
             continue
+        fields = setup, CAMERAS[view], subject, number, action
+        name = f"{path.stem}N{number:03d}A{action:03d}"
         actions.append((name, fields, clip, end >= len(video)))
     return actions
 

@@ -1,7 +1,5 @@
 """Write synthetic recordings: raw `.skeleton` files of people who do not exist.
 
-    python data_gen/synthetic.py --out_folder DIR
-
 With --skeleton coco_17: the same people as arrays with the joints of COCO, and a table of clips for
 data_gen/own_gendata.py. A file depends on the seed and on its name only.
 """

@@ -66,9 +66,7 @@ class StoreWriter:
         for left in (self.old, *parts):
             shutil.rmtree(left, ignore_errors=True)
 
-    def add(
-        self, name: str, fields: tuple[int, ...], joints: np.ndarray, more: tuple[int, ...] = ()
-    ) -> None:
+    def add(self, name: str, fields: tuple, joints: np.ndarray, more: tuple = ()) -> None:
         """Append a clip; names come in alphabetical order.
 
         fields: setup, camera, subject, replication, action, each from 1
@@ -76,11 +74,9 @@ class StoreWriter:
         more: 0 or 1 for each further column that the description names
         """
         row = (name, *fields, self.frames, len(joints), *more)
-        if (
-            joints.shape[1:] != self.description.layout.frame_shape
-            or len(row) != 1 + len(self.columns)
-            or (self.rows and name <= self.rows[-1][0])
-        ):
+        fits = joints.shape[1:] == self.description.layout.frame_shape
+        fits &= len(row) == 1 + len(self.columns)
+        if not fits or (self.rows and name <= self.rows[-1][0]):
             raise ValueError(f"{row} with joints {joints.shape} is no next row of this store")
         require_metres(name, joints)
         self.joints.write(np.ascontiguousarray(joints, dtype="<f4").data)

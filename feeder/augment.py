@@ -1,7 +1,6 @@
 """Augmented views of clips: crop and resize in time, shear, joint corruption, rotation.
 
-The clips are packed: `frames` (F, M, V, C) holds the frames of many clips one after another, and a
-clip is given by (start, length) in frames. A whole data set and a single batch look alike.
+Clips are packed one after another in `frames` (F, M, V, C); (start, length), in frames, is a clip.
 """
 
 import math
@@ -29,9 +28,8 @@ def _strength(default: float | int | bool, meaning: str) -> Any:
 class Strengths:
     """How strongly views are augmented; the defaults are those of the published method.
 
-    At most one of shear and corruption changes a view. Shear multiplies all joints by one matrix
-    with ones on the diagonal. Corruption multiplies some joints by one random matrix, or sets them
-    to zero. A rotation, which the published method does not have, may follow.
+    Shear multiplies all joints by one matrix with ones on the diagonal; corruption multiplies some
+    joints by one random matrix, or sets them to zero; a rotation, which is not published, follows.
     """
 
     shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip")
@@ -120,10 +118,7 @@ def corruption(joints: Tensor, values: Tensor) -> Tensor:
 
 
 def rotation(angles: Tensor) -> Tensor:
-    """The matrices that rotate all joints about y (vertical), then about x, then about z.
-
-    angles: (N, 3), radians, about x, y and z -> (N, 1, C, C) for positions that are rows
-    """
+    """Rotate about y, then x, then z: (N, 3) radians about x y z -> (N, 1, C, C), for rows xyz."""
     cos, sin = angles.cos(), angles.sin()
     about = []
     for axis in range(3):

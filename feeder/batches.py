@@ -1,8 +1,7 @@
 """Batches of clips: which clips a step takes, from where, and with which random draws.
 
-All random numbers come from generators that are seeded by (seed, epoch) or (seed, epoch, step) and
-draw for the batch of all ranks. So a step sees the same data with any number of ranks and workers
-and on any device, and a run can continue from any step.
+Generators are seeded by (seed, epoch) or (seed, epoch, step) and draw for the batch of all ranks.
+So a step sees the same data with any number of ranks and workers, and a run can continue anywhere.
 """
 
 from collections import deque

@@ -1,7 +1,6 @@
 """A mixture: several stores with the same skeleton, used as one store for training.
 
-Each store has a share of every training batch. Clips are numbered through all stores, in order. A
-setting names several data sets, or their protocols, with slashes: "ntu120/pkummd1".
+Each store has a share of every batch. Slashes join data sets, or their protocols: "ntu120/pkummd1".
 """
 
 from collections.abc import Sequence

@@ -78,7 +78,6 @@ def read_clip(
 ) -> np.ndarray:
     """Read a recording and make the clip that a store would hold: (T, M, V, 3) float32, metres.
 
-    reading: `Reading.of_store(layout, description.reading)`; by default no options
     Raises UserError with the name of the file if it cannot be used or shows nobody.
     """
     reading = reading or Reading.of_store(layout, {})
@@ -137,9 +136,6 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
 def is_pose_json(path: Path) -> bool:
     """Whether a recording is JSON of a pose estimator, by its name: pixels and confidences."""
     return path.suffix == ".json" or path.is_dir()
-
-
-# ---- formats
 
 
 def _read_raw(path: Path) -> tuple[np.ndarray, np.ndarray]:

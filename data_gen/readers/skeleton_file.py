@@ -23,7 +23,7 @@ from feeder.skeletons import NTU
 SUFFIX = ".skeleton"
 JOINTS = NTU.skeleton.num_joints
 BODY_VALUES, JOINT_VALUES = 10, 12  # values in a line
-BLOCK_ROWS = 500  # lines of joints that are converted at once; they fit a processor's cache
+
 COUNT_SPACES = methodcaller("count", b" ")
 MAX_SLOTS = 4  # bodies of a frame that are kept
 
@@ -67,11 +67,7 @@ def find_skeleton_files(folders: Iterable[Path]) -> dict[str, Path]:
 
 
 def missing_samples(path: Path | None, files: Iterable[Path], is_ntu120: bool) -> set[str]:
-    """The names of the clips to leave out.
-
-    path: the user's list; else those beside the raw files or one folder higher; else the official
-    is_ntu120: warn if the lists found are those of NTU RGB+D 60
-    """
+    """The names in the user's list; else in those by the raw files or above; else the official."""
     if path:
         return read_missing_list(path)
     folders = {file.parent for file in files}
@@ -92,9 +88,8 @@ def official_missing(max_setup: int = 32) -> set[str]:
     Source: https://github.com/shahroudy/NTURGB-D, NTU_RGBD120_samples_with_missing_skeletons.txt.
     In our file, "S001C002 P005R002A008 P006R001A008" stands for two names.
     """
-    text = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii")
-    lines = map(str.split, text.splitlines())
-    names = {begin + rest for begin, *rests in lines for rest in rests}
+    lines = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii").splitlines()
+    names = {begin + rest for begin, *rests in map(str.split, lines) for rest in rests}
     return {name for name in names if int(name[1:4]) <= max_setup}
 
 
@@ -105,9 +100,6 @@ def read_missing_list(path: Path) -> set[str]:
     if text.strip() and not names:
         raise UserError(f"{path} holds no name of a clip, so it is no list of missing samples")
     return names
-
-
-# ---- the content of a file
 
 
 def read_skeleton_file(path: str | Path) -> np.ndarray:
@@ -161,22 +153,20 @@ def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.
     if line != len(lines):
         late = line < len(lines)
         fail(line if late else len(lines) - 1, f"the file ends too {'late' if late else 'early'}")
-    blocks = [np.empty(0)]
-    for first in range(0, len(rows), BLOCK_ROWS):
-        blocks.append(_coordinates(rows[first : first + BLOCK_ROWS]))
-        if blocks[-1] is None:
-            wrong = next(i for i in range(first, len(rows)) if _coordinates([rows[i]]) is None)
-            body, joint = divmod(wrong, JOINTS)
-            fail(begins[body] + joint, f"not {JOINT_VALUES} values from x y z on")
-    joints = np.concatenate(blocks).reshape(-1, JOINTS, 3)
+    values = _coordinates(rows)
+    if values is None:
+        wrong = next(i for i, row in enumerate(rows) if _coordinates([row]) is None)
+        body, joint = divmod(wrong, JOINTS)
+        fail(begins[body] + joint, f"not {JOINT_VALUES} values from x y z on")
+    joints = values.reshape(-1, JOINTS, 3)
     return frames, np.array(at, int).reshape(-1, 2).T, numbers, joints
 
 
 def _coordinates(rows: list[bytes]) -> np.ndarray | None:
     # x y z of each joint, one after another; None for a fault in the lines of the joints.
-    if set(map(COUNT_SPACES, rows)) != {JOINT_VALUES - 1}:  # other spacing, or a fault
+    if set(map(COUNT_SPACES, rows)) - {JOINT_VALUES - 1}:  # other spacing, or a fault
         rows = [b" ".join(row.split()) for row in rows]
-        if set(map(COUNT_SPACES, rows)) != {JOINT_VALUES - 1}:
+        if set(map(COUNT_SPACES, rows)) - {JOINT_VALUES - 1}:
             return None
     tokens: list[bytes] = []
     for row in rows:

@@ -21,9 +21,6 @@ def test_same_clip_as_the_published_code(case):
     np.testing.assert_allclose(clip, published, rtol=0, atol=1e-5)
 
 
-# ------------------------------------------------------------------ random recordings, by property
-
-
 @st.composite
 def recordings(draw, min_bodies=1):
     """Bodies (T, M, 25, 3) that come and go; some joints are lost in some frames."""

@@ -37,35 +37,16 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
     for name in raw_pku.NAMES[dataset]:
         bodies, actions = raw_pku.video(name)
         rows = [i for i, clip in enumerate(store.names) if clip.startswith(name)]
-        assert [store.action[row] for row in rows] == [action for action, *_ in actions]
-        for row, (_, first, last, _) in zip(rows, actions, strict=True):
-            clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
-            # Where the main body has the greater energy, a clip of NTU is prepared alike.
-            alone = bodies[first : last + 1].copy()
-            alone[:, 1] = 0
-            np.testing.assert_allclose(clip[:, 0], prepare_clip(alone)[:, 0], atol=1e-5)
-            assert clip[:, 1].any() == bodies[first : last + 1, 1].any()
-            assert len(clip) == last - first + 1
+        for row, (action, first, last, _) in zip(rows, actions, strict=True):
+            expected = prepare_clip(bodies[first : last + 1], by_energy=False)
+            np.testing.assert_allclose(store.clip(row), expected, atol=1e-5)
+            assert store.action[row] == action
         for protocol, trains in raw_pku.SPLITS.items():
             assert [row in store.split(protocol)[0] for row in rows] == [trains(name)] * 3
     fields = [getattr(store, c)[0] for c in ("setup", "subject", "camera", "replication")]
     assert fields == [1, {"pkummd1": 2, "pkummd2": 1}[dataset], 1, 1]
     said = capsys.readouterr().out
     assert f"{dataset}: 36 clips" in said and "left out" not in said
-
-
-def test_folders_and_lists_of_phase_1_as_people_have_them(raw, tmp_path):
-    own, source = tmp_path / "raw", raw / "pkummd1"
-    shutil.copytree(source / SKELETONS, own / "Data/Skeleton/PKU_Skeleton_Renew")
-    shutil.copytree(source / LABELS, own / "Label/Train_Label_PKU_final")
-    (own / "Split").mkdir()
-    for protocol, name in raw_pku.LISTS["pkummd1"].items():
-        shutil.copy(source / "Split" / name, own / "Split" / f"{protocol}.txt")
-    prepare("pkummd1", own, tmp_path / "out")
-    prepare("pkummd1", source, tmp_path / "expected")
-    for file in ("joints.npy", "samples.csv"):
-        got, expected = (tmp_path / out / "pkummd1" / file for out in ("out", "expected"))
-        assert got.read_bytes() == expected.read_bytes()
 
 
 def test_an_action_past_the_end_of_its_video_is_cut_and_counted(own, tmp_path, capsys):
@@ -80,12 +61,11 @@ def test_an_action_past_the_end_of_its_video_is_cut_and_counted(own, tmp_path, c
     assert store.length[store.names.index(name)] == last - first + 1 - 5
 
 
-# ---------------------------------------------------------------- what is left out
+# ---- what is left out
 
 
 @pytest.fixture
 def own(raw, tmp_path):
-    """A raw folder of pkummd1 to damage."""
     shutil.copytree(raw / "pkummd1", tmp_path / "raw")
     return tmp_path / "raw"
 
@@ -148,9 +128,6 @@ def test_faults_of_the_whole_end_the_run(own, tmp_path, change, named):
     with pytest.raises(UserError, match=named):
         prepare("pkummd1", own, tmp_path / "out")
     assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
-
-
-# ---------------------------------------------------------------- parts
 
 
 def test_the_second_body_stays_second_even_if_it_moves_more():

@@ -75,31 +75,25 @@ def test_arrays_that_cannot_be_used(tmp_path, array, said):
 def test_a_fourth_number_is_a_confidence(tmp_path):
     body = as_skeleton(person(1), BUILT_IN["mediapipe_33"]) * [1, -1, -1]
     sure = np.full((20, 33, 1), 0.9)
+    sure[3, 15] = 0.05
     options = {"skeleton": BUILT_IN["mediapipe_33"], "axes": "y-down"}
     expected = clip_of(save(tmp_path / "a.npy", body), **options)
     with_sure = save(tmp_path / "b.npy", np.concatenate([body, sure], axis=-1))
+    np.testing.assert_array_equal(clip_of(with_sure, **options, min_confidence=0.0), expected)
+    expected[3, 0, 15] = 0
     np.testing.assert_array_equal(clip_of(with_sure, **options), expected)
-    sure[3, 15] = 0.05
-    clip = clip_of(save(tmp_path / "c.npy", np.concatenate([body, sure], axis=-1)), **options)
-    assert not clip[3, 0, 15].any()
-    clip[3, 0, 15] = expected[3, 0, 15]
-    np.testing.assert_array_equal(clip, expected)
-    assert clip_of(with_sure, **options, min_confidence=0.0).any()
     assert "nobody" in refused(with_sure, **options, min_confidence=0.95)
 
 
-@pytest.mark.parametrize("skeleton", ["coco_17", "openpose_18", "mediapipe_33"])
-@pytest.mark.parametrize("size", [1, 0.2, 300])
+@pytest.mark.parametrize(("skeleton", "size"), [("coco_17", 1), ("mediapipe_33", 300)])
 def test_a_confidence_is_not_taken_for_a_coordinate(tmp_path, skeleton, size):
     skeleton = BUILT_IN[skeleton]
     rng = np.random.default_rng(0)
     flat = as_skeleton(person(2), skeleton)[..., :2] * size + [size, size]
     sure = np.clip(rng.normal(0.8, 0.1, (*flat.shape[:2], 1)), 0, 1)
     path = save(tmp_path / "a.npy", np.concatenate([flat, sure], axis=-1))
-    for unit in ("m", "cm", "mm"):
-        said = refused(path, skeleton, unit=unit)
-        assert "--channels xyc" in said and "--channels xyz" in said
-    assert "--channels" in refused(path, skeleton, unit="px")
+    for unit in ("m", "mm", "px"):
+        assert "--channels" in refused(path, skeleton, unit=unit)
     two = clip_of(save(tmp_path / "b.npy", flat), skeleton, channels="xy", unit="px")
     np.testing.assert_array_equal(clip_of(path, skeleton, channels="xyc", unit="px"), two)
 
@@ -115,10 +109,10 @@ def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path):
 # ---- pose estimators
 
 
-def openpose(folder: Path, bodies: np.ndarray, mix: bool = False) -> Path:
+def openpose(folder: Path, bodies: np.ndarray) -> Path:
     folder.mkdir()
     for t, frame in enumerate(bodies):
-        frame = frame[::-1] if mix and t % 3 == 1 else frame
+        frame = frame[::-1] if t % 3 == 1 else frame
         people = [{"person_id": [-1], "pose_keypoints_2d": p.ravel().tolist()} for p in frame]
         text = json.dumps({"version": 1.3, "people": people})
         (folder / f"film_{t:012d}_keypoints.json").write_text(text)
@@ -138,11 +132,9 @@ def test_openpose(tmp_path, name):
     body[:, 4], body[7, 3] = 0, 0  # not found
     array = save(tmp_path / "a.npy", body)
     expected = clip_of(array, skeleton, channels="xyc", unit="px", axes="y-down")
-    folder = openpose(tmp_path / "one", body[:, None])
-    np.testing.assert_array_equal(clip_of(folder, skeleton), expected)
     away = np.array([700, 0, 0])
     crowd = np.stack([still + away, body, still - away], axis=1)
-    folder = openpose(tmp_path / "crowd", crowd, mix=True)
+    folder = openpose(tmp_path / "crowd", crowd)
     np.testing.assert_array_equal(clip_of(folder, skeleton), expected)
     frames = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
     (tmp_path / "film.json").write_text(json.dumps(frames))

@@ -36,9 +36,6 @@ def fault(read):
     return fault
 
 
-# ------------------------------------------------------------------------------- what is read
-
-
 @pytest.mark.parametrize("path", sorted((GOLDEN / "skeletons").iterdir()), ids=lambda p: p.stem)
 def test_same_numbers_as_a_literal_reader(path):
     bodies = read_skeleton_file(path)
@@ -64,19 +61,13 @@ TEXT = raw_text(random_frames([1, 2]))
 @pytest.mark.parametrize(
     "text",
     [
-        TEXT.replace("\n", "\r\n"),
-        TEXT.removesuffix("\n"),
-        TEXT + "\n\n  \r\n\n",
-        TEXT.replace(" ", "\t"),
-        TEXT.replace("\n", " \n "),
-        TEXT.replace("NaN", "-1.#IND"),
+        TEXT.replace("\n", "\r\n") + "\n\n  \r\n\n",
+        TEXT.replace(" ", "\t").removesuffix("\n"),
+        TEXT.replace("\n", " \n ").replace("NaN", "-1.#IND"),
     ],
 )
 def test_spacing_and_columns_that_are_not_used_do_not_matter(read, text):
     np.testing.assert_array_equal(read(text), read(TEXT))
-
-
-# ------------------------------------------------------------------------------ what is refused
 
 
 def with_line(number: int, line: str) -> str:
@@ -129,26 +120,14 @@ def test_a_name():
             parse_name(name)
 
 
-# ---- lists of missing samples
-
 PROSE = "302 samples in the NTU RGB+D dataset have missing data. Please ignore these files.\n\n"
 MISSING = ["S001C002P005R002A008", "S032C003P067R002A077"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        PROSE + "\n".join(MISSING) + "\n",
-        "\r\n".join(MISSING) + "\r\n\r\n",
-        "\ufeff" + "\n".join(f"  {name}.skeleton " for name in MISSING),
-    ],
-)
-def test_lists_of_missing_samples(tmp_path, text):
-    (tmp_path / "list.txt").write_bytes(text.encode())
-    assert read_missing_list(tmp_path / "list.txt") == set(MISSING)
-
-
-def test_what_is_no_list(tmp_path):
+def test_lists_of_missing_samples(tmp_path):
+    for text in (PROSE + "\n".join(MISSING), "\ufeff  {}.skeleton\r\n{}\r\n".format(*MISSING)):
+        (tmp_path / "list.txt").write_bytes(text.encode())
+        assert read_missing_list(tmp_path / "list.txt") == set(MISSING)
     (tmp_path / "list.txt").write_text(PROSE)
     with pytest.raises(UserError, match=r"list\.txt"):
         read_missing_list(tmp_path / "list.txt")

@@ -46,17 +46,13 @@ def test_same_seed_same_bytes_whatever_the_selection_and_the_workers(tmp_path):
     assert not set(written("c", samples[::9], 5).values()) & set(whole.values())
 
 
-def test_raw_files_hold_what_was_recorded_and_vary_as_real_ones(tmp_path):
+def test_raw_files_hold_what_was_recorded(tmp_path):
     samples = [*clips(PAIRS[0]), *clips(SIT)]
     synthetic.write_recordings(tmp_path, samples)
-    texts = []
     for path, sample in zip(sorted(tmp_path.glob("*.skeleton")), sorted(samples), strict=True):
         joints, seen = synthetic.record(sample)
         rows = seen.all(axis=1)
         np.testing.assert_allclose(read_skeleton_file(path)[rows], joints[rows], atol=1e-6)
-        texts.append(path.read_bytes())
-    for sign in (b"\r\n", b"NaN"):
-        assert 0 < sum(sign in text for text in texts) < len(texts)
 
 
 def test_only_synthetic_recordings_are_replaced(tmp_path):

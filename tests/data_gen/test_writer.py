@@ -26,23 +26,19 @@ def write(folder: Path, value: float = 0.0, names: str = "ab"):
 
 def test_what_is_written(tmp_path):
     rng = np.random.default_rng(0)
-    clips = [rng.normal(size=(frames, 2, 25, 3)) for frames in (3, 1, 400)]
+    clips = [rng.normal(size=(frames, 2, 25, 3))[:, ::-1] for frames in (3, 400)]
     with StoreWriter(tmp_path / "new" / "ntu60", NTU60) as store:
-        store.add("S001C001P001R001A001", (1, 1, 1, 1, 1), clips[0])
-        store.add("S001C002P003R001A060", (1, 2, 3, 1, 60), clips[1][:, ::-1])  # not contiguous
-        store.add("S017C003P020R002A001", (17, 3, 20, 2, 1), clips[2].astype(np.float32))
+        store.add("S001C002P003R001A060", (1, 2, 3, 1, 60), clips[0])
+        store.add("S017C003P020R002A001", (17, 3, 20, 2, 1), clips[1].astype(np.float32))
         store.commit()
-    assert (store.clips, store.frames) == (3, 404)
-    assert store.split_counts() == {"cross_subject": (1, 2), "cross_view": (2, 1)}
-    joints = np.load(store.folder / "joints.npy", allow_pickle=False, mmap_mode="r")
-    assert joints.dtype == np.dtype("<f4")
-    expected = np.concatenate([clips[0], clips[1][:, ::-1], clips[2]]).astype(np.float32)
-    np.testing.assert_array_equal(joints, expected)
+    assert (store.clips, store.frames) == (2, 403)
+    assert store.split_counts() == {"cross_subject": (0, 2), "cross_view": (2, 0)}
+    joints = np.load(store.folder / "joints.npy", allow_pickle=False)
+    np.testing.assert_array_equal(joints, np.concatenate(clips).astype("<f4"))
     assert (store.folder / "samples.csv").read_bytes() == (
         b"name,setup,camera,subject,replication,action,start,frames\n"
-        b"S001C001P001R001A001,1,1,1,1,1,0,3\n"
-        b"S001C002P003R001A060,1,2,3,1,60,3,1\n"
-        b"S017C003P020R002A001,17,3,20,2,1,4,400\n"
+        b"S001C002P003R001A060,1,2,3,1,60,0,3\n"
+        b"S017C003P020R002A001,17,3,20,2,1,3,400\n"
     )
     assert sorted(os.listdir(store.folder)) == ["joints.npy", "samples.csv", "store.json"]
 
@@ -73,25 +69,6 @@ def test_the_store_before_stays_until_the_commit_and_after_it_for_who_has_it_ope
         store.commit()
     np.testing.assert_array_equal(np.load(folder / "joints.npy"), clip(100, 2.0))
     np.testing.assert_array_equal(in_use, clip(6, 1.0))
-    assert os.listdir(tmp_path) == ["ntu60"]
-
-
-@pytest.mark.parametrize("step", [1, 2])
-def test_a_run_that_fails_amid_the_exchange_puts_the_store_back(tmp_path, monkeypatch, step):
-    folder = tmp_path / "ntu60"
-    write(folder, 1.0)
-    rename, calls = Path.rename, []
-
-    def failing(self, target):
-        calls.append(target)
-        if len(calls) == step:
-            raise OSError("no")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="no"):
-        write(folder, 2.0)
-    assert (np.load(folder / "joints.npy") == 1).all()
     assert os.listdir(tmp_path) == ["ntu60"]
 
 

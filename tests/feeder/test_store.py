@@ -17,9 +17,6 @@ def root(tmp_path, data_root):
     return tmp_path
 
 
-# ---- what a store holds
-
-
 def test_a_store_gives_the_clips_that_were_written(data_root):
     store = open_store(data_root, "ntu60")
     assert len(store.names) == len(store.length) == 48
@@ -41,7 +38,6 @@ def test_a_store_with_more_classes_than_its_data_set_has_them_all(root):
 
 @pytest.mark.parametrize("dataset", ["pkummd1", "ntu60"])
 def test_older_stores_have_their_protocols_in_columns(root, dataset):
-    """Without store.json; an old ntu60 may hold the split of an import."""
     (root / "ntu60").rename(root / dataset)
     path = root / dataset / "samples.csv"
     header, *lines = path.read_text().splitlines()
@@ -51,9 +47,6 @@ def test_older_stores_have_their_protocols_in_columns(root, dataset):
     np.testing.assert_array_equal(store.split("cross_subject")[0], range(1, 48, 2))
     np.testing.assert_array_equal(store.split("cross_view")[0], range(2, 48, 3))
     assert store.protocols == ("cross_subject", "cross_view")
-
-
-# ---- splits
 
 
 def test_training_needs_no_test_clips_and_an_evaluation_needs_both_and_labels(data_root):
@@ -70,11 +63,7 @@ def test_training_needs_no_test_clips_and_an_evaluation_needs_both_and_labels(da
         none.split("cross_view")
 
 
-# ---- what is refused
-
-
 def edit(path: Path, line: int, column: int, value: str) -> None:
-    """Put a value into a line (from 1) and column (from 0) of a CSV file."""
     lines = path.read_text().splitlines()
     fields = lines[line - 1].split(",")
     fields[column] = value
@@ -108,9 +97,6 @@ def test_a_damaged_store_is_refused_with_folder_and_fix(root, damage):
 def test_unknown_data_sets_are_refused_and_those_found_named(data_root):
     with pytest.raises(StoreError, match="ntu120, ntu60"):
         open_store(data_root, "ntu61")
-
-
-# ---- coordinates are checked once
 
 
 def spoil(root: Path, value: float) -> str:
