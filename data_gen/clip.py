@@ -162,7 +162,8 @@ def prepare_upright(
     known, both = (np.flatnonzero(~np.isnan(path[:, 0])) for path in (origin, lines))
     if not len(known) or not len(both):
         joints = skeleton.shoulders if len(known) else skeleton.origin
-        raise UserError(f"{name}: no frame shows {_names(skeleton, joints)}")
+        names = " and ".join(skeleton.joints[joint] for joint in joints)
+        raise UserError(f"{name}: no frame shows {names}")
     there = np.flatnonzero(is_there(main))
     if np.setdiff1d(there, known).size:
         notes.append("origin bridged")
@@ -232,8 +233,8 @@ def _scale(name: str, body: np.ndarray, skeleton: Skeleton) -> float:
     trunk = body[:, hips].mean(1) - body[:, skeleton.shoulders].mean(1)
     lengths = np.linalg.norm(trunk, axis=-1)
     if not np.nansum(lengths):
-        joints = _names(skeleton, (*hips, *skeleton.shoulders))
-        raise UserError(f"{name}: no frame shows {joints}, by which --unit px is scaled")
+        names = " and ".join(skeleton.joints[joint] for joint in (*hips, *skeleton.shoulders))
+        raise UserError(f"{name}: no frame shows {names}, by which --unit px is scaled")
     return TRUNK / float(np.nanmedian(lengths))
 
 
@@ -244,7 +245,3 @@ def _up(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
         return np.full(3, np.nan)
     up = mean_of_known(body[:, head].mean(1) - body[:, hips].mean(1), axis=0)
     return up / max(float(np.linalg.norm(up)), 1e-9)
-
-
-def _names(skeleton: Skeleton, joints: tuple[int, ...]) -> str:
-    return " and ".join(skeleton.joints[joint] for joint in joints)

@@ -58,7 +58,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="From your own recordings to a store for training.", allow_abbrev=False
     )
     add = parser.add_argument
-    names = f"{', '.join(BUILT_IN)}, or a .json file"
     add("--name", type=store_name, required=True, help="name of the store and of its folder")
     add("--clips", type=Path, required=True, metavar="FILE.csv",
         help="table of the recordings (file,label,subject,split), or a folder: all recordings in "
@@ -74,7 +73,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add_flags(parser, "DIR/NAME")
     add = parser.add_argument_group("what the files hold").add_argument
     add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
-        help=f"skeleton of the files: {names} (default: kinect_v2)")
+        help=f"skeleton of the files: {', '.join(BUILT_IN)}, or a .json file (default: kinect_v2)")
     add("--print-skeleton", type=skeleton, action=PrintSkeleton, metavar="NAME",
         help="print a skeleton as a .json file has it, and exit")
     add("--joints", type=skeleton, metavar="NAME",

@@ -100,8 +100,8 @@ def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
     name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
     for path in find(folder, name.replace("_", "[-_]")):
         return read_split(path)
-    source = "https://struct002.github.io/PKUMMD/"
-    raise UserError(f"{folder / name} is missing: unpack {source} there, or name its --data_path")
+    fix = "unpack https://struct002.github.io/PKUMMD/ there, or name its --data_path"
+    raise UserError(f"{folder / name} is missing: {fix}")
 
 
 def find_folder(folder: Path, kind: str) -> Path:

@@ -186,9 +186,7 @@ def write_recording(sample: SampleName, folder: Path, seed: int, skeleton: str) 
     return f"{name}.skeleton"
 
 
-def write_recordings(
-    folder: Path, samples: list[SampleName], seed=0, workers=1, skeleton="kinect_v2"
-) -> None:
+def write_recordings(folder: Path, samples: list, seed=0, workers=1, skeleton="kinect_v2") -> None:
     """Write the files of some clips to a folder, atomically; with coco_17 also their table.
 
     Older synthetic recordings are replaced. Raises UserError if the folder holds anything else.
@@ -209,7 +207,6 @@ def write_recordings(
 
 
 def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None:
-    """Write the table of the clips in some files, with the splits of NTU RGB+D 60."""
     ntu60, fields = DATASETS["ntu60"], SampleName._fields
     columns = dict(zip(fields, np.array(samples).T, strict=True))
     trains = np.array([ntu60.train_mask(split, columns) for split in ntu60.splits]).T

@@ -6,8 +6,7 @@ DIR, or a folder in it, holds the files of CTR-GCN and later codes, of one body 
 aAA_sSS_eEE_vVV.json (action, subject, repetition, view) is {"file_name": "aAA_sSS_eEE_vVV",
 "skeletons": T frames of 20 joints of x y z in metres, "label": 1 to 10}.
 
-By default the 20 joints of Kinect v1 are written as the 25 joints of Kinect v2. So models that were
-trained on NTU RGB+D fit, and results compare with published code, which has 25 joints only.
+The default is the 25 joints of Kinect v2, as in published code and as models for NTU RGB+D need.
 """
 
 import argparse

@@ -17,7 +17,7 @@ FILES = {"joints.npy", "samples.csv", "store.json", CHECKED}
 
 
 class StoreWriter:
-    """Write a store in a `with` block; `commit` puts it in the place of an older one, atomically.
+    """Write a store in a `with` block, to a hidden folder; `commit` moves it to its place.
 
     A block that ends without `commit` leaves nothing. Entering it raises UserError if the folder
     holds anything else than a store, and removes what a run that was killed has left.
@@ -25,7 +25,6 @@ class StoreWriter:
 
     def __init__(self, folder: str | Path, description: Description):
         self.folder = Path(folder).resolve()  # a link is followed, to stay on one file system
-        # The files go to a hidden folder beside the store.
         self.part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
         self.old = self.folder.with_name(f".{self.folder.name}.old")
         self.description = description

@@ -86,9 +86,7 @@ def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[
     return counts
 
 
-def epoch_order(
-    sizes: Sequence[int], weights: Sequence[float], seed: int, epoch: int
-) -> np.ndarray:
+def epoch_order(sizes: Sequence, weights: Sequence, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch's clips: (N,) int64, numbers from 0 through all data sets.
 
     Each part of the order holds each data set's share, to within one clip. All clips of a data set

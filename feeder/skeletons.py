@@ -117,7 +117,6 @@ KINECT_V1, KINECT_V2 = BUILT_IN["kinect_v1"], BUILT_IN["kinect_v2"]
 COCO_17 = BUILT_IN["coco_17"]
 NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout
 
-
 # Joints at about the same place, best first; "a + b" is the mean of two joints. A joint whose name
 # the source lacks is taken by the first row that holds it.
 _SAME_PLACE = [

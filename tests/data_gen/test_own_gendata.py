@@ -40,9 +40,6 @@ def arrays(tmp_path):
     return write_table(tmp_path, "file,label,subject,split", *lines)
 
 
-# ---- what comes out
-
-
 def test_raw_files_of_any_name_and_all_columns_of_a_table(tmp_path, capsys):
     (tmp_path / "day 1").mkdir()
     files = ["day 1/Ärger, laut.skeleton", "day 1/b.c.skeleton", "z.skeleton", "a.skeleton"]
@@ -124,8 +121,7 @@ def test_joints_of_another_skeleton(arrays):
 def test_a_skeleton_may_be_described(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         own_gendata.main(["--print-skeleton", "azure_kinect"])
-    plain = json.loads(capsys.readouterr().out)
-    azure = BUILT_IN["azure_kinect"]
+    plain, azure = json.loads(capsys.readouterr().out), BUILT_IN["azure_kinect"]
     assert end.value.code == 0 and plain == azure.to_plain()
     (tmp_path / "s.json").write_text(json.dumps(plain | {"name": "mine"}))
     np.save(tmp_path / "a.npy", as_skeleton(person(0), azure))
@@ -158,16 +154,13 @@ def test_an_hour_in_one_file_needs_bounded_memory(tmp_path):
     assert peak < 600
 
 
-# ---- what is left out, what is reported, what ends the run
-
-
 def test_files_that_cannot_be_used_are_left_out_by_name(arrays, capsys):
     np.save(arrays / "a0.npy", person(0)[:, :17])
     (arrays / "a2.npy").unlink()
     np.save(arrays / "b3.npy", person(0) * 0)
     assert prepare(arrays, *V1).names == ["b1"]
     out = capsys.readouterr().out
-    assert all(f"  {name}.npy" in out for name in ("a0", "a2", "b3"))
+    assert all(f"{name}.npy" in out for name in ("a0", "a2", "b3"))
     with pytest.raises(UserError, match=r"a0\.npy"):
         prepare(arrays, *V1, "--strict", name="strict")
     assert os.listdir(arrays / "out") == ["mine"]

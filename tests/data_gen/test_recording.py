@@ -32,9 +32,6 @@ def refused(path: Path, skeleton=KINECT_V1, **options) -> str:
     return str(caught.value)
 
 
-# ---- arrays
-
-
 @pytest.mark.parametrize(("mark", "heading"), [(",", 1), (";", 0), ("\t", 1), (" ", 0)])
 def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     body = person(0)
@@ -69,9 +66,6 @@ def test_arrays_that_cannot_be_used(tmp_path, array, said):
     assert said in refused(save(tmp_path / "a.npy", array))
 
 
-# ---- channels
-
-
 def test_a_fourth_number_is_a_confidence(tmp_path):
     body = as_skeleton(person(1), BUILT_IN["mediapipe_33"]) * [1, -1, -1]
     sure = np.full((20, 33, 1), 0.9)
@@ -104,9 +98,6 @@ def test_a_coordinate_is_not_taken_for_a_confidence(tmp_path):
     assert clip_of(save(tmp_path / "a.npy", body)).any()
     high = body[..., [0, 2, 1]] * 0.3 + 0.3  # z up, somebody small
     assert clip_of(save(tmp_path / "b.npy", high), axes="z-up").any()
-
-
-# ---- pose estimators
 
 
 def openpose(folder: Path, bodies: np.ndarray) -> Path:
@@ -153,17 +144,13 @@ def test_kinetics_skeleton(tmp_path):
          "skeleton": [{"pose": p[:, :2].ravel().tolist(), "score": p[:, 2].tolist()}]}
         for t, p in enumerate(body) if t != 5
     ]  # fmt: skip
-    text = json.dumps({"data": data, "label": "waving", "label_index": 3})
-    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "a.json").write_text(json.dumps({"data": data, "label": "waving"}))
     clip = clip_of(tmp_path / "a.json", skeleton)
     assert len(clip) == 20 and not clip[5].any()
     body[5] = 0
     array = save(tmp_path / "a.npy", body)
     expected = clip_of(array, skeleton, channels="xyc", unit="px", axes="y-down")
     np.testing.assert_array_equal(clip, expected)
-
-
-# ---- raw files, mapped joints, the rule of the store
 
 
 def test_raw_files_follow_the_rule_of_the_store():

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from common import UserError
-from data_gen.readers.skeleton_file import (
-    SampleName,
-    parse_name,
-    read_missing_list,
-    read_skeleton_file,
-)
+from data_gen.readers.skeleton_file import parse_name, read_missing_list, read_skeleton_file
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
 from tests.literal.preprocess import body_slots, read_skeleton
 
@@ -114,7 +109,7 @@ def test_what_is_no_coordinate_is_named_with_its_frame(read, token):
 
 
 def test_a_name():
-    assert parse_name("S032C003P106R002A120") == SampleName(32, 3, 106, 2, 120)
+    assert parse_name("S032C003P106R002A120") == (32, 3, 106, 2, 120)
     for name in ("S001C001P001R001A001 (1)", "S033C001P001R001A001", "S001C001P001R001A121"):
         with pytest.raises(UserError):
             parse_name(name)

@@ -18,8 +18,8 @@ def clips(action, people=6, camera=2):
     return [SampleName(1 + p % 2, camera, p, 1, action) for p in range(1, people + 1)]
 
 
-@pytest.mark.parametrize("size", [(3, 4, 2, 1), (12, 16, 2, 1), (5, 16, 3, 2)])
-def test_every_protocol_has_every_action_in_both_halves(size):
+@pytest.mark.parametrize("size", [(3, 4, 2, 1), (5, 16, 3, 2)])
+def test_every_protocol_trains_and_tests_every_action(size):
     samples = synthetic.sample_names(*size)
     assert len(samples) == len(set(samples)) == 3 * size[0] * size[1] * size[3]
     assert samples == sorted(samples)

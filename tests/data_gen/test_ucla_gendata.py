@@ -58,8 +58,6 @@ def test_joints_of_another_skeleton(raw, tmp_path):
         prepare(raw, tmp_path, "--joints", "19")
 
 
-# ---- faults
-
 NAME = raw_ucla.NAMES[5]
 WHOLE = raw_ucla.content(NAME)
 FRAME = [[0.1, 0.2, 3.0]] * 20

@@ -68,9 +68,6 @@ def test_in_the_axes_of_a_kinect_the_rule_is_close_to_the_published_one(facing):
     assert np.abs(clip - published).max() < 0.1
 
 
-# ---- missing joints
-
-
 def test_root_relative_poses_keep_their_root():
     body = person(2)
     rooted = body - body[:, :1]
@@ -121,9 +118,6 @@ def test_gaps_are_filled():
     clip = prepare(body, fill_gaps=2)[0]
     assert np.abs(clip[[5, 6, 15]] - expected[[5, 6, 15]]).max() < 0.1
     assert not clip[10:14, 0, 11].any() and expected[10:14, 0, 11].all()
-
-
-# ---- who is who
 
 
 @settings(max_examples=20, deadline=None)

@@ -5,32 +5,17 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeder.augment import (
-    Augmentation,
-    Strengths,
-    augment,
-    augmentation,
-    corruption,
-    resize,
-    rotation,
-    shear,
-    uniform_draws,
-)
+from feeder import augment as aug
 from tests.golden_files import load, ours
 from tests.literal import input as literal
 
 GOLDEN = load("augment")
-JOINTS, DRAWS, CORRUPTED_JOINTS = 25, 38, 15
+JOINTS, DRAWS = 25, 38
 CASES = sorted({key.split("/")[0] for key in GOLDEN})
 
 
-def gaussian(*shape: int) -> torch.Tensor:
-    """Draws in float64, in which what is compared with another order of summation is strict."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def uniform(n: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(n, DRAWS, generator=torch.Generator().manual_seed(seed))
+def uniform(n: int) -> torch.Tensor:
+    return torch.rand(n, DRAWS, generator=torch.Generator().manual_seed(0))
 
 
 def of_length(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,8 +29,8 @@ def golden_matrix(case: str) -> torch.Tensor:
     joints[0, GOLDEN.get(f"{case}/joints", [])] = True
     values = torch.from_numpy(GOLDEN[f"{case}/matrix"]).float() if kind != "zero_joints" else None
     if kind == "shear":
-        return shear(values[None]).expand(-1, JOINTS, -1, -1)
-    return corruption(joints, torch.zeros(1, 3, 3) if values is None else values[None])
+        return aug.shear(values[None]).expand(-1, JOINTS, -1, -1)
+    return aug.corruption(joints, torch.zeros(1, 3, 3) if values is None else values[None])
 
 
 def test_views_from_the_written_draws_match_the_published_ones():
@@ -55,9 +40,9 @@ def test_views_from_the_written_draws_match_the_published_ones():
     crops = torch.tensor(np.stack([GOLDEN[f"{case}/crop_start_length"] for case in CASES]))
     matrix = torch.cat([golden_matrix(case) for case in CASES])
     frames = torch.cat(clips)
-    cropped = resize(frames, start + crops[:, 0], crops[:, 1])
-    augmented = augment(frames, Augmentation(start + crops[:, 0], crops[:, 1], matrix))
-    evaluated = resize(frames, start, length)
+    cropped = aug.resize(frames, start + crops[:, 0], crops[:, 1])
+    augmented = aug.augment(frames, aug.Augmentation(start + crops[:, 0], crops[:, 1], matrix))
+    evaluated = aug.resize(frames, start, length)
     for i, case in enumerate(CASES):
         views = {"cropped": cropped, "augmented": augmented, "eval_clip": evaluated}
         for name, view in views.items():
@@ -69,10 +54,10 @@ def test_views_from_the_written_draws_match_the_published_ones():
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=4), st.integers(1, 130), st.data())
 def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data):
     start, length = of_length(*lengths)
-    frames = gaussian(int(length.sum()), 2, 3, 3)
+    frames = torch.randn(int(length.sum()), 2, 3, 3, dtype=torch.float64)
     cropped = torch.tensor([data.draw(st.integers(1, n)) for n in lengths])
     begin = torch.tensor([data.draw(st.integers(0, int(r))) for r in length - cropped])
-    views = resize(frames, start + begin, cropped, size)
+    views = aug.resize(frames, start + begin, cropped, size)
     for i in range(len(lengths)):
         a = int(start[i] + begin[i])
         crop = frames[a : a + int(cropped[i])].flatten(1).T[None]  # (1, C, T)
@@ -80,13 +65,10 @@ def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data)
         torch.testing.assert_close(views[i].flatten(1), expected, rtol=1e-9, atol=1e-9)
 
 
-# ---- draws
-
-
 @pytest.mark.parametrize("frames", [1, 64, 299, 5000])
 def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
     none = torch.zeros(20_000, dtype=torch.long)
-    start, length, _ = augmentation(uniform(20_000), none, none + frames)
+    start, length, _ = aug.augmentation(uniform(20_000), none, none + frames)
     assert length.min() >= min(64, frames) and length.max() <= frames
     assert start.min() == 0 and (start + length <= frames).all()
     rng = np.random.default_rng(0)
@@ -115,8 +97,8 @@ def test_half_shear_a_quarter_zero_and_fifteen_joints_are_corrupted():
     assert off_diagonal.sub(15 * 14 / (25 * 24)).abs().max() < 0.03
 
 
-def augmented(n: int = 20_000, **strengths: float) -> Augmentation:
-    return augmentation(uniform(n), *of_length(*[300] * n), Strengths(**strengths))
+def augmented(n: int = 20_000, **strengths: float) -> aug.Augmentation:
+    return aug.augmentation(uniform(n), *of_length(*[300] * n), aug.Strengths(**strengths))
 
 
 def test_each_strength_does_what_it_says():
@@ -141,8 +123,8 @@ def test_each_strength_does_what_it_says():
     assert (augmented(shortest_crop=1).length == 300).all()
 
     # Clips of 40 frames are cropped, too, where a crop may have fewer than 64.
-    short = Strengths(shortest_crop=0.3, fewest_frames=16)
-    length = augmentation(uniform(20_000), *of_length(*[40] * 20_000), short).length
+    short = aug.Strengths(shortest_crop=0.3, fewest_frames=16)
+    length = aug.augmentation(uniform(20_000), *of_length(*[40] * 20_000), short).length
     assert length.min() == 16 and length.max() == 39
 
 
@@ -163,22 +145,19 @@ def test_matrices_are_uniform_from_minus_one_to_one():
         assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.03)
 
 
-# ---- rotation, which the published method does not have
-
-
 def rotated(**strengths: float) -> tuple[torch.Tensor, torch.Tensor]:
     """The matrices of 2,000 views without and with a rotation, from the same draws."""
     matrices = []
-    for chosen in (Strengths(), Strengths(**strengths)):
+    for chosen in (aug.Strengths(), aug.Strengths(**strengths)):
         rng = np.random.default_rng(0)
-        drawn = torch.from_numpy(uniform_draws(rng, (2000,), JOINTS, chosen))
-        matrices.append(augmentation(drawn, *of_length(*[64] * 2000), chosen).matrix)
+        drawn = torch.from_numpy(aug.uniform_draws(rng, (2000,), JOINTS, chosen))
+        matrices.append(aug.augmentation(drawn, *of_length(*[64] * 2000), chosen).matrix)
     return matrices[0].double(), matrices[1].double()
 
 
 def test_a_rotation_is_right_handed():
     x, y, z = eye = torch.eye(3, dtype=torch.float64)
-    about_x, about_y, about_z = rotation(eye * torch.pi / 2)[:, 0]
+    about_x, about_y, about_z = aug.rotation(eye * torch.pi / 2)[:, 0]
     for turned, expected in ((y @ about_x, z), (z @ about_y, x), (x @ about_z, y)):
         torch.testing.assert_close(turned, expected, rtol=0, atol=1e-12)
 
