@@ -113,8 +113,7 @@ def _read_built_in() -> dict[str, Skeleton]:
 
 
 BUILT_IN = _read_built_in()  # kinect_v2, coco_17, ...: all of skeletons.ini
-KINECT_V1, KINECT_V2 = BUILT_IN["kinect_v1"], BUILT_IN["kinect_v2"]
-COCO_17 = BUILT_IN["coco_17"]
+KINECT_V1, KINECT_V2, COCO_17 = map(BUILT_IN.get, ("kinect_v1", "kinect_v2", "coco_17"))
 NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout
 
 # Joints at about the same place, best first; "a + b" is the mean of two joints. A joint whose name

@@ -76,10 +76,7 @@ class Reading:
 def read_clip(
     path: Path, layout: Layout, alignment: str = "kinect", reading: Reading | None = None
 ) -> np.ndarray:
-    """Read a recording and make the clip that a store would hold: (T, M, V, 3) float32, metres.
-
-    Raises UserError with the name of the file if it cannot be used or shows nobody.
-    """
+    """Read the clip that a store would hold: (T, M, V, 3) float32; UserError if it shows nobody."""
     reading = reading or Reading.of_store(layout, {})
     recording = read_recording(path, reading, alignment)
     clip = prepare(recording, layout, alignment, reading.fill_gaps)

@@ -36,8 +36,7 @@ def test_built_in_skeletons_are_trees_and_survive_json(name):
     skeleton = BUILT_IN[name]
     assert skeleton.num_joints == SIZES[name] == len(skeleton.parents)
     assert len(BUILT_IN) == len(SIZES)
-    left, right = (skeleton.joints[joint] for joint in skeleton.shoulders)
-    assert (left, right) == ("left shoulder", "right shoulder")
+    assert [skeleton.joints[j] for j in skeleton.shoulders] == ["left shoulder", "right shoulder"]
     layout = Layout(skeleton, 1)
     assert Layout.from_plain(json.loads(json.dumps(layout.to_plain()))) == layout
 
