@@ -2,14 +2,11 @@
 
     python action_classification.py --checkpoint-path checkpoints/ntu60_xsub
 
-Linear evaluation (tools/evaluation/probe.py) judges the frozen encoder: each whole clip of the
-train/test split is encoded once, and one linear layer learns the classes from the features of the
-training clips: SGD, momentum 0.9, 150 epochs of batches of 512, learning rate 0.03, divided by 10
-at epochs 120 and 140. The result is the accuracy on the test clips after the last epoch.
-
-Fine-tuning (tools/evaluation/finetuning.py) trains a copy of the encoder, too, by AdamW. Both can
-use all labels or a few. By default the encoder fuses the modalities into one feature. With late
-fusion each modality has a feature and a linear layer of its own, and the layers' scores are added.
+Linear evaluation trains one linear layer on features of whole training clips from the frozen
+encoder: SGD, momentum 0.9, 150 epochs of batches of 512, learning rate 0.03, a tenth at epochs
+120 and 140. The result is the test accuracy after the last epoch. Fine-tuning trains a
+copy of the encoder, too, by AdamW. By default the encoder fuses the modalities into one feature.
+With late fusion each modality has a feature and a linear layer, and the layers' scores are added.
 """
 
 import argparse

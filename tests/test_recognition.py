@@ -28,7 +28,6 @@ def recognize(folder, *flags):
 
 
 def result(folder, *flags):
-    """Call the command; return its result, the newest one."""
     done = recognize(folder, *flags)
     assert done.code == 0, done.err
     path = max(folder.glob("recognition*.json"), key=lambda file: file.stat().st_mtime_ns)

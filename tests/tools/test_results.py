@@ -139,7 +139,6 @@ def test_retrieval_has_a_row_for_each_number_of_neighbors(show):
 
 
 def test_data_has_its_title_where_it_was_trained_on_and_tested_on(show):
-    """The folder's name may be that of a data set that it only imitates."""
     made = {"title": "synthetic recordings", "official_clips": None}
     (row,) = show(recognition([80.0], pretraining_data={"samples.csv sha256": "a" * 64}, **made))
     assert row["trained on"] == "synthetic recordings cross_subject, 451 epochs"

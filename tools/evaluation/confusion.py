@@ -1,8 +1,4 @@
-"""Which classes are confused: the matrix, the accuracy of each class, the most confused pairs.
-
-Beside a result NAME.json lie NAME_confusion.csv and .png, NAME_classes.csv and NAME_pairs.csv; the
-same goes into TensorBoard.
-"""
+"""Which classes are confused: the matrix, the accuracy of each class, the most confused pairs."""
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -20,7 +16,7 @@ MOST_NUMBERED = 24  # most classes for which the picture has numbers in its fiel
 
 
 def write(evaluation: Evaluation, predicted: np.ndarray, writer: SummaryWriter) -> None:
-    """Write the matrix, the tables and the picture beside a result, and into TensorBoard.
+    """Write NAME_confusion.csv and .png, NAME_classes.csv, NAME_pairs.csv, and to TensorBoard.
 
     predicted: (runs, m) classes, from 0. A class neither true nor predicted anywhere is left out.
     """

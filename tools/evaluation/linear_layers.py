@@ -1,7 +1,4 @@
-"""The linear layers that recognition trained, saved beside its result as NAME.pt.
-
-With them: which encoder, streams, classes and data, and the weights of a fine-tuned encoder.
-"""
+"""The linear layers that recognition trained, saved beside its result as NAME.pt."""
 
 import hashlib
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""Accuracy on incomplete test clips: tables and pictures beside a result.
-
-Early recognition shows only the beginning of each clip; robustness removes joints or frames. The
-models learned from whole clips.
-"""
+"""Accuracy on incomplete test clips, of models that learned from whole ones: tables, pictures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

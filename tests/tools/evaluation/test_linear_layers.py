@@ -22,7 +22,6 @@ FUSED = ("joint", "bone", "motion")
 
 @pytest.fixture
 def file(run) -> Path:
-    """The file that `recognition.pt` of a run is, after a short training."""
     assert call(action_classification.main, "--checkpoint-path", run, "--epochs", 2).code == 0
     (path,) = run.glob("recognition*.pt")
     return path.rename(run / "recognition.pt")
@@ -76,9 +75,6 @@ def test_a_checkpoint_from_elsewhere_is_found_again(run, data_root, tmp_path):
     assert loaded.source == other / "checkpoint_0003.pt" and loaded.folder == run
 
 
-# ---- refused
-
-
 def refused(run: Path) -> str:
     with pytest.raises(UserError) as error:
         linear_layers.load(run)
@@ -106,8 +102,6 @@ def test_layers_of_another_encoder_are_refused(file, data_root):
 
 
 class Hostile:
-    """Makes a folder when it is unpickled."""
-
     def __reduce__(self):
         return os.mkdir, ("ran",)
 

@@ -1,7 +1,4 @@
-"""Nearest neighbors and average precision against scikit-learn, ties, memory.
-
-Rows are in float64, in which no two similarities are so near that rounding orders them.
-"""
+"""Nearest neighbors and average precision, in float64, against scikit-learn; ties; memory."""
 
 import numpy as np
 import pytest
@@ -70,8 +67,6 @@ def test_average_precision_is_that_of_scikit_learn(rng, chunk):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Notes the greatest number of elements that any operation gives."""
-
     def __init__(self):
         super().__init__()
         self.elements = 0
@@ -85,7 +80,6 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_memory_is_bounded_by_the_chunk(rng):
-    """4,000 × 3,000 similarities are never there at once; the arguments' own size is."""
     database, queries = rows(rng, 3000, 4), rows(rng, 4000, 4)
     classes, truth = torch.zeros(3000), torch.zeros(4000)
     for search in (

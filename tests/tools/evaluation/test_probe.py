@@ -101,12 +101,8 @@ def test_few_labels_are_balanced_nested_and_drawn_by_seed():
     np.testing.assert_array_equal(Labels(fraction=1.0).draw(classes, 0), np.arange(148))
 
 
-# ---- tuning
-
-
 @pytest.fixture
 def tuned_on(monkeypatch):
-    """The features on which `tune` trained."""
     seen = []
     monkeypatch.setattr(
         probe, "linear_evaluation", lambda *a, **k: seen.append(a[0]) or linear_evaluation(*a, **k)

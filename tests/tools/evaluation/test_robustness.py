@@ -24,7 +24,6 @@ def store(data_root):
 
 @pytest.fixture
 def altered(store):
-    """Load ROWS altered: altered(kind, amount)."""
     return lambda kind, amount: robustness.load_altered(store, ROWS, CPU, kind=kind, amount=amount)
 
 
