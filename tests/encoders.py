@@ -35,7 +35,3 @@ class GraphEncoder(nn.Module):
         x = torch.einsum("nctv,wv->nctw", self.spatial(x), self.edges)
         x = self.temporal(self.norm(x).relu())  # (n·M, H, T, V)
         return x.unflatten(0, (-1, self.layout.bodies)).mean((1, 3, 4))
-
-
-def graph_encoder(hidden_size: int, num_head: int, num_layer: int, layout: Layout) -> GraphEncoder:
-    return GraphEncoder(hidden_size, layout)

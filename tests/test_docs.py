@@ -86,9 +86,6 @@ def run_examples() -> None:
     assert 0 <= float(said.getvalue().split()[-1]) <= 1
 
 
-# ---- files, links and flags
-
-
 def test_the_files_that_pages_name_exist():
     new = set(re.findall(r"^# (\S+\.py)$", (ROOT / "docs/extend.md").read_text(), re.MULTILINE))
     folders = "tools|net|feeder|data_gen|tests|docs|figure"

@@ -9,7 +9,7 @@ import action_classification
 import action_retrieval
 import pretrain
 from net import MODALITIES, methods
-from tests.encoders import graph_encoder
+from tests.encoders import GraphEncoder
 from tests.runs import call, pretraining
 from tools.evaluation import encoders
 from tools.training import checkpoint
@@ -17,7 +17,9 @@ from tools.training import checkpoint
 
 @pytest.mark.parametrize("method", ["umurl", "umurl_pair", "baseline", "joint"])
 def test_it_is_pretrained_evaluated_and_finetuned(data_root, tmp_path, monkeypatch, method):
-    monkeypatch.setitem(methods.ENCODERS, "graph", graph_encoder)
+    monkeypatch.setitem(
+        methods.ENCODERS, "graph", lambda size, heads, layers, layout: GraphEncoder(size, layout)
+    )
     flags = ("--encoder", "graph", "--method", method, "--epochs", 3, "--monitor-every", 3)
     done = call(pretrain.main, *pretraining(data_root, tmp_path, *flags))
     assert done.code == 0, done.err
@@ -38,7 +40,7 @@ def test_it_is_pretrained_evaluated_and_finetuned(data_root, tmp_path, monkeypat
         result = json.loads((tmp_path / f"{name}.json").read_text())
         assert result["pretraining"]["encoder"] == "graph"
     encoder = encoders.load_encoder(tmp_path)
-    assert type(encoder).__name__ == "GraphEncoder" and not encoder.training
+    assert type(encoder) is GraphEncoder and not encoder.training
     assert torch.equal(encoder.norm.running_mean, saved["model"]["encoder.norm.running_mean"])
 
     del methods.ENCODERS["graph"]

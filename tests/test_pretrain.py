@@ -168,9 +168,6 @@ def test_another_optimizer_with_groups_of_its_own_resumes(data_root, tmp_path, m
     torch.testing.assert_close(parts["model"], whole["model"], rtol=0, atol=0)
 
 
-# ---- numbers that are not finite
-
-
 def test_a_clip_that_is_not_finite_is_named_and_nothing_is_saved(tmp_path):
     root = write_store(tmp_path / "data")
     joints = np.load(root / "ntu60" / "joints.npy", mmap_mode="r+")

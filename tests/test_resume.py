@@ -167,9 +167,6 @@ def test_two_runs_in_one_folder(data_root, tmp_path):
     assert second.code == 1 and str(tmp_path / "run") in second.err
 
 
-# ---- a run that is killed
-
-
 @pytest.mark.parametrize(
     ("kills", "epochs"), [(20, 6), pytest.param(300, 30, marks=pytest.mark.slow)]
 )

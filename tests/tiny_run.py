@@ -10,17 +10,7 @@ from tools.training import checkpoint
 SIZES = {"hidden_size": 16, "num_head": 2, "num_layer": 1, "projector_width": 24}
 
 
-def write_run(
-    folder: str | Path,
-    data_root: str | Path = "data",
-    *,
-    dataset: str = "ntu60",
-    protocol: str = "cross_subject",
-    seed: int = 0,
-    model: UmURL | None = None,
-    more: dict | None = None,
-    **sizes: int,
-) -> Path:
+def write_run(folder, data_root="data", *, seed=0, model=None, more=None, **sizes: int) -> Path:
     """Write a checkpoint as pretrain.py does after its last epoch; return the folder.
 
     more: further settings in the checkpoint
@@ -29,7 +19,7 @@ def write_run(
     sizes = SIZES | sizes
     torch.manual_seed(seed)
     model = model or UmURL(*sizes.values())
-    settings = {"data_root": str(data_root), "pre_dataset": dataset, "protocol": protocol}
+    settings = {"data_root": str(data_root), "pre_dataset": "ntu60", "protocol": "cross_subject"}
     settings |= sizes | {"epochs": 3, "seed": seed} | (more or {})
     optimizer = torch.optim.Adam(model.parameters())
     parts = {"settings": settings, "data": {}, "metrics": {}, "epoch": 3, "step": 0, "scaler": {}}

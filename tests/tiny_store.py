@@ -26,13 +26,7 @@ def tiny_clip(action: int, frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def write_store(
-    data_root: str | Path,
-    dataset: str = "ntu60",
-    *,
-    clips: int = 48,
-    classes: int = 4,
-    frames: tuple[int, int] = (20, 120),
-    seed: int = 0,
+    data_root: Path, dataset="ntu60", *, clips=48, classes=4, frames=(20, 120), seed=0
 ) -> Path:
     """Write DATA_ROOT/DATASET and return DATA_ROOT. The same arguments give the same bytes.
 

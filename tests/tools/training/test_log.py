@@ -47,13 +47,10 @@ def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_pat
 
 
 def test_steps_that_fp16_skips_are_too_many_at_some_point(log):
-    for step in range(SKIPPED_IN_A_ROW - 1):
-        add(log, step, train_skipped=1.0)
-    add(log, 40, train_skipped=0.0)
-    log.write()
-    for step in range(SKIPPED_IN_A_ROW - 1):
-        add(log, step, train_skipped=1.0)
-    log.write()
+    row = [1.0] * (SKIPPED_IN_A_ROW - 1)
+    for step, skipped in enumerate([*row, 0.0, *row]):
+        add(log, step, train_skipped=skipped)
+        log.write()
     add(log, 99, train_skipped=1.0)
     with pytest.raises(NonFinite, match="fp16"):
         log.write()
