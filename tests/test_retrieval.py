@@ -149,7 +149,7 @@ def test_classes_that_do_not_occur_in_training_are_named(data_root, tmp_path, so
 
 def test_a_query_among_a_single_training_clip(tmp_path):
     root = write_store(tmp_path / "data", clips=12, classes=6)
-    folder = write_run(tmp_path / "run", root, protocol="cross_view")
+    folder = write_run(tmp_path / "run", root, more={"protocol": "cross_view"})
     code, said, error = retrieve(folder, "--classes", 2, "--query", RAW)
     assert code == 0, error
     assert [line.split()[2] for line in said.splitlines()[1:]] == ["A002"]
