@@ -103,10 +103,7 @@ def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
-    """Where the batches of an epoch begin and end: [0, ..., clips].
-
-    A rest of one clip, or of less than an eighth of a batch, joins the previous batch.
-    """
+    """Where batches begin and end: [0, ..., clips]; a rest below an eighth joins the last one."""
     bounds = [*range(0, clips, batch_size), clips]
     if len(bounds) > 2 and bounds[-1] - bounds[-2] < max(2, batch_size // 8):
         del bounds[-2]

@@ -22,10 +22,7 @@ CLASSES = (1, 7, 51)
 
 
 def video(name: str, seed: int = 0, gap: int = 15) -> tuple[np.ndarray, list[tuple]]:
-    """Bodies (T, 2, 25, 3) in metres, and actions (class, first frame, last frame, confidence).
-
-    Each class occurs once. Actions of odd classes have a second body.
-    """
+    """Bodies (T, 2, 25, 3), and actions (class, first, last frame, confidence), each class once."""
     rng = np.random.default_rng([seed, *name.encode()])
     rest = rng.normal((0, 0, 3), 0.4, (2, 25, 3))
     frames, actions = [np.repeat(rest[None], gap, 0)], []

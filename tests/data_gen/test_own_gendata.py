@@ -154,13 +154,17 @@ def test_an_hour_in_one_file_needs_bounded_memory(tmp_path):
     assert peak < 600
 
 
-def test_files_that_cannot_be_used_are_left_out_by_name(arrays, capsys):
+def test_files_that_cannot_be_used_and_bridged_anchors_are_named(arrays, capsys):
     np.save(arrays / "a0.npy", person(0)[:, :17])
     (arrays / "a2.npy").unlink()
     np.save(arrays / "b3.npy", person(0) * 0)
+    body = np.load(arrays / "b1.npy")
+    body[0, [1, 4]] = 0  # spine and left shoulder
+    np.save(arrays / "b1.npy", body)
     assert prepare(arrays, *V1).names == ["b1"]
     out = capsys.readouterr().out
     assert all(f"{name}.npy" in out for name in ("a0", "a2", "b3"))
+    assert "later frame: 1\n  b1\n" in out and "origin bridged: 1\n  b1\n" in out
     with pytest.raises(UserError, match=r"a0\.npy"):
         prepare(arrays, *V1, "--strict", name="strict")
     assert os.listdir(arrays / "out") == ["mine"]
@@ -204,7 +208,6 @@ def test_faults_of_the_table_end_the_run(arrays, old, new, said):
     "flags",
     [
         ("--name", "ntu60"),
-        ("--skeleton", "nowhere.json"),
         ("--unit", "px", "--channels", "xyz"),
         ("--axes", "z-up", "--channels", "xyc"),
         ("--min-confidence", 0.5, "--channels", "xyz"),

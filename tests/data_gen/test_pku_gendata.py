@@ -33,7 +33,7 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
     prepare(dataset, raw / dataset, tmp_path)
     store = open_store(tmp_path, dataset)
     assert len(store.names) == 36 and store.num_classes == 51
-    assert set(store.label) == {0, 6, 50}
+
     for name in raw_pku.NAMES[dataset]:
         bodies, actions = raw_pku.video(name)
         rows = [i for i, clip in enumerate(store.names) if clip.startswith(name)]
