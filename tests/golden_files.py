@@ -18,7 +18,6 @@ MODEL_SIZES = {
 
 
 def load(name: str) -> dict[str, np.ndarray]:
-    """All arrays of one reference file."""
     with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 

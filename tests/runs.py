@@ -65,7 +65,6 @@ def call(main: Callable[[], None], *flags: object) -> Outcome:
 
 
 def events(folder: Path) -> EventAccumulator:
-    """All TensorBoard events of a run."""
     return EventAccumulator(str(folder), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
 
 

@@ -29,7 +29,6 @@ SCRIPTS = {
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 

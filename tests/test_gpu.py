@@ -31,7 +31,6 @@ def gpus(number: int):
 
 
 def flags(data_root: Path, folder: Path, *more: object) -> list[str]:
-    """Twenty steps of 12 clips."""
     own = ("--epochs", 10, "--hidden-size", 64, "--projector-width", 96, "--save-every", 5)
     return pretraining(data_root, folder, *own, *more)
 

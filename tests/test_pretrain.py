@@ -94,12 +94,10 @@ def test_training_follows_the_published_trajectory(name, data_root, tmp_path, mo
     [
         (["--hidden-size", 10, "--num-head", 4], "--hidden-size"),
         (["--amp", "fp16"], "--amp fp16"),
-        (["--protocol", "cross_setup"], "cross_setup"),
         (["--compile", "--no-compile"], "--no-compile"),
         (["--batch-size", 1], "--batch-size"),
         (["--cosine", "--schedule", 3], "--schedule"),
         (["--method", "baseline", "--intra-weight", 3], "--intra-weight"),
-        (["--mix", 1, 2], "--mix"),
         (["--recipe", "none"], "--recipe"),
         (["--resume", "nowhere.pt"], "nowhere.pt"),
     ],

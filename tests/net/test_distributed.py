@@ -69,7 +69,6 @@ def on_a_rank() -> dict:
 
 
 def clips() -> torch.Tensor:
-    """Projected features of all ranks' clips, (6, n, 5) float64."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(6, sum(GATHERED), 5, generator=generator, dtype=torch.float64)
 
