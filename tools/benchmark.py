@@ -2,8 +2,7 @@
 
     python -m tools.benchmark [STAGE ...] --compile --json step.json
 
-The defaults are the published sizes on a GPU, and small ones on a CPU. Times are medians. Let the
-machine do nothing else; from one machine to another compare ratios, not times.
+The defaults are the published sizes on a GPU, and small ones on a CPU. Times are medians.
 """
 
 import argparse
@@ -206,8 +205,6 @@ def cost(what: str, module: nn.Module, inputs: Any, clips: int) -> Row:
 
 
 def table(rows: list[Row]) -> str:
-    """A Markdown table; numbers with three significant digits."""
-
     def shown(value: Any) -> str:
         if isinstance(value, float):
             return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -230,12 +227,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if {"prepare", "views", "evaluate"} & {*args.stages}:
             rows += prepare(args, Path(folder))
             store = open_store(folder, "ntu60")
-        if "views" in args.stages:
-            rows += views(args, store, device)
-        if "step" in args.stages:
-            rows += step(args, device)
-        if "evaluate" in args.stages:
-            rows += evaluate(args, store, device)
+        rows += views(args, store, device) if "views" in args.stages else []
+        rows += step(args, device) if "step" in args.stages else []
+        rows += evaluate(args, store, device) if "evaluate" in args.stages else []
     network = [*costs(args)] if "cost" in args.stages else []
     print(*(f"\n{table(part)}" for part in (rows, network) if part), sep="\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB

@@ -44,8 +44,7 @@ def test_cost_counts_used_weights_and_operations_of_a_clip():
 
 
 @pytest.mark.parametrize(
-    "flags",
-    ["nothing", "--compile views", "--num-head 3", "--subjects 4 --data-path x"],
+    "flags", ["nothing", "--compile views", "--num-head 3", "--subjects 4 --data-path x"]
 )
 def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as end:

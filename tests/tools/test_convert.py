@@ -17,18 +17,10 @@ def test_targets_must_be_free_and_sources_of_a_known_format(converted, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [
-        ("to-pkl", "--protocol", "cross_view"),
-        ("to-npz", "--num-head", "2"),
-        ("to-published", "--pre-dataset", "ntu60"),
-        ("from-published", "--names", "a.txt"),
-        ("import", "--num-head", "2"),
-        ("import", "--proto", "cross_view"),
-        ("to-arrays", "--skeleton", "coco_17"),
-    ],
+    "flags", ["to-pkl --protocol cross_view", "from-published --names a.txt", "import --proto a"]
 )
 def test_flags_without_effect_are_errors(capsys, flags):
+    conversion, *more = flags.split()
     with pytest.raises(SystemExit) as ended:
-        convert.parse_args([flags[0], "source", "target", *flags[1:]])
-    assert ended.value.code == 2 and flags[1] in capsys.readouterr().err
+        convert.parse_args([conversion, "source", "target", *more])
+    assert ended.value.code == 2 and more[0] in capsys.readouterr().err

@@ -3,8 +3,8 @@
     python -m tools.ablation --seeds 3 --lr 5e-4 2e-3 --jobs 2
     python -m tools.ablation --variants no_intra no_inter --hidden-size 64 --epochs 30
 
-Other flags than those below go to pretrain.py. Each run has a folder of its own; the same command
-continues where it was stopped or killed, and more variants, seeds or rates take what is there.
+Other flags than those below go to pretrain.py. The same command continues where it was stopped or
+killed, and more variants, seeds or rates take what is there.
 """
 
 import argparse
@@ -42,7 +42,6 @@ SAME = FREE - {"epochs"}  # settings that do not change the result of a run
 
 
 def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """The flags of the ablation, and those for pretrain.py."""
     parser = argparse.ArgumentParser("python -m tools.ablation", allow_abbrev=False)
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     add, titles = parser.add_argument, "; ".join(f"{k}: {v.title}" for k, v in VARIANTS.items())
@@ -156,7 +155,6 @@ def places_of(jobs: int | None) -> list[str]:
 
 
 def results(runs: list[Run]) -> list[table.Result]:
-    """The results of the runs that are done."""
     paths = [Path(run["folder"]) / "result.json" for run in runs]
     return [json.loads(path.read_text()) for path in paths if path.exists()]
 
@@ -168,8 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     before = len(runs) - len(todo)
     print(f"{len(runs)} runs, {before} of them done before; in {args.out}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes, as Ctrl-C does
-    failed = 0
-    done = results(runs)
+    failed, done = 0, results(runs)
     performed = perform_all(todo, places_of(args.jobs), args.keep_checkpoints)
     for run, fault in tqdm(performed, total=len(todo), unit="run", disable=None):
         failed += bool(fault)

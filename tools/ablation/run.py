@@ -82,11 +82,8 @@ def measure(run: Run) -> dict[str, Any]:
 
 def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:
     """{"test": {figure: percent}, "held_out": {figure: percent}} of linear evaluation and 1-NN.
-
-    Each with the features as published, and standardized. Held out: each group of training subjects
-    is recognized by the clips of the others, so that a choice by these figures sees no test clip.
-    Raises UserError if the training clips show one person.
-    """
+    Held out: each group of training subjects is recognized by the clips of the others. Raises
+    UserError if there is one subject."""
     subjects = features.data.store.subject[features.data.train]
     people = np.unique(subjects)
     if len(people) < 2:

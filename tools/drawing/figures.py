@@ -12,7 +12,7 @@ from common import atomic
 
 
 def save(figure: Figure, path: Path, *, dpi: int) -> None:
-    """Write a figure as .png or .svg, whichever the path names."""
+    """Write a figure as .png or .svg."""
     # No date and no random ids; text stays text, and images stay separate.
     svg = {"svg.hashsalt": "umurl", "svg.fonttype": "none", "image.composite_image": False}
     metadata = {"Date": None} if path.suffix == ".svg" else None

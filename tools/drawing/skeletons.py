@@ -1,8 +1,7 @@
 """Skeletons as pictures: what a modality shows of a clip, projected and drawn by matplotlib.
 
-Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up, as a Kinect and a store have
-them. A body is absent where all its joints are zero, a joint where its coordinates are zero; the
-joint that preparation moves to the origin is present if its body is.
+Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up. A joint at zero is absent, but
+the joint that preparation moves to the origin is present if any joint of its body is.
 """
 
 from collections.abc import Sequence
@@ -38,11 +37,8 @@ class Scene(NamedTuple):
 
 
 def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT_V2) -> Scene:
-    """A clip (T, M, V, C) as one modality shows it.
-
-    Joint: the bodies; bone: each bone as an arrow from one point, since the modality has no
-    positions; motion: the bodies, with an arrow of MOTION_GAIN frames at each joint.
-    """
+    """A clip (T, M, V, C) as one modality shows it. Joint: the bodies; bone: each bone as an arrow
+    from one point; motion: the bodies, with an arrow of MOTION_GAIN frames at each joint."""
     clip = np.asarray(clip)
     there = (clip != 0).any(-1)  # (T, M, V)
     present = there.any(-1, keepdims=True)  # (T, M, 1)
@@ -63,10 +59,8 @@ def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT
 
 
 def fit(*scenes: Scene) -> list[Scene]:
-    """Project scenes onto the unit square, at one scale and as large as their joints allow.
-
-    Arrows of motion may leave the square: a body that appears moves as far as its distance from 0.
-    """
+    """Project scenes onto the unit square, at one scale and as large as their joints allow; arrows
+    of motion may leave it."""
     flat = [Scene(*(part @ PROJECTION.T for part in one)) for one in scenes]
     parts = [one.body if one.body.size else one.dots for one in flat]
     points = np.concatenate([part.reshape(-1, 2) for part in parts])

@@ -12,11 +12,8 @@ ROWS = (5, 12)  # least and most classes that are drawn of a recording
 def picture(
     found: Sequence[tuple[str, Sequence[Any]]], fps: float, classes: Sequence[str]
 ) -> Figure:
-    """Draw recordings below each other: time to the right, a row a class, dark where probable.
-
-    found: the name of each recording and its windows (`tools.classify.Window`), of which at least
-    one shows somebody. Of windows that overlap, each is drawn where its middle is the nearest one.
-    """
+    """Draw recordings below each other, found as (name, `tools.classify.Window`s), a row a class.
+    Of windows that overlap, each is drawn where its middle is the nearest one."""
     probabilities = []  # of each recording: (W windows, K classes), NaN where nobody is seen
     for _, windows in found:
         nobody = np.full(len(classes), np.nan, np.float32)

@@ -1,7 +1,6 @@
 """The .npz files of CTR-GCN, InfoGCN, HD-GCN, MAMP, STARS and MacDiff, in and out.
 
 A file has the clips of one protocol, in a camera's coordinates, without names:
-
 x_train, x_test   (N, T, 150) = clips, frames, (body, joint, xyz), zero after a clip's last frame
 y_train, y_test   (N, K), one-hot
 """
@@ -54,9 +53,8 @@ def open_npz(path: Path, protocol: str | None) -> Source:
     if not own:
         protocol = protocol or _protocol_of(path, (len(x[0]), len(x[1])))
     split = {protocol: (np.arange(count) < len(x[0])).astype(int)}
-    classes = y.shape[1]
-    kind, extra = f"CTR-GCN's or MAMP's arrays of {classes} classes", {"num_classes": classes}
-    extra |= {"prepared": own is not None, "own": own}
+    kind = f"CTR-GCN's or MAMP's arrays of {y.shape[1]} classes"
+    extra = {"num_classes": y.shape[1], "prepared": own is not None, "own": own}
     return Source(path, kind, y.argmax(1), read, NTU.frame_shape[:2], split, **extra)
 
 
@@ -87,9 +85,8 @@ def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
 def match_names(path: Path, clips: Source, description: Description, last_setup: int) -> list[str]:
     """The names of a file's clips, in its order, from a text file with one name a line.
 
-    CTR-GCN and MAMP order training and test clips by subject, camera or setup, whichever makes the
-    split, and then as the list does, without the officially missing clips. Names of setups after
-    `last_setup` are skipped. Raises UserError if names and labels do not agree.
+    Training and test clips are ordered by what makes the split, and then as the list is, without
+    missing clips and later setups. Raises UserError if names and labels do not agree.
     """
     ((protocol, training),) = clips.splits.items()
     lines = [line.strip().removesuffix(SUFFIX) for line in path.read_text().splitlines()]

@@ -1,8 +1,5 @@
-"""Import the clips of other codes' files as a store.
-
-Clips of NTU RGB+D and PKU-MMD are prepared by the published rule. Other recordings are prepared as
-`own_gendata.py` prepares them: people may stand in any axes, and joints may be missing.
-"""
+"""Import the clips of other codes' files as a store: those of NTU RGB+D and PKU-MMD are prepared by
+the published rule, others as by `own_gendata.py`, in any axes and with missing joints."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +31,8 @@ USUAL = {(25, "xyz"): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
 
 
 def open_source(path: Path, protocol: str | None = None) -> Source:
-    """Open the clips of a file or folder; no code in a pickle is run.
-
-    protocol: of an .npz file's split; None: the number of clips or the file's name tells
-    Raises UserError if the format is unknown or cannot be used, or if the file is damaged.
-    """
+    """Open the clips of a file or folder; no code in a pickle is run. Raises UserError if the format
+    is unknown or cannot be used, or if the file is damaged. protocol: of the split of an .npz"""
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
     kinds = {name.removeprefix("train").removeprefix("val") for name in names}
     try:
@@ -69,10 +63,7 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
 
 def write_store(source: Source, target: Path, report: Report, **flags: Any) -> StoreWriter:
     """Write the clips of a source as a store; those that cannot be used go to the report.
-
-    flags: those of `tools.convert import` that are given
-    Raises UserError if the clips do not fit together, or if a flag has no effect.
-    """
+    Raises UserError if they do not fit together, or if one of the given flags has no effect."""
     description, rows = _describe(source, target, flags)
     if len({name for name, *_ in rows}) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")

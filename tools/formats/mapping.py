@@ -42,11 +42,8 @@ def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) ->
 
 
 def map_clip(clip: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray | None:
-    """Map a prepared clip (T, M, V, 3) onto another skeleton, and move its origin to zero.
-
-    A joint is missing, 0 0 0, if one of its sources is. The origin is interpolated where it is
-    missing; None if it is missing in all frames.
-    """
+    """Map a prepared clip (T, M, V, 3) onto another skeleton, and move its origin to zero; None if
+    no frame has it. A joint is missing, 0 0 0, if one of its sources is."""
     missing = ~clip.any(-1)  # (T, M, V)
     if len(source.origin) == 1:  # this joint of the main body is at zero
         missing[:, 0, source.origin[0]] = missing[:, 0].all(-1)

@@ -1,8 +1,5 @@
-"""Convert the published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, to ours and back.
-
-Nothing is lost: a published checkpoint that is converted and converted back has the same entries,
-bit by bit and in the same order.
-"""
+"""Convert the published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, to ours and back:
+the same entries, bit by bit and in the same order."""
 
 from pathlib import Path
 from typing import Any
@@ -44,8 +41,7 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
     """Read a published checkpoint as one of ours, as `checkpoint.save` takes it; no code runs.
 
     settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell
-    The result has one part more than our checkpoints, `published`: what only published files hold.
-    Raises CheckpointError if the file is no published checkpoint.
+    The result's part `published` has what only published files hold. Raises CheckpointError.
     """
     saved = read_torch(path)
     for name, kind in {"epoch": int, "state_dict": dict, "optimizer": dict}.items():

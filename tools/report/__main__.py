@@ -12,7 +12,7 @@ import jinja2
 
 from common import UserError, atomic, run
 from tools.evaluation import paper
-from tools.report import content, gallery
+from tools.report import content
 
 PARTS = Path(__file__).parent
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shown, missing = None, None
     if len(runs) == 1:
         try:
-            shown = gallery.build(folders[0], runs[0], args.data_root, args.queries or 48)
+            shown = content.gallery(folders[0], runs[0], args.data_root, args.queries or 48)
         except UserError as error:
             missing = f"No gallery of retrieved clips: {error}"
             print(missing)

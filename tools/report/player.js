@@ -29,16 +29,14 @@ function draw(canvas) {
   });
 }
 
-function isInView(canvas) {
-  const { top, bottom } = canvas.getBoundingClientRect();
-  return bottom > 0 && top < innerHeight;
-}
-
 function tick(now) {
   if (!playing) return;
   clock += Math.max(0, Math.min(100, now - last)) / 1000;
   last = now;
-  canvases.filter(isInView).forEach(draw);
+  for (const canvas of canvases) {
+    const { top, bottom } = canvas.getBoundingClientRect();
+    if (bottom > 0 && top < innerHeight) draw(canvas);
+  }
   requestAnimationFrame(tick);
 }
 

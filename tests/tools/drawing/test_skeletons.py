@@ -66,8 +66,5 @@ def test_arrows_are_what_the_network_gets():
         temporal = tokens[name].temporal.numpy().reshape(clip.shape)
         np.testing.assert_allclose(found, gain * temporal, atol=1e-5)
     assert len(np.unique(arrows["bone"][..., 0, :].reshape(-1, 3), axis=0)) == 2
-
-
-def test_an_empty_clip_can_be_drawn():
     (nobody,) = fit(scene(np.zeros((3, 2, 25, 3))))
     assert (picture([[(nobody, 0, "nobody $")]], 64) > 60).all()

@@ -1,7 +1,4 @@
-"""Write files as other codes write them: CTR-GCN, pyskl, ST-GCN, AGCN, AimCLR.
-
-The files are made from raw recordings, which tests.literal reads, without the project's writers.
-"""
+"""Write files as CTR-GCN, pyskl, ST-GCN and AGCN do, from raw recordings and by tests.literal."""
 
 import pickle
 from collections.abc import Callable
@@ -9,19 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.literal.preprocess import (
-    body_slots,
-    choose_bodies,
-    in_training_set,
-    read_skeleton,
-)
+from tests.literal.preprocess import body_slots, choose_bodies, in_training_set, read_skeleton
 
 
 def two_bodies(path: Path) -> np.ndarray:
-    """The two people of a recording (T, 2, 25, 3), in the order in which they appear.
-
-    Of people who appear together, the one who moves less comes first: no reader may rely on it.
-    """
+    """The two people of a recording (T, 2, 25, 3) as they appear; then the one who moves less."""
     bodies = choose_bodies(body_slots(read_skeleton(path)))
     first = [np.flatnonzero(body.reshape(len(body), -1).any(1)) for body in bodies]
     order = sorted((1, 0), key=lambda m: first[m][0] if len(first[m]) else 10**9)
@@ -32,30 +21,17 @@ def two_bodies(path: Path) -> np.ndarray:
 
 def performer_order(names: list[str], protocol: str) -> tuple[list[str], list[str]]:
     """Training and test names in the order of CTR-GCN's seq_transformation.py."""
-    subject, camera, setup = (lambda n: n[8:12]), (lambda n: n[4:8]), (lambda n: n[0:4])
-    groups = {
-        "cross_subject": (subject, [f"P{p:03}" for p in range(1, 107)]),
-        "cross_view": (camera, ["C001", "C002", "C003"]),
-        "cross_setup": (setup, [f"S{s:03}" for s in range(1, 33)]),
-    }
-    key, values = groups[protocol]
-    in_order = [name for value in values for name in names if key(name) == value]
+    start = {"cross_subject": 8, "cross_view": 4, "cross_setup": 0}[protocol]
+    in_order = sorted(names, key=lambda name: name[start : start + 4])
     train = [name for name in in_order if in_training_set(name, protocol)]
     return train, [name for name in in_order if name not in train]
 
 
 def ctrgcn_npz(
-    raw: Path,
-    out: Path,
-    protocol: str,
-    *,
-    classes: int = 60,
-    twice: bool = False,
+    raw: Path, out: Path, protocol: str, *, classes: int = 60, twice: bool = False
 ) -> tuple[list[str], list[str]]:
     """Write a file such as NTU60_CS.npz; return the names of its training and test clips.
-
-    twice: whether a single person is written twice, as in the files of NTU-120
-    """
+    twice: whether a single person is written twice, as in the files of NTU-120"""
     paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
     content = {}
     halves = performer_order(list(paths), protocol)
@@ -77,11 +53,7 @@ def ctrgcn_npz(
 
 
 def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2) -> None:
-    """Write a file such as ntu60_3danno.pkl.
-
-    splits: {name in the file, such as xsub: protocol}
-    protocol: the version of the pickle format
-    """
+    """Write a file such as ntu60_3danno.pkl. splits: {name in the file, such as xsub: protocol}"""
     paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
     annotations, split = [], {}
     for name, path in paths.items():
@@ -127,15 +99,6 @@ def _padded_arrays(raw: Path, out: Path, protocol: str, kind: str, move: Callabl
             pickle.dump(([f"{name}.skeleton" for name in chosen], labels), file)
 
 
-def resampled_arrays(out: Path) -> None:
-    """Write {train,val}_position.npy, as AimCLR and CrosSCLR do."""
-    out.mkdir(parents=True)
-    for part in ("train", "val"):
-        np.save(out / f"{part}_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))
-        with open(out / f"{part}_label.pkl", "wb") as file:
-            pickle.dump((["a", "b"], [0, 1]), file)
-
-
 class Opens:
     """A value whose pickle opens a file for writing when it is loaded without care."""
 
@@ -147,10 +110,7 @@ class Opens:
 
 
 def pose_pkl(path: Path, clips: dict[str, np.ndarray], split: dict[str, list[str]]) -> None:
-    """Write a file of pyskl with clips (M, T, V, C); C = 2 gets scores. Labels are 0 and 1 in turn.
-
-    The file is as ntu60_hrnet.pkl: float16 but for the clips, which stay as they are.
-    """
+    """Write a file such as ntu60_hrnet.pkl with clips (M, T, V, C); C = 2 gets scores."""
     annotations = []
     for i, (name, clip) in enumerate(clips.items()):
         annotation = {"frame_dir": name, "label": i % 2, "total_frames": clip.shape[1]}

