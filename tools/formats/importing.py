@@ -31,7 +31,7 @@ USUAL = {(25, "xyz"): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
 
 
 def open_source(path: Path, protocol: str | None = None) -> Source:
-    """Open the clips of a file or folder; no code in a pickle is run. Raises UserError if the format
+    """Open the clips of a file or folder; pickles run no code. Raises UserError if the format
     is unknown or cannot be used, or if the file is damaged. protocol: of the split of an .npz"""
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
     kinds = {name.removeprefix("train").removeprefix("val") for name in names}
