@@ -17,10 +17,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 import common
 from common import UserError
+from feeder.batches import to_device
 from tools.evaluation import confusion, encoders, features, flags, linear_layers, probe, results
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import standardized
@@ -96,17 +96,27 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     given = {name: getattr(args, name) for name in asdict(LINEAR)}
     given = {name: value for name, value in given.items() if value is not None}
     training = replace(FINETUNE if args.finetune else LINEAR, **given)
-    names = ("late_fusion", "finetune", "tune", "splits")
-    names += ("label_fraction", "labels_per_class", "classes")
+    names = [
+        "late_fusion",
+        "finetune",
+        "tune",
+        "splits",
+        "label_fraction",
+        "labels_per_class",
+        "classes",
+    ]
     settings = {name: getattr(args, name) for name in names} | asdict(training)
-    more = {"seed": args.seed, "runs": args.runs, "start": start}
-    evaluation = Evaluation("recognition", loaded, data, modalities, settings, **more)
+    evaluation = Evaluation(
+        "recognition", loaded, data, modalities, settings, args.seed, args.runs, start
+    )
     streams, seeds = evaluation.streams, evaluation.seeds  # the modalities of each linear layer
 
     # ---- fine-tuning: a copy of the encoder and the linear layers
     if args.finetune:
-        how = (loaded.encoder, data, streams, training, labels)
-        runs = [finetune(*how, seed, loaded.strengths) for seed in seeds]
+        runs = [
+            finetune(loaded.encoder, data, streams, training, labels, seed, loaded.strengths)
+            for seed in seeds
+        ]
         return publish(evaluation, runs, curves)
 
     # ---- linear evaluation: linear layers on the features of the frozen encoder
@@ -144,17 +154,18 @@ def publish(
         confusion.write(evaluation, np.stack([run.predicted.cpu() for run in runs]), writer)
 
     # ---- curves over incomplete test clips
-    @torch.inference_mode()
     def accuracies(load: features.Loader) -> list[float]:
-        right, device = [], features.device_of(loaded.encoder)
-        for clips, classes in features.clips_and_classes(data.store, data.test, device, load):
-            inputs = clips
-            if not evaluation.settings["finetune"]:
-                inputs = features.encode_views(loaded.encoder, clips, evaluation.streams)
-                inputs = scale.apply(inputs) if scale else inputs  # (S, n, D)
-            scores = torch.stack([run.model(inputs).sum(0) for run in runs])  # (runs, n, classes)
-            right.append(scores.argmax(2) == classes)
-        return (100 * torch.cat(right, 1).double().mean(1)).tolist()
+        rows, device = data.test, features.device_of(loaded.encoder)
+        if evaluation.settings["finetune"]:
+            found = [features.clips_and_classes(data.store, rows, device, load) for _ in runs]
+        else:  # the frozen encoder is the same in all runs
+            x = features.extract_features(
+                loaded.encoder, data.store, rows, evaluation.streams, load=load
+            )
+            x = scale.apply(x) if scale else x
+            found = [[(x, to_device(data.store.label[rows], device))]] * len(runs)
+        scored = (probe.predict(run.model, some) for run, some in zip(runs, found, strict=True))
+        return [probe.accuracy(*one)["top1"] for one in scored]
 
     drawn = write_curves(evaluation, curves, accuracies)
 

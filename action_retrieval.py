@@ -71,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     names = ("label_fraction", "labels_per_class", "classes", "knn_neighbours")
     settings = {name: getattr(args, name) for name in names}
-    more = {"seed": args.seed, "runs": args.runs, "start": start}
-    evaluation = Evaluation("retrieval", loaded, data, modalities, settings, **more)
+    evaluation = Evaluation(
+        "retrieval", loaded, data, modalities, settings, args.seed, args.runs, start
+    )
 
     # ---- neighbors by the features as they are and, with --standardize, by standardized features
     encoded = features.encode(loaded.encoder, data, evaluation.streams)  # each clip once

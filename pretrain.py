@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch._dynamo
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.nn.parallel import DistributedDataParallel as DDP
@@ -28,7 +29,7 @@ from net import MODALITIES
 from net.distributed import at_least_float32, gather
 from net.methods import DEFAULT, DEFAULT_ENCODER, ENCODERS, METHODS
 from tools.training import checkpoint, distributed
-from tools.training.distributed import Process, StopSignal, memory
+from tools.training.distributed import AMP, Process, StopSignal, memory
 from tools.training.log import TrainingLog
 from tools.training.monitor import Monitor
 
@@ -44,7 +45,6 @@ RECIPES = {
     },
 }
 WEIGHTS = dict(pair for method in METHODS.values() for pair in method.weights.items())
-AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -173,9 +173,7 @@ def prepare_upright(
         notes.append("origin bridged")
     if both[0] != there[0]:
         notes.append("shoulders of a later frame")
-    frames = range(len(main))
-    origin = np.stack([np.interp(frames, known, axis[known]) for axis in origin.T], axis=1)
-    bodies -= origin[:, None, None]
+    bodies -= bridged(origin, known)[:, None, None]
     bodies = bodies @ upright_rotation(lines[both[0]], recording.is_flat).T
     if not recording.has_unit:
         bodies *= _scale(name, bodies[:, 0], skeleton)
@@ -183,6 +181,12 @@ def prepare_upright(
     clip[:, : len(people)] = np.nan_to_num(bodies)
     require_metres(name, clip)
     return clip, up, notes
+
+
+def bridged(path: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A path (T, 3), interpolated between its known frames (indices) and held before and after."""
+    frames = range(len(path))
+    return np.stack([np.interp(frames, known, axis[known]) for axis in path.T], axis=1)
 
 
 def upright_rotation(line: np.ndarray, is_flat: bool = False) -> np.ndarray:

@@ -103,11 +103,16 @@ def _host_tensor(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def batch_bounds(clips: int, batch_size: int) -> list[int]:
-    """Where batches begin and end: [0, ..., clips]; a rest below an eighth joins the last one."""
+    """Where batches begin and end: [0, ..., clips]; a small rest joins the last one."""
     bounds = [*range(0, clips, batch_size), clips]
-    if len(bounds) > 2 and bounds[-1] - bounds[-2] < max(2, batch_size // 8):
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] < smallest_batch(batch_size):
         del bounds[-2]
     return bounds
+
+
+def smallest_batch(batch_size: int) -> int:
+    """The fewest clips, an eighth of a batch, that are a last batch of their own."""
+    return max(2, batch_size // 8)
 
 
 def largest_batch(clips: int, batch_size: int) -> int:

@@ -28,7 +28,7 @@ import common
 from common import atomic
 from data_gen.gendata import usable_cpus
 from feeder.augment import VIEW_FRAMES
-from feeder.batches import TrainingBatches, resident_frames
+from feeder.batches import TrainingBatches, resident_frames, smallest_batch
 from feeder.skeletons import NTU
 from feeder.store import Store, open_store
 from net import MODALITIES
@@ -40,10 +40,10 @@ from tools.evaluation.neighbors import nearest
 from tools.evaluation.probe import LINEAR, linear_evaluation
 from tools.formats.tables import markdown
 from tools.training import checkpoint, distributed
+from tools.training.distributed import AMP
 
 DATA_GEN = Path(__file__).resolve().parents[1] / "data_gen"
 STAGES = ("prepare", "views", "step", "evaluate", "cost")
-AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}
 Row = dict[str, Any]
 
 
@@ -157,8 +157,7 @@ def step(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     for what, network in networks if args.compile else networks[:1]:
         row = measured(what, stepper(network, args.batch_size), args.batch_size, args)
         yield row | {"TFLOP/s": counter.get_total_flops() / row["seconds"] / 1e12}
-    # The clips that remain at an epoch's end, if fewer than an eighth, join its last batch.
-    largest = args.batch_size + max(2, args.batch_size // 8) - 1
+    largest = args.batch_size + smallest_batch(args.batch_size) - 1
     yield measured(f"{name}, an epoch's largest batch", stepper(model, largest), largest, args)
 
 

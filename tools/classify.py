@@ -6,7 +6,6 @@ The classes come from the linear layer that `action_classification.py` saved wit
 """
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 import common
-from common import UserError, atomic
+from common import UserError
 from feeder.store import Store
 from tools.drawing import figures, timeline
 from tools.evaluation import encoders, linear_layers, recordings
@@ -24,6 +23,7 @@ from tools.evaluation.features import extract_features, split_for
 from tools.evaluation.linear_layers import Trained
 from tools.evaluation.neighbors import joined, nearest
 from tools.evaluation.recordings import FILES
+from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes for each window
 MOST_DRAWN = 20  # recordings in one picture
@@ -100,10 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if found and args.csv:
         rows = [columns(name, window, classes, args.fps) for name, some in found for window in some]
         header = list(max(rows, key=len))  # a window that shows nobody has fewer columns
-        with atomic(args.csv) as part, part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, header, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(args.csv, header, ([row.get(name, "") for name in header] for row in rows))
         print(f"written to {args.csv}")
     if found and args.out:
         figures.save(timeline.picture(found, args.fps, classes), args.out, dpi=150)

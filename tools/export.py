@@ -101,7 +101,8 @@ def read(path: Path, suffix: str) -> Callable[[Tensor], Tensor]:
 @torch.no_grad()
 def compare(model: nn.Module, exported: Callable[[Tensor], Tensor]) -> float:
     """The greatest difference of an exported model's output, relative to the greatest output.
-    Raises UserError if it is more than rounding."""
+    Raises UserError if it is more than rounding.
+    """
     errors = []
     for joints in (example(model, size) for size in model.sizes):
         expected = model(joints)

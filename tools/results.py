@@ -90,8 +90,10 @@ def read(path: Path) -> Iterator[Single]:
     splits = result.get("splits")  # of a cross-validation, which is one row
     experiment = {
         "tested": [result["dataset"], result["title"], " ".join(splits or [result["protocol"]])],
-        **{"data": result[FINGERPRINT], "trained": None if random else title},
-        **{"encoder": result["encoder"], "modalities": result["modalities"]},
+        "data": result[FINGERPRINT],
+        "trained": None if random else title,
+        "encoder": result["encoder"],
+        "modalities": result["modalities"],
         "pretraining": {key: pretraining.get(key) for key in names},
         "checkpoint": None if random or is_last else file.removesuffix(".pt"),
         "task": task,

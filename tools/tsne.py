@@ -75,8 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for suffix in (".png", ".svg"):
         figures.save(figure, Path(f"{out}{suffix}"), dpi=150)
     described = {
-        **{"dataset": store.dataset, "title": store.title, "protocol": data.protocol},
-        **{"seed": args.seed, "classes": classes},
+        "dataset": store.dataset,
+        "title": store.title,
+        "protocol": data.protocol,
+        "seed": args.seed,
+        "classes": classes,
         "labels": labels.tolist(),
         "clips": [store.names[row] for row in rows],
         "panels": [p._asdict() | {"points": p.points.round(3).tolist()} for p in panels],

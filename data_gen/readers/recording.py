@@ -21,7 +21,14 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from data_gen.clip import Recording, map_joints, prepare_clip, prepare_upright, require_metres
+from data_gen.clip import (
+    Recording,
+    is_there,
+    map_joints,
+    prepare_clip,
+    prepare_upright,
+    require_metres,
+)
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_raw_bodies, read_skeleton_file
 from data_gen.tracking import follow
@@ -101,7 +108,7 @@ def prepare(
 def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> Recording:
     """Read the bodies of a recording. Raises UserError with the name of the file.
 
-    alignment: with "kinect", raw files are read as published, with bodies as they stand
+    alignment: with "kinect", as published, bodies stay in their slots; else people are followed
     """
     numbers, skeleton = None, reading.skeleton
     is_json, is_raw, is_published = is_pose_json(path), path.suffix == SUFFIX, alignment == "kinect"
@@ -115,7 +122,8 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     if is_json:
         values, numbers = pose_json.read(path, skeleton)
     elif is_raw and skeleton != KINECT_V2:
-        raise UserError(f"{path.name}: holds joints of {KINECT_V2.name}, not of {skeleton.name}")
+        joints = f"{KINECT_V2.num_joints} joints of {KINECT_V2.name}"
+        raise UserError(f"{path.name}: holds {joints}, not those of {skeleton.name}")
     elif is_raw:
         values, numbers = (read_skeleton_file(path), None) if is_published else _read_raw(path)
     elif path.suffix == ".npy":
@@ -127,7 +135,7 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     reading = reading.with_defaults(is_json)
     # What a store of NTU RGB+D holds is no mistake, however far a joint jumps.
     max_size = np.inf if is_raw and is_published else MAX_SIZE
-    return recording_of(path.name, values, reading, numbers, max_size)
+    return recording_of(path.name, values, reading, numbers, not is_published, max_size)
 
 
 def is_pose_json(path: Path) -> bool:
@@ -186,13 +194,18 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
 
 
 def recording_of(
-    name: str, values: np.ndarray, reading: Reading, numbers: np.ndarray | None = None,
+    name: str,
+    values: np.ndarray,
+    reading: Reading,
+    numbers: np.ndarray | None = None,
+    is_followed: bool = True,
     max_size: float = MAX_SIZE,
-) -> Recording:  # fmt: skip
+) -> Recording:
     """The recording that an array holds. Raises UserError if it does not fit `reading`.
 
     values: (T, M, V, C), C numbers as reading.channels says; 0 or NaN where nobody is
     numbers: (T, M) tracking numbers, or -1; None without tracking
+    is_followed: whether people are followed from frame to frame; otherwise a slot is a person
     """
     reading = reading.with_defaults()
     channels, is_image = _channels(name, values, reading), reading.unit == "px"
@@ -205,7 +218,7 @@ def recording_of(
     _check(name, bodies, *((1e6, 1e6, "pixels") if is_image else (MAX_METRES, max_size, "m")))
     if reading.axes != "y-up":
         bodies = bodies @ AXES[reading.axes].T
-    people = follow(bodies, numbers)
+    people = follow(bodies, numbers) if is_followed else np.where(is_there(bodies), 0, -1)
     if reading.target:
         bodies = map_joints(bodies, reading.skeleton, reading.target)
     return Recording(name, bodies, people, not is_image, places == 2)

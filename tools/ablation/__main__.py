@@ -70,7 +70,8 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
 
 def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dict, dict]:
     """The flags of pretrain.py for a variant, the settings that they make, and those of them that
-    decide the result and are no defaults of pretrain.py."""
+    decide the result and are no defaults of pretrain.py.
+    """
     flags = [*USUAL, *given, *VARIANTS[variant].flags.split(), *more]
     settings = vars(pretrain.parse_args(flags))
     if not settings["cosine"] and "--schedule" not in given:
@@ -105,8 +106,14 @@ def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
         if every:
             flags += ["--save-every", str(every), "--keep", str(base["epochs"])]
         runs[name, lr, seed] = {
-            **{"variant": name, "lr": lr, "seed": seed, "folder": folder, "flags": flags},
-            **{"settings": settings, "encoders": encoders, "every": every},
+            "variant": name,
+            "lr": lr,
+            "seed": seed,
+            "folder": folder,
+            "flags": flags,
+            "settings": settings,
+            "encoders": encoders,
+            "every": every,
         }
     return list(runs.values())
 

@@ -74,16 +74,21 @@ def measure(run: Run) -> dict[str, Any]:
         parts = [torch.load(Path(path) / "features.pt")[stream] for path, stream in taken]
         train, test = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
         measured = figures(Features(data, train, test), run["seed"])
-    clips = [len(data.train), len(data.test)]
-    found = {"settings": settings, "title": store.title, "clips": clips}
-    found |= {"code": checkpoint.code_facts(), **measured}
-    return found | {"curve": curve if run["every"] else []}
+    return {
+        "settings": settings,
+        "title": store.title,
+        "clips": [len(data.train), len(data.test)],
+        "code": checkpoint.code_facts(),
+        **measured,
+        "curve": curve if run["every"] else [],
+    }
 
 
 def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:
     """{"test": {figure: percent}, "held_out": {figure: percent}} of linear evaluation and 1-NN.
     Held out: each group of training subjects is recognized by the clips of the others. Raises
-    UserError if there is one subject."""
+    UserError if there is one subject.
+    """
     subjects = features.data.store.subject[features.data.train]
     people = np.unique(subjects)
     if len(people) < 2:

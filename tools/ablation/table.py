@@ -32,7 +32,8 @@ Result = dict[str, Any]  # of a run, as result.json holds it
 
 def rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     """A row for each variant, at its chosen learning rate, and figure; in percent. `difference` is
-    to the default, paired by seeds, `low` to `high` its 95 % interval, `noise` if 0 is in it."""
+    to the default, paired by seeds, `low` to `high` its 95 % interval, `noise` if 0 is in it.
+    """
     found: dict[str, dict[float, dict[int, Result]]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
         found[result["variant"]][result["lr"]][result["seed"]] = result

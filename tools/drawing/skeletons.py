@@ -29,7 +29,8 @@ PROJECTION = np.array([RIGHT, UP])
 
 class Scene(NamedTuple):
     """What is drawn of a clip; xyz in metres or, after `fit`, positions in the unit square, y up.
-    NaN where a joint is absent."""
+    NaN where a joint is absent.
+    """
 
     lines: np.ndarray  # (T, M, L, 2, 3), from one end to the other
     dots: np.ndarray  # (T, M, D, 3)
@@ -38,7 +39,8 @@ class Scene(NamedTuple):
 
 def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT_V2) -> Scene:
     """A clip (T, M, V, C) as one modality shows it. Joint: the bodies; bone: each bone as an arrow
-    from one point; motion: the bodies, with an arrow of MOTION_GAIN frames at each joint."""
+    from one point; motion: the bodies, with an arrow of MOTION_GAIN frames at each joint.
+    """
     clip = np.asarray(clip)
     there = (clip != 0).any(-1)  # (T, M, V)
     present = there.any(-1, keepdims=True)  # (T, M, 1)
@@ -60,7 +62,8 @@ def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT
 
 def fit(*scenes: Scene) -> list[Scene]:
     """Project scenes onto the unit square, at one scale and as large as their joints allow; arrows
-    of motion may leave it."""
+    of motion may leave it.
+    """
     flat = [Scene(*(part @ PROJECTION.T for part in one)) for one in scenes]
     parts = [one.body if one.body.size else one.dots for one in flat]
     points = np.concatenate([part.reshape(-1, 2) for part in parts])

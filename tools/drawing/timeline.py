@@ -13,7 +13,8 @@ def picture(
     found: Sequence[tuple[str, Sequence[Any]]], fps: float, classes: Sequence[str]
 ) -> Figure:
     """Draw recordings below each other, found as (name, `tools.classify.Window`s), a row a class.
-    Of windows that overlap, each is drawn where its middle is the nearest one."""
+    Of windows that overlap, each is drawn where its middle is the nearest one.
+    """
     probabilities = []  # of each recording: (W windows, K classes), NaN where nobody is seen
     for _, windows in found:
         nobody = np.full(len(classes), np.nan, np.float32)
@@ -41,7 +42,8 @@ def picture(
 
 def shown(probabilities: np.ndarray) -> list[int]:
     """The classes to draw of (W, K) probabilities: the most probable one of each window, then those
-    with the next greatest maximum; by the window in which they are most probable."""
+    with the next greatest maximum; by the window in which they are most probable.
+    """
     seen = probabilities[~np.isnan(probabilities[:, 0])]
     first, best = np.unique(seen.argmax(1)), seen.max(0)
     rank = best + np.isin(np.arange(len(best)), first)

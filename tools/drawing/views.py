@@ -25,7 +25,8 @@ def augmented(clip: np.ndarray, seed: int, strengths: Strengths) -> tuple[np.nda
 
 def view_scenes(views: np.ndarray, skeleton: Skeleton) -> dict[str, Scene]:
     """The augmented views (K, T, M, V, C) of a clip by name, each as its modality shows it: of four
-    or more the first three are joint, bone and motion; all others are fused."""
+    or more the first three are joint, bone and motion; all others are fused.
+    """
     own = MODALITIES if len(views) > len(MODALITIES) else ()
     shown = [(name, f"{name} view") for name in own]
     fused = len(views) - len(own)
@@ -38,7 +39,8 @@ def views_image(
     clips: Sequence[tuple[str, np.ndarray, np.ndarray]], skeleton: Skeleton
 ) -> np.ndarray:
     """An image (H, W, 3) uint8: a row of (name, whole clip (T, M, V, C), views (K, T, M, V, C)) has
-    the clip, then its views, all at one scale."""
+    the clip, then its views, all at one scale.
+    """
     rows = []
     for name, whole, views in clips:
         scenes = {name: scene(whole, skeleton=skeleton)} | view_scenes(views, skeleton)

@@ -65,7 +65,8 @@ def write(evaluation: Evaluation, run: Run) -> None:
     facts = {
         "checkpoint": source.name if beside else str(source.resolve()),
         "encoder": digest(evaluation.loaded.encoder),
-        **{"dataset": store.dataset, "protocol": evaluation.data.protocol},
+        "dataset": store.dataset,
+        "protocol": evaluation.data.protocol,
         "data_root": str(store.folder.resolve().parent),
         "fingerprint": store.fingerprint,
         **store.preparation,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from common import UserError
+from data_gen.clip import Recording
 from data_gen.readers.clip_table import find_recordings
 from data_gen.readers.recording import AXES, CHANNELS, SUFFIXES, UNITS, prepare, read_recording
 from feeder.augment import resize
@@ -89,26 +90,28 @@ def encode(
     layout, alignment, reading = preparation
     how = {name: getattr(args, name) for name in ("unit", "axes", "channels")}
     how = {name: value for name, value in how.items() if value is not None}
+
+    def view(part: Recording, is_whole: bool) -> Tensor | None:  # (1, 64, M, V, C)
+        try:
+            clip = prepare(part, layout, alignment, reading.fill_gaps)
+        except UserError:  # too few joints
+            if is_whole:
+                raise
+            return None
+        if clip is None:
+            return None
+        return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
+
     try:
         recording = read_recording(path, replace(reading, **how), alignment)
         pieces = spans(len(recording.bodies), args.window, args.stride)
         windows, features = [], []
         for first in range(0, len(pieces), ENCODING_BATCH):
-            views = []
-            for start, frames in pieces[first : first + ENCODING_BATCH]:
-                part = recording.part(start, start + frames)
-                try:
-                    clip = prepare(part, layout, alignment, reading.fill_gaps)
-                except UserError:  # too few joints
-                    if len(pieces) == 1:
-                        raise
-                    clip = None
-                windows.append((start, frames, clip is not None))
-                if clip is not None:
-                    whole = torch.tensor([0]), torch.tensor([len(clip)])
-                    views.append(resize(torch.from_numpy(clip), *whole))
-            if views:
-                clips = torch.cat(views).to(device_of(encoder))
+            some = pieces[first : first + ENCODING_BATCH]
+            views = [view(recording.part(start, start + n), len(pieces) == 1) for start, n in some]
+            windows += [(*piece, one is not None) for piece, one in zip(some, views, strict=True)]
+            if seen := [one for one in views if one is not None]:
+                clips = torch.cat(seen).to(device_of(encoder))
                 features.append(encode_views(encoder, clips, streams))
         if not features:
             raise UserError(f"{path.name} shows nobody")

@@ -54,8 +54,17 @@ def open_npz(path: Path, protocol: str | None) -> Source:
         protocol = protocol or _protocol_of(path, (len(x[0]), len(x[1])))
     split = {protocol: (np.arange(count) < len(x[0])).astype(int)}
     kind = f"CTR-GCN's or MAMP's arrays of {y.shape[1]} classes"
-    extra = {"num_classes": y.shape[1], "prepared": own is not None, "own": own}
-    return Source(path, kind, y.argmax(1), read, NTU.frame_shape[:2], split, **extra)
+    return Source(
+        path,
+        kind,
+        y.argmax(1),
+        read,
+        NTU.frame_shape[:2],
+        split,
+        num_classes=y.shape[1],
+        prepared=own is not None,
+        own=own,
+    )
 
 
 def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Import the clips of other codes' files as a store: those of NTU RGB+D and PKU-MMD are prepared by
-the published rule, others as by `own_gendata.py`, in any axes and with missing joints."""
+the published rule, others as by `own_gendata.py`, in any axes and with missing joints.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,8 @@ USUAL = {(25, "xyz"): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
 
 def open_source(path: Path, protocol: str | None = None) -> Source:
     """Open the clips of a file or folder; pickles run no code. Raises UserError if the format
-    is unknown or cannot be used, or if the file is damaged. protocol: of the split of an .npz"""
+    is unknown or cannot be used, or if the file is damaged. protocol: of the split of an .npz
+    """
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
     kinds = {name.removeprefix("train").removeprefix("val") for name in names}
     try:
@@ -63,7 +65,8 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
 
 def write_store(source: Source, target: Path, report: Report, **flags: Any) -> StoreWriter:
     """Write the clips of a source as a store; those that cannot be used go to the report.
-    Raises UserError if they do not fit together, or if one of the given flags has no effect."""
+    Raises UserError if they do not fit together, or if one of the given flags has no effect.
+    """
     description, rows = _describe(source, target, flags)
     if len({name for name, *_ in rows}) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
@@ -86,8 +89,6 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
             for note in notes:
                 report.note(note, name)
         report.print()
-        if not store.clips:
-            raise UserError(f"{source.path} holds no clip that can be used")
         check_axes(ups, flags.get("axes"))
         store.commit()
     return store
@@ -116,7 +117,8 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
 
 def find_dataset(source: Source, target: Path) -> str | None:
     """The name of a source's data set; None if it is unknown. Raises UserError if the target's
-    name is that of another data set."""
+    name is that of another data set.
+    """
     wanted = target.resolve().name
     if source.num_classes is not None:
         candidates = BY_CLASSES.get(source.num_classes, [])

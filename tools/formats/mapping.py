@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common import UserError
-from data_gen.clip import map_joints
+from data_gen.clip import bridged, map_joints
 from data_gen.gendata import Report
 from data_gen.writer import StoreWriter
 from feeder.description import FIELDS
@@ -17,7 +17,8 @@ from feeder.store import Store
 
 def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) -> StoreWriter:
     """Write a store with the joints of another skeleton; clips that never show its origin go to
-    the report. New recordings are read as before, in the old skeleton, and mapped."""
+    the report. New recordings are read as before, in the old skeleton, and mapped.
+    """
     description = replace(
         store.description,
         title=f"{store.title} ({skeleton.name})",
@@ -43,7 +44,8 @@ def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) ->
 
 def map_clip(clip: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray | None:
     """Map a prepared clip (T, M, V, 3) onto another skeleton, and move its origin to zero; None if
-    no frame has it. A joint is missing, 0 0 0, if one of its sources is."""
+    no frame has it. A joint is missing, 0 0 0, if one of its sources is.
+    """
     missing = ~clip.any(-1)  # (T, M, V)
     if len(source.origin) == 1:  # this joint of the main body is at zero
         missing[:, 0, source.origin[0]] = missing[:, 0].all(-1)
@@ -53,6 +55,4 @@ def map_clip(clip: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray
     known = np.flatnonzero(~np.isnan(origin[:, 0]))
     if not len(known):
         return None
-    frames = np.arange(len(clip))
-    origin = np.stack([np.interp(frames, known, axis[known]) for axis in origin.T], axis=1)
-    return np.nan_to_num(mapped - origin[:, None, None]).astype(np.float32)
+    return np.nan_to_num(mapped - bridged(origin, known)[:, None, None]).astype(np.float32)

@@ -1,5 +1,6 @@
 """Convert the published UmURL checkpoints, {'epoch', 'state_dict', 'optimizer'}, to ours and back:
-the same entries, bit by bit and in the same order."""
+the same entries, bit by bit and in the same order.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,11 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
         raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
     ours = list(model.state_dict())
     return {
-        **{"epoch": saved["epoch"], "step": 0, "data": {}, "metrics": {}, "scaler": {}},
+        "epoch": saved["epoch"],
+        "step": 0,
+        "data": {},
+        "metrics": {},
+        "scaler": {},
         "settings": settings | {"method": "umurl", "epochs": saved["epoch"]} | sizes,
         "model": {name: weights[name] for name in ours},
         "optimizer": _renumber(saved["optimizer"], list(weights), ours, path),
@@ -82,7 +87,8 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
 
 def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
     """Convert one of our checkpoints, as `checkpoint.load` returns it, to the published format.
-    Raises CheckpointError, which names `path`, if the run is not of UmURL."""
+    Raises CheckpointError, which names `path`, if the run is not of UmURL.
+    """
     weights = saved["model"]
     sizes = {name: saved["settings"][name] for name in SIZES}
     with torch.device("meta"):

@@ -46,8 +46,18 @@ def open_pkl(path: Path) -> Source:
     kind, splits = "pyskl's or mmaction2's skeletons", _splits(path, content["split"], names)
     labels = np.array([int(clip.get("label", -1)) for clip in annotations], np.int64)
     shown = "xyz" if channels == 3 else "xyc" if has_scores else "xy"
-    extra = {"channels": shown, "prepared": own is not None, "own": own}
-    return Source(path, kind, labels, read, (2, joints), splits, names, **extra)
+    return Source(
+        path,
+        kind,
+        labels,
+        read,
+        (2, joints),
+        splits,
+        names,
+        channels=shown,
+        prepared=own is not None,
+        own=own,
+    )
 
 
 def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:

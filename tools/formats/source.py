@@ -80,7 +80,8 @@ def without_padding(clip: np.ndarray) -> np.ndarray:
 
 def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> None:
     """Raise UserError if the main body's spine lies along z in NTU's clips, as other codes turn it:
-    the method turns a clip by the shoulders only, and the angle of the spine is lost."""
+    the method turns a clip by the shoulders only, and the angle of the spine is lost.
+    """
     spines = []  # from the middle to the base
     for row in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int)):
         with contextlib.suppress(Exception):  # a damaged clip, which the import names

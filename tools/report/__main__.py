@@ -52,9 +52,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(PARTS), autoescape=True)
     page = environment.get_template("page.html").render(
-        **{"runs": runs, "colors": content.COLORS, "differences": content.differences(runs)},
-        **{"results": content.side_by_side(runs), "curves": content.charts(runs)},
-        **{"gallery": shown, "missing": missing, "source": paper.SOURCE},
+        runs=runs,
+        colors=content.COLORS,
+        differences=content.differences(runs),
+        results=content.side_by_side(runs),
+        curves=content.charts(runs),
+        gallery=shown,
+        missing=missing,
+        source=paper.SOURCE,
         style=(PARTS / "page.css").read_text(encoding="utf-8"),
         script=(PARTS / "player.js").read_text(encoding="utf-8"),
     )

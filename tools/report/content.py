@@ -103,7 +103,8 @@ def curves(folder: Path) -> dict[str, np.ndarray]:
 
 def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One chart for each TensorBoard tag, losses first: {title, svg, last: [(color of a run, its
-    last value)]}."""
+    last value)]}.
+    """
     titles, made = methods.curve_titles(), []
     tags = {tag for one in runs for tag in one["curves"]}
     for tag in [tag for tag in titles if tag in tags] + sorted(tags - titles.keys()):
@@ -163,7 +164,8 @@ def gallery(folder: Path, run: dict[str, Any], data_root: str | None, most: int)
 
 def choose(classes: list[int], right: list[bool], most: int) -> list[int]:
     """Draw queries evenly from the classes, and from those whose nearest clip is right or wrong:
-    indices, sorted by class, right ones first."""
+    indices, sorted by class, right ones first.
+    """
     kinds = [(label, not is_right) for label, is_right in zip(classes, right, strict=True)]
     turns, drawn = {}, Counter()
     for i in np.random.default_rng(0).permutation(len(kinds)).tolist():

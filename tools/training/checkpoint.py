@@ -260,7 +260,11 @@ def refuse_other_run(
         flags = {f"--{k.replace('_', '-')}": v for k, v in settings.items() if k not in free}
         return flags | {f"data: {k}": v for k, v in data.items()}
 
-    before, now = named(saved["settings"], saved["data"]), named(settings, data)
+    before = named(
+        {k: v for k, v in saved["settings"].items() if k in settings or k in REMOVED},
+        {k: saved["data"].get(k) for k in data},
+    )
+    now = named(settings, data)
     for name in before | now:
         was, value = before.get(name), now.get(name)
         if was == value:

@@ -13,6 +13,8 @@ import torch.distributed as dist
 
 from common import UserError
 
+AMP = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": None}  # of --amp
+
 
 @dataclass(frozen=True)
 class Process:
