@@ -97,6 +97,23 @@ def test_the_files_that_pages_name_exist():
             assert any(there), f"{page.name} names {name}"
 
 
+def test_figures_are_shown():
+    shown = {name for page in PAGES for name in re.findall(r"figure/(\w+\.png)", page.read_text())}
+    assert shown == {path.name for path in (ROOT / "figure").glob("*.png")}
+
+
+def test_lines_of_bash_blocks_are_commands():
+    begins = (
+        r"[A-Z_]+=\S* |(?:python3?|pip|bash|ruff|tensorboard|torchrun|sbatch|for) |\./script_|done"
+    )
+    for page in PAGES:
+        for block in blocks(page.read_text(), "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                assert not line.strip() or re.match(rf"\s*(?:{begins}|#|source )", line), (
+                    f"{page}: {line}"
+                )
+
+
 def shell_lines(page: Path) -> list[str]:
     """The lines of a page's shell commands and short code, without comments."""
     text = page.read_text()

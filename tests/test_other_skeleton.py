@@ -139,5 +139,5 @@ def test_what_does_not_fit_the_skeleton_is_refused_in_one_line(trained, data_roo
     ):
         ended = call(main, *flags)
         assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
-        assert "creature" in ended.err
+        assert "creature" in ended.err and "25" in ended.err
     assert not (tmp_path / "out").exists()

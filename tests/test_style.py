@@ -42,3 +42,7 @@ def test_requirements_are_what_is_imported():
     found = {"scikit-learn" if name == "sklearn" else name for name in found}
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     assert found == {re.match(r"[\w-]+", line)[0] for line in lines}
+    more = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    tested = imports((ROOT / "tests").rglob("*.py")) - ours - sys.stdlib_module_names - {"PIL"}
+    tested = {"scikit-learn" if name == "sklearn" else name for name in tested}
+    assert tested <= found | {re.match(r"[\w-]+", line)[0] for line in more}

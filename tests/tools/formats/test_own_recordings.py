@@ -149,7 +149,14 @@ def test_confidences_are_no_coordinates(imported, tmp_path):
 
 @pytest.mark.parametrize(
     "flags",
-    [("--axes", "y-up"), ("--skeleton", "kinect_v2"), ("--names", "names.txt")],
+    [
+        ("--axes", "y-up"),
+        ("--unit", "mm"),
+        ("--channels", "xyz"),
+        ("--skeleton", "kinect_v2"),
+        ("--protocol", "cross_view"),
+        ("--names", "names.txt"),
+    ],
 )
 def test_flags_without_effect_are_refused(converted, imported, data_root, tmp_path, flags):
     names = [f"S001C00{1 + i % 3}P00{1 + i}R001A00{1 + i % 2}" for i in range(6)]
