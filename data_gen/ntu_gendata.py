@@ -18,7 +18,7 @@ from data_gen.clip import prepare_clip
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
 from data_gen.readers import skeleton_file
 from data_gen.writer import StoreWriter
-from feeder.datasets.ntu import DATASETS, LAST_SETUP, synthetic
+from feeder.datasets import LAST_SETUP, NTU_DATASETS, synthetic
 
 RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
 
@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Raw NTU .skeleton files -> packed stores for training.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("--dataset", choices=(*DATASETS, "all"), default="all",
+    add("--dataset", choices=(*NTU_DATASETS, "all"), default="all",
         help="which store to write; all: those of which there are recordings (default)")
     add("--data_path", nargs="+", type=Path, metavar="DIR",
         help="folders of raw files, at any depth (default: data/nturgbd_raw and "
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             paths.append(files[name])
 
     mark = skeleton_file.SYNTHETIC_MARK
-    describe = synthetic if any(p.with_name(mark).is_file() for p in paths) else DATASETS.get
+    describe = synthetic if any(p.with_name(mark).is_file() for p in paths) else NTU_DATASETS.get
     with ExitStack() as stack:
         stores = {
             dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, describe(dataset)))

@@ -24,7 +24,7 @@ from data_gen.readers.clip_table import all_recordings, read_clip_table
 from data_gen.readers.recording import AXES, CHANNELS, UNITS, Reading, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
-from feeder.datasets.known import KNOWN
+from feeder.datasets import KNOWN
 from feeder.description import UNLABELED, Description, Split
 from feeder.skeletons import BUILT_IN, Layout
 

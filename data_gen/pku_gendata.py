@@ -32,7 +32,7 @@ from common import UserError, run
 from data_gen.clip import prepare_clip, require_metres
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
 from data_gen.writer import StoreWriter
-from feeder.datasets.pku import ACTION_NAMES, DATASETS
+from feeder.datasets import PKU_ACTIONS, PKU_DATASETS
 from feeder.skeletons import NTU
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--dataset", choices=DATASETS, required=True, help="phase I or II")
+    add("--dataset", choices=PKU_DATASETS, required=True, help="phase I or II")
     add("--data_path", type=Path, metavar="DIR",
         help="folder of the unpacked archives: videos, labels and the lists of training videos "
         "(default: data/DATASET_raw)")
@@ -64,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
-    description = DATASETS[args.dataset]
+    description = PKU_DATASETS[args.dataset]
     splits = [find_split(args.data_path, args.dataset, p) for p in description.splits]
     skeletons, labels = (find_folder(args.data_path, kind) for kind in ("skeleton", "label"))
     videos = []
@@ -161,11 +161,11 @@ def read_actions(path: Path, labels: Path) -> list[tuple]:
     for number, line in enumerate(text.splitlines(), 1):
         match = ACTION.fullmatch(line)
         action, start, end = map(int, match.groups()) if match else (0, 0, 0)
-        is_known = 0 < action <= len(ACTION_NAMES) and number < 1000
+        is_known = 0 < action <= len(PKU_ACTIONS) and number < 1000
         if is_known and start <= end and start < len(video):
             clip = prepare_clip(video[start : end + 1], by_energy=False)
         elif line.strip():
-            fault = f"{line[:40]!r} is not class (1 to {len(ACTION_NAMES)}), start, end, confidence"
+            fault = f"{line[:40]!r} is not class (1 to {len(PKU_ACTIONS)}), start, end, confidence"
             fault += f" in a video of {len(video)} frames"
             clip = UserError(f"{path.name}, line {number}: {fault}")
         else:

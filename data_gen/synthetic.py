@@ -23,7 +23,7 @@ from common import UserError, atomic, run
 from data_gen.gendata import ordered_map, usable_cpus
 from data_gen.key_poses import ACTIONS, pose
 from data_gen.readers.skeleton_file import MISSING_LIST, SYNTHETIC_MARK, SampleName
-from feeder.datasets.ntu import ACTION_NAMES, DATASETS
+from feeder.datasets import NTU_ACTIONS, NTU_DATASETS
 from feeder.skeletons import COCO_17, KINECT_V2
 
 # The body at rest: each joint's parent, and the way from there in metres for a stature of 1.
@@ -207,7 +207,7 @@ def write_recordings(folder: Path, samples: list, seed=0, workers=1, skeleton="k
 
 
 def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None:
-    ntu60, fields = DATASETS["ntu60"], SampleName._fields
+    ntu60, fields = NTU_DATASETS["ntu60"], SampleName._fields
     columns = dict(zip(fields, np.array(samples).T, strict=True))
     trains = np.array([ntu60.train_mask(split, columns) for split in ntu60.splits]).T
     parts = np.where(trains, "train", "test")
@@ -215,7 +215,7 @@ def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None
         table = csv.writer(file)
         table.writerow(("file", "label", *fields[:4], *ntu60.splits))
         for name, sample, row in zip(names, samples, parts, strict=True):
-            table.writerow((name, ACTION_NAMES[sample.action - 1], *sample[:4], *row))
+            table.writerow((name, NTU_ACTIONS[sample.action - 1], *sample[:4], *row))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -26,7 +26,7 @@ from common import UserError, run
 from data_gen.clip import map_joints, prepare_clip, require_metres
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.writer import StoreWriter
-from feeder.datasets.nwucla import ACTIONS, DATASETS
+from feeder.datasets import UCLA, UCLA_ACTIONS
 from feeder.description import Description
 from feeder.skeletons import KINECT_V1, Layout
 
@@ -51,12 +51,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def dataset(joints: str) -> tuple[str, Description]:
     """An argparse type: the name and the description of the store with these joints."""
-    if joints in ("25", "20"):
-        return DATASETS[int(joints)]
-    target, command = skeleton(joints), f"python data_gen/ucla_gendata.py --joints {joints}"
-    title, layout = f"NW-UCLA ({target.name})", Layout(target, 1)
-    description = replace(DATASETS[20][1], title=title, layout=layout, command=command)
-    return f"nwucla_{Path(joints).stem}", description
+    if joints == "25":
+        return "nwucla", UCLA
+    if joints == "20":
+        name, target, title = "nwucla20", KINECT_V1, "20 joints"
+    else:
+        target = skeleton(joints)
+        name, title = f"nwucla_{Path(joints).stem}", target.name
+    command = f"{UCLA.command} --joints {joints}"
+    title, layout = f"NW-UCLA ({title})", Layout(target, 1)
+    return name, replace(UCLA, title=title, layout=layout, command=command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,9 +90,9 @@ def parse_name(name: str) -> tuple[int, int, int, int, int]:
     """Setup (always 1), camera, subject, replication and label of a clip; all count from 1."""
     match = NAME.fullmatch(name)
     action, subject, repetition, view = map(int, match.groups()) if match else (0, 0, 0, 0)
-    if action not in ACTIONS or subject < 1 or not 1 <= view <= 3:
+    if action not in UCLA_ACTIONS or subject < 1 or not 1 <= view <= 3:
         raise UserError(f"{name}: not a name like a01_s01_e00_v01 of NW-UCLA")
-    return 1, view, subject, 1 + repetition, 1 + list(ACTIONS).index(action)
+    return 1, view, subject, 1 + repetition, 1 + list(UCLA_ACTIONS).index(action)
 
 
 def read_clip(path: Path, layout: Layout) -> np.ndarray | None:

@@ -10,8 +10,7 @@ import numpy as np
 
 from common import UserError, fsync
 from data_gen.clip import require_metres
-from feeder.description import FIELDS, Description
-from feeder.store import CHECKED
+from feeder.description import CHECKED, FIELDS, Description
 
 FILES = {"joints.npy", "samples.csv", "store.json", CHECKED}
 

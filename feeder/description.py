@@ -13,6 +13,7 @@ from feeder.skeletons import DescriptionError, Layout
 FORMAT = "umurl store 1"
 FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv
 PARITIES = {"even": 0, "odd": 1}
+CHECKED = ".checked"  # a file of an older store: its coordinates were checked
 UNLABELED = ("unlabeled",)  # the classes of a store without labels; the action of each clip is 1
 
 

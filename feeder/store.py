@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from feeder.datasets.known import KNOWN
-from feeder.description import FIELDS, UNLABELED, Description, Split
+from feeder.datasets import KNOWN
+from feeder.description import CHECKED, FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import MAX_METRES, Layout, Skeleton
 
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
-CHECKED = ".checked"  # a file of an older store: the coordinates were checked
 
 
 class StoreError(UserError):

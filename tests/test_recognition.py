@@ -9,7 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import action_classification
-from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
+from feeder.datasets import NTU_ACTIONS, TRAIN_SUBJECTS
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
@@ -203,8 +203,8 @@ def test_a_class_without_a_training_clip_is_named(run, data_root, tmp_path):
         line[5] = "9" if line[5] == "1" and int(line[3]) not in TRAIN_SUBJECTS else line[5]
     samples.write_text("\n".join(map(",".join, lines)) + "\n")
     found = result(run, "--data-root", root, *SHORT)
-    assert found["classes_without_training"] == [ACTION_NAMES[8]]
-    assert ACTION_NAMES[8] in found["out"]
+    assert found["classes_without_training"] == [NTU_ACTIONS[8]]
+    assert NTU_ACTIONS[8] in found["out"]
     assert found["test_clips_of_classes_without_training"] == 6
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import action_retrieval
-from feeder.datasets.ntu import ACTION_NAMES, TRAIN_SUBJECTS
+from feeder.datasets import NTU_ACTIONS, TRAIN_SUBJECTS
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
 from tests.runs import call
@@ -98,7 +98,7 @@ def test_a_query_shows_the_nearest_training_clips(run, flags, shown):
     assert code == 0 and len(lines) == shown and not list(run.glob("*.json"))
     assert [float(line[0]) for line in lines] == sorted((float(x[0]) for x in lines), reverse=True)
     for _, name, action, words in lines:
-        assert name.endswith(action) and words == ACTION_NAMES[int(action[1:]) - 1]
+        assert name.endswith(action) and words == NTU_ACTIONS[int(action[1:]) - 1]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_classes_that_do_not_occur_in_training_are_named(data_root, tmp_path, so
     unseen = 6 if some else 24
     assert found["test_clips_of_classes_without_training"] == unseen
     assert (found["map"] is None) is not some and ("mAP" in said) is some
-    named = [ACTION_NAMES[k] for k in ((10,) if some else (10, 11, 12, 13))]
+    named = [NTU_ACTIONS[k] for k in ((10,) if some else (10, 11, 12, 13))]
     assert found["classes_without_training"] == named and ", ".join(named) in said
     assert f"{unseen} of 24 test clips" in said
 

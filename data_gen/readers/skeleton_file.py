@@ -17,7 +17,7 @@ import numpy as np
 
 from common import UserError
 from data_gen.clip import require_metres
-from feeder.datasets.ntu import ACTION_NAMES, LAST_SETUP
+from feeder.datasets import LAST_SETUP, NTU_ACTIONS
 from feeder.skeletons import NTU
 
 SUFFIX = ".skeleton"
@@ -46,7 +46,7 @@ def parse_name(name: str) -> SampleName:
     """The fields of a clip's name, without suffix. Raises UserError if NTU RGB+D has no such."""
     match = NAME.fullmatch(name)
     sample = SampleName(*map(int, match.groups() if match else "00000"))
-    if min(sample) < 1 or sample.setup > LAST_SETUP["ntu120"] or sample.action > len(ACTION_NAMES):
+    if min(sample) < 1 or sample.setup > LAST_SETUP["ntu120"] or sample.action > len(NTU_ACTIONS):
         raise UserError(f"{name}: not a name of NTU RGB+D like S001C002P003R002A013")
     return sample
 

@@ -5,7 +5,7 @@ from common import UserError
 from data_gen import synthetic
 from data_gen.key_poses import ACTIONS
 from data_gen.readers.skeleton_file import SampleName, read_skeleton_file
-from feeder.datasets.ntu import DATASETS, LAST_SETUP
+from feeder.datasets import LAST_SETUP, NTU_DATASETS
 from feeder.skeletons import COCO_17, KINECT_V2
 
 PAIRS = [number for number, action in ACTIONS.items() if action.gap]
@@ -26,7 +26,7 @@ def test_every_protocol_trains_and_tests_every_action(size):
     columns = dict(zip(SampleName._fields, np.array(samples).T, strict=True))
     action = columns["action"]
     assert len(set(action)) == size[1]
-    for name, dataset in DATASETS.items():
+    for name, dataset in NTU_DATASETS.items():
         assert columns["setup"].max() <= LAST_SETUP[name]
         for protocol in dataset.splits:
             train = dataset.train_mask(protocol, columns)

@@ -6,9 +6,9 @@ import pytest
 
 from common import UserError
 from data_gen.writer import StoreWriter
-from feeder.datasets.ntu import DATASETS
+from feeder.datasets import NTU_DATASETS
 
-NTU60 = DATASETS["ntu60"]
+NTU60 = NTU_DATASETS["ntu60"]
 FIELDS = (1, 2, 3, 1, 5)
 
 

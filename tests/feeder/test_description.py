@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from common import UserError
-from feeder.datasets.known import KNOWN
-from feeder.datasets.ntu import synthetic
+from feeder.datasets import KNOWN, synthetic
 from feeder.description import Description, Split
 from feeder.skeletons import DescriptionError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeder.datasets.ntu import DATASETS
+from feeder.datasets import NTU_DATASETS
 from feeder.description import UNLABELED
 from feeder.store import StoreError, open_store
 
@@ -79,7 +79,7 @@ DAMAGES = {
     "word": (S, lambda p: edit(p, 5, 3, "Ann")),
     "action 0": (S, lambda p: edit(p, 2, 5, "0")),
     "gap": (S, lambda p: edit(p, 4, 6, "7")),
-    "description cut": ("store.json", lambda p: p.write_text(DATASETS["ntu60"].to_json()[:-9])),
+    "description cut": ("store.json", lambda p: p.write_text(NTU_DATASETS["ntu60"].to_json()[:-9])),
 }
 
 

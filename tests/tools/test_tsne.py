@@ -10,7 +10,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from common import UserError
-from feeder.datasets.ntu import ACTION_NAMES
+from feeder.datasets import NTU_ACTIONS
 from feeder.store import open_store
 from tests.runs import call
 from tests.tiny_run import write_run
@@ -42,7 +42,7 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     classes = store.label[rows]
     assert set(rows) <= set(test) and len(found["classes"]) == 3
     assert len(rows) == np.isin(store.label[test], classes).sum()
-    assert [found["classes"][i] for i in found["labels"]] == [ACTION_NAMES[c] for c in classes]
+    assert [found["classes"][i] for i in found["labels"]] == [NTU_ACTIONS[c] for c in classes]
     assert all(name in svg for name in found["classes"])
     for panel, run in zip(found["panels"], runs, strict=True):
         assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)

@@ -11,7 +11,7 @@ from common import UserError
 from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import read_skeleton_file
 from data_gen.writer import StoreWriter
-from feeder.datasets.ntu import DATASETS
+from feeder.datasets import NTU_DATASETS
 from tests.golden_files import GOLDEN
 from tools import visualize
 
@@ -48,7 +48,7 @@ def test_a_sheet_has_a_row_a_modality_and_a_column_a_frame(tmp_path):
 
 def test_a_clip_of_a_store_is_that_of_its_file(tmp_path):
     clip = prepare_clip(read_skeleton_file(RECORDING))
-    with StoreWriter(tmp_path / "ntu60", DATASETS["ntu60"]) as store:
+    with StoreWriter(tmp_path / "ntu60", NTU_DATASETS["ntu60"]) as store:
         store.add(RECORDING.stem, (1, 1, 1, 1, 1), clip)
         store.commit()
     sample = ("--data-root", tmp_path, "--dataset", "ntu60", "--sample")

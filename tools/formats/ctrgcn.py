@@ -14,7 +14,7 @@ import numpy as np
 
 from common import UserError
 from data_gen.readers.skeleton_file import SUFFIX, official_missing, parse_name
-from feeder.datasets.ntu import DATASETS
+from feeder.datasets import NTU_DATASETS
 from feeder.description import FIELDS, Description
 from feeder.skeletons import NTU
 from feeder.store import Store
@@ -80,7 +80,7 @@ def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndar
 
 def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
     # The numbers of training and test clips tell it, or the name of a file such as NTU60_CS.npz.
-    for description in DATASETS.values():
+    for description in NTU_DATASETS.values():
         for protocol, official in description.official.items():
             if counts == official:
                 return protocol

@@ -16,8 +16,7 @@ from data_gen.own_gendata import check_axes
 from data_gen.readers.recording import Reading, recording_of
 from data_gen.readers.skeleton_file import parse_name
 from data_gen.writer import StoreWriter
-from feeder.datasets.known import KNOWN
-from feeder.datasets.ntu import LAST_SETUP
+from feeder.datasets import KNOWN, LAST_SETUP
 from feeder.description import FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import COCO_17, KINECT_V2, Layout
 from tools.formats.arrays import open_arrays

@@ -8,18 +8,18 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from feeder.datasets.ntu import ACTION_NAMES
+from feeder.datasets import NTU_ACTIONS
 from tools.evaluation import confusion
 from tools.formats.tables import read_csv
 
 TRUTH = np.array([0, 0, 0, 0, 2, 2, 5, 5, 5])
 TAKEN = np.array([0, 0, 2, 5, 2, 2, 0, 0, 7])
 MATRIX = np.array([[2, 1, 1, 0], [0, 2, 0, 0], [2, 0, 0, 1], [0, 0, 0, 0]])
-NAMES = [ACTION_NAMES[i] for i in (0, 2, 5, 7)]  # only classes that occur
+NAMES = [NTU_ACTIONS[i] for i in (0, 2, 5, 7)]  # only classes that occur
 
 
 def test_what_is_written(tmp_path):
-    store = SimpleNamespace(label=TRUTH, class_names=ACTION_NAMES)
+    store = SimpleNamespace(label=TRUTH, class_names=NTU_ACTIONS)
     data = SimpleNamespace(store=store, test=np.arange(9))
     evaluation = SimpleNamespace(data=data, task="recognition", file=lambda x: tmp_path / f"r{x}")
     with SummaryWriter(tmp_path / "events") as writer:
@@ -48,5 +48,5 @@ def test_the_picture_shows_shares_of_rows_and_takes_120_classes():
     assert axes.images[0].get_array()[0].tolist() == pytest.approx([50, 25, 25, 0])
     assert {text.get_text() for text in axes.texts} == {"0", "50", "25", "100", "67", "33"}
     assert axes.get_title().startswith("44.44 %")
-    many = confusion.draw(list(ACTION_NAMES), np.eye(120, dtype=int))
+    many = confusion.draw(list(NTU_ACTIONS), np.eye(120, dtype=int))
     assert len(many.axes[0].get_yticklabels()) == 120

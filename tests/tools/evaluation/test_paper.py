@@ -2,7 +2,7 @@
 
 import pytest
 
-from feeder.datasets.ntu import DATASETS
+from feeder.datasets import NTU_DATASETS
 from tools.evaluation import paper
 
 TRAINED = {"method": "umurl", "pre_dataset": "ntu120", "protocol": "cross_setup"}
@@ -38,6 +38,6 @@ def test_the_papers_figures_are_held_against_the_same_evaluation_only(change, fi
 
 
 def test_all_official_protocols_have_figures():
-    official = {(d, p) for d, data in DATASETS.items() for p in data.splits}
+    official = {(d, p) for d, data in NTU_DATASETS.items() for p in data.splits}
     for name in ("recognition", "retrieval"):
         assert official <= set(paper.FIGURES[name])

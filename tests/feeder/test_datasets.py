@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from data_gen.readers.skeleton_file import official_missing, parse_name
-from feeder.datasets import ntu, pku
-from feeder.datasets.known import KNOWN
+from feeder.datasets import KNOWN, LAST_SETUP, NTU_ACTIONS, PKU_ACTIONS, TRAIN_SUBJECTS
 
 
 def test_ntu_has_the_published_actions_subjects_and_numbers_of_clips():
-    names = ntu.ACTION_NAMES
+    names = NTU_ACTIONS
     assert len(set(names)) == 120 and KNOWN["ntu60"].classes == names[:60]
     assert (names[0], names[49]) == ("drink water", "punching/slapping other person")
     for dataset, clips in (("ntu60", 56_578), ("ntu120", 113_945)):
@@ -24,16 +23,16 @@ def test_ntu_is_split_by_subjects_cameras_and_setups():
         return set(columns[column][KNOWN[dataset].train_mask(protocol, columns)].tolist())
 
     subjects = training("ntu120", "cross_subject", "subject")
-    assert subjects == set(ntu.TRAIN_SUBJECTS) and len(subjects) == 53
+    assert subjects == set(TRAIN_SUBJECTS) and len(subjects) == 53
     assert training("ntu60", "cross_subject", "subject") == {s for s in subjects if s <= 40}
     assert training("ntu60", "cross_view", "camera") == {2, 3}
     assert training("ntu120", "cross_setup", "setup") == set(range(2, 33, 2))
 
 
 def test_pku_has_its_51_actions_in_the_order_of_their_numbers():
-    assert len(set(pku.ACTION_NAMES)) == 51
-    assert list(pku.ACTION_NAMES) == sorted(pku.ACTION_NAMES)  # as the release numbers them
-    assert [pku.ACTION_NAMES[n - 1] for n in (1, 8, 51)] == ["bow", "drink water", "writing"]
+    assert len(set(PKU_ACTIONS)) == 51
+    assert list(PKU_ACTIONS) == sorted(PKU_ACTIONS)  # as the release numbers them
+    assert [PKU_ACTIONS[n - 1] for n in (1, 8, 51)] == ["bow", "drink water", "writing"]
 
 
 # Recordings of the data sets, those with missing skeletons included: (training, test).
@@ -47,7 +46,7 @@ RECORDED = {
 
 @pytest.mark.parametrize(("dataset", "protocol"), RECORDED)
 def test_what_is_recorded_without_the_missing_samples_is_the_official_number(dataset, protocol):
-    names = official_missing(ntu.LAST_SETUP[dataset])
+    names = official_missing(LAST_SETUP[dataset])
     setup, camera, subject = np.array([parse_name(name)[:3] for name in names]).T
     columns = {"setup": setup, "camera": camera, "subject": subject}
     train = KNOWN[dataset].train_mask(protocol, columns)
