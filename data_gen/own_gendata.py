@@ -110,24 +110,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = args.data_path or args.clips.parent
         table = read_clip_table(args.clips, folder, args.splits)
     clips, ups = {clip.path: clip for clip in table.clips}, []
-    target = args.joints if args.joints != args.skeleton else None
+    layout = Layout(args.joints or args.skeleton, args.bodies)
     confidence = 0.1 if args.min_confidence is None else args.min_confidence
     options = (args.axes, args.channels, args.unit, confidence, args.fill_gaps)
-    reading = Reading(args.skeleton, target, *options)
+    reading = Reading(layout, args.skeleton, *options)
     is_synthetic = (folder / SYNTHETIC_MARK).is_file()
     kinds = sorted({path.suffix or "JSON" for path in clips})
     description = Description(
         title=args.title or ("synthetic recordings" if is_synthetic else args.name),
-        layout=Layout(args.joints or args.skeleton, args.bodies),
+        layout=layout,
         classes=table.classes,
         splits={split: Split(split) for split in table.splits},
         origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
         command=f"python data_gen/own_gendata.py --name {args.name}",
-        alignment="upright",
+        alignment=reading.alignment,
         reading=reading.with_defaults(is_pose_json(table.clips[0].path)).to_plain(),
     )
     with StoreWriter(args.out_folder / args.name, description) as store:
-        read = partial(read_clip, reading=reading, layout=description.layout)
+        read = partial(read_clip, reading=reading)
         for path, (joints, up, notes) in read_all(read, list(clips), args.workers, report):
             clip = clips[path]
             store.add(clip.name, clip.fields, joints, clip.training)
@@ -139,15 +139,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         store.commit()
     print_store(store)
     classes = "no labels" if table.classes == UNLABELED else f"{len(table.classes)} classes"
-    print(f"  {classes}, {description.layout}", *table.notes, sep="\n  ")
+    print(f"  {classes}, {layout}", *table.notes, sep="\n  ")
     training, _ = store.split_counts()[table.splits[0]]
     batch_size = min(1024, 2 ** max(1, (training // LEAST_STEPS).bit_length() - 1))
     flags = f"--pre-dataset {args.name} --protocol {table.splits[0]} --batch-size {batch_size}"
     print_next(store, args.name, flags)
 
 
-def read_clip(path: Path, reading: Reading, layout: Layout) -> tuple | None:
-    return prepare_upright(read_recording(path, reading), layout, reading.fill_gaps)
+def read_clip(path: Path, reading: Reading) -> tuple | None:
+    return prepare_upright(read_recording(path, reading), reading.layout, reading.fill_gaps)
 
 
 def check_axes(ups: list[np.ndarray], axes: str | None) -> None:

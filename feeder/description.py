@@ -52,6 +52,11 @@ class Description:
             raise DescriptionError("splits: at least one, named with letters, digits and _")
 
     @property
+    def preparation(self) -> dict[str, Any]:
+        """How recordings became clips, and new ones become clips like them."""
+        return {"alignment": self.alignment, "reading": dict(self.reading)}
+
+    @property
     def more_columns(self) -> tuple[str, ...]:
         """The columns of samples.csv beyond FIELDS that say which clips are training clips."""
         columns = (split.column for split in self.splits.values())

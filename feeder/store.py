@@ -59,9 +59,7 @@ class Store:
 
     @property
     def preparation(self) -> dict[str, Any]:
-        """How recordings became clips, and new ones become clips like them."""
-        description = self.description
-        return {"alignment": description.alignment, "reading": dict(description.reading)}
+        return self.description.preparation
 
     @property
     def label(self) -> np.ndarray:
@@ -152,6 +150,12 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
     more = {column: numbers[column] for column in description.more_columns}
     columns = (names, *fields, start, length)  # in the order of Store
     return Store(dataset, folder, description, joints, *columns, fingerprint, more)
+
+
+def open_folder(folder: Path) -> Store:
+    """Open the store in a folder, wherever it is."""
+    folder = folder.resolve()
+    return open_store(folder.parent, folder.name)
 
 
 def _read_description(folder: Path, header: list[str]) -> Description:

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     found, bad = [], []
     for path in paths:
-        done = recordings.encode(path, args, trained.preparation, encoder, streams)
+        done = recordings.encode(path, args, trained.reading, encoder, streams)
         if done is None:
             bad.append(path.name)
             continue

@@ -16,7 +16,7 @@ from common import UserError, atomic, run
 from data_gen.gendata import Report, print_next, print_store, skeleton
 from data_gen.readers.recording import AXES, UNITS
 from feeder.skeletons import BUILT_IN
-from feeder.store import open_store
+from feeder.store import open_folder
 from tools.formats.arrays import write_arrays
 from tools.formats.ctrgcn import write_npz
 from tools.formats.importing import open_source, write_store
@@ -88,8 +88,7 @@ def import_clips(args: argparse.Namespace) -> None:
 
 
 def map_clips(args: argparse.Namespace) -> None:
-    folder = args.source.resolve()
-    store = open_store(folder.parent, folder.name)
+    store = open_folder(args.source)
     print_written(map_store(store, args.skeleton, args.target, Report(strict=False)))
 
 
@@ -100,8 +99,7 @@ def print_written(store) -> None:
 
 
 def export_clips(args: argparse.Namespace) -> None:
-    folder = args.source.resolve()
-    store = open_store(folder.parent, folder.name)
+    store = open_folder(args.source)
     with atomic(args.target) as part:
         if args.conversion == "to-pkl":
             write_pkl(store, part)

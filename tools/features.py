@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import common
 from common import UserError, atomic
-from feeder.store import open_store
+from feeder.store import open_folder
 from tools.evaluation import encoders, features, flags, recordings
 from tools.evaluation.recordings import FILES
 
@@ -46,15 +46,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded = encoders.load(args.run, device=encoders.best_device())
     encoder, streams, bad = loaded.encoder, [args.modalities or loaded.modalities], []
     if args.store:
-        folder = args.store.resolve()
-        store = open_store(folder.parent, folder.name)
+        store = open_folder(args.store)
         features.check_layout(loaded, store)
         (found,) = features.extract_features(encoder, store, np.arange(len(store.names)), streams)
         arrays = {"features": found.cpu().numpy(), "names": store.names}
     else:
         found, names, frames = [], [], []
         for path in tqdm(recordings.find(args.files), unit="recording", disable=None):
-            done = recordings.encode(path, args, loaded.preparation, encoder, streams)
+            done = recordings.encode(path, args, loaded.reading, encoder, streams)
             if done is None:
                 bad.append(path.name)
                 continue

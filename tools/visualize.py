@@ -95,10 +95,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
     """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
-    alignment = "kinect" if path.suffix == SUFFIX else "upright"
-    recording = read_recording(path, reading, alignment)
-    layout = Layout(reading.skeleton, 2)
-    clip = np.nan_to_num(recording.bodies) if is_raw else prepare(recording, layout, alignment)
+    recording = read_recording(path, reading)
+    clip = np.nan_to_num(recording.bodies) if is_raw else prepare(recording, reading)
     if clip is None or not clip.any():
         raise UserError(f"{path} shows nobody")
     return clip
@@ -113,7 +111,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         clip, bones = store.clip(store.names.index(args.sample)), store.skeleton
     else:
         bones = args.skeleton or KINECT_V2
-        reading = Reading(bones, axes=args.axes, channels=args.channels, unit=args.unit)
+        reading = Reading(
+            Layout(bones, 2),
+            bones,
+            axes=args.axes,
+            channels=args.channels,
+            unit=args.unit,
+            alignment="kinect" if args.file.suffix == SUFFIX else "upright",
+        )
         clip = read(args.file, reading, args.raw)
     if args.augmented:
         whole, views = augmented(clip, args.seed or 0, Strengths(**args.strengths))

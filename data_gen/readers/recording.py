@@ -30,7 +30,7 @@ from data_gen.clip import (
     require_metres,
 )
 from data_gen.readers import pose_json
-from data_gen.readers.skeleton_file import SUFFIX, read_raw_bodies, read_skeleton_file
+from data_gen.readers.skeleton_file import SUFFIX, read_bodies, read_skeleton_file
 from data_gen.tracking import follow
 from feeder.skeletons import KINECT_V2, MAX_METRES, Layout, Skeleton
 
@@ -50,15 +50,16 @@ LEAST_JUMP, JUMP, FLAT = 0.02, 5.0, 20.0
 
 @dataclass(frozen=True)
 class Reading:
-    """How recordings are read. None stands for the default of the format."""
+    """How recordings become clips. None stands for the default of the format."""
 
-    skeleton: Skeleton = KINECT_V2  # of the files
-    target: Skeleton | None = None  # onto which joints are mapped; None for that of the files
+    layout: Layout  # bodies and skeleton of the clips; joints of other files are mapped
+    skeleton: Skeleton  # of the files
     axes: str | None = None  # of AXES; by default y-down in JSON files, else y-up
     channels: str | None = None  # by default xyc in JSON files, else xyz, or xyzc for four numbers
     unit: str | None = None  # of UNITS; by default px in JSON files, else m
     min_confidence: float = 0.1  # a joint of less confidence is missing
     fill_gaps: int = 0  # a joint that is missing in at most so many frames is interpolated
+    alignment: str = "upright"  # the rule that turns clips; "kinect" is the published one
 
     def with_defaults(self, is_json: bool = False) -> "Reading":
         """The reading with the defaults of a format; the channels of an array stay open."""
@@ -67,51 +68,48 @@ class Reading:
         return replace(self, axes=self.axes or axes, channels=channels, unit=self.unit or unit)
 
     def to_plain(self) -> dict[str, Any]:
-        """The values for `reading` in store.json; the target is the skeleton of the store."""
-        plain = {key: value for key, value in vars(self).items() if key != "target"}
-        return plain | {"skeleton": self.skeleton.to_plain()}
+        """The values for `reading` in store.json, which has layout and alignment beside it."""
+        names = ("axes", "channels", "unit", "min_confidence", "fill_gaps")
+        return {"skeleton": self.skeleton.to_plain()} | {key: getattr(self, key) for key in names}
 
     @classmethod
-    def of_store(cls, layout: Layout, plain: Mapping[str, Any]) -> "Reading":
-        """The reading of a store with this layout and this `reading` in its store.json."""
+    def of_store(cls, layout: Layout, preparation: Mapping[str, Any]) -> "Reading":
+        """The reading of a store with this layout; a checkpoint of older code has no preparation.
+
+        preparation: `alignment` and `reading` as in store.json; maybe also other keys
+        """
+        plain, alignment = preparation.get("reading", {}), preparation.get("alignment", "kinect")
         own = plain.get("skeleton")
         skeleton = Skeleton.from_plain(own) if own else layout.skeleton
-        target = layout.skeleton if skeleton != layout.skeleton else None
-        return cls(**{**plain, "skeleton": skeleton, "target": target})
+        return cls(layout, **{**plain, "skeleton": skeleton, "alignment": alignment})
 
 
-def read_clip(
-    path: Path, layout: Layout, alignment: str = "kinect", reading: Reading | None = None
-) -> np.ndarray:
+def read_clip(path: Path, reading: Reading) -> np.ndarray:
     """Read the clip that a store would hold: (T, M, V, 3) float32; UserError if it shows nobody."""
-    reading = reading or Reading.of_store(layout, {})
-    recording = read_recording(path, reading, alignment)
-    clip = prepare(recording, layout, alignment, reading.fill_gaps)
+    clip = prepare(read_recording(path, reading), reading)
     if clip is None:
         raise UserError(f"{path} shows nobody")
     return clip
 
 
-def prepare(
-    recording: Recording, layout: Layout, alignment: str = "kinect", fill_gaps: int = 0
-) -> np.ndarray | None:
+def prepare(recording: Recording, reading: Reading) -> np.ndarray | None:
     """The clip (T, M, V, 3) float32 of a recording or a part of it; None if it shows nobody."""
-    if alignment == "upright":
-        prepared = prepare_upright(recording, layout, fill_gaps)
+    if reading.alignment == "upright":
+        prepared = prepare_upright(recording, reading.layout, reading.fill_gaps)
         return None if prepared is None else prepared[0]
-    clip = prepare_clip(np.nan_to_num(recording.bodies), layout)
+    clip = prepare_clip(np.nan_to_num(recording.bodies), reading.layout)
     if clip is not None:
         require_metres(recording.name, clip)
     return clip
 
 
-def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> Recording:
+def read_recording(path: Path, reading: Reading) -> Recording:
     """Read the bodies of a recording. Raises UserError with the name of the file.
 
-    alignment: with "kinect", as published, bodies stay in their slots; else people are followed
+    With the alignment "kinect", as published, bodies stay in their slots; else people are followed.
     """
-    numbers, skeleton = None, reading.skeleton
-    is_json, is_raw, is_published = is_pose_json(path), path.suffix == SUFFIX, alignment == "kinect"
+    numbers, skeleton, max_size = None, reading.skeleton, MAX_SIZE
+    is_json, is_raw = is_pose_json(path), path.suffix == SUFFIX
     if not path.exists():
         raise UserError(f"{path} is not there")
     if is_json or is_raw:
@@ -124,33 +122,23 @@ def read_recording(path: Path, reading: Reading, alignment: str = "upright") -> 
     elif is_raw and skeleton != KINECT_V2:
         joints = f"{KINECT_V2.num_joints} joints of {KINECT_V2.name}"
         raise UserError(f"{path.name}: holds {joints}, not those of {skeleton.name}")
+    elif is_raw and reading.alignment == "kinect":
+        values = read_skeleton_file(path)
+        max_size = np.inf  # what NTU RGB+D holds is no mistake, however far a joint jumps
     elif is_raw:
-        values, numbers = (read_skeleton_file(path), None) if is_published else _read_raw(path)
+        values, numbers = read_bodies(path, absent=np.nan)
     elif path.suffix == ".npy":
         values = _read_npy(path, skeleton)
     elif path.suffix == ".csv":
         values = _read_csv(path, reading)
     else:
         raise UserError(f"{path.name}: neither a file {', '.join(SUFFIXES)} nor a folder of JSON")
-    reading = reading.with_defaults(is_json)
-    # What a store of NTU RGB+D holds is no mistake, however far a joint jumps.
-    max_size = np.inf if is_raw and is_published else MAX_SIZE
-    return recording_of(path.name, values, reading, numbers, not is_published, max_size)
+    return recording_of(path.name, values, reading.with_defaults(is_json), numbers, max_size)
 
 
 def is_pose_json(path: Path) -> bool:
     """Whether a recording is JSON of a pose estimator, by its name: pixels and confidences."""
     return path.suffix == ".json" or path.is_dir()
-
-
-def _read_raw(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    # Bodies (T, M, 25, 3), NaN where nobody is, and tracking numbers (T, M).
-    frames, (frame, slot), names, joints = read_raw_bodies(path)
-    shape = frames, slot.max(initial=-1) + 1
-    values, numbers = np.full((*shape, *joints.shape[1:]), np.nan), np.full(shape, -1)
-    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    values[frame, slot], numbers[frame, slot] = joints, [number[name] for name in names]
-    return values, numbers
 
 
 def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
@@ -198,14 +186,13 @@ def recording_of(
     values: np.ndarray,
     reading: Reading,
     numbers: np.ndarray | None = None,
-    is_followed: bool = True,
     max_size: float = MAX_SIZE,
 ) -> Recording:
     """The recording that an array holds. Raises UserError if it does not fit `reading`.
 
     values: (T, M, V, C), C numbers as reading.channels says; 0 or NaN where nobody is
     numbers: (T, M) tracking numbers, or -1; None without tracking
-    is_followed: whether people are followed from frame to frame; otherwise a slot is a person
+    max_size: of a body, in metres
     """
     reading = reading.with_defaults()
     channels, is_image = _channels(name, values, reading), reading.unit == "px"
@@ -218,9 +205,12 @@ def recording_of(
     _check(name, bodies, *((1e6, 1e6, "pixels") if is_image else (MAX_METRES, max_size, "m")))
     if reading.axes != "y-up":
         bodies = bodies @ AXES[reading.axes].T
-    people = follow(bodies, numbers) if is_followed else np.where(is_there(bodies), 0, -1)
-    if reading.target:
-        bodies = map_joints(bodies, reading.skeleton, reading.target)
+    if reading.alignment == "upright":
+        people = follow(bodies, numbers)
+    else:
+        people = np.where(is_there(bodies), 0, -1)
+    if reading.layout.skeleton != reading.skeleton:
+        bodies = map_joints(bodies, reading.skeleton, reading.layout.skeleton)
     return Recording(name, bodies, people, not is_image, places == 2)
 
 

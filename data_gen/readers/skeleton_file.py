@@ -108,20 +108,16 @@ def read_skeleton_file(path: str | Path) -> np.ndarray:
     Body k of a frame is in slot k along M, as published; further bodies than 4 are skipped. A slot
     without a body is zero. Raises UserError with the line or frame.
     """
-    frames, at, _, joints = read_raw_bodies(path)
-    kept = at[1] < MAX_SLOTS
-    frame, slot = at[:, kept]
-    bodies = np.zeros((frames, slot.max(initial=-1) + 1, JOINTS, 3))
-    bodies[frame, slot] = joints[kept]
+    bodies = read_bodies(path, absent=0.0)[0][:, :MAX_SLOTS]
     require_metres(Path(path).name, bodies)
     return bodies
 
 
-def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.ndarray]:
-    """Read a raw file as a list of n bodies. Raises UserError with the line if it is not whole.
+def read_bodies(path: str | Path, absent: float) -> tuple[np.ndarray, np.ndarray]:
+    """Read a raw file. Raises UserError with the line if it is not whole.
 
-    Returns the number of frames; (2, n) the frame of each body and its position in the frame; the
-    n tracking numbers; (n, 25, 3) float64 the joints in metres, which may be NaN.
+    Returns the joints (T, M, 25, 3) float64 in metres, which may be NaN, with `absent` where a slot
+    has no body; and people (T, M) by their tracking number, counted from 0, -1 for nobody.
     """
     name, lines = Path(path).name, Path(path).read_bytes().rstrip().split(b"\n")
 
@@ -136,7 +132,7 @@ def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.
             fail(line, f"{text[:20].decode('latin-1')!a} is not a number of {what}")
         return int(text)
 
-    at, numbers, begins, rows = [], [], [], []
+    at, names, begins, rows = [], [], [], []
     frames, line = count(0, "frames"), 1
     for frame in range(frames):
         bodies, line = count(line, "bodies"), line + 1
@@ -147,7 +143,7 @@ def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.
             if len(header) != BODY_VALUES or joints != JOINTS:
                 fail(begin - 2, f"not {BODY_VALUES} values and {JOINTS} joints, as a body has")
             at.append((frame, slot))
-            numbers.append(header[0])
+            names.append(header[0])
             begins.append(begin)
             rows += lines[begin:line]
     if line != len(lines):
@@ -158,8 +154,13 @@ def read_raw_bodies(path: str | Path) -> tuple[int, np.ndarray, list[bytes], np.
         wrong = next(i for i, row in enumerate(rows) if _coordinates([row]) is None)
         body, joint = divmod(wrong, JOINTS)
         fail(begins[body] + joint, f"not {JOINT_VALUES} values from x y z on")
-    joints = values.reshape(-1, JOINTS, 3)
-    return frames, np.array(at, int).reshape(-1, 2).T, numbers, joints
+    frame, slot = np.array(at, int).reshape(-1, 2).T
+    shape = frames, slot.max(initial=-1) + 1
+    bodies, people = np.full((*shape, JOINTS, 3), absent), np.full(shape, -1)
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    bodies[frame, slot] = values.reshape(-1, JOINTS, 3)
+    people[frame, slot] = [number[name] for name in names]
+    return bodies, people
 
 
 def _coordinates(rows: list[bytes]) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layou
 from tests.data_gen.people import as_skeleton, person
 from tests.data_gen.raw_files import GOLDEN, random_frames, raw_text
 
+PUBLISHED = Reading.of_store(NTU, {})  # a store of NTU RGB+D
 RAW = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
 
 
@@ -22,7 +23,7 @@ def save(path: Path, array: np.ndarray) -> Path:
 
 
 def clip_of(path: Path, skeleton=KINECT_V1, bodies: int = 1, **options) -> np.ndarray:
-    return read_clip(path, Layout(skeleton, bodies), "upright", Reading(skeleton, **options))
+    return read_clip(path, Reading(Layout(skeleton, bodies), skeleton, **options))
 
 
 def refused(path: Path, skeleton=KINECT_V1, **options) -> str:
@@ -156,7 +157,7 @@ def test_kinetics_skeleton(tmp_path):
 def test_raw_files_follow_the_rule_of_the_store():
     for path in RAW:
         bodies = read_skeleton_file(path)
-        np.testing.assert_array_equal(read_clip(path, NTU), prepare_clip(bodies))
+        np.testing.assert_array_equal(read_clip(path, PUBLISHED), prepare_clip(bodies))
         assert clip_of(path, KINECT_V2, 2).shape == prepare_clip(bodies).shape
     refused(RAW[0], COCO_17)
     refused(RAW[0], KINECT_V2, channels="xyc")
@@ -182,7 +183,9 @@ def test_a_raw_file_of_a_store_is_never_refused_for_its_size(tmp_path):
         frame[0][:, 2] = 0.5
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_text(raw_text(frames))
-    np.testing.assert_array_equal(read_clip(path, NTU), prepare_clip(read_skeleton_file(path)))
+    np.testing.assert_array_equal(
+        read_clip(path, PUBLISHED), prepare_clip(read_skeleton_file(path))
+    )
     refused(path, KINECT_V2)  # as one's own
 
 
@@ -190,7 +193,9 @@ def test_arrays_of_a_store_with_the_published_rule(tmp_path):
     one, body = Layout(KINECT_V1, 1), person(3)
     body[3, 5], body[6] = 0, 0
     path = save(tmp_path / "a.npy", body)
-    np.testing.assert_array_equal(read_clip(path, one), prepare_clip(body[:, None], one))
+    np.testing.assert_array_equal(
+        read_clip(path, Reading.of_store(one, {})), prepare_clip(body[:, None], one)
+    )
 
 
 def test_recordings_in_folders(tmp_path):

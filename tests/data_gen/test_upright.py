@@ -16,7 +16,7 @@ SPINE, LEFT, RIGHT = 1, 4, 8
 
 def prepare(values: np.ndarray, layout: Layout = ONE, fill_gaps: int = 0, **options):
     values = values if values.ndim == 4 else values[:, None]
-    recording = recording_of("a.npy", values, Reading(layout.skeleton, **options))
+    recording = recording_of("a.npy", values, Reading(layout, layout.skeleton, **options))
     return prepare_upright(recording, layout, fill_gaps)
 
 

@@ -8,14 +8,12 @@ import torch
 
 import action_classification
 from common import UserError
-from data_gen.readers.recording import read_clip
 from feeder.augment import resize
-from feeder.skeletons import NTU
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
 from tools import classify, export
 from tools.evaluation.encoders import load_encoder
-from tools.evaluation.features import encode_clip
+from tools.evaluation.features import encode_clip, read_recording
 
 
 def call(*flags):
@@ -59,7 +57,7 @@ def test_named_probabilities_are_those_of_classify(run, tmp_path):
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
     with (tmp_path / "a.csv").open() as table:
         for path, row in zip(files, csv.DictReader(table), strict=True):
-            clip = read_clip(path, NTU)  # (T, M, V, C), of another length each
+            clip = read_recording(path)  # (T, M, V, C), of another length each
             (found,) = session.run(None, {"joints": clip})
             assert found.shape == (60,)
             for i, k in enumerate(found.argsort()[::-1][:5], 1):

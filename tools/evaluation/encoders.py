@@ -9,24 +9,9 @@ from torch import nn
 
 from data_gen.readers.recording import Reading
 from feeder.augment import Strengths
-from feeder.skeletons import Layout
 from net import MODALITIES, methods
 from tools.training import checkpoint
 from tools.training.checkpoint import CheckpointError
-
-
-class Preparation(NamedTuple):
-    """How recordings become clips of a store; `alignment` is the rule that turned its clips."""
-
-    layout: Layout
-    alignment: str
-    reading: Reading
-
-    @classmethod
-    def of(cls, layout: Layout, plain: dict[str, Any]) -> "Preparation":
-        """From `alignment` and `reading`, as in store.json; stores of older code lack them."""
-        reading = Reading.of_store(layout, plain.get("reading", {}))
-        return cls(layout, plain.get("alignment", "kinect"), reading)
 
 
 class LoadedEncoder(NamedTuple):
@@ -55,8 +40,9 @@ class LoadedEncoder(NamedTuple):
         return method.modalities if method else MODALITIES
 
     @property
-    def preparation(self) -> Preparation:
-        return Preparation.of(self.encoder.layout, self.saved["preparation"])
+    def reading(self) -> Reading:
+        """How recordings became the clips of its pre-training."""
+        return Reading.of_store(self.encoder.layout, self.saved["preparation"])
 
     @property
     def is_final(self) -> bool:

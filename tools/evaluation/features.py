@@ -13,9 +13,9 @@ from common import UserError, atomic
 from data_gen.readers.recording import Reading, read_clip
 from feeder.augment import resize
 from feeder.batches import to_device, whole_clips
+from feeder.datasets import NTU_DATASETS
 from feeder.description import Description
 from feeder.mixture import by_data_set
-from feeder.skeletons import NTU
 from feeder.store import Store, open_store
 from net import MODALITIES
 from net.modalities import derive
@@ -238,10 +238,8 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
 
     Raises UserError if the file cannot be used or shows nobody.
     """
-    if description is None:
-        return read_clip(Path(path), NTU)
-    reading = Reading.of_store(description.layout, description.reading)
-    return read_clip(Path(path), description.layout, description.alignment, reading)
+    description = description or NTU_DATASETS["ntu60"]
+    return read_clip(Path(path), Reading.of_store(description.layout, description.preparation))
 
 
 def save_features(path: Path, features: Features) -> None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from common import UserError, atomic
+from data_gen.readers.recording import Reading
 from tools.evaluation import encoders
-from tools.evaluation.encoders import LoadedEncoder, Preparation
+from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Scale, encode_views
 from tools.evaluation.finetuning import Recognizer
 from tools.evaluation.probe import LinearClassifier, Run
@@ -35,8 +36,8 @@ class Trained(NamedTuple):
         return self.facts["classes"]
 
     @property
-    def preparation(self) -> Preparation:
-        return Preparation.of(self.loaded.encoder.layout, self.facts)
+    def reading(self) -> Reading:
+        return Reading.of_store(self.loaded.encoder.layout, self.facts)
 
     def features(self, clips: Tensor) -> Tensor:
         """Clips (n, 64, M, V, C) -> features (S, n, D), as the S linear layers read them."""

@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from common import UserError
 from data_gen.clip import Recording
 from data_gen.readers.clip_table import find_recordings
-from data_gen.readers.recording import AXES, CHANNELS, SUFFIXES, UNITS, prepare, read_recording
+from data_gen.readers.recording import (
+    AXES,
+    CHANNELS,
+    SUFFIXES,
+    UNITS,
+    Reading,
+    prepare,
+    read_recording,
+)
 from feeder.augment import resize
-from tools.evaluation.encoders import Preparation
 from tools.evaluation.features import ENCODING_BATCH, device_of, encode_views
 
 FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
@@ -78,7 +85,7 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
 def encode(
     path: Path,
     args: argparse.Namespace,
-    preparation: Preparation,
+    reading: Reading,
     encoder: nn.Module,
     streams: Sequence[tuple[str, ...]],
 ) -> tuple[list[tuple[int, int, bool]], Tensor] | None:
@@ -87,13 +94,12 @@ def encode(
     Returns the windows (first frame, number of frames, whether somebody is seen), and the features
     (S, k, D) of the k with somebody. None, and a line on stderr, if the recording cannot be used.
     """
-    layout, alignment, reading = preparation
     how = {name: getattr(args, name) for name in ("unit", "axes", "channels")}
-    how = {name: value for name, value in how.items() if value is not None}
+    reading = replace(reading, **{name: value for name, value in how.items() if value is not None})
 
     def view(part: Recording, is_whole: bool) -> Tensor | None:  # (1, 64, M, V, C)
         try:
-            clip = prepare(part, layout, alignment, reading.fill_gaps)
+            clip = prepare(part, reading)
         except UserError:  # too few joints
             if is_whole:
                 raise
@@ -103,7 +109,7 @@ def encode(
         return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
 
     try:
-        recording = read_recording(path, replace(reading, **how), alignment)
+        recording = read_recording(path, reading)
         pieces = spans(len(recording.bodies), args.window, args.stride)
         windows, features = [], []
         for first in range(0, len(pieces), ENCODING_BATCH):

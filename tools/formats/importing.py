@@ -107,7 +107,7 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
         if clip.shape[1] == 2 and np.array_equal(clip[:, 0], clip[:, 1]):
             clip[:, 1] = 0  # some files repeat a single person
         if description.alignment == "upright":
-            reading = Reading.of_store(layout, description.reading)
+            reading = Reading.of_store(layout, description.preparation)
             return prepare_upright(recording_of(name, clip, reading), layout)
     require_metres(name, clip)
     clip = clip if source.prepared else prepare_clip(clip, layout)
@@ -164,7 +164,7 @@ def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Desc
         # Unless --channels says what they are, x y z are examined for confidences.
         channels = flags.get("channels") or source.channels.replace("xyz", "") or None
         axes, unit = flags.get("axes"), flags.get("unit")
-        reading = Reading(skeleton=skeleton, axes=axes, channels=channels, unit=unit)
+        reading = Reading(about["layout"], skeleton, axes=axes, channels=channels, unit=unit)
         reading = reading.with_defaults(channels in ("xy", "xyc")).to_plain()
         about |= {"alignment": "upright", "reading": reading}
     if known:

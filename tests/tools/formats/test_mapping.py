@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from data_gen.readers.recording import Reading, read_clip
 from feeder.skeletons import COCO_17, KINECT_V2, joint_map
 from feeder.store import open_store
 from tests.tiny_store import write_store
 from tests.tools.formats.foreign import pyskl_pkl
+from tools.evaluation.features import read_recording
 from tools.formats.mapping import map_clip
 
 
@@ -51,13 +51,10 @@ def test_new_recordings_are_read_as_the_store_was_made(converted, imported, raw,
     converted("map", tmp_path / "ntu60", tmp_path / "ntu60_17", "--skeleton", "coco_17")
     store = open_store(tmp_path, "ntu60_17")
     description, single = store.description, 0
-    reading = Reading.of_store(description.layout, description.reading)
     for row, name in enumerate(store.names):
         clip = store.clip(row)
         if not clip[:, 1].any():  # of two people the main one may be another
-            new = read_clip(
-                raw / f"{name}.skeleton", description.layout, description.alignment, reading
-            )
+            new = read_recording(raw / f"{name}.skeleton", description)
             np.testing.assert_allclose(new, clip, atol=5e-3)  # float16 in the pickle
             single += 1
     assert single > 2 and description.alignment == "kinect"
