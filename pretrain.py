@@ -254,8 +254,7 @@ def main(argv: list[str] | None = None) -> None:
             every=args.monitor_every,
             last=args.epochs,
             strengths=strengths,
-            views=method.views,
-            modalities=method.modalities,
+            method=method,
         )
         if done == 0:
             monitor.write(0, done, model.encoder)

@@ -30,6 +30,11 @@ class Clips(NamedTuple):
     start: Tensor  # (n,) int64, where each clip lies in `frames`
     length: Tensor  # (n,) int64
 
+    @classmethod
+    def one(cls, clip: np.ndarray) -> "Clips":
+        """A single clip (T, M, V, C) float32."""
+        return cls(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
+
     def to(self, device: torch.device) -> "Clips":
         return Clips(*(part.to(device, non_blocking=True) for part in self))
 

@@ -26,12 +26,12 @@ from data_gen.readers.recording import (
 )
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.augment import Strengths
+from feeder.batches import Clips
 from feeder.skeletons import KINECT_V2, Layout
 from feeder.store import open_store
 from net import MODALITIES
 from tools.drawing.figures import save_images
-from tools.drawing.skeletons import evenly, fit, picture, scene
-from tools.drawing.views import augmented, view_scenes
+from tools.drawing.skeletons import augmented, evenly, fit, picture, scene, view_scenes
 
 FPS = 30  # of a Kinect
 SHEET_FRAMES = 8  # in a PNG
@@ -121,8 +121,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         clip = read(args.file, reading, args.raw)
     if args.augmented:
-        whole, views = augmented(clip, args.seed or 0, Strengths(**args.strengths))
-        scenes = {"whole clip": scene(whole, skeleton=bones)} | view_scenes(views, bones)
+        rng, strengths = np.random.default_rng(args.seed or 0), Strengths(**args.strengths)
+        (whole,), views = augmented(Clips.one(clip), rng, strengths)
+        scenes = {"whole clip": scene(whole, skeleton=bones)} | view_scenes(views[:, 0], bones)
     else:
         scenes = {name: scene(clip, name, bones) for name in args.modality or ["joint"]}
 

@@ -9,16 +9,21 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from feeder.augment import Strengths, augmented_views, uniform_draws
+from feeder.batches import VIEWS, Clips
 from feeder.skeletons import KINECT_V2, Skeleton
+from net import MODALITIES
 
 BODY_COLORS = ("#1f5fbf", "#d95f0e", "#6e6e6e", "#969696")
 MOTION_GAIN = 4.0  # length of a motion's arrow in steps of one frame
 APART = 0.7  # metres between the points from which the bones of two bodies start
 MARGIN = 0.1  # of a picture's side
+VIEW_IMAGES, VIEW_SIZE = 3, 120  # of a view in `views_image`: frames, and pixels of each
 YAW, PITCH = np.deg2rad([20.0, 12.0])  # the viewer stands a little to the side and above
 
 # Seen from a Kinect, x points to the left, y up and z away.
@@ -96,3 +101,40 @@ def picture(rows: Sequence[Sequence[tuple[Scene, int, str]]], size: int) -> np.n
 def evenly(total: int, wanted: int) -> list[int]:
     """At most `wanted` of `total` frames, evenly spread; the first and the last are among them."""
     return np.linspace(0, total - 1, min(total, wanted)).round().astype(int).tolist()
+
+
+def augmented(
+    clips: Clips, rng: np.random.Generator, strengths: Strengths, views: int = VIEWS
+) -> tuple[np.ndarray, np.ndarray]:
+    """n clips as evaluation takes them (n, 64, M, V, C), and augmented (views, n, 64, M, V, C)."""
+    shape, joints = (views, len(clips.start)), clips.frames.shape[2]
+    uniform = torch.from_numpy(uniform_draws(rng, shape, joints, strengths))
+    return clips.resized().numpy(), augmented_views(*clips, uniform, strengths).numpy()
+
+
+def view_scenes(views: np.ndarray, skeleton: Skeleton) -> dict[str, Scene]:
+    """The augmented views (K, T, M, V, C) of a clip by name, each as its modality shows it: of four
+    or more the first three are joint, bone and motion; all others are fused.
+    """
+    own = MODALITIES if len(views) > len(MODALITIES) else ()
+    shown = [(name, f"{name} view") for name in own]
+    fused = len(views) - len(own)
+    shown += [("joint", f"fused view {k + 1}" if fused > 1 else "fused view") for k in range(fused)]
+    scenes = zip(shown, views, strict=True)
+    return {name: scene(view, modality, skeleton) for (modality, name), view in scenes}
+
+
+def views_image(
+    clips: Sequence[tuple[str, np.ndarray, np.ndarray]], skeleton: Skeleton
+) -> np.ndarray:
+    """An image (H, W, 3) uint8: a row of (name, whole clip (T, M, V, C), views (K, T, M, V, C)) has
+    the clip, then its views, all at one scale.
+    """
+    rows = []
+    for name, whole, views in clips:
+        scenes = {name: scene(whole, skeleton=skeleton)} | view_scenes(views, skeleton)
+        row = []
+        for title, one in zip(scenes, fit(*scenes.values()), strict=True):
+            row += [(one, t, "" if t else title) for t in evenly(len(one.lines), VIEW_IMAGES)]
+        rows.append(row)
+    return picture(rows, VIEW_SIZE)

@@ -11,8 +11,7 @@ from tqdm import tqdm
 
 from common import UserError, atomic
 from data_gen.readers.recording import Reading, read_clip
-from feeder.augment import resize
-from feeder.batches import to_device, whole_clips
+from feeder.batches import Clips, to_device, whole_clips
 from feeder.datasets import NTU_DATASETS
 from feeder.description import Description
 from feeder.mixture import by_data_set
@@ -227,9 +226,7 @@ def encode_clip(
     if clip.shape[1:] != encoder.layout.frame_shape:
         there = "{} bodies of {} joints of {} values".format(*clip.shape[1:])
         raise UserError(f"the recording shows {there}, the encoder needs {encoder.layout}")
-    device = device_of(encoder)
-    start, length = torch.tensor([[0], [len(clip)]], device=device)
-    view = resize(torch.from_numpy(clip).to(device), start, length)  # (1, 64, M, V, C)
+    view = Clips.one(clip).to(device_of(encoder)).resized()  # (1, 64, M, V, C)
     return encode_views(encoder, view, [modalities])[0, 0]
 
 

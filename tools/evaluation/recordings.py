@@ -22,7 +22,7 @@ from data_gen.readers.recording import (
     prepare,
     read_recording,
 )
-from feeder.augment import resize
+from feeder.batches import Clips
 from tools.evaluation.features import ENCODING_BATCH, device_of, encode_views
 
 FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
@@ -104,9 +104,7 @@ def encode(
             if is_whole:
                 raise
             return None
-        if clip is None:
-            return None
-        return resize(torch.from_numpy(clip), torch.tensor([0]), torch.tensor([len(clip)]))
+        return None if clip is None else Clips.one(clip).resized()
 
     try:
         recording = read_recording(path, reading)

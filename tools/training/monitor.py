@@ -5,21 +5,21 @@ The monitor only looks: it has its own random generators and changes no weight. 
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from feeder.augment import Strengths, uniform_draws
-from feeder.batches import Batch, load_clips, whole_clips
+from feeder.augment import Strengths
+from feeder.batches import load_clips
 from feeder.mixture import Mixture
 from feeder.store import Store
-from net.modalities import derive
-from tools.drawing.views import views_image
-from tools.evaluation.features import scale_of
-from tools.evaluation.neighbors import nearest, vote
+from net.methods import Method
+from tools.drawing.skeletons import augmented, views_image
+from tools.evaluation.features import extract_features, scale_of
+from tools.evaluation.neighbors import nearest, percent, vote
 
 CLIPS_SHOWN = 4
 BANK, QUERIES = 2048, 512  # at most so many clips
-NEIGHBORS, BATCH = 5, 64
+NEIGHBORS = 5
 
 
 class Monitor:
@@ -35,20 +35,18 @@ class Monitor:
         every: int,
         last: int,
         strengths: Strengths,
-        views: int,
-        modalities: tuple[str, ...],
+        method: Method,
     ):
         """Choose the clips.
 
         writer: None on other ranks than 0, which log nothing
         rows: (n,) training clips, rows of the store
         every: epochs between two entries, 0 for none; the `last` epoch has one, too
-        views, modalities: of the method
         """
         if isinstance(store, Mixture):
             store, rows = store.stores[0], rows[: store.sizes(rows)[0]]
         self.writer, self.store, self.seed, self.every, self.last = writer, store, seed, every, last
-        self.strengths, self.views, self.modalities = strengths, views, modalities
+        self.strengths, self.method = strengths, method
         self.bank, self.queries = held_out(store, rows, seed)
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
@@ -57,18 +55,13 @@ class Monitor:
         due = self.every and (epoch % self.every == 0 or epoch == self.last)
         if not (self.writer and due):
             return
-        image = draw_views(
-            self.store,
-            self.shown,
-            seed=self.seed,
-            epoch=epoch,
-            strengths=self.strengths,
-            views=self.views,
-            device=next(encoder.parameters()).device,
-        )
+        rng, method = np.random.default_rng([self.seed, 2, epoch]), self.method
+        image = draw_views(self.store, self.shown, rng, self.strengths, method.views)
         self.writer.add_image("monitor/views", image, step, dataformats="HWC")
         if len(self.queries):
-            accuracies = knn_accuracy(encoder, self.store, self.bank, self.queries, self.modalities)
+            accuracies = knn_accuracy(
+                encoder, self.store, self.bank, self.queries, method.modalities
+            )
             for name, accuracy in accuracies.items():
                 self.writer.add_scalar(f"monitor/{name}", accuracy, step)
 
@@ -88,7 +81,6 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
     return rows[~queries][:BANK], rows[queries][:QUERIES]
 
 
-@torch.no_grad()
 def knn_accuracy(
     encoder: nn.Module,
     store: Store,
@@ -100,47 +92,23 @@ def knn_accuracy(
 
     bank, queries: rows of the store; the bank gives mean and deviation for standardizing
     """
-    device, training = next(encoder.parameters()).device, encoder.training
-
-    def encode(rows: np.ndarray) -> Tensor:
-        parts = np.split(rows, range(BATCH, len(rows), BATCH))
-        clips = (whole_clips(store, part, device) for part in parts)
-        return torch.cat([encoder(derive(clip, modalities, store.skeleton)) for clip in clips])
-
+    training = encoder.training
     encoder.eval()
-    query_features, bank_features = encode(queries), encode(bank)
+    (x,), (y,) = (extract_features(encoder, store, rows, [modalities]) for rows in (queries, bank))
     encoder.train(training)
-    scale = scale_of(bank_features)
     bank_labels, labels = (torch.from_numpy(store.label[rows]) for rows in (bank, queries))
-
-    def accuracy(queries: Tensor, bank: Tensor) -> float:
-        _, found = nearest(queries, bank, min(NEIGHBORS, len(bank)))
-        return 100 * (vote(bank_labels[found.cpu()]) == labels).float().mean().item()
-
-    return {
-        f"knn_{NEIGHBORS}": accuracy(query_features, bank_features),
-        f"knn_{NEIGHBORS}_standardized": accuracy(
-            scale.apply(query_features), scale.apply(bank_features)
-        ),
-    }
+    scale, accuracies = scale_of(y), {}
+    for way, a, b in (("", x, y), ("_standardized", scale.apply(x), scale.apply(y))):
+        _, found = nearest(a, b, min(NEIGHBORS, len(bank)))
+        accuracies[f"knn_{NEIGHBORS}{way}"] = percent(vote(bank_labels[found.cpu()]) == labels)
+    return accuracies
 
 
 def draw_views(
-    store: Store,
-    rows: np.ndarray,
-    *,
-    seed: int,
-    epoch: int,
-    strengths: Strengths,
-    views: int,
-    device: torch.device,
+    store: Store, rows: np.ndarray, rng: np.random.Generator, strengths: Strengths, views: int
 ) -> np.ndarray:
     """Some clips and their augmented views, made as in training: (H, W, 3) uint8."""
-    rng = np.random.default_rng([seed, 2, epoch])
-    draws = uniform_draws(rng, (views, len(rows)), store.skeleton.num_joints, strengths)
-    clips = load_clips(store, rows, device)
-    uniform = torch.from_numpy(draws).to(device)
-    batch = Batch(clips, uniform, step=0, rows=rows, shares=[len(rows)], strengths=strengths)
-    augmented, whole = batch.views().cpu(), clips.resized().cpu()
-    shown = [(store.names[row], whole[i], augmented[:, i]) for i, row in enumerate(rows)]
+    clips = load_clips(store, rows, torch.device("cpu"))
+    whole, seen = augmented(clips, rng, strengths, views)
+    shown = [(store.names[row], whole[i], seen[:, i]) for i, row in enumerate(rows)]
     return views_image(shown, store.skeleton)
