@@ -25,7 +25,7 @@ from tools.evaluation import confusion, encoders, features, flags, linear_layers
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import standardized
 from tools.evaluation.finetuning import FINETUNE, finetune
-from tools.evaluation.probe import LINEAR, Run, linear_evaluation
+from tools.evaluation.probe import LINEAR, Run, Training, linear_evaluation
 from tools.evaluation.results import Evaluation
 from tools.evaluation.robustness import check, write_curves
 
@@ -64,6 +64,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--tune chooses the learning rate, so leave out --lr")
     if args.splits and (args.protocol or args.save_features or len(set(args.splits)) < 2):
         parser.error("--splits takes two splits or more, without --protocol and --save-features")
+    for name, usual in asdict(FINETUNE if args.finetune else LINEAR).items():
+        if getattr(args, name) is None:
+            setattr(args, name, usual)
     return args
 
 
@@ -84,28 +87,16 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     start, labels, curves = time.perf_counter(), flags.labels(args), flags.curves(args)
 
     # ---- data: the training and the test clips
-    data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol)
-    if args.classes:
-        data = features.of_classes(data, flags.classes_in(args.classes))
+    classes = flags.classes_in(args.classes)
+    data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol, classes)
     check(data.store, curves)
     modalities = args.modalities or loaded.modalities
     if args.late_fusion and len(modalities) < 2:
         raise UserError(f"--late-fusion has no effect on {modalities[0]} alone")
 
     # ---- settings: epochs, batch size, learning rates, milestones
-    given = {name: getattr(args, name) for name in asdict(LINEAR)}
-    given = {name: value for name, value in given.items() if value is not None}
-    training = replace(FINETUNE if args.finetune else LINEAR, **given)
-    names = [
-        "late_fusion",
-        "finetune",
-        "tune",
-        "splits",
-        "label_fraction",
-        "labels_per_class",
-        "classes",
-    ]
-    settings = {name: getattr(args, name) for name in names} | asdict(training)
+    training = Training(**{name: getattr(args, name) for name in asdict(LINEAR)})
+    settings = {name: getattr(args, name) for name in results.defaults("recognition")}
     evaluation = Evaluation(
         "recognition", loaded, data, modalities, settings, args.seed, args.runs, start
     )

@@ -61,16 +61,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     loaded = encoders.load(
         args.checkpoint_path, args.pretrained, seed=args.seed, device=encoders.best_device()
     )
-    data = features.split_for(loaded, args.data_root, args.finetune_dataset, args.protocol)
-    if args.classes:
-        data = features.of_classes(data, flags.classes_in(args.classes))
+    classes = flags.classes_in(args.classes)
+    data = features.split_for(loaded, args.data_root, args.finetune_dataset, args.protocol, classes)
     robustness.check(data.store, flags.curves(args))
     args.modalities = modalities = args.modalities or loaded.modalities
     if args.query:
         show(loaded.encoder, data, args)
         return
-    names = ("label_fraction", "labels_per_class", "classes", "knn_neighbours")
-    settings = {name: getattr(args, name) for name in names}
+    settings = {name: getattr(args, name) for name in results.defaults("retrieval")}
     evaluation = Evaluation(
         "retrieval", loaded, data, modalities, settings, args.seed, args.runs, start
     )

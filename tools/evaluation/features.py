@@ -1,6 +1,6 @@
 """The train/test split of an evaluation, and the features of its clips: whole, encoded once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,10 +45,13 @@ def split_for(
     data_root: str | Path | None = None,
     dataset: str | None = None,
     protocol: str | None = None,
+    classes: Collection[int] = (),
 ) -> TrainTestSplit:
     """The split on which an encoder is evaluated; None: as in (the first store of) pre-training.
 
-    Raises UserError if the data is missing or has another skeleton than the encoder.
+    classes: numbers, from 1, of the only classes whose clips are kept; empty: all
+    Raises UserError if the data is missing or has another skeleton than the encoder, or if no
+    training or no test clip is left.
     """
     settings = loaded.settings
     trained = by_data_set(settings["pre_dataset"], settings["protocol"])
@@ -56,7 +59,15 @@ def split_for(
     dataset = dataset or first
     store = open_store(data_root or settings["data_root"], dataset)
     check_layout(loaded, store)
-    return open_split(store, protocol or trained.get(dataset, trained[first]))
+    data = open_split(store, protocol or trained.get(dataset, trained[first]))
+    if not classes:
+        return data
+    if (most := max(classes)) > store.num_classes:
+        raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
+    train, test = (rows[np.isin(store.action[rows], list(classes))] for rows in data[2:])
+    if not len(train) or not len(test):
+        raise UserError("--classes: no training or no test clip is left; try another --protocol")
+    return data._replace(train=train, test=test)
 
 
 def check_layout(loaded: LoadedEncoder, store: Store) -> None:
@@ -64,17 +75,6 @@ def check_layout(loaded: LoadedEncoder, store: Store) -> None:
     if store.layout != (layout := loaded.encoder.layout):
         there = f"{store.folder} holds {store.layout}; take a store with the same skeleton"
         raise UserError(f"{loaded.source} was trained on clips of {layout}, {there}")
-
-
-def of_classes(data: TrainTestSplit, classes: set[int]) -> TrainTestSplit:
-    """Keep only the clips of some classes, from 1. Raises UserError if no clip is left."""
-    store, most = data.store, max(classes)
-    if most > store.num_classes:
-        raise UserError(f"--classes {most}: {store.folder} has the classes 1-{store.num_classes}")
-    train, test = (rows[np.isin(store.action[rows], list(classes))] for rows in data[2:])
-    if not len(train) or not len(test):
-        raise UserError("--classes: no training or no test clip is left; try another --protocol")
-    return data._replace(train=train, test=test)
 
 
 def untrained(data: TrainTestSplit) -> dict[str, Any]:

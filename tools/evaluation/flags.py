@@ -17,9 +17,9 @@ def modalities(text: str) -> tuple[str, ...]:
     return tuple(name for name in MODALITIES if name in names)
 
 
-def classes_in(text: str) -> set[int]:
+def classes_in(text: str | None) -> set[int]:
     """The classes, from 1, in a text as `61-120` or `1,5,8-10`; an empty set for any other text."""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text, re.ASCII):
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text or "", re.ASCII):
         return set()
     ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
     if not all(1 <= part[0] <= part[-1] for part in ends):
