@@ -9,13 +9,14 @@ example of both.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
 from net import MODALITIES
 from net.encoder import Encoder
 from net.losses import baseline_loss, pair_loss, umurl_loss
-from net.umurl import Baseline, BoneBaseline, JointBaseline, MotionBaseline, UmURL
+from net.umurl import Baseline, UmURL
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Method:
     """
 
     title: str
-    model: type[nn.Module]
+    model: Callable[..., nn.Module]
     loss: Callable[..., dict[str, Tensor]]
     views: int = 4
     modalities: tuple[str, ...] = MODALITIES
@@ -42,15 +43,20 @@ class Method:
         return dict(self.loss.__kwdefaults__ or {})
 
 
+def _alone(modality: str) -> Method:
+    model = partial(Baseline, modalities=(modality,))
+    return Method(f"{modality} alone", model, baseline_loss, 2, (modality,))
+
+
 ENCODERS = {"transformer": Encoder}
 DEFAULT_ENCODER = "transformer"  # also that of a checkpoint that names no encoder
 METHODS = {
     "umurl": Method("UmURL", UmURL, umurl_loss),
     "umurl_pair": Method("UmURL, two fused views", UmURL, pair_loss, views=5),
     "baseline": Method("simple baseline", Baseline, baseline_loss, views=2),
-    "joint": Method("joint alone", JointBaseline, baseline_loss, 2, ("joint",)),
-    "bone": Method("bone alone", BoneBaseline, baseline_loss, 2, ("bone",)),
-    "motion": Method("motion alone", MotionBaseline, baseline_loss, 2, ("motion",)),
+    "joint": _alone("joint"),
+    "bone": _alone("bone"),
+    "motion": _alone("motion"),
 }
 DEFAULT = "umurl"  # also that of a checkpoint that names no method
 
@@ -59,15 +65,3 @@ def title(name: str | None) -> str:
     """The title of a method: that of DEFAULT for None, the name itself for an unknown method."""
     method = METHODS.get(name or DEFAULT)
     return method.title if method else str(name)
-
-
-def curve_titles() -> dict[str, str]:
-    """{TensorBoard tag: title} of the losses."""
-    return {
-        "loss/total": "Loss",
-        "loss/intra": "Loss: unimodal against fused feature",
-        "loss/inter": "Loss: between modalities",
-        "loss/invariance": "Loss: between views",
-        "loss/variance": "Loss: variance",
-        "loss/covariance": "Loss: covariance",
-    }

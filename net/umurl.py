@@ -6,6 +6,7 @@ feature (B, F) of the encoder.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +110,10 @@ class UmURL(EncoderWithProjectors):
 class Baseline(EncoderWithProjectors):
     """The simple baseline (Sun et al. 2023, figure 2a): two views of a clip, one projector."""
 
-    modalities = MODALITIES  # of both views
+    def __init__(self, *args: Any, modalities: tuple[str, ...] = MODALITIES, **kwargs: Any):
+        """As its parent; `modalities` are those of both views."""
+        super().__init__(*args, **kwargs)
+        self.modalities = modalities
 
     def add_projectors(self, feature_size: int, width: int) -> None:
         """Make the only projector."""
@@ -128,21 +132,3 @@ class Baseline(EncoderWithProjectors):
         pair = (derive(view, self.modalities, skeleton) for view in views)
         first, second = self.encoder(*pair).unflatten(0, views.shape[:2]).unbind()  # each (B, F)
         return *self.projector(first, second).unsqueeze(1), first
-
-
-class JointBaseline(Baseline):
-    """The baseline on the joint modality alone."""
-
-    modalities = ("joint",)
-
-
-class BoneBaseline(Baseline):
-    """The baseline on the bone modality alone."""
-
-    modalities = ("bone",)
-
-
-class MotionBaseline(Baseline):
-    """The baseline on the motion modality alone."""
-
-    modalities = ("motion",)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from torch import Tensor
 
 import common
 from common import UserError
 from feeder.store import Store
-from tools.drawing import figures, timeline
+from tools.drawing import figures
 from tools.evaluation import encoders, linear_layers, recordings
 from tools.evaluation.features import extract_features, split_for
 from tools.evaluation.linear_layers import Trained
@@ -27,6 +28,7 @@ from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes for each window
 MOST_DRAWN = 20  # recordings in one picture
+ROWS = (5, 12)  # least and most classes that are drawn of a recording
 LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
 Neighbor = tuple[str, str, float]  # a training clip, its class, the cosine similarity
 
@@ -103,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_csv(args.csv, header, ([row.get(name, "") for name in header] for row in rows))
         print(f"written to {args.csv}")
     if found and args.out:
-        figures.save(timeline.picture(found, args.fps, classes), args.out, dpi=150)
+        figures.save(timeline(found, args.fps, classes), args.out, dpi=150)
         print(f"written to {args.out}")
     if bad:
         raise UserError(f"{len(bad)} of {len(paths)} recordings are left out: {', '.join(bad)}")
@@ -158,6 +160,49 @@ def columns(name: str, window: Window, classes: Sequence[str], fps: float) -> di
         found |= {f"clip_{i}": clip, f"clip_class_{i}": action}
         found |= {f"similarity_{i}": f"{similarity:.6f}"}
     return found
+
+
+def timeline(
+    found: Sequence[tuple[str, Sequence[Window]]], fps: float, classes: Sequence[str]
+) -> Figure:
+    """Draw how probable each class is at each time: recordings below each other, a row a class.
+
+    Of windows that overlap, each is drawn where its middle is the nearest one.
+    """
+    probabilities = []  # of each recording: (W windows, K classes), NaN where nobody is seen
+    for _, windows in found:
+        nobody = np.full(len(classes), np.nan, np.float32)
+        rows = [nobody if w.probabilities is None else w.probabilities for w in windows]
+        probabilities.append(np.stack(rows))
+    kept = [drawn_classes(one) for one in probabilities]
+    ratios = [len(rows) for rows in kept]
+    figure = Figure((9, 0.24 * sum(ratios) + 0.95 * len(kept)), layout="constrained")
+    axes = figure.subplots(len(kept), squeeze=False, height_ratios=ratios)[:, 0]
+    for (title, windows), one, rows, axis in zip(found, probabilities, kept, axes, strict=True):
+        middles = np.array([w.start + w.frames / 2 for w in windows])
+        first, last = windows[0].start, windows[-1].start + windows[-1].frames
+        edges = np.concatenate([[first], (middles[1:] + middles[:-1]) / 2, [last]]) / fps
+        values = np.ma.masked_invalid(one[:, rows].T)  # (rows, W)
+        mesh = axis.pcolormesh(edges, np.arange(len(rows) + 1), values, cmap="Blues")
+        mesh.set_clim(0, 1)
+        axis.set_yticks(np.arange(len(rows)) + 0.5, [classes[k] for k in rows], parse_math=False)
+        axis.set(facecolor="0.8", xlabel="seconds")
+        axis.invert_yaxis()
+        gap = " (gray: nobody)" if values.mask.any() else ""
+        axis.set_title(title + gap, fontsize=10, loc="left", parse_math=False)
+    figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.01, label="probability")
+    return figure
+
+
+def drawn_classes(probabilities: np.ndarray) -> list[int]:
+    """The classes to draw of (W, K) probabilities: the most probable one of each window, then those
+    with the next greatest maximum; by the window in which they are most probable.
+    """
+    seen = probabilities[~np.isnan(probabilities[:, 0])]
+    first, best = np.unique(seen.argmax(1)), seen.max(0)
+    rank = best + np.isin(np.arange(len(best)), first)
+    kept = np.argsort(-rank, kind="stable")[: np.clip(len(first), *ROWS)]
+    return sorted(kept.tolist(), key=lambda k: (seen[:, k].argmax(), -best[k]))
 
 
 if __name__ == "__main__":

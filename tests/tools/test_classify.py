@@ -16,7 +16,7 @@ from tests.runs import call
 from tests.tiny_run import write_run
 from tests.tools.own_recordings import read_table, training_file, training_rows, write_day
 from tools import classify
-from tools.drawing import figures, timeline
+from tools.drawing import figures
 from tools.evaluation import linear_layers
 from tools.evaluation.features import encode_clip
 from tools.evaluation.recordings import spans
@@ -209,12 +209,12 @@ def test_a_timeline_shows_when_which_class_was_probable(tmp_path):
         if k is not None:
             values[k], values[4], values[7] = 0.9, 0.04, 0.03
         windows.append(classify.Window(10 * i, 20, None if k is None else values))
-    axis = timeline.picture([("day", windows)], 10, names).axes[0]
+    axis = classify.timeline([("day", windows)], 10, names).axes[0]
     mesh = axis.collections[0]
     np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], [0, 1.5, 2.5, 3.5, 4.5, 6])
     assert mesh.get_array().mask.all(0).tolist() == [False, False, True, False, False]
     rows = [names.index(label.get_text()) for label in axis.get_yticklabels()]
     assert len(rows) == 5 and {2, 4, 6, 7} <= set(rows) and rows.index(6) < rows.index(2)
     assert "nobody" in axis.get_title(loc="left")
-    figures.save(timeline.picture([("day", windows)], 10, names), tmp_path / "a.png", dpi=50)
+    figures.save(classify.timeline([("day", windows)], 10, names), tmp_path / "a.png", dpi=50)
     assert (tmp_path / "a.png").stat().st_size > 1000

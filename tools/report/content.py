@@ -105,9 +105,8 @@ def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One chart for each TensorBoard tag, losses first: {title, svg, last: [(color of a run, its
     last value)]}.
     """
-    titles, made = methods.curve_titles(), []
-    tags = {tag for one in runs for tag in one["curves"]}
-    for tag in [tag for tag in titles if tag in tags] + sorted(tags - titles.keys()):
+    made, tags = [], {tag for one in runs for tag in one["curves"]}
+    for tag in sorted(tags, key=lambda t: (t != "loss/total", not t.startswith("loss/"), t)):
         figure, last = Figure((3.2, 1.6), layout="constrained"), []
         axes = figure.add_subplot()
         for i, one in enumerate(runs):
@@ -124,7 +123,7 @@ def charts(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "umurl"}):
             figure.savefig(text, format="svg", metadata={"Date": None})
         svg = text.getvalue()[text.getvalue().index("<svg") :]
-        made.append({"title": titles.get(tag, tag), "last": last, "svg": svg})
+        made.append({"title": tag, "last": last, "svg": svg})
     return made
 
 
