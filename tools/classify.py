@@ -38,13 +38,13 @@ class Window(NamedTuple):
 
     start: int  # its first frame, from 0
     frames: int
-    probabilities: np.ndarray | None = None  # (K,) float32; None where it shows nobody
+    probabilities: np.ndarray  # (K,) float32; NaN where it shows nobody
     near: Sequence[Neighbor] = ()  # nearest first
 
     @property
     def best(self) -> list[int]:
         """The most probable classes, from 0; empty where the window shows nobody."""
-        if self.probabilities is None:
+        if np.isnan(self.probabilities).any():
             return []
         return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
 
@@ -88,10 +88,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             bad.append(path.name)
             continue
         spans, features = done[0], trained.scaled(done[1])
-        probabilities = trained.probabilities(features).cpu().numpy()
-        clips = near(features, *bank, args.neighbors) if bank else [()] * len(probabilities)
-        of_seen = zip(probabilities, clips, strict=True)
-        windows = [Window(start, n, *(next(of_seen) if seen else ())) for start, n, seen in spans]
+        seen = [is_seen for *_, is_seen in spans]
+        probabilities = np.full((len(spans), len(classes)), np.nan, np.float32)
+        probabilities[seen] = trained.probabilities(features).cpu().numpy()
+        windows = [Window(*span[:2], p) for span, p in zip(spans, probabilities, strict=True)]
+        if bank:
+            clips = near(features, *bank, args.neighbors)
+            windows = [w._replace(near=next(clips)) if w.best else w for w in windows]
         name = "".join(c if c.isprintable() else "?" for c in str(path))
         found.append((name, windows))
         for one in windows:
@@ -169,11 +172,7 @@ def timeline(
 
     Of windows that overlap, each is drawn where its middle is the nearest one.
     """
-    probabilities = []  # of each recording: (W windows, K classes), NaN where nobody is seen
-    for _, windows in found:
-        nobody = np.full(len(classes), np.nan, np.float32)
-        rows = [nobody if w.probabilities is None else w.probabilities for w in windows]
-        probabilities.append(np.stack(rows))
+    probabilities = [np.stack([w.probabilities for w in windows]) for _, windows in found]  # (W, K)
     kept = [drawn_classes(one) for one in probabilities]
     ratios = [len(rows) for rows in kept]
     figure = Figure((9, 0.24 * sum(ratios) + 0.95 * len(kept)), layout="constrained")

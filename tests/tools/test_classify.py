@@ -205,10 +205,10 @@ def test_a_timeline_shows_when_which_class_was_probable(tmp_path):
     names = [f"class {k}" for k in range(7)] + [r"$\frac$"]  # no formula, so it stays as it is
     windows = []
     for i, k in enumerate([6, 6, None, 2, 2]):
-        values = np.full(8, 0.01, np.float32)
+        values = np.full(8, np.nan if k is None else 0.01, np.float32)
         if k is not None:
             values[k], values[4], values[7] = 0.9, 0.04, 0.03
-        windows.append(classify.Window(10 * i, 20, None if k is None else values))
+        windows.append(classify.Window(10 * i, 20, values))
     axis = classify.timeline([("day", windows)], 10, names).axes[0]
     mesh = axis.collections[0]
     np.testing.assert_allclose(mesh.get_coordinates()[0, :, 0], [0, 1.5, 2.5, 3.5, 4.5, 6])
