@@ -2,11 +2,12 @@
 
     python action_classification.py --checkpoint-path checkpoints/ntu60_xsub
 
-Linear evaluation trains one linear layer on features of whole training clips from the frozen
-encoder: SGD, momentum 0.9, 150 epochs of batches of 512, learning rate 0.03, a tenth at epochs
-120 and 140. The result is the test accuracy after the last epoch. Fine-tuning trains a
-copy of the encoder, too, by AdamW. By default the encoder fuses the modalities into one feature.
-With late fusion each modality has a feature and a linear layer, and the layers' scores are added.
+Linear evaluation trains one linear layer on features from the frozen encoder: SGD, momentum 0.9,
+150 epochs of batches of 512, learning rate 0.03, a tenth at epochs 120 and 140. A feature is the
+encoder's output, before the projectors, for a whole clip: resized to 64 frames, not augmented,
+joint, bone and motion fused. The result is the test accuracy after the last epoch. With late fusion
+each modality has a feature and a linear layer, and the layers' scores are added. Fine-tuning trains
+a copy of the encoder, too, by AdamW.
 """
 
 import argparse

@@ -199,7 +199,8 @@ def main(argv: list[str] | None = None) -> None:
     scaler = torch.amp.GradScaler(device.type, enabled=amp is torch.float16)
     loss = partial(method.loss, **{name: getattr(args, name) for name in method.weights})
 
-    # ---- resume
+    # ---- resume: from the newest whole checkpoint of the folder, at its step. Clips and draws of a
+    # step depend on (seed, epoch, step) only, so the run goes on as if it had never stopped.
     facts, done = checkpoint.facts_of(args, store, clips=len(rows)), 0
     same = (facts["settings"] | facts["data"]).items()
     distributed.require_same(process, {k: v for k, v in same if k not in checkpoint.LOCAL})

@@ -1,6 +1,9 @@
 """Prepare NTU RGB+D 60 and 120: from raw `.skeleton` files to one store for each data set.
 
-python data_gen/ntu_gendata.py
+    python data_gen/ntu_gendata.py
+
+A file becomes its bodies in metres (readers/skeleton_file.py); `prepare_clip` keeps the two with
+the greatest energy, repairs, centers and aligns them.
 """
 
 import argparse

@@ -94,4 +94,4 @@ class Description:
             plain["official"] = {name: tuple(n) for name, n in plain["official"].items()}
             return cls(**plain | {"layout": layout, "classes": tuple(plain["classes"])})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DescriptionError(f"it is no description of a store ({error!r})") from None
+            raise DescriptionError(f"not a description of a store ({error!r})") from None

@@ -1,4 +1,8 @@
-"""One batch on several ranks: all-gather with gradients, and batch norm over the whole batch."""
+"""One batch on several ranks: all-gather with gradients, and batch norm over the whole batch.
+
+A rank loads and encodes its share of the batch (`feeder.batches.shares`). The projected features of
+all ranks are gathered, so each rank computes the loss of the whole batch, as one GPU would.
+"""
 
 from collections.abc import Sequence
 

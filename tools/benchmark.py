@@ -47,7 +47,6 @@ STAGES = ("prepare", "views", "step", "evaluate", "cost")
 Row = dict[str, Any]
 
 
-# fmt: off
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.benchmark", allow_abbrev=False)
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
@@ -83,7 +82,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if not 3 <= args.subjects <= 40:  # 1 and 2 train, 3 tests
         parser.error("--subjects must be 3 to 40")
     return args
-# fmt: on
 
 
 def measured(what: str, run: Callable[[], Any], clips: int, args: argparse.Namespace) -> Row:

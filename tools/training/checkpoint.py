@@ -151,7 +151,7 @@ def load(path: Path) -> dict[str, Any]:
             "`python -m tools.convert` takes published ones"
         )
     if missing := [name for name in PARTS if name not in saved]:
-        raise CheckpointError(f"{path} is no whole checkpoint: it lacks {missing[0]!r}")
+        raise CheckpointError(f"{path} is incomplete: it lacks {missing[0]!r}")
     for name, harmless in REMOVED.items():
         if harmless is None or saved["settings"].get(name) == harmless:
             saved["settings"].pop(name, None)
