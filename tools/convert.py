@@ -25,6 +25,7 @@ from tools.formats.published_checkpoint import from_published, to_published
 from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
 
+WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz, "to-pkl": write_pkl}
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 
@@ -59,6 +60,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         add = command(name, export_clips, f"a store to {what} of one protocol")
         add("--protocol", default="cross_subject", help="split (%(default)s)")
     command("to-pkl", export_clips, "a store to pyskl's file")
+    parser.set_defaults(protocol=None)  # of to-pkl, whose file holds all splits
     add = command("from-published", import_checkpoint,
                   "a published checkpoint {'epoch', 'state_dict', 'optimizer'} to a run")
     add("--num-head", type=int, default=1, help="attention heads (%(default)s)")
@@ -101,11 +103,7 @@ def print_written(store) -> None:
 def export_clips(args: argparse.Namespace) -> None:
     store = open_folder(args.source)
     with atomic(args.target) as part:
-        if args.conversion == "to-pkl":
-            write_pkl(store, part)
-        else:
-            write = write_npz if args.conversion == "to-npz" else write_arrays
-            write(store, args.protocol, part)
+        WRITERS[args.conversion](store, args.protocol, part)
     print(f"{args.source} written to {args.target}; the coordinates are those of the store")
 
 

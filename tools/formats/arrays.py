@@ -28,8 +28,8 @@ def open_arrays(folder: Path, form: str) -> Source:
     """Open the clips of a folder. form: `_data_joint.npy` or `_data.npy`"""
     data = [source.map_floats(folder / f"{part}{form}") for part in PARTS]
     count, prepared = sum(map(len, data)), form == "_data_joint.npy"
-    texts = [folder / name for name in OWN.values()]
-    own = source.read_own(*(t.read_text("utf-8") for t in texts)) if texts[0].exists() else None
+    paths = {key: folder / name for key, name in OWN.items() if (folder / OWN["store"]).exists()}
+    own = source.read_own({key: path.read_text("utf-8") for key, path in paths.items()})
     _, _, _, joints, bodies = data[0].shape
 
     def padded(row: int) -> np.ndarray:
@@ -55,9 +55,9 @@ def open_arrays(folder: Path, form: str) -> Source:
         return padded(row)[: frames[row]] if prepared else source.without_padding(padded(row))
 
     kind = "UmURL's or USDRL's arrays" if prepared else "ST-GCN's or CrosSCLR's arrays"
-    split = {"split": (np.arange(count) < len(data[0])).astype(int)}
+    splits = {"split": np.repeat([1, 0], [len(part) for part in data])}
     labels, shape = np.array(labels, np.int64), (bodies, joints)
-    return Source(folder, kind, labels, read, shape, split, names, prepared=prepared, own=own)
+    return Source(folder, kind, labels, read, shape, splits, own, names, prepared=prepared)
 
 
 def write_arrays(store: Store, protocol: str, folder: Path) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
-from data_gen.readers.skeleton_file import SUFFIX, official_missing, parse_name
-from feeder.datasets import NTU_DATASETS
-from feeder.description import FIELDS, Description
+from data_gen.readers.skeleton_file import SUFFIX, official_missing
+from feeder.datasets import LAST_SETUP, NTU_DATASETS
 from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.formats import source
@@ -37,10 +36,10 @@ def open_npz(path: Path, protocol: str | None) -> Source:
         if damaged := arrays.zip.testzip():
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
         y = np.concatenate([arrays[f"y_{part}"] for part in PARTS])
-        texts = [bytes(arrays[name]).decode() for name in OWN if name in arrays]
+        texts = {name: bytes(arrays[name]).decode() for name in OWN if name in arrays}
         x = [_open_member(path, arrays, f"x_{part}") for part in PARTS]
-    count, own = len(x[0]) + len(x[1]), source.read_own(*texts) if texts else None
-    if len(y) != count or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != count:
+    counts, own = (len(x[0]), len(x[1])), source.read_own(texts)
+    if len(y) != sum(counts) or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != sum(counts):
         raise UserError(f"{path}: y_train and y_test are not one-hot, with a row for each clip")
 
     def read(row: int) -> np.ndarray:
@@ -51,20 +50,11 @@ def open_npz(path: Path, protocol: str | None) -> Source:
         return clip if own else clip + there * np.array([0.0, 0.0, AWAY])
 
     if not own:
-        protocol = protocol or _protocol_of(path, (len(x[0]), len(x[1])))
-    split = {protocol: (np.arange(count) < len(x[0])).astype(int)}
-    kind = f"CTR-GCN's or MAMP's arrays of {y.shape[1]} classes"
-    return Source(
-        path,
-        kind,
-        y.argmax(1),
-        read,
-        NTU.frame_shape[:2],
-        split,
-        num_classes=y.shape[1],
-        prepared=own is not None,
-        own=own,
-    )
+        protocol = protocol or _protocol_of(path, counts)
+    splits, classes = {protocol: np.repeat([1, 0], counts)}, y.shape[1]
+    kind = f"CTR-GCN's or MAMP's arrays of {classes} classes"
+    shape = NTU.frame_shape[:2]
+    return Source(path, kind, y.argmax(1), read, shape, splits, own, num_classes=classes)
 
 
 def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
@@ -91,34 +81,34 @@ def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
     return found[-1]
 
 
-def match_names(path: Path, clips: Source, description: Description, last_setup: int) -> list[str]:
+def match_names(path: Path, clips: Source, dataset: str) -> list[str]:
     """The names of a file's clips, in its order, from a text file with one name a line.
 
     Training and test clips are ordered by what makes the split, and then as the list is, without
     missing clips and later setups. Raises UserError if names and labels do not agree.
     """
     ((protocol, training),) = clips.splits.items()
-    lines = [line.strip().removesuffix(SUFFIX) for line in path.read_text().splitlines()]
+    description, last_setup = NTU_DATASETS[dataset], LAST_SETUP[dataset]
+    lines = map(str.strip, path.read_text().splitlines())
+    names = [line.removesuffix(SUFFIX) for line in lines if line]
     try:
-        listed = [(name, parse_name(name)) for name in lines if name]
+        columns = source.columns_of(names)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    missing, classes = official_missing(last_setup), len(description.classes)
-    kept = [
-        (name, s)
-        for name, s in listed
-        if name not in missing and s.setup <= last_setup and s.action <= classes
-    ]
-    fields = np.array([sample for _, sample in kept], int).reshape(-1, len(FIELDS))
-    train = description.train_mask(protocol, dict(zip(FIELDS, fields.T, strict=True)))
-    column = fields[:, FIELDS.index(description.splits[protocol].column)]
-    order = np.lexsort([column, ~train])  # stable; the last key is the first criterion
-    if train.sum() != training.sum() or (fields[order, -1] - 1).tolist() != clips.labels.tolist():
+    kept = ~np.isin(names, list(official_missing(last_setup)))
+    kept &= columns["setup"] <= last_setup
+    kept &= columns["action"] <= len(description.classes)
+    columns = {name: values[kept] for name, values in columns.items()}
+    train = description.train_mask(protocol, columns)
+    by_split = columns[description.splits[protocol].column]
+    order = np.lexsort([by_split, ~train])  # stable; the last key is the first criterion
+    labels = columns["action"][order] - 1
+    if train.sum() != training.sum() or labels.tolist() != clips.labels.tolist():
         raise UserError(
             f"{path}: its {train.sum()} training and {(~train).sum()} test names do not fit the "
             f"{training.sum()} and {(1 - training).sum()} clips, or their labels, of {clips.path}"
         )
-    return [kept[i][0] for i in order]
+    return np.array(names)[kept][order].tolist()
 
 
 def write_npz(store: Store, protocol: str, path: Path) -> None:

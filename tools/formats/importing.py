@@ -2,7 +2,6 @@
 the published rule, others as by `own_gendata.py`, in any axes and with missing joints.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from feeder.skeletons import COCO_17, KINECT_V2, Layout
 from tools.formats.arrays import open_arrays
 from tools.formats.ctrgcn import match_names, open_npz
 from tools.formats.pyskl import open_pkl
-from tools.formats.source import Row, Source, refuse_turned
+from tools.formats.source import Row, Source, columns_of, refuse_turned
 
 # Number of classes -> data sets, the usual one first, for files without names.
 BY_CLASSES = {60: ["ntu60"], 120: ["ntu120"], 51: ["pkummd2", "pkummd1"]}
-# Joints and channels -> skeleton.
-USUAL = {(25, "xyz"): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
+# Joints and channels, as a Source has them -> skeleton.
+USUAL = {(25, None): KINECT_V2, (17, "xy"): COCO_17, (17, "xyc"): COCO_17}
 
 
 def open_source(path: Path, protocol: str | None = None) -> Source:
@@ -67,12 +66,11 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
     Raises UserError if they do not fit together, or if one of the given flags has no effect.
     """
     description, rows = _describe(source, target, flags)
-    if len({name for name, *_ in rows}) < len(rows):
+    if len(dict(rows)) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
-    order, ups = sorted(range(len(rows)), key=lambda i: rows[i][0]), []
+    by_name, ups = sorted(enumerate(rows), key=lambda numbered: numbered[1]), []
     with StoreWriter(target, description) as store:
-        for i in tqdm(order, unit="clip", disable=None):
-            name, fields, more = rows[i]
+        for i, (name, values) in tqdm(by_name, unit="clip", disable=None):
             try:
                 prepared = _prepare(source, i, rows[i], description)
             except Exception as error:  # a damaged clip can raise nearly any error
@@ -83,7 +81,7 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
                 report.note("left out, without any body", name)
                 continue
             clip, up, notes = prepared
-            store.add(name, fields, clip, more)
+            store.add(name, values[: len(FIELDS)], clip, values[len(FIELDS) :])
             ups.append(up)
             for note in notes:
                 report.note(note, name)
@@ -94,15 +92,16 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
 
 
 def _prepare(source: Source, i: int, row: Row, description: Description) -> tuple | None:
-    (name, _, more), layout = row, description.layout
-    if min(more, default=0) < 0:
+    (name, values), layout = row, description.layout
+    if min(values) < 0:
         raise UserError(f"{name}: neither a training nor a test clip of the split")
     if description.classes != UNLABELED and source.labels[i] < 0:
         raise UserError(f"{name}: it has no label")
     clip = source.read(i)
     if not len(clip):
         return None
-    if not source.prepared:
+    is_prepared = source.prepared or source.own
+    if not is_prepared:
         clip = clip.astype(np.float64)
         if clip.shape[1] == 2 and np.array_equal(clip[:, 0], clip[:, 1]):
             clip[:, 1] = 0  # some files repeat a single person
@@ -110,7 +109,7 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
             reading = Reading.of_store(layout, description.preparation)
             return prepare_upright(recording_of(name, clip, reading), layout)
     require_metres(name, clip)
-    clip = clip if source.prepared else prepare_clip(clip, layout)
+    clip = clip if is_prepared else prepare_clip(clip, layout)
     return None if clip is None else (clip, np.full(3, np.nan), [])
 
 
@@ -123,8 +122,8 @@ def find_dataset(source: Source, target: Path) -> str | None:
         candidates = BY_CLASSES.get(source.num_classes, [])
     else:
         try:
-            fields = [parse_name(name) for name in source.names]
-            in_60 = all(f.setup <= LAST_SETUP["ntu60"] and f.action <= 60 for f in fields)
+            columns = columns_of(source.names)
+            in_60 = ((columns["setup"] <= LAST_SETUP["ntu60"]) & (columns["action"] <= 60)).all()
             # A part of NTU-120 may look like NTU-60; only the user knows.
             candidates = ["ntu60", "ntu120"] if in_60 else ["ntu120", "ntu60"]
         except UserError:
@@ -138,11 +137,11 @@ def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Desc
     # The description of the store, and the row of samples.csv of each clip.
     path, (bodies, joints) = source.path, source.shape
     dataset = None if source.own else find_dataset(source, target)
-    known, usual = KNOWN.get(dataset), USUAL.get((joints, source.channels))
+    is_ntu, usual = dataset in LAST_SETUP, USUAL.get((joints, source.channels))
     is_published = source.prepared or (dataset is not None and usual == KINECT_V2)
     effective = {
-        "names": dataset in LAST_SETUP and not source.names,
-        "protocol": dataset not in LAST_SETUP or not source.names,
+        "names": is_ntu and not source.names,
+        "protocol": not (is_ntu and source.names),
         "skeleton": not (is_published and usual),
     }
     for flag in flags:
@@ -155,43 +154,46 @@ def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Desc
     skeleton = flags.get("skeleton") or usual
     if skeleton is None or skeleton.num_joints != joints:
         raise UserError(f"{path} holds bodies of {joints} joints; name their --skeleton")
-    about = {
-        "layout": Layout(skeleton, bodies),
-        "origin": f"{source.kind}: {path.name}",
-        "command": f"python -m tools.convert import {path.name} {target.name}",
-    }
-    if not is_published:
-        # Unless --channels says what they are, x y z are examined for confidences.
-        channels = flags.get("channels") or source.channels.replace("xyz", "") or None
-        axes, unit = flags.get("axes"), flags.get("unit")
-        reading = Reading(about["layout"], skeleton, axes=axes, channels=channels, unit=unit)
-        reading = reading.with_defaults(channels in ("xy", "xyc")).to_plain()
-        about |= {"alignment": "upright", "reading": reading}
-    if known:
+    if known := KNOWN.get(dataset):
         title = known.title if skeleton == KINECT_V2 else f"{known.title} ({skeleton.name})"
-        description = replace(known, title=title, **about)
+        classes, official = known.classes, known.official
     else:
+        title, official = path.stem, {}
         classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1)) or UNLABELED
-        about |= {"classes": classes, "splits": {"split": Split("split")}}
-        description = Description(path.stem, **about)
-    return _split(source, dataset, description, flags)
+    layout, alignment, reading = Layout(skeleton, bodies), "kinect", {}
+    if not is_published:
+        alignment, channels = "upright", flags.get("channels") or source.channels
+        # Without channels, x y z are examined for confidences.
+        options = Reading(layout, skeleton, flags.get("axes"), channels, flags.get("unit"))
+        reading = options.with_defaults(channels in ("xy", "xyc")).to_plain()
+    splits, rows = _rows(source, dataset, flags)
+    description = Description(
+        title=title,
+        layout=layout,
+        classes=classes,
+        splits=splits,
+        origin=f"{source.kind}: {path.name}",
+        command=f"python -m tools.convert import {path.name} {target.name}",
+        official={protocol: counts for protocol, counts in official.items() if protocol in splits},
+        alignment=alignment,
+        reading=reading,
+    )
+    return description, rows
 
 
-def _split(
-    source: Source, dataset: str | None, description: Description, flags: dict[str, Any]
-) -> tuple[Description, list[Row]]:
+def _rows(source: Source, dataset: str | None, flags: dict[str, Any]) -> tuple[dict, list[Row]]:
+    # {protocol: its Split} of the store, and the row of samples.csv of each clip.
     path, names, splits = source.path, source.names, source.splits
+    known = KNOWN.get(dataset)
     if dataset in LAST_SETUP and (names or "names" in flags):
-        last_setup = LAST_SETUP[dataset]
-        names = names or match_names(flags["names"], source, description, last_setup)
-        rows = [(name, tuple(parse_name(name)), ()) for name in names]
-        columns = dict(zip(FIELDS, np.array([fields for _, fields, _ in rows]).T, strict=True))
+        names = names or match_names(flags["names"], source, dataset)
+        columns = columns_of(names)
         if (wrong := (source.labels >= 0) & (source.labels != columns["action"] - 1)).any():
             raise UserError(f"{path}: {names[wrong.argmax()]} has the label of another class")
-        for p in splits.keys() & description.splits.keys():
-            if other := (description.train_mask(p, columns) != splits[p]).sum():
+        for p in splits.keys() & known.splits.keys():
+            if other := (known.train_mask(p, columns) != splits[p]).sum():
                 print(f"warning: {path} splits {other} clips otherwise than {p} of the store")
-        return description, rows
+        return known.splits, [(name, tuple(parse_name(name))) for name in names]
     if protocol := flags.get("protocol"):
         if protocol not in splits:
             raise UserError(f"--protocol {protocol}: {path} has {', '.join(splits) or 'no split'}")
@@ -200,15 +202,13 @@ def _split(
     if not whole and len(splits) > 1:
         raise UserError(f"{path}: no split holds all clips; name one: --protocol {min(splits)}")
     splits = whole or splits or {"split": np.ones(len(source.labels), int)}
-    if dataset and (wrong := sorted(splits.keys() - description.splits.keys())):
+    if known and (wrong := sorted(splits.keys() - known.splits.keys())):
         raise UserError(f"{path}: {dataset} has no protocol {wrong[0]}")
     if not names:
         (split,) = splits.values()
         digits = len(str(len(split)))
         names = [f"{'train' if t else 'test'}_{i:0{digits}d}" for i, t in enumerate(split, 1)]
+    actions, ones = np.maximum(source.labels, 0) + 1, np.ones((len(names), 4), int)
     # Setup, camera, subject and replication are unknown.
-    fields = [(1, 1, 1, 1, max(label, 0) + 1) for label in source.labels.tolist()]
-    columns = zip(*(split.tolist() for split in splits.values()), strict=True)
-    official = {p: n for p, n in description.official.items() if p in splits}
-    description = replace(description, splits={p: Split(p) for p in splits}, official=official)
-    return description, list(zip(names, fields, columns, strict=True))
+    values = map(tuple, np.column_stack([ones, actions, *splits.values()]).tolist())
+    return {protocol: Split(protocol) for protocol in splits}, list(zip(names, values, strict=True))

@@ -30,7 +30,6 @@ def open_pkl(path: Path) -> Source:
     names = [name.removesuffix(SUFFIX) for name in names]
     joints, channels = annotations[0]["keypoint"].shape[2:]
     has_scores = channels == 2 and "keypoint_score" in annotations[0]
-    own = source.read_own(content["store"], content["samples"]) if "store" in content else None
 
     def read(row: int) -> np.ndarray:
         clip = annotations[row]
@@ -45,19 +44,9 @@ def open_pkl(path: Path) -> Source:
 
     kind, splits = "pyskl's or mmaction2's skeletons", _splits(path, content["split"], names)
     labels = np.array([int(clip.get("label", -1)) for clip in annotations], np.int64)
-    shown = "xyz" if channels == 3 else "xyc" if has_scores else "xy"
-    return Source(
-        path,
-        kind,
-        labels,
-        read,
-        (2, joints),
-        splits,
-        names,
-        channels=shown,
-        prepared=own is not None,
-        own=own,
-    )
+    shown = None if channels == 3 else "xyc" if has_scores else "xy"
+    own = source.read_own(content)
+    return Source(path, kind, labels, read, (2, joints), splits, own, names, shown)
 
 
 def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:
@@ -78,7 +67,7 @@ def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[s
     return splits
 
 
-def write_pkl(store: Store, path: Path) -> None:
+def write_pkl(store: Store, _: None, path: Path) -> None:
     """Write a file of all protocols, in float32, which pyskl reads as well as float16."""
     split = {
         f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common import UserError
+from data_gen.readers.skeleton_file import parse_name
 from feeder.description import FIELDS, Description
 from feeder.skeletons import NTU
 from feeder.store import Store
@@ -21,7 +22,7 @@ from feeder.store import Store
 OWN = {"store": "store.json", "samples": "samples.csv"}
 LEAST_FRAMES = 300  # of a padded clip, as other codes have it; longer if a clip is longer
 LOOKED_AT = 200  # clips whose first frame is examined
-Row = tuple[str, tuple[int, ...], tuple[int, ...]]  # of samples.csv: name, FIELDS, more columns
+Row = tuple[str, tuple[int, ...]]  # of samples.csv: the name; FIELDS and further columns
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,26 @@ class Source:
     read: Callable[[int], np.ndarray]  # number of a clip -> (T, M, V, C); T is 0 if nobody is seen
     shape: tuple[int, int]  # (M, V), bodies and joints
     splits: dict[str, np.ndarray]  # {protocol: (N,) int64: 1 training, 0 test, -1 neither}
+    own: tuple[Description, list[Row]] | None  # the store that was exported, if it is one
     names: list[str] | None = None  # N names, if the file has any
-    channels: str = "xyz"  # in metres; xy or xyc, with a confidence, in pixels
+    channels: str | None = None  # xy or xyc, with a confidence, in pixels; None: x y z in metres
     num_classes: int | None = None  # of the data set, if the file tells
     prepared: bool = False  # whether coordinates have the method's normalization, or are a camera's
-    own: tuple[Description, list[Row]] | None = None  # what an export has added
 
 
-def read_own(store: str, samples: str) -> tuple[Description, list[Row]]:
-    """Parse the texts that `own_texts` made."""
-    _, *lines = csv.reader(samples.splitlines())
+def read_own(texts: Mapping[str, str]) -> tuple[Description, list[Row]] | None:
+    """Parse the texts that `own_texts` made; None if there are none."""
+    if "store" not in texts:
+        return None
+    _, *lines = csv.reader(texts["samples"].splitlines())
     rows = [(name, tuple(map(int, values))) for name, *values in lines]
-    cut = len(FIELDS)
-    return Description.from_json(store), [(name, v[:cut], v[cut:]) for name, v in rows]
+    return Description.from_json(texts["store"]), rows
+
+
+def columns_of(names: list[str]) -> dict[str, np.ndarray]:
+    """{column of FIELDS: (N,) int64} of N names of clips. UserError if NTU RGB+D has no such."""
+    fields = np.array([parse_name(name) for name in names], int).reshape(-1, len(FIELDS))
+    return dict(zip(FIELDS, fields.T, strict=True))
 
 
 def map_floats(path: Path, start: int = 0) -> np.memmap:
@@ -82,15 +90,15 @@ def refuse_turned(path: Path, count: int, read: Callable[[int], np.ndarray]) -> 
     """Raise UserError if the main body's spine lies along z in NTU's clips, as other codes turn it:
     the method turns a clip by the shoulders only, and the angle of the spine is lost.
     """
-    spines = []  # from the middle to the base
+    turned = []  # whether the main body's spine lies along z in a clip
     for row in np.unique(np.linspace(0, count - 1, min(count, LOOKED_AT)).astype(int)):
         with contextlib.suppress(Exception):  # a damaged clip, which the import names
             first = read(row)[0, 0].astype(float)
-            spines.append(first[0] - first[1])
-    along_z = [spine[2] < -0.7 * np.linalg.norm(spine) for spine in spines]
-    if spines and np.mean(along_z) > 0.75:
+            spine = first[0] - first[1]  # from the middle to the base
+            turned.append(spine[2] < -0.7 * np.linalg.norm(spine))
+    if turned and np.mean(turned) > 0.75:
         raise UserError(
-            f"{path}: AGCN, CMD or HiCo turned the spine onto z in {sum(along_z)} of {len(spines)} "
+            f"{path}: AGCN, CMD or HiCo turned the spine onto z in {sum(turned)} of {len(turned)} "
             "clips, which cannot be undone; take UmURL's, CTR-GCN's or pyskl's files, or raw ones"
         )
 
@@ -102,7 +110,7 @@ def split_of(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     return store.split(protocol)
 
 
-def own_texts(store: Store, rows: Sequence[int]) -> dict[str, str]:
+def own_texts(store: Store, rows: Iterable[int]) -> dict[str, str]:
     """The text of each file of OWN, for these rows of the store."""
     more = store.description.more_columns
     columns = [*(getattr(store, name) for name in FIELDS), *(store.more[name] for name in more)]
