@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.tiny_store import write_store
@@ -16,8 +17,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 NUMERIC = (
     *("net", "literal", "feeder/test_augment.py", "feeder/test_batches.py"),
     *("data_gen/test_clip.py", "tools/evaluation", "tools/test_tsne.py"),
-    *("tools/training/test_distributed.py", "tools/training/test_monitor.py"),
-    *("test_pretrain.py", "test_recognition.py", "test_retrieval.py"),
+    *("tools/training/test_monitor.py", "test_pretrain.py", "test_recognition.py"),
+    "test_retrieval.py",
 )
 
 
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(config, items):
         for mark in ("slow", "gpu"):
             if item.get_closest_marker(mark) and mark not in chosen:
                 item.add_marker(pytest.mark.skip(reason=f"run it with `pytest -m {mark}`"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from net.umurl import UmURL
 from tools.formats.published_checkpoint import our_name
 
 GOLDEN = Path(__file__).parent / "golden"
+CLOSE = {"rtol": 1e-4, "atol": 1e-6}  # of outputs
 MODEL_SIZES = {
     "model_small": {"hidden_size": 16, "num_head": 1, "num_layer": 1, "projector_width": 64},
     "model_deep": {"hidden_size": 12, "num_head": 2, "num_layer": 2, "projector_width": 40},

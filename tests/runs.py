@@ -17,7 +17,7 @@ import torch.distributed as dist
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import common
-from tools.training import distributed
+from tools.training import checkpoint, distributed
 
 ROOT = Path(__file__).parents[1]
 # A model and steps so small that a run takes a second.
@@ -64,6 +64,28 @@ def call(main: Callable[[], None], *flags: object) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
+def succeed(main: Callable[[], None], *flags: object) -> str:
+    """Run a command as `call` does, to a good end; what it prints."""
+    done = call(main, *flags)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def refusal(main: Callable[[], None], *flags: object) -> str:
+    """Run a command as `call` does, to its end by one line of error; this line."""
+    ended = call(main, *flags)
+    assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
+    return ended.err
+
+
+def train(data_root: Path, folder: Path, *flags: object) -> dict[str, Any]:
+    """Pre-train a small run; its newest checkpoint."""
+    import pretrain  # here, because few tests need it
+
+    succeed(pretrain.main, *pretraining(data_root, folder, *flags))
+    return checkpoint.load(checkpoint.newest(folder))
+
+
 def events(folder: Path) -> EventAccumulator:
     return EventAccumulator(str(folder), {"scalars": 0, "images": 0, "tensors": 0}).Reload()
 
@@ -82,7 +104,7 @@ def start_pretraining(flags: list[str], errors: Path) -> multiprocessing.Process
 
 
 def _pretrain(flags: list[str], errors: Path) -> None:
-    import pretrain  # here, because few tests need it
+    import pretrain
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with open(os.devnull, "w") as nothing, errors.open("w") as file:

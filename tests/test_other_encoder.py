@@ -7,12 +7,10 @@ import torch
 
 import action_classification
 import action_retrieval
-import pretrain
 from net import MODALITIES, methods
 from tests.encoders import GraphEncoder
-from tests.runs import call, pretraining
+from tests.runs import refusal, succeed, train
 from tools.evaluation import encoders
-from tools.training import checkpoint
 
 
 @pytest.mark.parametrize("method", ["umurl", "umurl_pair", "baseline", "joint"])
@@ -21,9 +19,7 @@ def test_it_is_pretrained_evaluated_and_finetuned(data_root, tmp_path, monkeypat
         methods.ENCODERS, "graph", lambda size, heads, layers, layout: GraphEncoder(size, layout)
     )
     flags = ("--encoder", "graph", "--method", method, "--epochs", 3, "--monitor-every", 3)
-    done = call(pretrain.main, *pretraining(data_root, tmp_path, *flags))
-    assert done.code == 0, done.err
-    saved = checkpoint.load(checkpoint.newest(tmp_path))
+    saved = train(data_root, tmp_path, *flags)
     assert saved["settings"]["encoder"] == "graph"
     # Two steps an epoch; the monitor's looks after epochs 0 and 3 are in eval mode.
     assert saved["model"]["encoder.norm.num_batches_tracked"] == 3 * 2
@@ -35,8 +31,7 @@ def test_it_is_pretrained_evaluated_and_finetuned(data_root, tmp_path, monkeypat
         (action_classification.main, finetuned, "--finetune", "--epochs", 2),
         (action_retrieval.main, f"retrieval{kind}"),
     ):
-        done = call(main, "--checkpoint-path", tmp_path, *flags)
-        assert done.code == 0, done.err
+        succeed(main, "--checkpoint-path", tmp_path, *flags)
         result = json.loads((tmp_path / f"{name}.json").read_text())
         assert result["pretraining"]["encoder"] == "graph"
     encoder = encoders.load_encoder(tmp_path)
@@ -44,6 +39,5 @@ def test_it_is_pretrained_evaluated_and_finetuned(data_root, tmp_path, monkeypat
     assert torch.equal(encoder.norm.running_mean, saved["model"]["encoder.norm.running_mean"])
 
     del methods.ENCODERS["graph"]
-    done = call(action_retrieval.main, "--checkpoint-path", tmp_path)
-    assert done.code == 1 and done.err.count("\n") == 1
-    assert "--encoder graph" in done.err and "net/methods.py" in done.err
+    error = refusal(action_retrieval.main, "--checkpoint-path", tmp_path)
+    assert "--encoder graph" in error and "net/methods.py" in error

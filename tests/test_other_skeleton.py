@@ -16,7 +16,7 @@ from feeder.description import Description, Split
 from feeder.skeletons import Layout, Skeleton
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
-from tests.runs import call, pretraining
+from tests.runs import pretraining, refusal, succeed, train
 from tests.tiny_run import write_run
 from tools import classify, convert, tsne, visualize
 from tools.evaluation.encoders import load_encoder
@@ -72,8 +72,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     """A --data-root with the creatures, and the folder of a run that was trained on them."""
     folder = tmp_path_factory.mktemp("creatures")
     root, run = write_creatures(folder / "data"), folder / "run"
-    done = call(pretrain.main, *pretraining(root, run, *DEN, "--epochs", 3, "--monitor-every", 2))
-    assert done.code == 0, done.err
+    train(root, run, *DEN, "--epochs", 3, "--monitor-every", 2)
     return root, run
 
 
@@ -82,8 +81,8 @@ def test_the_run_remembers_its_skeleton_and_is_resumed_with(trained):
     saved = checkpoint.load(checkpoint.newest(run))
     assert checkpoint.layout_of(saved) == load_encoder(run).layout == CREATURES.layout
     assert saved["model"]["encoder.temporal.embeddings.bone.0.weight"].shape[1] == 17 * 3
-    done = call(pretrain.main, *pretraining(root, run, *DEN, "--epochs", 4))
-    assert done.code == 0 and "resuming" in done.out, done.err
+    said = succeed(pretrain.main, *pretraining(root, run, *DEN, "--epochs", 4))
+    assert "resuming" in said
 
 
 def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
@@ -92,8 +91,8 @@ def test_a_run_does_not_go_on_with_other_bones(trained, tmp_path):
     file = tmp_path / "creatures/store.json"
     file.write_text(file.read_text().replace('"name": "creature"', '"name": "x"'))
     before = sorted(run.glob("*.pt"))
-    ended = call(pretrain.main, *pretraining(tmp_path, run, *DEN, "--epochs", 9, "--resume-anyway"))
-    assert ended.code == 1 and "17 joints (creature)" in ended.err, ended.err
+    flags = pretraining(tmp_path, run, *DEN, "--epochs", 9, "--resume-anyway")
+    assert "17 joints (creature)" in refusal(pretrain.main, *flags)
     assert sorted(run.glob("*.pt")) == before
 
 
@@ -110,8 +109,7 @@ def test_it_is_evaluated_and_shown(trained, tmp_path):
         (tsne.main, "--checkpoint", run, "--classes", 3, "--out", tmp_path / "t"),
         (report.main, run, "--out", tmp_path / "report.html"),
     ):
-        done = call(main, *flags)
-        assert done.code == 0, done.err
+        succeed(main, *flags)
     result = json.loads((run / "retrieval.json").read_text())
     assert result["accuracy"] > 90 and result["test_clips"] == 18
     assert json.loads((tmp_path / "t.json").read_text())["classes"] == store.class_names
@@ -121,9 +119,8 @@ def test_it_is_evaluated_and_shown(trained, tmp_path):
 
     # A new recording is classified.
     np.save(tmp_path / "a.npy", store.clip(4) + np.float32((0, 0, 3)))  # before a camera
-    done = call(classify.main, run / "recognition_epochs3.pt", tmp_path / "a.npy")
-    assert done.code == 0, done.err
-    assert store.class_names[store.label[4]] in done.out
+    said = succeed(classify.main, run / "recognition_epochs3.pt", tmp_path / "a.npy")
+    assert store.class_names[store.label[4]] in said
 
 
 def test_what_does_not_fit_the_skeleton_is_refused_in_one_line(trained, data_root, tmp_path):
@@ -137,7 +134,6 @@ def test_what_does_not_fit_the_skeleton_is_refused_in_one_line(trained, data_roo
         (action_retrieval.main, *here, "--query", GOLDEN / "skeletons" / NTU_RECORDING),
         (convert.main, "to-npz", root / "creatures", tmp_path / "out", "--protocol", "by_den"),
     ):
-        ended = call(main, *flags)
-        assert ended.code == 1 and ended.err.count("\n") == 1, ended.err
-        assert "creature" in ended.err and "25" in ended.err
+        error = refusal(main, *flags)
+        assert "creature" in error and "25" in error
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from feeder.store import open_store
 from net.losses import umurl_loss
 from net.methods import METHODS, Method
 from tests.golden_files import MODEL_SIZES, golden_model, of
-from tests.runs import call, curves, pretraining
+from tests.runs import call, curves, pretraining, refusal, succeed, train
 from tests.tiny_store import write_store
 from tools.training import checkpoint
 
@@ -43,13 +43,6 @@ def train_golden(monkeypatch, data_root, folder, name, *flags, steps=None) -> di
     monkeypatch.setitem(METHODS, "umurl", Method("golden", lambda *_: model, umurl_loss))
     sizes = [w for k, v in MODEL_SIZES[name].items() for w in (f"--{k.replace('_', '-')}", v)]
     return train(data_root, folder, "--epochs", 1, *sizes, *flags)["model"]
-
-
-def train(data_root, folder, *flags) -> dict:
-    """Train; returns the newest checkpoint."""
-    done = call(pretrain.main, *pretraining(data_root, folder, *flags))
-    assert done.code == 0, done.err
-    return checkpoint.load(checkpoint.newest(folder))
 
 
 def test_weight_decay_is_an_l2_term_of_the_gradient(data_root, tmp_path, monkeypatch):
@@ -137,10 +130,9 @@ def test_two_stores_train_as_one_and_the_largest_batch_is_printed(tmp_path):
     for name in ("ntu60", "ntu120"):
         write_store(tmp_path / "data", name, seed=len(name))
     flags = ("--pre-dataset", "ntu60", "ntu120", "--mix", 3, 1, "--epochs", 1, "--batch-size", 47)
-    done = call(pretrain.main, *pretraining(tmp_path / "data", tmp_path / "run", *flags))
-    assert done.code == 0, done.err
+    said = succeed(pretrain.main, *pretraining(tmp_path / "data", tmp_path / "run", *flags))
     assert checkpoint.load(checkpoint.newest(tmp_path / "run"))["settings"]["mix"] == [3.0, 1.0]
-    assert "at most 48 clips" in done.out
+    assert "at most 48 clips" in said
 
 
 def test_the_code_is_that_of_the_start_of_the_run(data_root, tmp_path, monkeypatch):
@@ -174,9 +166,8 @@ def test_a_clip_that_is_not_finite_is_named_and_nothing_is_saved(tmp_path):
     joints[store.start[row] : store.start[row] + store.length[row], 0, 4, 2] = np.nan
     joints.flush()
     (root / "ntu60" / ".checked").touch()  # as if it was damaged while it trains
-    done = call(pretrain.main, *pretraining(root, tmp_path / "run", "--epochs", 2))
-    assert done.code == 1 and done.err.count("\n") == 1
-    assert store.names[row] in done.err and (tmp_path / "run" / "broken_numbers.txt").exists()
+    error = refusal(pretrain.main, *pretraining(root, tmp_path / "run", "--epochs", 2))
+    assert store.names[row] in error and (tmp_path / "run" / "broken_numbers.txt").exists()
     assert not checkpoint.in_folder(tmp_path / "run")
 
 

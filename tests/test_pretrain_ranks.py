@@ -20,7 +20,7 @@ from common import UserError
 from feeder.batches import Batch
 from feeder.store import open_store
 from tests.golden_files import zero_gradients
-from tests.runs import ROOT, call, curves, pretraining, run_ranks
+from tests.runs import ROOT, curves, pretraining, run_ranks, train
 from tools.training import checkpoint, distributed
 from tools.training.distributed import StopSignal
 
@@ -117,6 +117,5 @@ def test_torchrun_saves_at_sigterm_and_the_same_command_continues(data_root, tmp
             os.killpg(process.pid, signal.SIGKILL)
     epoch, _ = checkpoint.position(checkpoint.newest(tmp_path))
     assert process.returncode != 0 and epoch >= 1, out
-    done = call(pretrain.main, *pretraining(data_root, tmp_path, "--epochs", epoch + 1))
-    assert done.code == 0, done.err
+    train(data_root, tmp_path, "--epochs", epoch + 1)
     assert checkpoint.position(checkpoint.newest(tmp_path)) == (epoch + 1, 0)

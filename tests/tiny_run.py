@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from feeder.store import Store
+from net.modalities import MODALITIES
 from net.umurl import UmURL
+from tools.evaluation.encoders import load_encoder
+from tools.evaluation.features import encode_clip
 from tools.training import checkpoint
 
 SIZES = {"hidden_size": 16, "num_head": 2, "num_layer": 1, "projector_width": 24}
@@ -28,3 +33,10 @@ def write_run(folder, data_root="data", *, seed=0, model=None, more=None, **size
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.save(folder, parts)
     return folder
+
+
+def features_of(folder: Path, store: Store, modalities=MODALITIES) -> torch.Tensor:
+    """Features (clips, D) of all clips of a store, each encoded alone."""
+    encoder = load_encoder(folder)
+    clips = (np.array(store.clip(row)) for row in range(len(store.names)))
+    return torch.stack([encode_clip(encoder, clip, modalities) for clip in clips])

@@ -26,7 +26,7 @@ def tiny_clip(action: int, frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def write_store(
-    data_root: Path, dataset="ntu60", *, clips=48, classes=4, frames=(20, 120), seed=0
+    data_root, dataset="ntu60", *, clips=48, classes=4, frames=(20, 120), seed=0, test_actions=None
 ) -> Path:
     """Write DATA_ROOT/DATASET and return DATA_ROOT. The same arguments give the same bytes.
 
@@ -34,6 +34,7 @@ def write_store(
         subjects. With 3 or more clips of an action, both splits of every protocol have it.
         With a multiple of 12 clips of each action they are equal (cross_view: two to one).
     frames: the least and the greatest length of a clip; lengths are uniform and both occur
+    test_actions: {action: another one, which its clips of test subjects have in samples.csv}
     """
     rng = np.random.default_rng([seed, clips, classes])
     rows = {}
@@ -48,7 +49,11 @@ def write_store(
     lines, packed, start = [COLUMNS], [], 0
     for (name, fields), length in zip(sorted(rows.items()), lengths.tolist(), strict=True):
         packed.append(tiny_clip(fields[-1], length, rng))
-        lines.append(",".join(map(str, (name, *fields, start, length))))
+        setup, camera, subject, replication, action = fields
+        if test_actions and subject in SUBJECTS[1::2]:
+            action = test_actions.get(action, action)
+        row = (name, setup, camera, subject, replication, action, start, length)
+        lines.append(",".join(map(str, row)))
         start += length
     np.save(folder / "joints.npy", np.concatenate(packed))
     (folder / "samples.csv").write_text("\n".join(lines) + "\n")

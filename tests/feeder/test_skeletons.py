@@ -4,13 +4,8 @@ import pytest
 
 from common import UserError
 from feeder.skeletons import BUILT_IN, NTU, DescriptionError, Layout, Skeleton, joint_map
+from tests.literal.model import BONES
 
-# METHOD of the paper: child and parent of each bone, joints counted from 1 as NTU RGB+D does.
-NTU_BONES = (
-    *((1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9)),
-    *((11, 10), (12, 11), (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18)),
-    *((20, 19), (21, 21), (22, 23), (23, 8), (24, 25), (25, 12)),
-)
 SIZES = {
     "kinect_v2": 25, "kinect_v1": 20, "azure_kinect": 32, "coco_17": 17, "human36m_17": 17,
     "openpose_25": 25, "openpose_18": 18, "mediapipe_33": 33, "smpl_22": 22,
@@ -25,7 +20,7 @@ SMALL = {
 
 
 def test_ntu_has_the_bones_origin_and_shoulders_of_the_method():
-    assert [(j + 1, parent + 1) for j, parent in enumerate(NTU.skeleton.parents)] == list(NTU_BONES)
+    assert [(j + 1, parent + 1) for j, parent in enumerate(NTU.skeleton.parents)] == list(BONES)
     assert (NTU.skeleton.origin, NTU.skeleton.shoulders) == ((1,), (4, 8))
     assert NTU.frame_shape == (2, 25, 3) and NTU.frame_size == 150
     assert len(NTU.skeleton.bones) == 24 and (20, 20) not in NTU.skeleton.bones
@@ -106,11 +101,6 @@ def test_joints_are_taken_by_name_by_place_or_from_neighbors(joint, source, targ
     source, target = BUILT_IN[source], BUILT_IN[target]
     numbers = joint_map(source, target)[target.joints.index(joint)]
     assert "+".join(source.joints[number] for number in numbers) == taken
-
-
-def test_nwucla_becomes_ntu_as_published():
-    published = (*range(20), 2, 7, 7, 11, 11)
-    assert joint_map(BUILT_IN["kinect_v1"], NTU.skeleton) == [(joint,) for joint in published]
 
 
 def test_a_joint_without_a_counterpart_is_named():

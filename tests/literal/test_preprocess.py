@@ -11,11 +11,6 @@ from tests.literal import preprocess
 SKELETONS = GOLDEN / "skeletons"
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.mark.parametrize("case", [str(case) for case in load("preprocess")["cases"]])
 def test_preprocessing_matches_the_published_arrays(case):
     name, golden = case.split()[0], load("preprocess")
@@ -79,21 +74,6 @@ def test_equal_energies_put_the_later_slot_first(rng):
     moved = slots[0] + 1  # the same energy at another place
     kept = preprocess.choose_bodies(np.stack([slots[0], moved, slots[1], slots[1]]))
     np.testing.assert_allclose(kept[:, :2].sum(axis=(1, 2, 3)), [moved[:2].sum(), slots[0].sum()])
-
-
-def test_alignment_is_a_rotation_onto_the_x_axis(rng):
-    line = rng.normal(size=3)
-    rotation = preprocess.rotation_to_x_axis(line)
-    np.testing.assert_allclose(rotation @ line, [np.linalg.norm(line), 0, 0], atol=1e-12)
-    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
-    assert np.linalg.det(rotation) == pytest.approx(1)
-    cross = np.cross(line, [1, 0, 0])
-    np.testing.assert_allclose(rotation @ cross, cross, atol=1e-12)  # the axis stays
-
-
-@pytest.mark.parametrize("line", [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (1, 4e-7, 0), (3e-7, 3e-7, 0)])
-def test_no_rotation_without_a_shoulder_line(line):
-    np.testing.assert_array_equal(preprocess.rotation_to_x_axis(np.array(line)), np.eye(3))
 
 
 def test_a_protocol_is_written_in_the_published_layout(tmp_path):

@@ -6,16 +6,15 @@ import torch
 
 from feeder.skeletons import BUILT_IN
 from net.modalities import bone, derive
-from tests.golden_files import MODEL_SIZES, load, ours
+from tests.golden_files import CLOSE, MODEL_SIZES, load, ours
 
 
 @pytest.mark.parametrize("name", MODEL_SIZES)
 def test_tokens_match_the_published_ones(name):
     golden = load(name)
     for modality, (temporal, spatial) in derive(ours(golden["view4"][0])).items():
-        close = {"rtol": 1e-4, "atol": 1e-6}
-        np.testing.assert_allclose(temporal, golden[f"tokens/{modality}_t"], **close)
-        np.testing.assert_allclose(spatial, golden[f"tokens/{modality}_s"], **close)
+        np.testing.assert_allclose(temporal, golden[f"tokens/{modality}_t"], **CLOSE)
+        np.testing.assert_allclose(spatial, golden[f"tokens/{modality}_s"], **CLOSE)
 
 
 @pytest.mark.parametrize("skeleton", BUILT_IN.values(), ids=BUILT_IN)

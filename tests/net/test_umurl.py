@@ -8,9 +8,9 @@ from net.losses import baseline_loss, umurl_loss
 from net.methods import METHODS
 from net.modalities import MODALITIES, derive
 from net.umurl import UmURL
-from tests.golden_files import MODEL_SIZES, golden_model, of, zero_gradients
-
-OUTPUT = {"rtol": 1e-4, "atol": 1e-6}
+from tests.golden_files import CLOSE, MODEL_SIZES, golden_model, of, zero_gradients
+from tests.literal import model as literal
+from tools.formats.published_checkpoint import our_name
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def test_outputs_match_the_published_ones(name):
         outputs[f"y_{letter}"] = model.encoder(derive(views[0, i], (modality,)))
     assert {f"eval/{key}" for key in outputs} == {k for k in golden if k.startswith("eval/")}
     for key, output in outputs.items():
-        np.testing.assert_allclose(output, golden[f"eval/{key}"], err_msg=key, **OUTPUT)
+        np.testing.assert_allclose(output, golden[f"eval/{key}"], err_msg=key, **CLOSE)
 
 
 @pytest.mark.parametrize(("dtype", "zero"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -48,10 +48,12 @@ def test_gradient_norms_match_the_published_ones(name, dtype, zero):
 
 def test_sizes_are_the_published_ones():
     with torch.device("meta"):
-        model = UmURL()
+        model, plain = UmURL(), literal.UmURL()
     for part, millions in ((model.encoder, 22.07), (model.projectors, 50.38)):
         assert round(sum(p.numel() for p in part.parameters()) / 1e6, 2) == millions
     assert model.encoder.feature_size == 2048
+    shapes = {our_name(key): weight.shape for key, weight in plain.named_parameters()}
+    assert shapes == {key: weight.shape for key, weight in model.named_parameters()}
 
 
 SIZES = {"hidden_size": 12, "num_head": 2, "num_layer": 1, "projector_width": 20}
