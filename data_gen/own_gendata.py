@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import UserError, run
 from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
+from data_gen.readers import recording
 from data_gen.readers.clip_table import all_recordings, read_clip_table
-from data_gen.readers.recording import AXES, CHANNELS, UNITS, Reading, is_pose_json, read_recording
+from data_gen.readers.recording import Reading, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN
@@ -71,19 +72,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--bodies", type=int, choices=range(1, MAX_BODIES + 1), default=2, metavar="N",
         help="number of bodies kept in a clip; those that move most are kept (default: 2)")
     add_flags(parser, "DIR/NAME")
-    add = parser.add_argument_group("what the files hold").add_argument
+    usual = "(default: y-up, xyz, m; of JSON files y-down, xyc, px)"
+    recording.add_flags(parser, f"what the files hold {usual}")
+    add = parser.add_argument_group("joints").add_argument
     add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
         help=f"skeleton of the files: {', '.join(BUILT_IN)}, or a .json file (default: kinect_v2)")
     add("--print-skeleton", type=skeleton, action=PrintSkeleton, metavar="NAME",
         help="print a skeleton as a .json file has it, and exit")
     add("--joints", type=skeleton, metavar="NAME",
         help="skeleton of the store: joints are taken by their names (default: the files')")
-    add("--axes", choices=AXES, help="y-down: of images and OpenCV; z-up: of much motion capture "
-        "(default: y-up, y-down in JSON files)")
-    add("--channels", choices=CHANNELS,
-        help="numbers of each joint, c is a confidence (default: xyz, xyc in JSON files)")
-    add("--unit", choices=UNITS, help="px: pixels or shares of an image, each recording is scaled "
-        "to a trunk of 0.5 m (default: m, px in JSON files)")
     add("--min-confidence", type=float, metavar="C",
         help="a joint of less confidence is missing (default: 0.1)")
     add("--fill-gaps", type=int, default=0, metavar="N",

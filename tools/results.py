@@ -77,9 +77,7 @@ def read(path: Path) -> Iterator[Single]:
     pretraining = {"method": methods.DEFAULT, "encoder": methods.DEFAULT_ENCODER, **vars(PUBLISHED)}
     if method := methods.METHODS.get(result["pretraining"].get("method") or methods.DEFAULT):
         pretraining |= method.weights
-    for name, value in result["pretraining"].items():
-        if name not in checkpoint.REMOVED or checkpoint.REMOVED[name] not in (None, value):
-            pretraining[name] = value
+    pretraining |= checkpoint.without_removed(result["pretraining"])
     names = SHAPE if random else sorted(pretraining.keys() - ELSEWHERE)
     # The title of the data is better than the name of its folder.
     title = data.get("title", result["pretraining"]["pre_dataset"])

@@ -15,15 +15,8 @@ from tqdm import tqdm
 
 from common import UserError, run
 from data_gen.gendata import skeleton
-from data_gen.readers.recording import (
-    AXES,
-    CHANNELS,
-    SUFFIXES,
-    UNITS,
-    Reading,
-    prepare,
-    read_recording,
-)
+from data_gen.readers import recording
+from data_gen.readers.recording import SUFFIXES, Reading, prepare, read_recording
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.augment import Strengths
 from feeder.batches import Clips
@@ -47,11 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--data-root", help="folder that holds the stores (default: data)")
     add("--dataset", metavar="STORE", help="name of the store (default: ntu120)")
     add("--sample", metavar="NAME", help="name of a clip of the store")
-    add = parser.add_argument_group("what a FILE holds, as in own_gendata.py").add_argument
-    add("--skeleton", type=skeleton, metavar="NAME", help="its skeleton (default: kinect_v2)")
-    add("--axes", choices=AXES, help="default: y-up, y-down in JSON files")
-    add("--channels", choices=CHANNELS, help="default: xyz, xyc in JSON files")
-    add("--unit", choices=UNITS, help="default: m, px in JSON files")
+    add("--skeleton", type=skeleton, metavar="NAME", help="of a FILE (default: kinect_v2)")
+    recording.add_flags(parser, "what a FILE holds (y-up, xyz, m; a JSON file y-down, xyc, px)")
     add = parser.add_argument_group("how to show it").add_argument
     add("--raw", action="store_true",
         help="a FILE as recorded: bodies neither chosen nor repaired, centered or aligned")
@@ -95,8 +85,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
     """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
-    recording = read_recording(path, reading)
-    clip = np.nan_to_num(recording.bodies) if is_raw else prepare(recording, reading)
+    found = read_recording(path, reading)
+    clip = np.nan_to_num(found.bodies) if is_raw else prepare(found, reading)
     if clip is None or not clip.any():
         raise UserError(f"{path} shows nobody")
     return clip

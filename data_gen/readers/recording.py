@@ -11,6 +11,7 @@ missing if it is 0 0 0 or NaN, or if its confidence is low; a joint that is 0 0 
 its body is the root of root-relative poses.
 """
 
+import argparse
 import re
 import warnings
 from collections.abc import Mapping
@@ -82,6 +83,18 @@ class Reading:
         own = plain.get("skeleton")
         skeleton = Skeleton.from_plain(own) if own else layout.skeleton
         return cls(layout, **{**plain, "skeleton": skeleton, "alignment": alignment})
+
+
+def add_flags(parser: argparse.ArgumentParser, title: str) -> None:
+    """Add --axes, --channels and --unit, fields of `Reading`, to a group with this title."""
+    add = parser.add_argument_group(title).add_argument
+    add("--axes", choices=AXES, help="y-down: of images and OpenCV; z-up: of much motion capture")
+    add("--channels", choices=CHANNELS, help="numbers of each joint; c is a confidence")
+    add(
+        "--unit",
+        choices=UNITS,
+        help="px: pixels or shares of an image, scaled to a trunk of 0.5 m",
+    )
 
 
 def read_clip(path: Path, reading: Reading) -> np.ndarray:

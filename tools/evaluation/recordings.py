@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,9 @@ from torch import Tensor, nn
 
 from common import UserError
 from data_gen.clip import Recording
+from data_gen.readers import recording
 from data_gen.readers.clip_table import find_recordings
-from data_gen.readers.recording import (
-    AXES,
-    CHANNELS,
-    SUFFIXES,
-    UNITS,
-    Reading,
-    prepare,
-    read_recording,
-)
+from data_gen.readers.recording import SUFFIXES, Reading, prepare, read_recording
 from feeder.batches import Clips
 from tools.evaluation.features import ENCODING_BATCH, device_of, encode_views
 
@@ -31,10 +25,7 @@ FPS = 30.0
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say how recordings are read, and in which windows."""
-    add = parser.add_argument_group("how recordings are read (as those of the store)").add_argument
-    add("--unit", choices=UNITS, help="of the coordinates")
-    add("--axes", choices=AXES, help="of the coordinates")
-    add("--channels", choices=CHANNELS, help="numbers of a joint; c is a confidence")
+    recording.add_flags(parser, "how recordings are read (default: as those of the store)")
     add = parser.add_argument_group("long recordings, in windows that slide over them").add_argument
     add("--window", metavar="3s", help="frames as in 90, or seconds as in 3s (the recording)")
     add("--stride", metavar="1s", help="from one window to the next (half a window)")
@@ -62,12 +53,8 @@ def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
 
 def find(paths: Iterable[Path]) -> list[Path]:
     """The recordings in some paths: a path itself, or all at any depth in a folder."""
-    found = []
-    for path in paths:
-        found += (inside := find_recordings(path) if path.is_dir() else [path])
-        if not inside:
-            raise UserError(f"{path} holds no recording ({', '.join(SUFFIXES)})")
-    return found
+    found = (find_recordings(path) if path.is_dir() else [path] for path in paths)
+    return list(chain.from_iterable(found))
 
 
 def spans(frames: int, window: int | None = None, stride: int | None = None) -> list[tuple]:
@@ -107,12 +94,12 @@ def encode(
         return None if clip is None else Clips.one(clip).resized()
 
     try:
-        recording = read_recording(path, reading)
-        pieces = spans(len(recording.bodies), args.window, args.stride)
+        whole = read_recording(path, reading)
+        pieces = spans(len(whole.bodies), args.window, args.stride)
         windows, features = [], []
         for first in range(0, len(pieces), ENCODING_BATCH):
             some = pieces[first : first + ENCODING_BATCH]
-            views = [view(recording.part(start, start + n), len(pieces) == 1) for start, n in some]
+            views = [view(whole.part(start, start + n), len(pieces) == 1) for start, n in some]
             windows += [(*piece, one is not None) for piece, one in zip(some, views, strict=True)]
             if seen := [one for one in views if one is not None]:
                 clips = torch.cat(seen).to(device_of(encoder))

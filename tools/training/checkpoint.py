@@ -152,10 +152,12 @@ def load(path: Path) -> dict[str, Any]:
         )
     if missing := [name for name in PARTS if name not in saved]:
         raise CheckpointError(f"{path} is incomplete: it lacks {missing[0]!r}")
-    for name, harmless in REMOVED.items():
-        if harmless is None or saved["settings"].get(name) == harmless:
-            saved["settings"].pop(name, None)
-    return saved
+    return saved | {"settings": without_removed(saved["settings"])}
+
+
+def without_removed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those of REMOVED that changed nothing."""
+    return {k: v for k, v in settings.items() if k not in REMOVED or REMOVED[k] not in (None, v)}
 
 
 def read_torch(path: Path) -> Any:
