@@ -28,7 +28,7 @@ from tools.evaluation.features import standardized
 from tools.evaluation.finetuning import FINETUNE, finetune
 from tools.evaluation.probe import LINEAR, Run, Training, linear_evaluation
 from tools.evaluation.results import Evaluation
-from tools.evaluation.robustness import check, write_curves
+from tools.evaluation.robustness import write_curves
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -90,7 +90,6 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     # ---- data: the training and the test clips
     classes = flags.classes_in(args.classes)
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol, classes)
-    check(data.store, curves)
     modalities = args.modalities or loaded.modalities
     if args.late_fusion and len(modalities) < 2:
         raise UserError(f"--late-fusion has no effect on {modalities[0]} alone")

@@ -63,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     classes = flags.classes_in(args.classes)
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, args.protocol, classes)
-    robustness.check(data.store, flags.curves(args))
     args.modalities = modalities = args.modalities or loaded.modalities
     if args.query:
         show(loaded.encoder, data, args)

@@ -209,8 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         defaults = vars(parse_args(["--method", args.method]))  # older code had fewer settings
         saved["settings"] = defaults | saved["settings"]
         checkpoint.refuse_other_run(saved, **facts, layout=store.layout, anyway=args.resume_anyway)
-        checkpoint.check_fits(model, saved["model"], "the checkpoint")
-        model.load_state_dict(saved["model"])
+        checkpoint.load_weights(model, saved["model"], "the checkpoint")
         groups = optimizer.state_dict()["param_groups"]  # lr and wd are those of the flags
         optimizer.load_state_dict(saved["optimizer"] | {"param_groups": groups})
         if scaler.is_enabled() and saved["scaler"]:

@@ -24,10 +24,6 @@ class Split:
     column: str  # of samples.csv: of FIELDS, or a further one with 1 for training, 0 for test
     train: tuple[int, ...] | str = (1,)  # the values of the training clips, or "even" or "odd"
 
-    def __post_init__(self):
-        if not self.column.isidentifier() or self.column in ("name", "start", "frames"):
-            raise DescriptionError(f"column {self.column!r} cannot split; choose another name")
-
 
 @dataclass(frozen=True)
 class Description:
@@ -44,12 +40,6 @@ class Description:
     alignment: str = "kinect"  # the rule that turned the clips: the published one, or "upright"
     reading: Mapping[str, Any] = field(default_factory=dict)  # options of the reader, `Reading`
     checked: bool = False  # the coordinates were checked when the store was written
-
-    def __post_init__(self):
-        if not all(self.classes) or not 0 < len(self.classes) == len(set(self.classes)):
-            raise DescriptionError("classes: at least one name, none empty, each once")
-        if not self.splits or not all(protocol.isidentifier() for protocol in self.splits):
-            raise DescriptionError("splits: at least one, named with letters, digits and _")
 
     @property
     def preparation(self) -> dict[str, Any]:

@@ -36,9 +36,7 @@ class Mixture:
 
     def __init__(self, stores: Sequence[Store]):
         self.stores, self.layout = tuple(stores), stores[0].layout
-        for i, store in enumerate(stores):
-            if store.folder in [other.folder for other in stores[:i]]:
-                raise StoreError(f"{store.folder} is named twice; --mix gives a data set its share")
+        for store in stores:
             if store.layout != self.layout:
                 also = f"but {stores[0].folder} {self.layout}"
                 raise StoreError(f"{store.folder} holds {store.layout}, {also}")

@@ -28,15 +28,7 @@ class Tokens(NamedTuple):
 
 
 def bone(joints: Tensor, skeleton: Skeleton = KINECT_V2) -> Tensor:
-    """Each joint minus its neighbor towards the body's center: (..., V, any) -> the same shape.
-
-    Raises ValueError if the skeleton does not have V joints.
-    """
-    if joints.shape[-2] != skeleton.num_joints:
-        raise ValueError(
-            f"{joints.shape[-2]} joints are not the {skeleton.num_joints} of the skeleton "
-            f"{skeleton.name}"
-        )
+    """Each joint minus its neighbor towards the body's center: (..., V, any) -> the same shape."""
     # Slices, not a list as index: a list would be copied to the GPU, which has to wait for it.
     parents = torch.stack([joints[..., parent, :] for parent in skeleton.parents], dim=-2)
     return joints - parents

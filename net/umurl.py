@@ -46,7 +46,8 @@ class Projector(nn.Sequential):
 class EncoderWithProjectors(nn.Module):
     """An encoder and the projectors that its features go through during pre-training.
 
-    A subclass makes its projectors in `add_projectors` and uses them in `forward`.
+    A subclass makes its projectors, from features of width F to width D, in `add_projectors` and
+    uses them in `forward`.
     """
 
     def __init__(
@@ -69,10 +70,6 @@ class EncoderWithProjectors(nn.Module):
         super().__init__()
         self.encoder = encoder(hidden_size, num_head, num_layer, layout)
         self.add_projectors(self.encoder.feature_size, projector_width)
-
-    def add_projectors(self, feature_size: int, width: int) -> None:
-        """Make the projectors, from features of width F to width D."""
-        raise NotImplementedError
 
 
 class UmURL(EncoderWithProjectors):

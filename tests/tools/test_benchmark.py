@@ -43,9 +43,7 @@ def test_cost_counts_used_weights_and_operations_of_a_clip():
     assert row["weights, M"] == 20e-6 and row["GFLOP a clip"] == pytest.approx(30e-9)
 
 
-@pytest.mark.parametrize(
-    "flags", ["nothing", "--compile views", "--num-head 3", "--subjects 4 --data-path x"]
-)
+@pytest.mark.parametrize("flags", ["nothing", "--compile views", "--subjects 4 --data-path x"])
 def test_wrong_flags(flags, capsys):
     with pytest.raises(SystemExit) as end:
         benchmark.parse_args(flags.split())

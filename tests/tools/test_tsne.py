@@ -9,7 +9,6 @@ import torch
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from common import UserError
 from feeder.datasets import NTU_ACTIONS
 from feeder.store import open_store
 from tests.runs import call
@@ -75,7 +74,6 @@ def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
 def test_flags_out_of_range_are_refused(runs, tmp_path):
     done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
     assert done.code == 1 and "--classes 9" in done.err
-    assert call(tsne.main, *["--checkpoint", runs[0]] * 3).code == 2
     assert not list(tmp_path.iterdir())
 
 
@@ -97,8 +95,6 @@ def test_the_classes_are_those_of_the_seed():
     chosen = [frozenset(label[tsne.draw_clips(data, 4, seed)]) for seed in (0, 0, 1, 2)]
     assert chosen[0] == chosen[1] and len(set(chosen)) > 1
     assert (tsne.draw_clips(data, 20, 0) == data.test).all()
-    with pytest.raises(UserError):
-        tsne.draw_clips(data._replace(test=np.array([0, 3])), 2, 0)
 
 
 def test_a_title_names_method_run_and_epochs(tmp_path, data_root):

@@ -80,9 +80,7 @@ def load(
     sizes = (settings[size] for size in ("hidden_size", "num_head", "num_layer"))
     encoder = methods.ENCODERS[name](*sizes, checkpoint.layout_of(saved))
     if not random:
-        weights = checkpoint.encoder_of(saved)
-        checkpoint.check_fits(encoder, weights, source)
-        encoder.load_state_dict(weights)
+        checkpoint.load_weights(encoder, checkpoint.encoder_of(saved), source)
     encoder = encoder.eval().requires_grad_(False).to(device)
     kind, folder = "random" if random else "pretrained", path.parent if path.is_file() else path
     kept = {key: saved.get(key, {}) for key in ("settings", "data", "code", "preparation")}

@@ -11,7 +11,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from common import UserError
 from feeder.batches import Clips, whole_clips
 from feeder.store import Store
 from tools.drawing import figures
@@ -28,13 +27,6 @@ KINDS: dict[str, tuple[str, list[float]]] = {
     "drop_joints": ("joints that are missing", [0, 1, 2, 5, 10, 15]),
     "drop_frames": ("share of frames that are missing", [0.0, 0.2, 0.4, 0.6, 0.8, 0.9]),
 }
-
-
-def check(store: Store, curves: Mapping[str, Sequence[float]]) -> None:
-    """Raise UserError if a curve, {kind: amounts}, removes more joints than a body has."""
-    most, joints = max(curves.get("drop_joints", [0])), store.joints.shape[2]
-    if most > joints:
-        raise UserError(f"--drop-joints {most:g} is more than the {joints} joints of a body")
 
 
 def load_altered(

@@ -11,7 +11,7 @@ from torch import Tensor
 from net.encoder import MAX_POSITIONS, sinusoid
 from net.modalities import MODALITIES
 from net.umurl import UmURL
-from tools.training.checkpoint import CheckpointError, check_fits, read_torch
+from tools.training.checkpoint import CheckpointError, load_weights, read_torch
 
 PREFIX = "module."  # published models were saved in DistributedDataParallel
 _POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H); our code computes it and does not save it
@@ -67,7 +67,7 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
         raise CheckpointError(f"--num-head {num_head} does not divide the width {width} of {path}")
     with torch.device("meta"):
         model = UmURL(**sizes)
-    check_fits(model, weights, path)
+    load_weights(model, weights, path, assign=True)
     # The last digits depend on the machine.
     if positions is not None and not positions.allclose(_positions(width), atol=1e-4):
         raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
@@ -92,7 +92,7 @@ def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
     weights = saved["model"]
     sizes = {name: saved["settings"][name] for name in SIZES}
     with torch.device("meta"):
-        check_fits(UmURL(**sizes), weights, path)
+        load_weights(UmURL(**sizes), weights, path, assign=True)
     default = {"prefix": PREFIX, "positions": _positions(sizes["hidden_size"])}
     extra = saved.get("published", default)
     names = {  # published -> ours, in the published order

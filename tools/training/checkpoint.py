@@ -18,7 +18,6 @@ import argparse
 import platform
 import re
 import subprocess
-import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from feeder.store import Store
 
 VERSION = "1.0.0"  # the version of this code that checkpoints name
 FORMAT = "umurl checkpoint 1"
-PARTS = ("epoch", "step", "code", "data", "metrics", "settings", "model", "optimizer", "scaler")
 # Settings that may differ between the machines of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
 # Settings that may change when a run continues; any other would change its result.
@@ -82,7 +80,7 @@ def newest(folder: Path) -> Path:
 def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> Path:
     """Write a checkpoint atomically, then remove all but the `keep` newest.
 
-    checkpoint: PARTS; `code` may be missing
+    checkpoint: as above; `format` is added, and `code` if it is missing
     Raises CheckpointError if a weight is not finite, or the file cannot be written.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
@@ -150,8 +148,6 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is not a checkpoint of this code (format {FORMAT!r}); "
             "`python -m tools.convert` takes published ones"
         )
-    if missing := [name for name in PARTS if name not in saved]:
-        raise CheckpointError(f"{path} is incomplete: it lacks {missing[0]!r}")
     return saved | {"settings": without_removed(saved["settings"])}
 
 
@@ -163,9 +159,6 @@ def without_removed(settings: dict[str, Any]) -> dict[str, Any]:
 def read_torch(path: Path) -> Any:
     """What torch.save wrote, mapped from the file. Raises CheckpointError if it is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise ValueError(f"the checksum of {damaged} is wrong")
         return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged file can make the unpickler raise anything
         text = str(error)
@@ -194,19 +187,14 @@ def not_finite(weights: dict[str, Tensor]) -> str | None:
     return next((name for name, weight in weights.items() if not weight.isfinite().all()), None)
 
 
-def check_fits(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:
-    """Raise CheckpointError, naming the source, unless weights are finite and fit a module."""
-    expected = module.state_dict()
-    for name in sorted(expected.keys() ^ weights.keys()):
-        what = "lacks the weight" if name in expected else "has a weight unknown here,"
-        raise CheckpointError(f"{source} {what} {name}")
-    for name, weight in expected.items():
-        if weights[name].shape != weight.shape:
-            raise CheckpointError(
-                f"{source}: {name} is {list(weights[name].shape)}, the model's {list(weight.shape)}"
-            )
-    if broken := not_finite(weights):
-        raise CheckpointError(f"{source}: {broken} is not finite")
+def load_weights(
+    module: nn.Module, weights: dict[str, Tensor], source: str | Path, assign: bool = False
+) -> None:
+    """Load a state_dict. Raises CheckpointError, naming the source, if it does not fit."""
+    try:
+        module.load_state_dict(weights, assign=assign)
+    except RuntimeError as error:  # missing or unknown weights, other shapes
+        raise CheckpointError(f"{source}: {' '.join(str(error).split())}") from None
 
 
 # ---- resume
