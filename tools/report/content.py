@@ -26,11 +26,7 @@ MOST_PAIRS = 10  # of classes that are taken for each other
 KEYFRAMES = 32  # of a clip; the page interpolates between them
 FPS = 30  # of the recordings
 UNIT, ABSENT = 1000, -1  # the side of a picture, and a joint that is not there
-# Settings that belong to the machine and not to the experiment.
-LOCAL = {
-    *("data_root", "checkpoint_path", "workers", "resident", "resume", "resume_anyway"),
-    *("save_every", "keep", "print_freq", "monitor_every", "compile", "no_compile"),
-}
+LOCAL = checkpoint.FREE - {"recipe", "epochs"}  # settings that make no other experiment
 
 
 def run(folder: Path, name: str) -> dict[str, Any]:
