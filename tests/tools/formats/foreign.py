@@ -1,7 +1,6 @@
 """Write files as CTR-GCN, pyskl, ST-GCN and AGCN do, from raw recordings and by tests.literal."""
 
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,51 +51,66 @@ def ctrgcn_npz(
     return halves
 
 
+def label_of(name: str) -> int:
+    """The class in a name of NTU RGB+D; of clip_0, clip_1, ... 0 and 1 in turn."""
+    return int(name[17:20]) - 1 if name.startswith("S0") else int(name[-1]) % 2
+
+
 def pyskl_pkl(raw: Path, out: Path, splits: dict[str, str], *, protocol: int = 2) -> None:
     """Write a file such as ntu60_3danno.pkl. splits: {name in the file, such as xsub: protocol}"""
-    paths = {path.stem: path for path in sorted(raw.glob("*.skeleton"))}
-    annotations, split = [], {}
-    for name, path in paths.items():
+    clips, split = {}, {}
+    for path in sorted(raw.glob("*.skeleton")):
         # (M, T, V, C); in memory T comes first, which numpy 2.4 and later pickle in their own way.
         clip = np.ascontiguousarray(two_bodies(path), np.float16).transpose(1, 0, 2, 3)
-        clip = clip if clip[1].any() else clip[:1]
-        about = {"frame_dir": name, "label": int(name[17:20]) - 1}
-        annotations.append(about | {"keypoint": clip, "total_frames": clip.shape[1]})
+        clips[path.stem] = clip if clip[1].any() else clip[:1]
     for short, name in splits.items():
-        split[f"{short}_train"] = [n for n in paths if in_training_set(n, name)]
-        split[f"{short}_val"] = [n for n in paths if not in_training_set(n, name)]
-    with open(out, "wb") as file:
-        pickle.dump({"split": split, "annotations": annotations}, file, protocol=protocol)
+        split[f"{short}_train"] = [n for n in clips if in_training_set(n, name)]
+        split[f"{short}_val"] = [n for n in clips if not in_training_set(n, name)]
+    pose_pkl(out, clips, split, protocol=protocol)
+
+
+def pose_pkl(
+    path: Path, clips: dict[str, np.ndarray], split: dict[str, list[str]], *, protocol: int = 4
+) -> None:
+    """Write a file such as ntu60_hrnet.pkl with clips (M, T, V, C); C = 2 gets scores."""
+    annotations = []
+    for name, clip in clips.items():
+        annotation = {"frame_dir": name, "label": label_of(name), "total_frames": clip.shape[1]}
+        annotation |= {"keypoint": clip, "img_shape": (1080, 1920)}
+        if clip.shape[-1] == 2:
+            annotation["keypoint_score"] = np.full(clip.shape[:3], 0.9, np.float16)
+        annotations.append(annotation)
+    path.write_bytes(pickle.dumps({"split": split, "annotations": annotations}, protocol))
 
 
 def stgcn_arrays(raw: Path, out: Path, protocol: str) -> None:
     """Write {train,val}_data.npy and _label.pkl, as CrosSCLR does on the way to its input."""
-    _padded_arrays(raw, out, protocol, "data", lambda clip: clip)
+    clips = {path.stem: two_bodies(path) for path in sorted(raw.glob("*.skeleton"))}
+    padded_arrays(out, "data", clips, [n for n in clips if in_training_set(n, protocol)])
 
 
 def turned_arrays(raw: Path, out: Path, protocol: str, *, counts: bool = True) -> None:
     """Write arrays with UmURL's file names whose spines lie along z, as in AGCN."""
     turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y becomes z
-    _padded_arrays(
-        raw, out, protocol, "data_joint", lambda clip: (clip - clip[:, :1, 1:2]) @ turn.T
-    )
+    clips = {path.stem: two_bodies(path) for path in sorted(raw.glob("*.skeleton"))}
+    clips = {name: (clip - clip[:, :1, 1:2]) @ turn.T for name, clip in clips.items()}
+    padded_arrays(out, "data_joint", clips, [n for n in clips if in_training_set(n, protocol)])
     for part in ("train", "val") if counts else ():
         np.save(out / f"{part}_num_frame.npy", np.full(5, 350))
 
 
-def _padded_arrays(raw: Path, out: Path, protocol: str, kind: str, move: Callable) -> None:
+def padded_arrays(out: Path, kind: str, clips: dict[str, np.ndarray], train: list[str]) -> None:
+    """Write {train,val}_KIND.npy and _label.pkl of clips (T, M, V, C). train: the training clips"""
     out.mkdir(parents=True)
-    names = sorted(path.stem for path in raw.glob("*.skeleton"))
-    for part in ("train", "val"):
-        chosen = [n for n in names if in_training_set(n, protocol) == (part == "train")]
-        data = np.zeros((len(chosen), 3, 300, 25, 2), np.float32)
-        for i, name in enumerate(chosen):
-            clip = two_bodies(raw / f"{name}.skeleton")
-            data[i, :, : len(clip)] = move(clip).transpose(3, 0, 2, 1)
+    for part, names in (("train", train), ("val", [n for n in clips if n not in train])):
+        _, bodies, joints, channels = clips[names[0]].shape
+        data = np.zeros((len(names), channels, 300, joints, bodies), np.float32)
+        for padded, name in zip(data, names, strict=True):
+            padded[:, : len(clips[name])] = clips[name].transpose(3, 0, 2, 1)
         np.save(out / f"{part}_{kind}.npy", data)
-        labels = [float(int(name[17:20]) - 1) for name in chosen]  # some codes write floats
-        with open(out / f"{part}_label.pkl", "wb") as file:
-            pickle.dump(([f"{name}.skeleton" for name in chosen], labels), file)
+        labels = [float(label_of(name)) for name in names]  # some codes write floats
+        content = [f"{name}.skeleton" for name in names], labels
+        (out / f"{part}_label.pkl").write_bytes(pickle.dumps(content))
 
 
 class Opens:
@@ -107,15 +121,3 @@ class Opens:
 
     def __reduce__(self):
         return (open, (self.path, "w"))
-
-
-def pose_pkl(path: Path, clips: dict[str, np.ndarray], split: dict[str, list[str]]) -> None:
-    """Write a file such as ntu60_hrnet.pkl with clips (M, T, V, C); C = 2 gets scores."""
-    annotations = []
-    for i, (name, clip) in enumerate(clips.items()):
-        annotation = {"frame_dir": name, "label": i % 2, "total_frames": clip.shape[1]}
-        annotation |= {"keypoint": clip, "img_shape": (1080, 1920)}
-        if clip.shape[-1] == 2:
-            annotation["keypoint_score"] = np.full(clip.shape[:3], 0.9, np.float16)
-        annotations.append(annotation)
-    path.write_bytes(pickle.dumps({"split": split, "annotations": annotations}, 4))

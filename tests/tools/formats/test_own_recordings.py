@@ -10,7 +10,7 @@ from common import UserError
 from data_gen.readers.recording import AXES
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V2
 from tests.data_gen.people import as_skeleton, person
-from tests.tools.formats.foreign import pose_pkl
+from tests.tools.formats.foreign import padded_arrays, pose_pkl
 
 OPENPOSE_18 = BUILT_IN["openpose_18"]
 NAMES = [f"clip_{i}" for i in range(6)]
@@ -108,21 +108,9 @@ def test_other_axes_give_the_same_store(imported, tmp_path, axes):
             imported(tmp_path / "b.pkl", tmp_path / "c")
 
 
-def stgcn_folder(folder, clips):
-    """Write ST-GCN's arrays (N, C, T, V, 1) of clips (T, V, C), as of Kinetics-skeleton."""
-    folder.mkdir()
-    for part, names in (("train", NAMES[:4]), ("val", NAMES[4:])):
-        data = np.zeros((len(names), 3, 30, clips[names[0]].shape[1], 1), np.float32)
-        for i, name in enumerate(names):
-            data[i, :, : len(clips[name]), :, 0] = clips[name].transpose(2, 0, 1)
-        np.save(folder / f"{part}_data.npy", data)
-        labels = [NAMES.index(name) % 2 for name in names]
-        (folder / f"{part}_label.pkl").write_bytes(pickle.dumps((names, labels)))
-
-
 def test_arrays_of_other_joints_take_a_skeleton(imported, tmp_path):
-    clips = {name: clip[0] for name, clip in people(OPENPOSE_18).items()}
-    stgcn_folder(tmp_path / "a", clips)
+    clips = {name: clip.swapaxes(0, 1) for name, clip in people(OPENPOSE_18).items()}
+    padded_arrays(tmp_path / "a", "data", clips, NAMES[:4])
     for wrong in ((), ("--skeleton", "coco_17")):
         with pytest.raises(UserError, match="--skeleton"):
             imported(tmp_path / "a", tmp_path / "s", *wrong)
@@ -135,10 +123,11 @@ def test_arrays_of_other_joints_take_a_skeleton(imported, tmp_path):
 
 def test_confidences_are_no_coordinates(imported, tmp_path):
     rng = np.random.default_rng(0)
-    clips = {name: clip[0] / [4, -4, 1] for name, clip in people(OPENPOSE_18).items()}
+    clips = people(OPENPOSE_18)
+    clips = {name: clip.swapaxes(0, 1) / [4, -4, 1] for name, clip in clips.items()}
     for clip in clips.values():
-        clip[..., 2] = rng.uniform(0.3, 0.98, clip.shape[:2])
-    stgcn_folder(tmp_path / "a", clips)
+        clip[..., 2] = rng.uniform(0.3, 0.98, clip.shape[:3])
+    padded_arrays(tmp_path / "a", "data", clips, NAMES[:4])
     flags = ("--skeleton", "openpose_18")
     with pytest.raises(UserError):
         imported(tmp_path / "a", tmp_path / "s", *flags)
