@@ -24,7 +24,6 @@ from tools.training import checkpoint
 
 PE = "module.backbone.ma_encoder.pe.pe"
 FUSION = "backbone.mm_fusion.t_fusion.0.weight"
-MODELS = ("model_small", "model_deep")
 
 
 def published(name, prefix="module."):
@@ -58,116 +57,100 @@ def same(a, b):
     return a == b
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.fixture
+def run_of(converted, tmp_path):
+    """Convert a published checkpoint: run_of(checkpoint, flags ...) -> the folder of its run."""
+
+    def call(theirs, *flags):
+        torch.save(theirs, tmp_path / "a.pth.tar")
+        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", *flags)
+        return tmp_path / "run"
+
+    return call
+
+
+@pytest.mark.parametrize("name", golden_files.MODEL_SIZES)
 @pytest.mark.parametrize("prefix", ["module.", ""])
-def test_published_checkpoints_come_back_bit_by_bit(converted, tmp_path, name, prefix):
+def test_published_checkpoints_come_back_bit_by_bit(converted, run_of, tmp_path, name, prefix):
     theirs = published(name, prefix)
     # Another machine may round the encoding differently; the counter of batches has gone on.
     theirs["state_dict"][prefix + "backbone.ma_encoder.pe.pe"] += 1e-7
     for key in theirs["state_dict"]:
         if key.endswith("num_batches_tracked"):
             theirs["state_dict"][key] += 70_000
-    torch.save(theirs, tmp_path / "a.pth.tar")
-    heads = golden_files.MODEL_SIZES[name]["num_head"]
-    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", "--num-head", heads)
-    converted("to-published", tmp_path / "run", tmp_path / "deep" / "b.pth.tar")
+    run = run_of(theirs, "--num-head", golden_files.MODEL_SIZES[name]["num_head"])
+    converted("to-published", run, tmp_path / "deep" / "b.pth.tar")
     back = torch.load(tmp_path / "deep" / "b.pth.tar", weights_only=True)
     assert same(dict(theirs, state_dict=dict(theirs["state_dict"])), back)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_published_encoders_give_their_features_from_each_modality(converted, tmp_path, name):
-    golden = golden_files.load(name)
-    torch.save(published(name), tmp_path / "a.pth.tar")
-    heads = golden_files.MODEL_SIZES[name]["num_head"]
-    said = converted("from-published", tmp_path / "a.pth.tar", tmp_path / "r", "--num-head", heads)
-    assert str(tmp_path / "r" / "checkpoint_0451.pt") in said
-    encoder = load_encoder(tmp_path / "r")
-    streams = {"j": ("joint",), "b": ("bone",), "m": ("motion",), "u": ("joint", "bone", "motion")}
-    for view, (letter, modalities) in enumerate(streams.items(), 1):
-        feature = encoder(derive(golden_files.ours(golden[f"view{view}"][0]), modalities))
-        expected = torch.from_numpy(golden[f"eval/y_{letter}"])
-        torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_moments_of_the_optimizer_stay_with_their_weight(converted, tmp_path):
+def test_moments_of_the_optimizer_stay_with_their_weight(run_of):
     """One step of a literal model, whose parameters have the published order."""
     torch.manual_seed(0)
     model = LiteralUmURL(8, 1, 1, 12)
     optimizer = adam(model)
     train_step(model, optimizer, torch.randn(4, 6, 3, 64, 25, 2))
     state = {f"module.{k}": v for k, v in model.state_dict().items()}
-    theirs = {"epoch": 1, "state_dict": state, "optimizer": optimizer.state_dict()}
-    torch.save(theirs, tmp_path / "a.pth.tar")
-    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
-    ours = checkpoint.load(tmp_path / "run" / "checkpoint_0001.pt")
+    run = run_of({"epoch": 1, "state_dict": state, "optimizer": optimizer.state_dict()})
+    ours = checkpoint.load(run / "checkpoint_0001.pt")
     moments = {our_name(n): optimizer.state[p]["exp_avg"] for n, p in model.named_parameters()}
     for number, (name, _) in enumerate(UmURL(8, 1, 1, 12).named_parameters()):
         assert torch.equal(ours["optimizer"]["state"][number]["exp_avg"], moments[name])
 
 
-def test_our_checkpoints_come_back_too(converted, tmp_path, data_root):
-    folder = write_run(tmp_path / "run", data_root, num_layer=2)
-    converted("to-published", folder, tmp_path / "a.pth.tar")
-    theirs = torch.load(tmp_path / "a.pth.tar", weights_only=True)
+def test_our_checkpoints_come_back_too(converted, run_of, tmp_path):
+    folder = write_run(tmp_path / "ours", num_layer=2)
+    converted("to-published", folder, tmp_path / "b.pth.tar")
+    theirs = torch.load(tmp_path / "b.pth.tar", weights_only=True)
     model = LiteralUmURL(16, 2, 2, 24)
     model.load_state_dict({k.removeprefix("module."): v for k, v in theirs["state_dict"].items()})
     assert list(theirs["state_dict"]) == [f"module.{k}" for k in model.state_dict()]
-    flags = ("--num-head", 2, "--data-root", data_root)
-    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "b", *flags)
-    before = checkpoint.load(checkpoint.newest(folder))
-    after = checkpoint.load(checkpoint.newest(tmp_path / "b"))
+    back = run_of(theirs, "--num-head", 2)
+    before, after = (checkpoint.load(checkpoint.newest(run)) for run in (folder, back))
     assert same(dict(before["model"]), after["model"])
     clip = torch.randn(2, 3, 64, 25, 2)
-    encoder = load_encoder(tmp_path / "b")
-    feature = encoder(derive(golden_files.ours(clip.numpy())))
+    feature = load_encoder(back)(derive(golden_files.ours(clip.numpy())))
     torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
 
 
-def test_converted_checkpoints_are_evaluated(converted, tmp_path, data_root, monkeypatch):
-    torch.save(published("model_small"), tmp_path / "a.pth.tar")
+def test_converted_checkpoints_are_evaluated(run_of, data_root, monkeypatch):
     flags = ("--pre-dataset", "ntu120", "--protocol", "cross_setup", "--data-root", data_root)
-    converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", *flags)
-    monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(tmp_path / "run")])
+    run = run_of(published("model_small"), *flags)
+    monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(run)])
     action_retrieval.main()
-    found = json.loads((tmp_path / "run" / "retrieval.json").read_text())
+    found = json.loads((run / "retrieval.json").read_text())
     assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
     assert (found["pretraining"]["method"], found["pretraining"]["epochs"]) == ("umurl", 451)
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "named"),
     [
-        lambda s: s.pop("optimizer"),
-        lambda s: s["state_dict"].pop("module.b_projector.6.bias"),
-        lambda s: s["state_dict"].update({"module.head": torch.ones(2)}),
-        lambda s: s["state_dict"].update({f"module.{FUSION}": torch.ones(8)}),
-        lambda s: s["state_dict"][PE].add_(1),
-        lambda s: s["state_dict"]["module.j_projector.0.bias"].fill_(torch.nan),
-        lambda s: s["optimizer"]["param_groups"].append({"params": [0]}),
+        (lambda s: s.pop("optimizer"), "'optimizer'"),
+        (lambda s: s["state_dict"].pop("module.b_projector.6.bias"), "projectors.bone.6.bias"),
+        (lambda s: s["state_dict"].update({"module.head": torch.ones(2)}), "'head'"),
+        (lambda s: s["state_dict"].update({f"module.{FUSION}": torch.ones(8)}), "[16, 150]"),
+        (lambda s: s["state_dict"][PE].add_(1), "pe.pe"),
+        (lambda s: s["state_dict"]["module.j_projector.0.bias"].fill_(torch.nan), "joint.0.bias"),
+        (lambda s: s["optimizer"]["param_groups"].append({"params": [0]}), "'optimizer'"),
+        # What would run code, and what might.
+        (lambda s: s.update(more=Opens("ran")), "io.open"),
+        (lambda s: s.update(args=argparse.Namespace(lr=1)), "argparse.Namespace"),
     ],
 )
-def test_what_is_no_published_checkpoint_is_refused(converted, tmp_path, change):
+def test_what_is_no_published_checkpoint_is_refused(run_of, tmp_path, monkeypatch, change, named):
+    monkeypatch.chdir(tmp_path)
     theirs = published("model_small")
     change(theirs)
-    torch.save(theirs, tmp_path / "a.pth.tar")
-    with pytest.raises(UserError, match=str(tmp_path)):
-        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match=str(tmp_path)) as refused:
+        run_of(theirs)
+    assert named in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth.tar"]
 
 
-def test_files_that_would_run_code_and_other_methods_are_refused(converted, tmp_path):
-    evil = Opens(str(tmp_path / "ran"))
-    torch.save(published("model_small") | {"more": evil}, tmp_path / "a.pth.tar")
-    with pytest.raises(UserError, match=r"io\.open"):
-        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run")
-    assert not (tmp_path / "ran").exists()
-    torch.save(published("model_small") | {"args": argparse.Namespace(lr=1)}, tmp_path / "c.tar")
-    with pytest.raises(UserError, match=r"argparse\.Namespace"):
-        converted("from-published", tmp_path / "c.tar", tmp_path / "run")
-    torch.save(published("model_small"), tmp_path / "b.pth.tar")
+def test_other_heads_and_other_methods_are_refused(converted, run_of, tmp_path):
     with pytest.raises(UserError, match="--num-head 3"):
-        converted("from-published", tmp_path / "b.pth.tar", tmp_path / "run", "--num-head", 3)
+        run_of(published("model_small"), "--num-head", 3)
     folder = write_run(tmp_path / "baseline", model=Baseline(16, 2, 1, 24))
     with pytest.raises(UserError):
         converted("to-published", folder, tmp_path / "c")
