@@ -28,8 +28,8 @@ def open_arrays(folder: Path, form: str) -> Source:
     """Open the clips of a folder. form: `_data_joint.npy` or `_data.npy`"""
     data = [source.map_floats(folder / f"{part}{form}") for part in PARTS]
     count, prepared = sum(map(len, data)), form == "_data_joint.npy"
-    paths = {key: folder / name for key, name in OWN.items() if (folder / OWN["store"]).exists()}
-    own = source.read_own({key: path.read_text("utf-8") for key, path in paths.items()})
+    files = OWN if (folder / OWN["store"]).exists() else {}
+    own = source.read_own({key: (folder / name).read_text("utf-8") for key, name in files.items()})
     _, _, _, joints, bodies = data[0].shape
 
     def padded(row: int) -> np.ndarray:
