@@ -41,8 +41,9 @@ def test_a_store_comes_back(converted, imported, raw, tmp_path, name, kind):
     assert replace(back.description, checked=before.checked) == before
 
 
-def test_others_find_what_they_look_for(converted, data_root, tmp_path):
-    store = open_store(data_root, "ntu60")
+def test_others_find_what_they_look_for(converted, imported, raw, tmp_path):
+    foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_subject"})
+    store = imported(tmp_path / "a.pkl", tmp_path / "ntu60")
     rows = store.split("cross_subject")[0]
 
     converted("to-npz", store.folder, tmp_path / "b.npz")
