@@ -72,14 +72,10 @@ def resident_frames(store: Store | Mixture, device: torch.device) -> Tensor:
 def load_clips(
     store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None = None
 ) -> Clips:
-    """Load the clips of some rows (n,) from `resident_frames`, or only these from the store."""
-    return _read_clips(store, rows, device, frames).to(device)
+    """Load the clips of some rows (n,) from `resident_frames`, or only these from the store.
 
-
-def _read_clips(
-    store: Store | Mixture, rows: np.ndarray, device: torch.device, frames: Tensor | None
-) -> Clips:
-    # In host memory, pinned for a GPU; resident frames stay where they are.
+    They are in host memory, pinned for a GPU; resident frames stay where they are.
+    """
     start, length = store.start[rows], store.length[rows]
     if frames is None:
         shape, pin = (int(length.sum()), *store.layout.frame_shape), device.type == "cuda"
@@ -94,7 +90,7 @@ def whole_clips(store: Store, rows: np.ndarray, device: torch.device) -> Tensor:
     """Load whole clips as the evaluation takes them: rows (n,) -> (n, T, M, V, C) float32."""
     # A CPU can read the mapped frames without a copy.
     frames = resident_frames(store, device) if device.type == "cpu" else None
-    return load_clips(store, rows, device, frames).resized()
+    return load_clips(store, rows, device, frames).to(device).resized()
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -173,7 +169,7 @@ class TrainingBatches:
         parts = shares(len(rows), self.world_size)
         first = sum(parts[: self.rank])
         mine = slice(first, first + parts[self.rank])
-        clips = _read_clips(self.store, rows[mine], self.device, self.frames)
+        clips = load_clips(self.store, rows[mine], self.device, self.frames)
         uniform = _host_tensor(np.ascontiguousarray(uniform[:, mine]), self.device)
         return Batch(clips, uniform, step, rows, parts, self.strengths)
 
