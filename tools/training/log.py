@@ -14,6 +14,7 @@ from tqdm import tqdm
 from common import UserError
 from feeder.mixture import Mixture
 from feeder.store import Store
+from tools.formats.tables import markdown
 
 CLIPS_NAMED = 3  # in the error; broken_numbers.txt names all clips of the batch
 SKIPPED_IN_A_ROW = 32  # steps that the scaler of fp16 may skip in a row
@@ -57,8 +58,8 @@ class TrainingLog:
     def settings(self, **tables: dict[str, Any]) -> None:
         """Log tables {name: {setting: value}} as text."""
         for name, table in tables.items() if self.writer else ():
-            rows = [f"| {key} | {value} |" for key, value in table.items()]
-            self.writer.add_text(name, "\n".join(["| | |", "|---|---|", *rows]), self._done)
+            lines = markdown(["setting", "value"], table.items())
+            self.writer.add_text(name, "\n".join(lines), self._done)
 
     def add(self, epoch: int, step: int, rows: np.ndarray, scalars: dict[str, Tensor]) -> None:
         """Note the scalars of a step: epoch and step from 0, rows of the batch in the store."""
