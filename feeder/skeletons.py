@@ -99,12 +99,16 @@ class Layout:
         return f"{self.bodies} {people} of {self.skeleton.num_joints} joints ({self.skeleton.name})"
 
 
+_INI = configparser.ConfigParser(delimiters="=")
+_INI.read(Path(__file__).with_suffix(".ini"), encoding="utf-8")
+_SAME_PLACE = [[joint, *others.split(", ")] for joint, others in _INI["same place"].items()]
+_INI.remove_section("same place")
+
+
 def _read_built_in() -> dict[str, Skeleton]:
-    file = configparser.ConfigParser(delimiters="=")
-    file.read(Path(__file__).with_suffix(".ini"), encoding="utf-8")
     skeletons = {}
-    for key in file.sections():
-        parents = dict(file[key])
+    for key in _INI.sections():
+        parents = dict(_INI[key])
         name, origin = parents.pop("name"), parents.pop("origin").split(", ")
         plain = {"name": name, "joints": list(parents), "parents": list(parents.values())}
         plain |= {"origin": origin, "shoulders": ["left shoulder", "right shoulder"]}
@@ -115,29 +119,6 @@ def _read_built_in() -> dict[str, Skeleton]:
 BUILT_IN = _read_built_in()  # kinect_v2, coco_17, ...: all of skeletons.ini
 KINECT_V1, KINECT_V2, COCO_17 = map(BUILT_IN.get, ("kinect_v1", "kinect_v2", "coco_17"))
 NTU = Layout(KINECT_V2, 2)  # NTU RGB+D and PKU-MMD; also a checkpoint that names no layout
-
-# Joints at about the same place, best first; "a + b" is the mean of two joints. A joint whose name
-# the source lacks is taken by the first row that holds it.
-_SAME_PLACE = [
-    ["pelvis", "base of spine", "center of hips", "left hip + right hip"],
-    ["middle of spine", "spine", "navel", "left hip + right hip + left shoulder + right shoulder"],
-    ["spine at shoulders", "center of shoulders", "thorax", "left shoulder + right shoulder"],
-    ["neck", "center of shoulders", "thorax", "left shoulder + right shoulder"],
-    ["head", "left ear + right ear", "nose"],
-    ["nose", "head"],
-    *(
-        [place.replace("SIDE", side) for place in row]
-        for side in ("left", "right")
-        for row in (
-            ["SIDE eye", "head", "nose"],
-            ["SIDE ear", "head", "nose"],
-            ["SIDE hand", "SIDE index + SIDE pinky", "SIDE wrist"],
-            ["SIDE hand tip", "tip of SIDE hand", "SIDE index", "SIDE hand", "SIDE wrist"],
-            ["SIDE thumb", "SIDE pinky", "SIDE hand", "SIDE wrist"],
-            ["SIDE foot", "SIDE foot index", "SIDE big toe", "SIDE small toe", "SIDE ankle"],
-        )
-    ),
-]
 
 
 @cache
