@@ -128,8 +128,7 @@ def publish(
 ) -> float:
     """Write and print the results of some runs; return top-1 in percent."""
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
-    figures = probe.summary(runs, data) | features.untrained(data)
-    figures |= {"tuned": tuned} if tuned else {}
+    figures = probe.summary(runs, data) | ({"tuned": tuned} if tuned else {})
     path = results.write(evaluation, figures)
     if loaded.kind == "pretrained":  # tools.classify uses the layers of the first run
         linear_layers.write(evaluation, runs[0])
@@ -162,19 +161,13 @@ def publish(
 
     # ---- what is printed
     deviation = "" if len(runs) == 1 else f" ± {figures['top1_std']:.2f} ({len(runs)} runs)"
-    parts = ["features standardized"] if scale else []
-    parts += [f"top-1 {figures['top1']:.2f}{deviation} %"]
+    parts = [f"top-1 {figures['top1']:.2f}{deviation} %"]
     parts += [f"mean of the classes {figures['mean_class_accuracy']:.2f} %"]
     parts += [] if figures["top5"] is None else [f"top-5 {figures['top5']:.2f} %"]
     parts += [f"learning rate {tuned['lr']:g}, chosen on held-out training clips"] if tuned else []
-    print(
-        f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(parts)} after "
-        f"{figures['tests'][-1]['epoch']} epochs; best top-1 of {len(figures['tests'])} tests "
-        f"{figures['best_top1']:.2f} % (epoch {figures['best_epoch']})"
-    )
-    if unseen := figures["classes_without_training"]:
-        print(f"no training clip has these classes of test clips: {', '.join(unseen)}")
-    print(f"written to {', '.join(map(str, [path, *drawn]))}")
+    tests, best = figures["tests"], f"{figures['best_top1']:.2f} % (epoch {figures['best_epoch']})"
+    after = f"after {tests[-1]['epoch']} epochs; best top-1 of {len(tests)} tests {best}"
+    results.print_result(evaluation, f"{', '.join(parts)} {after}", [path, *drawn])
     return figures["top1"]
 
 

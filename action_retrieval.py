@@ -90,14 +90,13 @@ def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace
 
     # ---- figures: means over runs, and an unbiased deviation
     each, votes = [run for run, *_ in runs], args.knn_neighbours
-    figures = {"neighbours": votes[0]}
+    figures = {"neighbours": votes[0], "runs": each}
     for name in ("accuracy", "map", "recall_at_1", "recall_at_5"):
         values = [run[name] for run in each]
         figures[name] = None if None in values else statistics.fmean(values)
     mean = {k: statistics.fmean(run["accuracies"][k] for run in each) for k in votes}
     tops = [run["accuracy"] for run in each]
     figures |= {"accuracies": mean, "accuracy_std": statistics.stdev(tops) if tops[1:] else None}
-    figures |= {"runs": each, **features.untrained(data)}
     path = results.write(evaluation, figures)
 
     # ---- TensorBoard, confusion matrix, the nearest clips of each test clip
@@ -124,17 +123,11 @@ def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace
     drawn = robustness.write_curves(evaluation, flags.curves(args), accuracy_of)
 
     # ---- what is printed
-    parts = ["features standardized"] if scale else []
-    parts += [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in figures["accuracies"].items()]
+    parts = [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in figures["accuracies"].items()]
     parts += [f"recall@5 {figures['recall_at_5']:.2f} %"]
     parts += [] if figures["map"] is None else [f"mAP {figures['map']:.2f} %"]
     parts += [f"means of {len(runs)} runs"] if len(runs) > 1 else []
-    print(f"{loaded.kind} encoder, {data.store.title} {data.protocol}: {', '.join(parts)}")
-    if unseen := figures["classes_without_training"]:
-        clips = figures["test_clips_of_classes_without_training"]
-        print(f"{clips} of {len(data.test)} test clips have a class without training clip: "
-              f"{', '.join(unseen)}")  # fmt: skip
-    print(f"written to {', '.join(map(str, [path, *drawn]))}")
+    results.print_result(evaluation, ", ".join(parts), [path, *drawn])
 
 
 def retrieve(

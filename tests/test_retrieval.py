@@ -98,7 +98,6 @@ def test_a_query_shows_the_nearest_training_clips(run, flags, shown):
         (["--knn-neighbours", 25], "--knn-neighbours 25"),
         (["--knn-neighbours", 0], "--knn-neighbours"),
         (["--runs", 2], "--runs"),
-        (["--drop-joints", 26], "--drop-joints"),
         (["--query", "none.skeleton"], "none.skeleton"),
         (["--query", RAW, "--save-features", "x.npz"], "--save-features"),
         (["--query", RAW, "--label-fraction", 0.5], "--label-fraction"),

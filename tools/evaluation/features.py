@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -75,16 +75,6 @@ def check_layout(loaded: LoadedEncoder, store: Store) -> None:
     if store.layout != (layout := loaded.encoder.layout):
         there = f"{store.folder} holds {store.layout}; take a store with the same skeleton"
         raise UserError(f"{loaded.source} was trained on clips of {layout}, {there}")
-
-
-def untrained(data: TrainTestSplit) -> dict[str, Any]:
-    """The classes of test clips that have no training clip, and their number of test clips."""
-    store, truth = data.store, data.store.label[data.test]
-    unseen = np.setdiff1d(truth, store.label[data.train])
-    return {
-        "classes_without_training": [store.class_names[k] for k in unseen],
-        "test_clips_of_classes_without_training": int(np.isin(truth, unseen).sum()),
-    }
 
 
 class Labels(NamedTuple):

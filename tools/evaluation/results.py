@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,7 @@ def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
         "seed": evaluation.seed,
         "code": checkpoint.code_facts(),
         "seconds": round(time.perf_counter() - evaluation.start, 3),
+        **untrained(data),
         **figures,
     }
     with atomic(path := evaluation.file(".json")) as part:
@@ -143,6 +144,28 @@ def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
         with atomic(evaluation.file("_scale.npz")) as part, part.open("wb") as file:
             np.savez(file, **arrays)  # (S, D) float32
     return path
+
+
+def untrained(data: TrainTestSplit) -> dict[str, Any]:
+    """The classes of test clips that have no training clip, and their number of test clips."""
+    store, truth = data.store, data.store.label[data.test]
+    unseen = np.setdiff1d(truth, store.label[data.train])
+    return {
+        "classes_without_training": [store.class_names[k] for k in unseen],
+        "test_clips_of_classes_without_training": int(np.isin(truth, unseen).sum()),
+    }
+
+
+def print_result(evaluation: Evaluation, figures: str, files: Iterable[Path]) -> None:
+    """Print the figures, a note on classes without training clips, and the names of the files."""
+    data, scaled = evaluation.data, "features standardized, " if evaluation.scale else ""
+    split = f"{data.store.title} {data.protocol}"
+    print(f"{evaluation.loaded.kind} encoder, {split}: {scaled}{figures}")
+    unseen, clips = untrained(data).values()
+    if unseen:
+        some = f"{clips} of {len(data.test)} test clips have a class without training clip"
+        print(f"{some}: {', '.join(unseen)}")
+    print(f"written to {', '.join(map(str, files))}")
 
 
 def new_events(folder: Path) -> SummaryWriter:
