@@ -120,25 +120,25 @@ def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
 
 def perform_all(todo: list[Run], places: list[str], keep: bool) -> Iterator[tuple[Run, str]]:
     """Do each run in a process on a free place; yields it, and why it failed, or ""."""
-    running, free = [], places.copy()
+    running, free = {}, places.copy()  # running: {process: (run, place)}
     try:
         for taking in (False, True):  # runs that take the encoders of others come last
             waiting = [run for run in todo if bool(run["encoders"]) == taking]
             while waiting or running:
                 while waiting and free:
                     run, place = waiting.pop(0), free.pop(0)
-                    running.append((run, place, start(run, place, keep)))
+                    running[start(run, place, keep)] = run, place
                 time.sleep(0.1)
-                for run, place, process in [one for one in running if one[2].poll() is not None]:
-                    running.remove((run, place, process))
+                for process in [one for one in running if one.poll() is not None]:
+                    run, place = running.pop(process)
                     free.append(place)
                     log = Path(run["folder"]) / "log.txt"
                     last = log.read_text().strip().rpartition("\n")[2]
                     yield run, f"{last} ({log})" if process.returncode else ""
     finally:
-        for *_, process in running:
+        for process in running:
             process.terminate()
-        for *_, process in running:
+        for process in running:
             process.wait()
 
 
@@ -173,14 +173,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     before = len(runs) - len(todo)
     print(f"{len(runs)} runs, {before} of them done before; in {args.out}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the processes, as Ctrl-C does
-    failed, done = 0, results(runs)
+    failed = 0
     performed = perform_all(todo, places_of(args.jobs), args.keep_checkpoints)
     for run, fault in tqdm(performed, total=len(todo), unit="run", disable=None):
-        failed += bool(fault)
         if fault:
+            failed += 1
             tqdm.write(f"error: {Path(run['folder']).name}: {fault}", file=sys.stderr)
-        elif done := results(runs):
-            table.write(done, args.out)
+        else:
+            table.write(results(runs), args.out)
+    done = results(runs)
     if not done:
         raise UserError(f"no run was done, {failed} failed")
     table.write(done, args.out)

@@ -63,11 +63,11 @@ def measure(run: Run) -> dict[str, Any]:
             encoded = encode(loaded.encoder, data, read)
             own = Features(data, encoded.train[: len(streams)], encoded.test[: len(streams)])
             epoch, _ = checkpoint.position(path)
-            curve.append({"epoch": epoch, "step": epoch * steps, **figures(own, run["seed"])})
+            measured = figures(own, run["seed"])
+            curve.append({"epoch": epoch, "step": epoch * steps, **measured})
         with atomic(folder / "features.pt") as part:
             split = zip(encoded.train.cpu().unbind(), encoded.test.cpu().unbind(), strict=True)
             torch.save(dict(zip(read, split, strict=True)), part)
-        measured = {part: curve[-1][part] for part in ("test", "held_out")}
         settings = loaded.settings  # as pretrain.py has completed them
     else:
         taken = zip(run["encoders"], streams, strict=True)

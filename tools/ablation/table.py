@@ -1,8 +1,6 @@
 """The ablation table: means over seeds, the chosen learning rate, differences to the default."""
 
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +28,17 @@ LEGEND = (
 Result = dict[str, Any]  # of a run, as result.json holds it
 
 
-def rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+def rows(results: list[Result]) -> list[dict[str, Any]]:
     """A row for each variant, at its chosen learning rate, and figure; in percent. `difference` is
     to the default, paired by seeds, `low` to `high` its 95 % interval, `noise` if 0 is in it.
     """
-    found: dict[str, dict[float, dict[int, Result]]] = defaultdict(lambda: defaultdict(dict))
-    for result in results:
-        found[result["variant"]][result["lr"]][result["seed"]] = result
     default, table = {}, []
-    for name in [name for name in VARIANTS if name in found]:
-        lr = chosen_rate(found[name])
-        mine = found[name][lr]
+    for name in VARIANTS:  # the default is the first
+        of_rates = [result for result in results if result["variant"] == name]
+        if not of_rates:
+            continue
+        lr = chosen_rate(of_rates)
+        mine = {result["seed"]: result for result in of_rates if result["lr"] == lr}
         pairs = [(mine[seed], default[seed]) for seed in mine if seed in default]
         default = mine if name == DEFAULT else default
         for figure in FIGURES:
@@ -60,16 +58,16 @@ def rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     return table
 
 
-def chosen_rate(by_rate: dict[float, dict[int, Result]]) -> float:
-    """The rate of {rate: {seed: result}} with the best mean, over seeds and figures, on held-out
+def chosen_rate(results: list[Result]) -> float:
+    """The rate of a variant's results with the best mean, over seeds and figures, on held-out
     subjects. Only the rates with the most seeds count; of equally good ones the smallest is taken.
     """
 
     def quality(lr: float) -> tuple[int, float, float]:
-        held_out = [statistics.fmean(run["held_out"].values()) for run in by_rate[lr].values()]
+        held_out = [statistics.fmean(r["held_out"].values()) for r in results if r["lr"] == lr]
         return len(held_out), statistics.fmean(held_out), -lr
 
-    return max(by_rate, key=quality)
+    return max({result["lr"] for result in results}, key=quality)
 
 
 def text(results: list[Result]) -> str:
@@ -99,15 +97,15 @@ def text(results: list[Result]) -> str:
 def write(results: list[Result], out: Path) -> None:
     """Write table.md, table.csv, runs.csv, curves.csv (of figures on the way), differences.png."""
 
-    def line(run: Result, measured: Result, *more: str) -> dict[str, Any]:
-        held_out = {f"held_out_{name}": value for name, value in measured["held_out"].items()}
-        numbers = {name: measured[name] for name in more} | measured["test"] | held_out
-        return {name: run[name] for name in ("variant", "lr", "seed")} | numbers
+    def line(result: Result, *more: str) -> dict[str, Any]:
+        columns = {name: result[name] for name in ("variant", "lr", "seed", *more)}
+        held_out = {f"held_out_{name}": value for name, value in result["held_out"].items()}
+        return columns | result["test"] | held_out
 
     tables = {
         "table": rows(results),
-        "runs": [line(run, run, "seconds") | {"commit": run["code"]["commit"]} for run in results],
-        "curves": [line(run, one, "epoch", "step") for run in results for one in run["curve"]],
+        "runs": [line(run, "seconds") | {"commit": run["code"]["commit"]} for run in results],
+        "curves": [line(run | at, "epoch", "step") for run in results for at in run["curve"]],
     }
     with atomic(out / "table.md") as part:
         part.write_text(text(results), encoding="utf-8")
@@ -125,10 +123,10 @@ def differences(table: list[dict[str, Any]]) -> Figure:
     panels = dict(zip(("linear", "knn"), figure.subplots(1, 2, sharey=True), strict=True))
     for row in table:
         task, _, way = row["figure"].partition("_")
-        color, y = "#a34e00" if way else "#1f5fbf", titles.index(row["title"])
+        color, shift = ("#a34e00", 0.14) if way else ("#1f5fbf", -0.14)
+        y = titles.index(row["title"]) + shift
         low, high = (row["difference"] if row[end] is None else row[end] for end in ("low", "high"))
-        y += 0.14 if way else -0.14
-        label = (way or "as published") if row is table[0] or row is table[2] else None
+        label = (way or "as published") if y < 0.5 and task == "linear" else None  # once
         panels[task].plot((low, high), (y, y), color=color, label=label)
         fill = "white" if low <= 0 <= high or low == high else color
         panels[task].plot(row["difference"], y, "o", color=color, markerfacecolor=fill)
