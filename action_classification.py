@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | None) -> float:
     """Evaluate an encoder on one train/test split of a store; return top-1 in percent."""
-    start, labels, curves = time.perf_counter(), flags.labels(args), flags.curves(args)
+    start, labels, curves = time.perf_counter(), args.labels, args.curves
 
     # ---- data: the training and the test clips
     classes = flags.classes_in(args.classes)

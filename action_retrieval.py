@@ -120,7 +120,7 @@ def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace
         altered = encoded._replace(test=scale.apply(test) if scale else test)
         return [retrieve(altered, args, seed)[0]["accuracy"] for seed in evaluation.seeds]
 
-    drawn = robustness.write_curves(evaluation, flags.curves(args), accuracy_of)
+    drawn = robustness.write_curves(evaluation, args.curves, accuracy_of)
 
     # ---- what is printed
     parts = [f"{k}-NN accuracy {accuracy:.2f} %" for k, accuracy in figures["accuracies"].items()]
@@ -140,7 +140,7 @@ def retrieve(
     rows of the store (m, k), nearest first, and their cosine similarities (m, k).
     """
     data, votes = encoded.data, args.knn_neighbours
-    labelled = flags.labels(args).draw(data.store.label[data.train], seed)
+    labelled = args.labels.draw(data.store.label[data.train], seed)
     kept = torch.from_numpy(labelled).to(encoded.train.device)
     (queries,), (bank,) = encoded.test, encoded.train[:, kept]
     classes, truth = encoded.train_classes[kept], encoded.test_classes

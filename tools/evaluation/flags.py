@@ -58,6 +58,7 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse values out of range; add `labels` and, as {kind: amounts}, `curves`."""
     in_range = {
         "seed": args.seed >= 0,
         "runs": args.runs >= 1,
@@ -71,13 +72,6 @@ def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     for name, fine in in_range.items():
         if not fine:
             parser.error(f"--{name.replace('_', '-')} {getattr(args, name)} is out of range")
-
-
-def labels(args: argparse.Namespace) -> Labels:
-    return Labels(args.label_fraction, args.labels_per_class)
-
-
-def curves(args: argparse.Namespace) -> dict[str, list[float]]:
-    """The curves over incomplete test clips: {kind: amounts}."""
+    args.labels = Labels(args.label_fraction, args.labels_per_class)
     given = {kind: getattr(args, kind) for kind in KINDS}
-    return {kind: some or KINDS[kind][1] for kind, some in given.items() if some is not None}
+    args.curves = {kind: some or KINDS[kind][1] for kind, some in given.items() if some is not None}
