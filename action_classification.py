@@ -13,7 +13,6 @@ a copy of the encoder, too, by AdamW.
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -31,7 +30,7 @@ from tools.evaluation.results import Evaluation
 from tools.evaluation.robustness import write_curves
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     flags.add_shared(parser)
 
@@ -71,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     loaded = encoders.load(
         args.checkpoint_path, args.pretrained, seed=args.seed, device=encoders.best_device()

@@ -9,7 +9,6 @@ of features. With --query it shows the training clips nearest to a new recording
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ SHOWN = 5  # training clips for each query: shown with --query, and in the table
 WITHOUT_QUERY = ("save_features", "label_fraction", "labels_per_class", "map", *robustness.KINDS)
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     flags.add_shared(parser)
     add = parser.add_argument_group("retrieval").add_argument
@@ -54,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args, start = parse_args(argv), time.perf_counter()
 
     # ---- encoder and data

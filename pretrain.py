@@ -19,8 +19,7 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.nn.parallel import DistributedDataParallel as DDP
 
-import common
-from common import UserError
+from common import UserError, run
 from feeder.augment import Strengths
 from feeder.batches import TrainingBatches, largest_batch, resident_frames
 from feeder.mixture import Mixture, clips_an_epoch, open_data
@@ -309,4 +308,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    common.run(record(main))
+    run(record(main))

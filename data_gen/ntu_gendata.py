@@ -8,7 +8,6 @@ the greatest energy, repairs, centers and aligns them.
 
 import argparse
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,7 +26,7 @@ RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Raw NTU .skeleton files -> packed stores for training.", allow_abbrev=False
     )
@@ -49,7 +48,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     folders = args.data_path or RAW_FOLDERS

@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +53,7 @@ class PrintSkeleton(argparse.Action):
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="From your own recordings to a store for training.", allow_abbrev=False
     )
@@ -98,7 +97,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     if args.clips.is_dir():

@@ -20,7 +20,6 @@ It assumes that frames count from 0 and that an action's last frame belongs to i
 import argparse
 import re
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +42,7 @@ CAMERAS = {"L": 1, "M": 2, "R": 3}
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="From raw recordings of PKU-MMD to a store for training. An action is the "
         "frames from the label's first to the label's last frame, both included, counted from 0.",
@@ -61,7 +60,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     description = PKU_DATASETS[args.dataset]

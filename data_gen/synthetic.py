@@ -8,7 +8,6 @@ import argparse
 import csv
 import shutil
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -218,7 +217,7 @@ def write_table(path: Path, names: list[str], samples: list[SampleName]) -> None
             table.writerow((name, NTU_ACTIONS[sample.action - 1], *sample[:4], *row))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add, number = parser.add_argument, partial(parser.add_argument, type=int, metavar="N")
     add("--out_folder", type=Path, required=True, metavar="DIR")

@@ -13,7 +13,6 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="From the JSON files of NW-UCLA to a store for training.", allow_abbrev=False
     )
@@ -63,7 +62,7 @@ def dataset(joints: str) -> tuple[str, Description]:
     return name, replace(UCLA, title=title, layout=layout, command=command)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     report = Report(args.strict)
     found = {path.stem: path for path in args.data_path.rglob("a*_s*_e*_v*.json")}

@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
@@ -47,7 +47,7 @@ STAGES = ("prepare", "views", "step", "evaluate", "cost")
 Row = dict[str, Any]
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.benchmark", allow_abbrev=False)
     parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -208,7 +208,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(markdown([*names], [[shown(row.get(name)) for name in names] for row in rows]))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     machine = checkpoint.code_facts() | {"cpus": usable_cpus(), "threads": torch.get_num_threads()}

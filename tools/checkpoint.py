@@ -6,14 +6,13 @@ python -m tools.checkpoint checkpoints/ntu60_xsub     a run's folder, or one che
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from common import run
 from tools.training.checkpoint import in_folder, layout_of, load, newest
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m tools.checkpoint", allow_abbrev=False)
     parser.description = __doc__.splitlines()[0]
     parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")

@@ -15,8 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-import common
-from common import UserError
+from common import UserError, run
 from feeder.store import Store
 from tools.drawing import figures
 from tools.evaluation import encoders, linear_layers, recordings
@@ -48,7 +47,7 @@ class Window(NamedTuple):
         return np.argsort(-self.probabilities, kind="stable")[:SHOWN].tolist()
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder with recognition.pt in it, or such a file")
@@ -69,7 +68,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     paths = recordings.find(args.files)
     if args.csv and args.csv.resolve() in [path.resolve() for path in paths]:
@@ -202,4 +201,4 @@ def drawn_classes(probabilities: np.ndarray) -> list[int]:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    run(main)

@@ -7,7 +7,6 @@ python -m tools.convert from-published checkpoint.pth.tar checkpoints/NAME --num
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -30,7 +29,7 @@ SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.convert", allow_abbrev=False,
                                      description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="conversion", metavar="CONVERSION", required=True)
@@ -73,7 +72,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     target = args.target
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):

@@ -113,7 +113,7 @@ def compare(model: nn.Module, exported: Callable[[Tensor], Tensor]) -> float:
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.export", allow_abbrev=False,
                                      description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -134,7 +134,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     suffix, classes = args.out.suffix, ()
     if args.with_classes:

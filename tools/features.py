@@ -7,20 +7,18 @@ frame of a window, from 0, and the first frame after it.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-import common
-from common import UserError, atomic
+from common import UserError, atomic, run
 from feeder.store import open_folder
 from tools.evaluation import encoders, features, flags, recordings
 from tools.evaluation.recordings import FILES
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run, or a checkpoint")
@@ -41,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     loaded = encoders.load(args.run, device=encoders.best_device())
     encoder, streams, bad = loaded.encoder, [args.modalities or loaded.modalities], []
@@ -73,4 +71,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    run(main)

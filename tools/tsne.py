@@ -5,7 +5,6 @@ python -m tools.tsne --checkpoint checkpoints/baseline --checkpoint checkpoints/
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from torch import Tensor
 
-import common
-from common import UserError, atomic
+from common import UserError, atomic, run
 from net import methods
 from tools.drawing import figures
 from tools.evaluation import encoders
@@ -32,7 +30,7 @@ PERPLEXITY = 30  # less for few clips
 PANEL = 4.6  # inches: width and height of a panel
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, action="append",
@@ -49,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args, panels = parse_args(argv), []
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
     data = split_for(loaded[0], args.data_root, args.dataset, args.protocol)
@@ -153,4 +151,4 @@ def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figu
 
 
 if __name__ == "__main__":
-    common.run(main)
+    run(main)

@@ -6,7 +6,6 @@ python -m tools.visualize --dataset ntu60 --sample S001C001P001R001A023 --augmen
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -31,7 +30,7 @@ SHEET_FRAMES = 8  # in a PNG
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.visualize", allow_abbrev=False,
                                      description=__doc__.splitlines()[0])
     add = parser.add_argument_group("what to show: a recording, or a clip of a store").add_argument
@@ -92,7 +91,7 @@ def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
     return clip
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.sample:
         store = open_store(args.data_root or "data", args.dataset or "ntu120")

@@ -5,7 +5,6 @@ python -m tools.report ntu60_xsub baseline half_rate --out comparison.html
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -18,7 +17,7 @@ PARTS = Path(__file__).parent
 
 
 # fmt: off
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False,
                                      description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -36,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 # fmt: on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     folders = [find_run(name) for name in args.runs]
     runs = [content.run(folder, name) for folder, name in zip(folders, args.runs, strict=True)]
