@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 from common import UserError, atomic, run
-from data_gen.gendata import Report, print_next, print_store, skeleton
+from data_gen.gendata import print_next, print_store, skeleton
 from data_gen.readers.recording import AXES, UNITS
 from feeder.skeletons import BUILT_IN
 from feeder.store import open_folder
 from tools.formats.arrays import write_arrays
 from tools.formats.ctrgcn import write_npz
 from tools.formats.importing import open_source, write_store
-from tools.formats.mapping import map_store
+from tools.formats.mapping import open_mapped
 from tools.formats.published_checkpoint import from_published, to_published
 from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
@@ -85,12 +85,12 @@ def import_clips(args: argparse.Namespace) -> None:
     print(f"{args.source} holds {source.kind}: {len(source.labels)} clips", flush=True)
     names = ("names", "protocol", "skeleton", "axes", "channels", "unit")
     flags = {name: value for name in names if (value := getattr(args, name))}
-    print_written(write_store(source, args.target, Report(strict=False), **flags))
+    print_written(write_store(source, args.target, **flags))
 
 
 def map_clips(args: argparse.Namespace) -> None:
-    store = open_folder(args.source)
-    print_written(map_store(store, args.skeleton, args.target, Report(strict=False)))
+    source = open_mapped(open_folder(args.source), args.skeleton, args.target.name)
+    print_written(write_store(source, args.target))
 
 
 def print_written(store) -> None:

@@ -61,11 +61,11 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
     )
 
 
-def write_store(source: Source, target: Path, report: Report, **flags: Any) -> StoreWriter:
-    """Write the clips of a source as a store; those that cannot be used go to the report.
+def write_store(source: Source, target: Path, **flags: Any) -> StoreWriter:
+    """Write the clips of a source as a store, and print which cannot be used.
     Raises UserError if they do not fit together, or if one of the given flags has no effect.
     """
-    description, rows = _describe(source, target, flags)
+    report, (description, rows) = Report(strict=False), _describe(source, target, flags)
     if len(dict(rows)) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
     by_name, ups = sorted(enumerate(rows), key=lambda numbered: numbered[1]), []
@@ -78,7 +78,7 @@ def write_store(source: Source, target: Path, report: Report, **flags: Any) -> S
                 report.malformed(error if is_named else f"{name}: {type(error).__name__}: {error}")
                 continue
             if prepared is None:
-                report.note("left out, without any body", name)
+                report.note(f"left out, without {source.absent}", name)
                 continue
             clip, up, notes = prepared
             store.add(name, values[: len(FIELDS)], clip, values[len(FIELDS) :])

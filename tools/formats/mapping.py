@@ -1,45 +1,36 @@
 """Map a store onto another skeleton, so that stores of several sensors serve one encoder."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from common import UserError
 from data_gen.clip import bridged, map_joints
-from data_gen.gendata import Report
-from data_gen.writer import StoreWriter
-from feeder.description import FIELDS
 from feeder.skeletons import Layout, Skeleton
 from feeder.store import Store
+from tools.formats.source import Source, rows_of
 
 
-def map_store(store: Store, skeleton: Skeleton, target: Path, report: Report) -> StoreWriter:
-    """Write a store with the joints of another skeleton; clips that never show its origin go to
-    the report. New recordings are read as before, in the old skeleton, and mapped.
+def open_mapped(store: Store, skeleton: Skeleton, name: str) -> Source:
+    """The clips of a store with the joints of another skeleton, for a store of this name. New
+    recordings are read as before, in the old skeleton, and mapped.
     """
     description = replace(
         store.description,
         title=f"{store.title} ({skeleton.name})",
         layout=Layout(skeleton, store.layout.bodies),
-        command=f"python -m tools.convert map {store.dataset} {target.name}",
+        command=f"python -m tools.convert map {store.dataset} {name}",
         reading={"skeleton": store.skeleton.to_plain(), **store.description.reading},
     )
-    fields = np.stack([getattr(store, field) for field in FIELDS], axis=1).tolist()
-    more = [store.more[column].tolist() for column in description.more_columns]
-    with StoreWriter(target, description) as writer:
-        for row, name in enumerate(tqdm(store.names, unit="clip", disable=None)):
-            clip = map_clip(store.clip(row), store.skeleton, skeleton)
-            if clip is None:
-                report.note(f"left out, without the origin of {skeleton.name}", name)
-            else:
-                writer.add(name, tuple(fields[row]), clip, tuple(column[row] for column in more))
-        report.print()
-        if not writer.clips:
-            raise UserError(f"{store.folder}: no clip shows the origin of {skeleton.name}")
-        writer.commit()
-    return writer
+    frame_shape, own = description.layout.frame_shape, (description, rows_of(store))
+
+    def read(row: int) -> np.ndarray:
+        clip = map_clip(store.clip(row), store.skeleton, skeleton)
+        return np.zeros((0, *frame_shape)) if clip is None else clip
+
+    absent = f"the origin of {skeleton.name}"
+    return Source(
+        store.folder, "a store", store.label, read, frame_shape[:2], {}, own, absent=absent
+    )
 
 
 def map_clip(clip: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray | None:

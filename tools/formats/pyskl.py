@@ -68,7 +68,7 @@ def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[s
 
 
 def write_pkl(store: Store, protocol: None, path: Path) -> None:
-    """Write a file of all protocols, so none is given, in float32: pyskl reads it as float16."""
+    """Write a file of all protocols, so none is given; pyskl reads float32 as well as float16."""
     split = {
         f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
         for protocol in store.protocols

@@ -35,11 +35,12 @@ class Source:
     read: Callable[[int], np.ndarray]  # number of a clip -> (T, M, V, C); T is 0 if nobody is seen
     shape: tuple[int, int]  # (M, V), bodies and joints
     splits: dict[str, np.ndarray]  # {protocol: (N,) int64: 1 training, 0 test, -1 neither}
-    own: tuple[Description, list[Row]] | None  # the store that was exported, if it is one
+    own: tuple[Description, list[Row]] | None  # the store that these clips are, if they are one
     names: list[str] | None = None  # N names, if the file has any
     channels: str | None = None  # xy or xyc, with a confidence, in pixels; None: x y z in metres
     num_classes: int | None = None  # of the data set, if the file tells
     prepared: bool = False  # whether coordinates have the method's normalization, or are a camera's
+    absent: str = "any body"  # what a clip without frames lacks
 
 
 def read_own(texts: Mapping[str, str]) -> tuple[Description, list[Row]] | None:
@@ -49,6 +50,13 @@ def read_own(texts: Mapping[str, str]) -> tuple[Description, list[Row]] | None:
     _, *lines = csv.reader(texts["samples"].splitlines())
     rows = [(name, tuple(map(int, values))) for name, *values in lines]
     return Description.from_json(texts["store"]), rows
+
+
+def rows_of(store: Store) -> list[Row]:
+    """The rows of a store."""
+    more = (store.more[name] for name in store.description.more_columns)
+    columns = [*(getattr(store, name) for name in FIELDS), *more]
+    return list(zip(store.names, map(tuple, np.stack(columns, axis=1).tolist()), strict=True))
 
 
 def columns_of(names: list[str]) -> dict[str, np.ndarray]:
@@ -110,14 +118,12 @@ def split_of(store: Store, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     return store.split(protocol)
 
 
-def own_texts(store: Store, rows: Iterable[int]) -> dict[str, str]:
-    """The text of each file of OWN, for these rows of the store."""
-    more = store.description.more_columns
-    columns = [*(getattr(store, name) for name in FIELDS), *(store.more[name] for name in more)]
-    file = io.StringIO()
+def own_texts(store: Store, order: Iterable[int]) -> dict[str, str]:
+    """The text of each file of OWN. order: the rows of the exported clips"""
+    rows, file = rows_of(store), io.StringIO()
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(["name", *FIELDS, *more])
-    table.writerows([store.names[row], *(int(column[row]) for column in columns)] for row in rows)
+    table.writerow(["name", *FIELDS, *store.description.more_columns])
+    table.writerows([rows[i][0], *rows[i][1]] for i in order)
     description = replace(store.description, checked=False)  # that speaks of joints.npy
     return {"store": description.to_json(), "samples": file.getvalue()}
 
