@@ -21,17 +21,11 @@ class GraphEncoder(nn.Module):
         edges = torch.eye(joints)
         edges[range(joints), parents] = 1
         self.register_buffer("edges", edges / edges.sum(1, keepdim=True))
-        self.input_norm = nn.BatchNorm1d(joints * 3)
-        self.spatial = nn.Conv2d(3, feature_size, 1)
-        self.norm = nn.BatchNorm2d(feature_size)
-        self.temporal = nn.Conv2d(feature_size, feature_size, (9, 1), padding=(4, 0))
+        self.spatial = nn.Linear(3, feature_size)
+        self.norm = nn.BatchNorm1d(feature_size)
 
     def forward(self, *views: dict[str, Tokens]) -> Tensor:
-        parts = [next(iter(view.values())).temporal for view in views]
-        frames = torch.cat(parts).unflatten(2, self.layout.frame_shape)  # (n, T, M, V, C)
-        x = frames.transpose(1, 2).flatten(0, 1)  # (n·M, T, V, C)
-        shape = x.shape[1:]
-        x = self.input_norm(x.flatten(2).flatten(0, 1)).view(-1, *shape).permute(0, 3, 1, 2)
-        x = torch.einsum("nctv,wv->nctw", self.spatial(x), self.edges)
-        x = self.temporal(self.norm(x).relu())  # (n·M, H, T, V)
-        return x.unflatten(0, (-1, self.layout.bodies)).mean((1, 3, 4))
+        tokens = torch.cat([next(iter(view.values())).temporal for view in views])
+        frames = tokens.unflatten(2, self.layout.frame_shape)  # (n, T, M, V, C)
+        x = self.spatial(self.edges @ frames)  # (n, T, M, V, H)
+        return self.norm(x.flatten(0, 3)).view(x.shape).relu().mean((1, 2, 3))

@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,18 +10,74 @@ from data_gen import pku_gendata
 from data_gen.clip import prepare_clip
 from data_gen.pku_gendata import read_actions, read_split, read_video
 from feeder.store import open_store
-from tests.data_gen import raw_pku
+
+NAMES = {
+    "pkummd1": [f"{number:04d}-{view}" for number in (2, 3, 5, 8) for view in "LMR"],
+    "pkummd2": [f"A01N{number:02d}-{view}" for number in (1, 2, 3, 4) for view in "LMR"],
+}
+SKELETON_FOLDERS = {"pkummd1": "PKU_Skeleton_Renew", "pkummd2": "Data/skeleton_v2"}
+LABEL_FOLDERS = {"pkummd1": "Train_Label_PKU_final", "pkummd2": "Label/Label_PKUMMD_v2"}
+LISTS = {
+    "pkummd1": {"cross_subject": "cross-subject.txt", "cross_view": "cross-view.txt"},
+    "pkummd2": {"cross_subject": "cross_subject_v2.txt", "cross_view": "cross_view_v2.txt"},
+}
+SPLITS = {
+    "cross_subject": lambda name: name[-3] in "25" or name[-3] == "1",  # two or three of the four
+    "cross_view": lambda name: name[-1] in "MR",
+}
+CLASSES = (1, 7, 51)
+
+
+def random_video(name: str) -> tuple[np.ndarray, list[tuple]]:
+    """Random bodies (T, 2, 25, 3); actions (class, first, last frame, confidence), each once."""
+    rng = np.random.default_rng([0, *name.encode()])
+    rest = rng.normal((0, 0, 3), 0.4, (2, 25, 3))
+    gap = np.repeat(rest[None], 15, 0)
+    frames, actions = [gap], []
+    for action in rng.permutation(CLASSES).tolist():
+        own = np.random.default_rng(action)
+        length = int(rng.integers(30, 60))
+        t = np.arange(length)[:, None, None, None]
+        swing = own.normal(0, 0.3, (2, 25, 3)) * np.sin(own.uniform(0.2, 0.6) * t)
+        clip = rest + swing + own.normal(0, 0.3, (2, 25, 3))
+        clip[:, 1] *= action % 2
+        first = sum(map(len, frames))
+        actions.append((action, first, first + length - 1, 2))
+        frames += [clip, gap]
+    return np.concatenate(frames), actions
+
+
+def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple]) -> None:
+    """Write a video and its labels. The name decides the phase, and so the folders."""
+    dataset = "pkummd2" if name.startswith("A") else "pkummd1"
+    skeletons, labels = folder / SKELETON_FOLDERS[dataset], folder / LABEL_FOLDERS[dataset]
+    for place in (skeletons, labels):
+        place.mkdir(parents=True, exist_ok=True)
+    np.savetxt(skeletons / f"{name}.txt", bodies.reshape(len(bodies), -1), "%.6f")
+    lines = "".join(",".join(map(str, action)) + "\n" for action in actions)
+    (labels / f"{name}.txt").write_text(lines)
+
+
+def write_dataset(folder: Path, dataset: str) -> None:
+    """Write twelve videos, four people (or recordings) in three views, and the lists."""
+    for name in NAMES[dataset]:
+        write_video(folder, name, *random_video(name))
+    (folder / "Split").mkdir()
+    for protocol, trains in SPLITS.items():
+        parts = [[n for n in NAMES[dataset] if trains(n) == part] for part in (True, False)]
+        text = "Training videos: \n{}\n\nValidataion videos: \n{}\n".format(*map(", ".join, parts))
+        (folder / "Split" / LISTS[dataset][protocol]).write_text(text)
 
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory):
     folder = tmp_path_factory.mktemp("raw")
-    for dataset in raw_pku.NAMES:
-        raw_pku.write_dataset(folder / dataset, dataset)
+    for dataset in NAMES:
+        write_dataset(folder / dataset, dataset)
     return folder
 
 
-SKELETONS, LABELS = raw_pku.SKELETONS["pkummd1"], raw_pku.LABELS["pkummd1"]
+SKELETONS, LABELS = SKELETON_FOLDERS["pkummd1"], LABEL_FOLDERS["pkummd1"]
 
 
 def prepare(dataset, data_path, out_folder, *flags):
@@ -28,20 +85,20 @@ def prepare(dataset, data_path, out_folder, *flags):
     pku_gendata.main(["--dataset", dataset, *where, *flags])
 
 
-@pytest.mark.parametrize("dataset", raw_pku.NAMES)
+@pytest.mark.parametrize("dataset", NAMES)
 def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
     prepare(dataset, raw / dataset, tmp_path)
     store = open_store(tmp_path, dataset)
     assert len(store.names) == 36 and store.num_classes == 51
 
-    for name in raw_pku.NAMES[dataset]:
-        bodies, actions = raw_pku.video(name)
+    for name in NAMES[dataset]:
+        bodies, actions = random_video(name)
         rows = [i for i, clip in enumerate(store.names) if clip.startswith(name)]
         for row, (action, first, last, _) in zip(rows, actions, strict=True):
             expected = prepare_clip(bodies[first : last + 1], by_energy=False)
             np.testing.assert_allclose(store.clip(row), expected, atol=1e-5)
             assert store.action[row] == action
-        for protocol, trains in raw_pku.SPLITS.items():
+        for protocol, trains in SPLITS.items():
             assert [row in store.split(protocol)[0] for row in rows] == [trains(name)] * 3
     fields = [getattr(store, c)[0] for c in ("setup", "subject", "camera", "replication")]
     assert fields == [1, {"pkummd1": 2, "pkummd2": 1}[dataset], 1, 1]
@@ -50,9 +107,9 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
 
 
 def test_an_action_past_the_end_of_its_video_is_cut_and_counted(own, tmp_path, capsys):
-    bodies, actions = raw_pku.video("0005-R")
+    bodies, actions = random_video("0005-R")
     action, first, last, _ = actions[-1]
-    raw_pku.write_video(own, "0005-R", bodies[: last - 4], actions)
+    write_video(own, "0005-R", bodies[: last - 4], actions)
     prepare("pkummd1", own, tmp_path, "--strict")
     name = f"0005-RN003A{action:03d}"
     assert f"cut where the video ends: 1\n  {name}\n" in capsys.readouterr().out
@@ -99,10 +156,10 @@ def test_what_has_no_place_is_left_out_by_name(own, tmp_path, capsys):
     (own / SKELETONS / "0099-L.txt").write_text("")
     (own / LABELS / "0099-L.txt").write_text("")
     (own / SKELETONS / "._0002-M.txt").write_text("of macOS")
-    bodies, actions = raw_pku.video("0005-R")
+    bodies, actions = random_video("0005-R")
     action, first, last, _ = actions[1]
     bodies[first : last + 1] = 0
-    raw_pku.write_video(own, "0005-R", bodies, actions)
+    write_video(own, "0005-R", bodies, actions)
     prepare("pkummd1", own, tmp_path)
     said = capsys.readouterr().out
     for name in ("0002-L", "notes", "0099-L", f"0005-RN002A{action:03d}"):

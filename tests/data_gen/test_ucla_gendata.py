@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -6,14 +7,35 @@ import pytest
 from common import UserError
 from data_gen import ucla_gendata
 from data_gen.clip import map_joints, prepare_clip
-from feeder.skeletons import COCO_17, KINECT_V1
+from feeder.skeletons import COCO_17, KINECT_V1, Layout
 from feeder.store import open_store
-from tests.data_gen import raw_ucla
+
+LABELS = {1: 1, 6: 6, 8: 7, 12: 10}  # number in the name: label
+NAMES = [
+    f"a{action:02d}_s{subject:02d}_e{repetition:02d}_v{view:02d}"
+    for action, subject, repetition, view in itertools.product(LABELS, (1, 2), (0, 3), (1, 2, 3))
+]
+
+
+def recorded(name: str) -> np.ndarray:
+    """Joints (T, 20, 3) in metres, rounded as in the files."""
+    rng = np.random.default_rng(list(name.encode()))
+    return np.round(rng.normal((0, 0, 3), 0.4, (int(rng.integers(1, 40)), 20, 3)), 6)
+
+
+def content(name: str) -> dict:
+    label = LABELS[int(name[1:3])]
+    return {"file_name": name, "skeletons": recorded(name).tolist(), "label": label}
 
 
 @pytest.fixture
 def raw(tmp_path):
-    return raw_ucla.write_dataset(tmp_path / "raw")
+    """The folder all_sqe with 48 clips of random people, in the JSON form of the real files."""
+    folder = tmp_path / "raw" / "all_sqe"
+    folder.mkdir(parents=True)
+    for name in NAMES:
+        (folder / f"{name}.json").write_text(json.dumps(content(name)))
+    return folder
 
 
 def prepare(data_path, out_folder, *flags):
@@ -24,42 +46,38 @@ def prepare(data_path, out_folder, *flags):
 def test_every_file_becomes_a_clip_of_the_25_joints(raw, tmp_path, capsys):
     prepare(raw, tmp_path)
     store = open_store(tmp_path, "nwucla")
-    assert store.names == sorted(raw_ucla.NAMES) and store.num_classes == 10
+    assert store.names == sorted(NAMES) and store.num_classes == 10
     assert store.title == "NW-UCLA" and store.class_names[7 - 1] == "donning"
     for row, name in enumerate(store.names):
-        bodies = raw_ucla.body(name)
+        bodies = recorded(name)
         # Joint 21 is the center of the shoulders, 22 to 25 are the hands, counted from 1.
         more = bodies[:, [3 - 1, 8 - 1, 8 - 1, 12 - 1, 12 - 1]]
         expected = prepare_clip(np.concatenate([bodies, more], axis=1)[:, None])
         np.testing.assert_array_equal(store.clip(row), expected)
         action, subject, repetition, view = (int(name[i : i + 2]) for i in (1, 5, 9, 13))
         fields = store.camera[row], store.subject[row], store.replication[row], store.action[row]
-        assert fields == (view, subject, repetition + 1, raw_ucla.LABELS[action])
+        assert fields == (view, subject, repetition + 1, LABELS[action])
     assert not store.joints[:, 1].any()
     assert "nwucla: 48 clips" in capsys.readouterr().out
 
 
-def test_20_joints_stay_20(raw, tmp_path):
-    prepare(raw, tmp_path)
-    prepare(raw, tmp_path, "--joints", "20")
-    all_joints, recorded = open_store(tmp_path, "nwucla"), open_store(tmp_path, "nwucla20")
-    assert recorded.layout.frame_shape == (1, 20, 3)
-    np.testing.assert_array_equal(recorded.joints, all_joints.joints[:, :1, :20])
-
-
-def test_joints_of_another_skeleton(raw, tmp_path):
-    prepare(raw, tmp_path, "--joints", "coco_17")
-    store = open_store(tmp_path, "nwucla_coco_17")
-    assert store.skeleton == COCO_17 and store.description.alignment == "kinect"
-    for row, name in enumerate(store.names):
-        body = map_joints(raw_ucla.body(name)[:, None], KINECT_V1, COCO_17)
+@pytest.mark.parametrize(
+    ("joints", "skeleton", "name"),
+    [("20", KINECT_V1, "nwucla20"), ("coco_17", COCO_17, "nwucla_coco_17")],
+)
+def test_joints_of_another_skeleton(raw, tmp_path, joints, skeleton, name):
+    prepare(raw, tmp_path, "--joints", joints)
+    store = open_store(tmp_path, name)
+    assert store.layout == Layout(skeleton, 1) and store.description.alignment == "kinect"
+    for row, clip in enumerate(store.names):
+        body = map_joints(recorded(clip)[:, None], KINECT_V1, skeleton)
         np.testing.assert_array_equal(store.clip(row), prepare_clip(body, store.layout))
     with pytest.raises(SystemExit):
         prepare(raw, tmp_path, "--joints", "19")
 
 
-NAME = raw_ucla.NAMES[5]
-WHOLE = raw_ucla.content(NAME)
+NAME = NAMES[5]
+WHOLE = content(NAME)
 FRAME = [[0.1, 0.2, 3.0]] * 20
 
 

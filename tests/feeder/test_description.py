@@ -49,7 +49,7 @@ def test_a_wrong_description_is_refused_by_field(change):
         Description.from_json(json.dumps(json.loads(NTU60.to_json()) | change))
 
 
-def test_what_is_no_description_is_refused():
-    for text in ("", "[]", "{}"):
-        with pytest.raises(DescriptionError):
-            Description.from_json(text)
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_what_is_no_description_is_refused(text):
+    with pytest.raises(DescriptionError):
+        Description.from_json(text)

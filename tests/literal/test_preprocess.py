@@ -11,18 +11,31 @@ from tests.literal import preprocess
 SKELETONS = GOLDEN / "skeletons"
 
 
-@pytest.mark.parametrize("case", [str(case) for case in load("preprocess")["cases"]])
-def test_preprocessing_matches_the_published_arrays(case):
-    name, golden = case.split()[0], load("preprocess")
-    path = SKELETONS / f"{name}.skeleton"
-    (joints,), (num_frames,), (label,) = preprocess.preprocess_part([path])
-    expected = golden[f"joints/{name}"]
-    assert joints.shape == (3, 300, 25, 2)
-    assert num_frames == expected.shape[1]
-    np.testing.assert_allclose(joints[:, :num_frames], expected, rtol=0, atol=1e-5)
-    assert label == golden[f"label/{name}"]
-    part = "train" if preprocess.in_training_set(name, "cross_subject") else "val"
-    assert part == golden[f"part_xsub/{name}"]
+PARTS = {
+    "cross_subject": lambda name: str(load("preprocess")[f"part_xsub/{name}"]),
+    "cross_view": lambda name: "train" if name[5:8] in ("002", "003") else "val",
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "missing"), [("cross_subject", []), ("cross_view", ["S001C001P001R001A001"])]
+)
+def test_a_protocol_has_the_published_arrays(tmp_path, protocol, missing):
+    golden, seen = load("preprocess"), [*missing]
+    preprocess.write_protocol(SKELETONS, protocol, tmp_path, missing)
+    for part in ("train", "val"):
+        joints = np.load(tmp_path / f"{part}_data_joint.npy")
+        num_frames = np.load(tmp_path / f"{part}_num_frame.npy")
+        names, labels = pickle.loads((tmp_path / f"{part}_label.pkl").read_bytes())
+        assert joints.shape == (len(names), 3, 300, 25, 2)
+        assert {PARTS[protocol](name) for name in names} == {part}
+        assert labels == [golden[f"label/{name}"] for name in names]
+        for name, clip, frames in zip(names, joints, num_frames, strict=True):
+            np.testing.assert_allclose(
+                clip[:, :frames], golden[f"joints/{name}"], rtol=0, atol=1e-5
+            )
+        seen += names
+    assert sorted(seen) == sorted(case.split()[0] for case in golden["cases"])
 
 
 def test_every_value_of_a_recording_is_read():
@@ -74,24 +87,3 @@ def test_equal_energies_put_the_later_slot_first(rng):
     moved = slots[0] + 1  # the same energy at another place
     kept = preprocess.choose_bodies(np.stack([slots[0], moved, slots[1], slots[1]]))
     np.testing.assert_allclose(kept[:, :2].sum(axis=(1, 2, 3)), [moved[:2].sum(), slots[0].sum()])
-
-
-def test_a_protocol_is_written_in_the_published_layout(tmp_path):
-    missing = ("S001C001P001R001A001",)
-    preprocess.write_protocol(SKELETONS, "cross_view", tmp_path, missing)
-    clips = 0
-    for part in ("train", "val"):
-        joints = np.load(tmp_path / f"{part}_data_joint.npy")
-        num_frames = np.load(tmp_path / f"{part}_num_frame.npy")
-        names, labels = pickle.loads((tmp_path / f"{part}_label.pkl").read_bytes())
-        assert joints.shape == (len(names), 3, 300, 25, 2)
-        assert {name[5:8] for name in names} <= ({"002", "003"} if part == "train" else {"001"})
-        assert labels == [int(name[17:20]) - 1 for name in names]
-        golden = load("preprocess")
-        for i, name in enumerate(names):
-            np.testing.assert_allclose(
-                joints[i, :, : num_frames[i]], golden[f"joints/{name}"], rtol=0, atol=1e-5
-            )
-        assert not set(missing) & set(names)
-        clips += len(names)
-    assert clips == 13
