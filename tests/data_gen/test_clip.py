@@ -44,6 +44,15 @@ def test_same_clip_as_by_the_literal_reading_of_the_method(bodies):
         np.testing.assert_allclose(clip, prepare_literally(bodies), rtol=0, atol=1e-5)
 
 
+def test_of_equal_energies_the_later_body_comes_first(rng):
+    body = rng.normal(size=(5, 25, 3))
+    bodies = np.stack([body, -body], axis=1)  # equal to the last bit
+    swapped = bodies[:, ::-1]
+    np.testing.assert_array_equal(prepare_clip(bodies), prepare_clip(swapped, by_energy=False))
+    kept = literal.choose_bodies(bodies.swapaxes(0, 1))
+    np.testing.assert_array_equal(kept, swapped.swapaxes(0, 1))
+
+
 def test_no_body_in_any_frame_is_no_clip():
     for shape in ((5, 0, 25, 3), (5, 2, 25, 3), (0, 1, 25, 3)):
         assert prepare_clip(np.zeros(shape)) is None

@@ -77,13 +77,3 @@ def test_repair(pattern, sources, rng):
     preprocess.repair(body)
     for t, source in enumerate(sources):
         np.testing.assert_array_equal(body[t], 0 if source is None else before[source])
-
-
-def test_equal_energies_put_the_later_slot_first(rng):
-    slots = np.stack([body_of("xx", rng), body_of("", rng), body_of("", rng), body_of("", rng)])
-    slots[2], slots[3] = slots[0], 2 * slots[0]
-    kept = preprocess.choose_bodies(slots)
-    np.testing.assert_array_equal(kept, slots[[3, 2]])
-    moved = slots[0] + 1  # the same energy at another place
-    kept = preprocess.choose_bodies(np.stack([slots[0], moved, slots[1], slots[1]]))
-    np.testing.assert_allclose(kept[:, :2].sum(axis=(1, 2, 3)), [moved[:2].sum(), slots[0].sum()])
