@@ -69,7 +69,8 @@ def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data)
 def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
     none = torch.zeros(20_000, dtype=torch.long)
     start, length, _ = aug.augmentation(uniform(20_000), none, none + frames)
-    assert length.min() >= min(64, frames) and length.max() <= frames
+    shortest = max(min(64, frames), 0.1 * frames)
+    assert length.min() == pytest.approx(shortest, rel=0.01) and length.max() <= frames
     assert start.min() == 0 and (start + length <= frames).all()
     rng = np.random.default_rng(0)
     plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
