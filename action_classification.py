@@ -24,8 +24,7 @@ from feeder.batches import to_device
 from tools.evaluation import confusion, encoders, features, flags, linear_layers, probe, results
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import standardized
-from tools.evaluation.finetuning import FINETUNE, finetune
-from tools.evaluation.probe import LINEAR, Run, Training, linear_evaluation
+from tools.evaluation.probe import FINETUNE, LINEAR, Run, Training, finetune, linear_evaluation
 from tools.evaluation.results import Evaluation
 from tools.evaluation.robustness import write_curves
 

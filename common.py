@@ -50,10 +50,6 @@ def atomic(path: str | Path) -> Iterator[Path]:
             fsync(file)
         part.replace(path)
         fsync(path.parent)
-    except OSError as error:  # a full disk, say: name the file
-        if error.filename not in (None, str(part)):
-            raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         if part.is_dir():
             shutil.rmtree(part)

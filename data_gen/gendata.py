@@ -49,7 +49,7 @@ def skeleton(value: str) -> Skeleton:
 
 
 def usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 def ordered_map(function: Callable, items: Sequence, workers: int) -> Iterator:

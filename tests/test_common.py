@@ -45,8 +45,7 @@ def test_a_file_and_a_folder_have_their_name_when_they_are_whole(tmp_path):
 def test_a_failure_leaves_the_older_file(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("older")
-    with pytest.raises(type(error)) as raised, atomic(path) as part:
+    with pytest.raises(type(error)), atomic(path) as part:
         part.write_text("half")
         raise error
     assert path.read_text() == "older" and [*tmp_path.iterdir()] == [path]
-    assert isinstance(error, KeyboardInterrupt) or raised.value.filename == str(path)

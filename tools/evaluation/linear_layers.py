@@ -12,8 +12,7 @@ from data_gen.readers.recording import Reading
 from tools.evaluation import encoders
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Scale, encode_views
-from tools.evaluation.finetuning import Recognizer
-from tools.evaluation.probe import LinearClassifier, Run
+from tools.evaluation.probe import LinearClassifier, Recognizer, Run
 from tools.evaluation.results import Evaluation
 from tools.training import checkpoint
 

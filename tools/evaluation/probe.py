@@ -1,14 +1,16 @@
-"""The linear probe of recognition: linear layers trained on the features of a frozen encoder.
+"""How recognition trains: linear layers on the features of a frozen encoder, or fine-tuning.
 
 run = linear_evaluation(encode(encoder, open_split(store, "cross_subject")), seed=0)
 print(run.tests[-1]["top1"])
 
-SGD with momentum 0.9 minimizes the cross-entropy; the learning rate falls to a tenth at each
-milestone. What counts is the accuracy of the last epoch on the test clips.
+The cross-entropy is minimized, by SGD with momentum 0.9 for linear layers and by AdamW in
+fine-tuning; learning rates fall to a tenth at each milestone. What counts is the accuracy of the
+last epoch on the test clips.
 """
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,8 +23,21 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError
-from tools.evaluation.features import ALL_LABELS, Features, Labels, TrainTestSplit, within_training
+from feeder.augment import PUBLISHED, Strengths, augment, augmentation
+from feeder.batches import Batch, TrainingBatches, to_device
+from net import MODALITIES
+from tools.evaluation.features import (
+    ALL_LABELS,
+    Features,
+    Labels,
+    TrainTestSplit,
+    clips_and_classes,
+    device_of,
+    encode_views,
+    within_training,
+)
 
+LEAST_STEPS = 8  # steps of an epoch of fine-tuning, if there are few clips
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # learning rates that `tune` tries
 Batches = Iterable[tuple[Tensor, Tensor]]  # (inputs, classes (n,))
 
@@ -38,11 +53,16 @@ class Training:
     wd: float
     test_every: int = 5  # epochs between tests
     encoder_lr: float | None = None  # in fine-tuning only
-    augment: str | None = None  # in fine-tuning only: the kind of `finetuning.view`
+    augment: str | None = None  # in fine-tuning only: as `view` takes it
 
 
 # The published linear evaluation.
 LINEAR = Training(epochs=150, batch_size=512, lr=0.03, schedule=[120, 140], wd=0.0)
+# As transformers are usually fine-tuned (He et al., MAE, CVPR 2022; Mao et al., MAMP, ICCV 2023):
+# AdamW with weight decay 0.05, a smaller learning rate for the encoder. The rates fall in steps.
+FINETUNE = Training(
+    epochs=60, batch_size=64, lr=3e-3, schedule=[40, 50], wd=0.05, encoder_lr=3e-4, augment="crop"
+)
 
 
 class LinearClassifier(nn.Module):
@@ -60,6 +80,18 @@ class LinearClassifier(nn.Module):
         return torch.stack([layer(x) for layer, x in zip(self.layers, features, strict=True)])
 
 
+class Recognizer(nn.Module):
+    """An encoder and linear layers, each of one stream (set of modalities), trained together."""
+
+    def __init__(self, encoder: nn.Module, classifier: LinearClassifier, streams: Sequence[tuple]):
+        super().__init__()
+        self.encoder, self.classifier, self.streams = encoder, classifier, streams
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clips (n, T, M, V, C) -> scores (S, n, classes) of S streams."""
+        return self.classifier(encode_views(self.encoder, clips, self.streams))
+
+
 class Run(NamedTuple):
     """One training: the seed of everything random, and what came out."""
 
@@ -67,7 +99,7 @@ class Run(NamedTuple):
     labelled_clips: int  # the number of training clips that have a label
     tests: list[dict[str, float]]  # {epoch, loss: mean over the epoch's clips, top1, top5}
     predicted: Tensor  # (m,) classes, from 0, of the test clips after the last epoch
-    model: nn.Module  # LinearClassifier, or `finetuning.Recognizer`
+    model: nn.Module  # LinearClassifier, or Recognizer
 
 
 def linear_evaluation(
@@ -93,6 +125,56 @@ def linear_evaluation(
 
     tests, predicted = fit(model, optimizer, train_batches, lambda: test_batches, settings)
     return Run(seed, len(kept), tests, predicted, model)
+
+
+def finetune(
+    encoder: nn.Module,
+    data: TrainTestSplit,
+    streams: Sequence[tuple[str, ...]] = (MODALITIES,),
+    settings: Training = FINETUNE,
+    labels: Labels = ALL_LABELS,
+    seed: int = 0,
+    strengths: Strengths = PUBLISHED,
+) -> Run:
+    """Train a copy of the encoder together with a linear layer for each stream, by AdamW.
+
+    encoder: any module with a `feature_size` and a `layout`. strengths: best those of pre-training.
+    Raises UserError if the training diverges.
+    """
+    torch.manual_seed(seed)
+    store, device = data.store, device_of(encoder)
+    rows = data.train[labels.draw(store.label[data.train], seed)]
+
+    classifier = LinearClassifier(len(streams), encoder.feature_size, store.num_classes).to(device)
+    model = Recognizer(deepcopy(encoder).requires_grad_(True), classifier, streams)
+    encoder_group = {"params": model.encoder.parameters(), "lr": settings.encoder_lr}
+    layers_group = {"params": model.classifier.parameters(), "lr": settings.lr}
+    optimizer = torch.optim.AdamW([encoder_group, layers_group], weight_decay=settings.wd)
+    # With few clips the batch is smaller, so that an epoch has enough steps to learn.
+    size = min(settings.batch_size, max(1, len(rows) // LEAST_STEPS))
+    batches = TrainingBatches(store, rows, size, seed, device, workers=4, strengths=strengths)
+
+    def train_batches(epoch: int) -> Batches:
+        for batch in batches.epoch(epoch):
+            yield view(batch, settings.augment), to_device(store.label[batch.rows], device)
+
+    test_batches = partial(clips_and_classes, store, data.test, device)
+    tests, predicted = fit(model, optimizer, train_batches, test_batches, settings)
+    return Run(seed, len(rows), tests, predicted, model)
+
+
+def view(batch: Batch, kind: str) -> Tensor:
+    """One view of each clip of a training batch: (n, T, M, V, C).
+
+    kind: `none`: whole clips. `crop`: random crops. `full`: the augmentation of pre-training.
+    """
+    clips = batch.clips
+    if kind == "none":
+        return clips.resized()
+    chosen = augmentation(batch.uniform[0], clips.start, clips.length, batch.strengths)
+    if kind == "crop":
+        return clips._replace(start=chosen.start, length=chosen.length).resized()
+    return augment(clips.frames, chosen)
 
 
 def fit(

@@ -16,8 +16,7 @@ from feeder.mixture import by_data_set
 from net import MODALITIES
 from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Scale, TrainTestSplit
-from tools.evaluation.finetuning import FINETUNE
-from tools.evaluation.probe import LINEAR
+from tools.evaluation.probe import FINETUNE, LINEAR
 from tools.training import checkpoint
 
 LONGEST_NAME = 120  # characters

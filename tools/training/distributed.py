@@ -1,6 +1,7 @@
 """The ranks of a run: start, stop signals, and what all ranks have to agree on."""
 
 import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -135,8 +136,6 @@ def lock_folder(folder: Path, process: Process) -> Iterator[None]:
     if not process.is_main:
         yield
         return
-    import fcntl  # not on Windows
-
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:

@@ -13,8 +13,7 @@ from feeder.batches import whole_clips
 from tests.runs import call
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, features, linear_layers
-from tools.evaluation.finetuning import FINETUNE, finetune
-from tools.evaluation.probe import LINEAR, linear_evaluation
+from tools.evaluation.probe import FINETUNE, LINEAR, finetune, linear_evaluation
 from tools.evaluation.results import Evaluation, defaults
 
 FUSED = ("joint", "bone", "motion")
