@@ -72,13 +72,11 @@ def main(argv: list[str] | None = None) -> None:
     is_ntu120 = "ntu120" in wanted
     missing = skeleton_file.missing_samples(args.ignored_sample_path, files.values(), is_ntu120)
     last_setup = max(LAST_SETUP[dataset] for dataset in wanted)
-    paths, other_setups = [], 0
+    paths = []
     for name, sample in samples.items():
         if name in missing:
             report.note("left out, in the list of missing samples", name)
-        elif sample.setup > last_setup:
-            other_setups += 1
-        else:
+        elif sample.setup <= last_setup:
             paths.append(files[name])
 
     mark = skeleton_file.SYNTHETIC_MARK
@@ -93,8 +91,6 @@ def main(argv: list[str] | None = None) -> None:
             for dataset, store in stores.items():
                 if sample.setup <= LAST_SETUP[dataset]:
                     store.add(path.stem, sample, clip)
-        if other_setups:
-            print(f"left out, of setups that the data set does not have: {other_setups}")
         report.print()
         for store in stores.values():
             store.commit()

@@ -88,12 +88,10 @@ def test_workers_do_not_change_a_byte(prepare, tmp_path):
 )
 def test_setups_decide_the_data_set(prepare, tmp_path, names, dataset, stores):
     raw = write_clips(tmp_path / "raw", names)
-    out = prepare("--data_path", raw, "--dataset", dataset)
+    prepare("--data_path", raw, "--dataset", dataset)
     assert sorted(os.listdir(tmp_path / "out")) == sorted(stores)
     for store, clips in stores.items():
         assert list(read_store(tmp_path / "out" / store)) == clips
-    left = len(names) - len(set().union(*stores.values()))
-    assert (f"left out, of setups that the data set does not have: {left}" in out) == (left > 0)
 
 
 def test_files_of_both_releases_at_any_depth(prepare, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import argparse
 import platform
 import re
 import subprocess
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,9 @@ def without_removed(settings: dict[str, Any]) -> dict[str, Any]:
 def read_torch(path: Path) -> Any:
     """What torch.save wrote, mapped from the file. Raises CheckpointError if it is damaged."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} is wrong")
         return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged file can make the unpickler raise anything
         text = str(error)
@@ -243,20 +247,13 @@ def refuse_other_run(
             f"the checkpoint was trained on clips of {trained}, the data holds {layout}; "
             "take another --checkpoint-path for a new run"
         )
+    before = saved["settings"]
     # The learning rate of a cosine depends on the number of epochs.
     free = FREE - {"epochs"} if settings["cosine"] else FREE
-
-    def named(settings: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        flags = {f"--{k.replace('_', '-')}": v for k, v in settings.items() if k not in free}
-        return flags | {f"data: {k}": v for k, v in data.items()}
-
-    before = named(
-        {k: v for k, v in saved["settings"].items() if k in settings or k in REMOVED},
-        {k: saved["data"].get(k) for k in data},
-    )
-    now = named(settings, data)
-    for name in before | now:
-        was, value = before.get(name), now.get(name)
+    compared = [k for k in settings | before if k not in free and (k in settings or k in REMOVED)]
+    pairs = {f"--{k.replace('_', '-')}": (before.get(k), settings.get(k)) for k in compared}
+    pairs |= {f"data: {k}": (saved["data"].get(k), value) for k, value in data.items()}
+    for name, (was, value) in pairs.items():
         if was == value:
             continue
         if not anyway:
