@@ -136,7 +136,7 @@ class Report:
 def print_store(store: StoreWriter) -> None:
     """Print what a store holds, and whether its splits have the official numbers of clips."""
     size = sum(path.stat().st_size for path in store.folder.iterdir()) / 1e6
-    held = f"{store.clips} clips, {store.frames} frames, {size:.1f} MB in {store.folder}"
+    held = f"{len(store.rows)} clips, {store.frames} frames, {size:.1f} MB in {store.folder}"
     print(f"{store.folder.name}: {held} ({store.description.title})")
     for protocol, (train, test) in store.split_counts().items():
         line = f"  {protocol}: {train} training and {test} test clips"

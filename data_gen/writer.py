@@ -31,10 +31,6 @@ class StoreWriter:
         self.rows: list[tuple] = []  # of samples.csv
         self.frames = 0
 
-    @property
-    def clips(self) -> int:
-        return len(self.rows)
-
     def __enter__(self) -> "StoreWriter":
         if self.folder.exists():
             held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else {""}
@@ -106,4 +102,4 @@ class StoreWriter:
         columns = dict(zip(self.columns, map(np.array, table), strict=True))
         protocols = self.description.splits
         train = {p: int(self.description.train_mask(p, columns).sum()) for p in protocols}
-        return {protocol: (count, self.clips - count) for protocol, count in train.items()}
+        return {protocol: (count, len(self.rows) - count) for protocol, count in train.items()}

@@ -86,7 +86,7 @@ def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
     """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
     found = read_recording(path, reading)
     clip = np.nan_to_num(found.bodies) if is_raw else prepare(found, reading)
-    if clip is None or not clip.any():
+    if not clip.any():
         raise UserError(f"{path} shows nobody")
     return clip
 

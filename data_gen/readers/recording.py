@@ -97,22 +97,16 @@ def add_flags(parser: argparse.ArgumentParser, title: str) -> None:
     )
 
 
-def read_clip(path: Path, reading: Reading) -> np.ndarray:
-    """Read the clip that a store would hold: (T, M, V, 3) float32; UserError if it shows nobody."""
-    clip = prepare(read_recording(path, reading), reading)
+def prepare(recording: Recording, reading: Reading) -> np.ndarray:
+    """The clip (T, M, V, 3) float32 that a store would hold; UserError if it shows nobody."""
+    clip = None
+    if reading.alignment == "kinect":
+        clip = prepare_clip(np.nan_to_num(recording.bodies), reading.layout)
+    elif prepared := prepare_upright(recording, reading.layout, reading.fill_gaps):
+        clip, *_ = prepared
     if clip is None:
-        raise UserError(f"{path} shows nobody")
-    return clip
-
-
-def prepare(recording: Recording, reading: Reading) -> np.ndarray | None:
-    """The clip (T, M, V, 3) float32 of a recording or a part of it; None if it shows nobody."""
-    if reading.alignment == "upright":
-        prepared = prepare_upright(recording, reading.layout, reading.fill_gaps)
-        return None if prepared is None else prepared[0]
-    clip = prepare_clip(np.nan_to_num(recording.bodies), reading.layout)
-    if clip is not None:
-        require_metres(recording.name, clip)
+        raise UserError(f"{recording.name} shows nobody")
+    require_metres(recording.name, clip)
     return clip
 
 

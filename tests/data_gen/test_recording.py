@@ -7,7 +7,7 @@ import pytest
 from common import UserError
 from data_gen.clip import prepare_clip
 from data_gen.readers.clip_table import find_recordings
-from data_gen.readers.recording import Reading, read_clip
+from data_gen.readers.recording import Reading, prepare, read_recording
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layout
 from tests.data_gen.people import as_skeleton, person
@@ -20,6 +20,10 @@ RAW = sorted((GOLDEN / "skeletons").glob("*.skeleton"))
 def save(path: Path, array: np.ndarray) -> Path:
     np.save(path, array)
     return path
+
+
+def read_clip(path: Path, reading: Reading) -> np.ndarray:
+    return prepare(read_recording(path, reading), reading)
 
 
 def clip_of(path: Path, skeleton=KINECT_V1, bodies: int = 1, **options) -> np.ndarray:

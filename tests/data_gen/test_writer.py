@@ -31,7 +31,7 @@ def test_what_is_written(tmp_path):
         store.add("S001C002P003R001A060", (1, 2, 3, 1, 60), clips[0])
         store.add("S017C003P020R002A001", (17, 3, 20, 2, 1), clips[1].astype(np.float32))
         store.commit()
-    assert (store.clips, store.frames) == (2, 403)
+    assert (len(store.rows), store.frames) == (2, 403)
     assert store.split_counts() == {"cross_subject": (0, 2), "cross_view": (2, 0)}
     joints = np.load(store.folder / "joints.npy", allow_pickle=False)
     np.testing.assert_array_equal(joints, np.concatenate(clips).astype("<f4"))

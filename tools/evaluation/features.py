@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from common import UserError, atomic
-from data_gen.readers.recording import Reading, read_clip
+from data_gen.readers import recording
+from data_gen.readers.recording import Reading
 from feeder.batches import Clips, to_device, whole_clips
 from feeder.datasets import NTU_DATASETS
 from feeder.description import Description
@@ -226,7 +227,8 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
     Raises UserError if the file cannot be used or shows nobody.
     """
     description = description or NTU_DATASETS["ntu60"]
-    return read_clip(Path(path), Reading.of_store(description.layout, description.preparation))
+    reading = Reading.of_store(description.layout, description.preparation)
+    return recording.prepare(recording.read_recording(Path(path), reading), reading)
 
 
 def save_features(path: Path, features: Features) -> None:

@@ -86,12 +86,11 @@ def encode(
 
     def view(part: Recording, is_whole: bool) -> Tensor | None:  # (1, 64, M, V, C)
         try:
-            clip = prepare(part, reading)
-        except UserError:  # too few joints
+            return Clips.one(prepare(part, reading)).resized()
+        except UserError:  # nobody, or too few joints
             if is_whole:
                 raise
             return None
-        return None if clip is None else Clips.one(clip).resized()
 
     try:
         whole = read_recording(path, reading)
