@@ -46,8 +46,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--encoder-lr", type=float, help="learning rate of the encoder (-; 0.0003)")
     add("--schedule", type=int, nargs="*", help="milestones: rates x 0.1 (120 140; 40 50)")
     add("--wd", type=float, help="weight decay (0; 0.05)")
-    add("--augment", choices=("none", "crop", "full"), help="views in fine-tuning (-; crop); full: "
-        "as in pre-training")  # fmt: skip
+    views = "views in fine-tuning; full: as in pre-training (-; crop)"
+    add("--augment", choices=("none", "crop", "full"), help=views)
     add("--test-every", type=int, help="epochs between tests (5)")
 
     args = parser.parse_args(argv)

@@ -34,9 +34,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     flags.add_shared(parser)
     add = parser.add_argument_group("retrieval").add_argument
-    add("--knn-neighbours", type=int, nargs="+", metavar="K",
-        help="number of neighbors that vote; several: an accuracy for each (1); with --query: "
-        "number of clips (5)")  # fmt: skip
+    votes = "neighbors that vote; several: an accuracy for each (1); with --query: clips shown (5)"
+    add("--knn-neighbours", type=int, nargs="+", metavar="K", help=votes)
     add("--map", action="store_true", help="mean average precision, which sorts all similarities")
     add("--query", type=Path, metavar="FILE", help="only show the clips nearest to this recording")
     args = parser.parse_args(argv)

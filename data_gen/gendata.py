@@ -30,8 +30,7 @@ AHEAD = 3  # chunks for each worker that may be in work or waiting
 def add_flags(parser: argparse.ArgumentParser, stores: str) -> None:
     """Add --out_folder, --workers and --strict. stores: where the store is, for the help"""
     add = parser.add_argument
-    add("--out_folder", type=Path, default=DATA, metavar="DIR",
-        help=f"the store becomes {stores} (default: data)")  # fmt: skip
+    add("--out_folder", type=Path, default=DATA, metavar="DIR", help=f"writes {stores} (data)")
     add("--workers", type=int, default=usable_cpus(), help="processes (default: all CPUs)")
     add("--strict", action="store_true", help="a malformed file ends the run without a store")
 

@@ -25,27 +25,21 @@ from feeder.datasets import LAST_SETUP, NTU_DATASETS, synthetic
 RAW_FOLDERS = (DATA / "nturgbd_raw", DATA / "nturgbd_raw_120")
 
 
-# fmt: off
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Raw NTU .skeleton files -> packed stores for training.", allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--dataset", choices=(*NTU_DATASETS, "all"), default="all",
-        help="which store to write; all: those of which there are recordings (default)")
-    add("--data_path", nargs="+", type=Path, metavar="DIR",
-        help="folders of raw files, at any depth (default: data/nturgbd_raw and "
-        "data/nturgbd_raw_120)")
-    add("--ignored_sample_path", type=Path, metavar="FILE",
-        help="list of clips to leave out, an empty file for none (default: the lists beside the "
-        "raw files if there are any, else the official list)")
+    which = "all (default): the data sets of which there are recordings"
+    add("--dataset", choices=(*NTU_DATASETS, "all"), default="all", help=which)
+    folders = "folders of raw files, at any depth (data/nturgbd_raw and data/nturgbd_raw_120)"
+    add("--data_path", nargs="+", type=Path, metavar="DIR", help=folders)
+    missing = "clips to leave out, maybe none (a list beside the raw files, else the official one)"
+    add("--ignored_sample_path", type=Path, metavar="FILE", help=missing)
     add_flags(parser, "DIR/ntu60 or DIR/ntu120")
     args = parser.parse_args(argv)
     for path in args.data_path or ():
         if not path.is_dir():
             parser.error(f"--data_path {path} is no folder")
     return args
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:

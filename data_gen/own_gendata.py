@@ -20,7 +20,7 @@ from common import UserError, run
 from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.readers import recording
-from data_gen.readers.clip_table import all_recordings, read_clip_table
+from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
 from data_gen.readers.recording import Reading, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
@@ -52,38 +52,28 @@ class PrintSkeleton(argparse.Action):
         parser.exit()
 
 
-# fmt: off
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="From your own recordings to a store for training.", allow_abbrev=False
-    )
-    add = parser.add_argument
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add, number = parser.add_argument, partial(parser.add_argument, type=int, metavar="N")
     add("--name", type=store_name, required=True, help="name of the store and of its folder")
-    add("--clips", type=Path, required=True, metavar="FILE.csv",
-        help="table of the recordings (file,label,subject,split), or a folder: all recordings in "
-        "it, without labels")
-    add("--data_path", type=Path, metavar="DIR",
-        help="folder in which the table's files are (default: the table's own)")
-    add("--splits", nargs="+", default=[], metavar="COLUMN",
-        help="columns that hold train, val or test (default: split, cross_subject, cross_view, "
-        "cross_setup)")
-    add("--title", help="the data set's title for readers (default: the name)")
-    add("--bodies", type=int, choices=range(1, MAX_BODIES + 1), default=2, metavar="N",
-        help="number of bodies kept in a clip; those that move most are kept (default: 2)")
+    table = "table of the recordings: file,label,subject,split; or a folder, without labels"
+    add("--clips", type=Path, required=True, metavar="FILE.csv", help=table)
+    add("--data_path", type=Path, metavar="DIR", help="folder of the table's files (the table's)")
+    splits = f"columns that hold train, val or test (default: {', '.join(SPLITS)})"
+    add("--splits", nargs="+", default=[], metavar="COLUMN", help=splits)
+    add("--title", help="the data set's title for readers (the name)")
+    bodies = "bodies in a clip: those that move most (2)"
+    number("--bodies", choices=range(1, MAX_BODIES + 1), default=2, help=bodies)
     add_flags(parser, "DIR/NAME")
     usual = "(default: y-up, xyz, m; of JSON files y-down, xyc, px)"
     recording.add_flags(parser, f"what the files hold {usual}")
-    add = parser.add_argument_group("joints").add_argument
-    add("--skeleton", type=skeleton, default="kinect_v2", metavar="NAME",
-        help=f"skeleton of the files: {', '.join(BUILT_IN)}, or a .json file (default: kinect_v2)")
-    add("--print-skeleton", type=skeleton, action=PrintSkeleton, metavar="NAME",
-        help="print a skeleton as a .json file has it, and exit")
-    add("--joints", type=skeleton, metavar="NAME",
-        help="skeleton of the store: joints are taken by their names (default: the files')")
-    add("--min-confidence", type=float, metavar="C",
-        help="a joint of less confidence is missing (default: 0.1)")
-    add("--fill-gaps", type=int, default=0, metavar="N",
-        help="interpolate joints that are missing in at most N frames (default: 0)")
+    add = partial(parser.add_argument, type=skeleton, metavar="NAME")
+    add("--skeleton", default="kinect_v2", help=f"of the files: {', '.join(BUILT_IN)}, or a .json")
+    add("--print-skeleton", action=PrintSkeleton, help="print a skeleton as a .json has it")
+    add("--joints", help="skeleton of the store; joints are taken by their names (the files')")
+    confidence = "a joint of less confidence is missing (0.1)"
+    parser.add_argument("--min-confidence", type=float, metavar="C", help=confidence)
+    number("--fill-gaps", default=0, help="interpolate joints missing in at most N frames (0)")
     args = parser.parse_args(argv)
     if args.clips.is_dir() and (args.data_path or args.splits):
         parser.error("--data_path and --splits are for a table, --clips is a folder")
@@ -94,7 +84,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.unit == "px" and args.channels in ("xyz", "xyzc"):
         parser.error("--unit px is for --channels xy or xyc")
     return args
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -41,23 +41,16 @@ HEADING = re.compile(r"\s*(train|valid)[a-z]*\s+videos?\s*:?", re.IGNORECASE)
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 
 
-# fmt: off
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="From raw recordings of PKU-MMD to a store for training. An action is the "
-        "frames from the label's first to the label's last frame, both included, counted from 0.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add, folder = parser.add_argument, "folder of the unpacked archives (default: data/DATASET_raw)"
     add("--dataset", choices=PKU_DATASETS, required=True, help="phase I or II")
-    add("--data_path", type=Path, metavar="DIR",
-        help="folder of the unpacked archives: videos, labels and the lists of training videos "
-        "(default: data/DATASET_raw)")
+    add("--data_path", type=Path, metavar="DIR", help=folder)
     add_flags(parser, "DIR/DATASET")
     args = parser.parse_args(argv)
     args.data_path = args.data_path or DATA / f"{args.dataset}_raw"
     return args
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:

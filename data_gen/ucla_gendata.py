@@ -32,20 +32,14 @@ from feeder.skeletons import KINECT_V1, Layout
 NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
 
 
-# fmt: off
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="From the JSON files of NW-UCLA to a store for training.", allow_abbrev=False
-    )
-    add = parser.add_argument
-    add("--data_path", type=Path, default=DATA / "nwucla_raw", metavar="DIR",
-        help="folder of the JSON files or of all_sqe (default: data/nwucla_raw)")
-    add("--joints", type=dataset, default="25", metavar="NAME",
-        help="25: two bodies with the joints of Kinect v2, as in NTU RGB+D (default); 20: one body "
-        "with the joints of Kinect v1, as recorded; coco_17, ...: one body of another skeleton")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add, files = parser.add_argument, "folder of the JSON files (data/nwucla_raw)"
+    add("--data_path", type=Path, default=DATA / "nwucla_raw", metavar="DIR", help=files)
+    joints = "25: two bodies as in NTU RGB+D (default); 20: one as recorded; coco_17, ...: another"
+    add("--joints", type=dataset, default="25", metavar="NAME", help=joints)
     add_flags(parser, "DIR/nwucla, DIR/nwucla20 with 20 joints, DIR/nwucla_coco_17, ...")
     return parser.parse_args(argv)
-# fmt: on
 
 
 def dataset(joints: str) -> tuple[str, Description]:

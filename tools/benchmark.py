@@ -60,8 +60,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--batch-size", type=int, help="clips of a step (GPU 1024, CPU 64)")
     add("--amp", choices=("auto", *AMP), default="auto", help="as pretrain.py takes it (auto)")
     add("--compile", action="store_true", help="also measure the compiled step")
-    add("--subjects", type=int, choices=range(3, 41), metavar="3-40",
-        help="people in the raw files, 48 clips each (12)")  # fmt: skip
+    people = "people in the raw files, 3 to 40, of 48 clips each (12)"
+    add("--subjects", type=int, choices=range(3, 41), metavar="N", help=people)
     add("--data-path", type=Path, metavar="DIR", help="raw files of NTU instead of synthetic ones")
     add("--bank", type=int, default=8192, help="clips that are searched, for an eighth as queries")
     add("--seconds", type=float, default=2.0, help="of each measurement, at least (2)")

@@ -28,15 +28,13 @@ WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz, "to-pkl": write_pkl}
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 
-# fmt: off
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m tools.convert", allow_abbrev=False,
-                                     description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     commands = parser.add_subparsers(dest="conversion", metavar="CONVERSION", required=True)
 
     def command(name, convert, meaning):
-        added = commands.add_parser(name, help=meaning, description=f"Convert {meaning}.",
-                                    allow_abbrev=False)
+        about = {"help": meaning, "description": f"Convert {meaning}."}
+        added = commands.add_parser(name, allow_abbrev=False, **about)
         added.add_argument("source", type=Path, help="file or folder to convert")
         added.add_argument("target", type=Path, help="file or folder to write; must not exist")
         added.set_defaults(convert=convert)
@@ -44,14 +42,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     for name in ("import", "from-arrays"):
         add = command(name, import_clips, "clips of other code, in any known format, to a store")
-        add("--protocol", help="the split to take, of a file with several; or the split of an .npz "
-            "file, if its name does not tell")
-        add("--names", type=Path, metavar="FILE", help="for files of NTU RGB+D without names: a "
-            "list of clip names, one a line, such as CTR-GCN's skes_available_name.txt")
+        add("--protocol", help="split to take of several, or of an .npz whose name does not tell")
+        names = "names of NTU's clips, one a line, for files without: skes_available_name.txt"
+        add("--names", type=Path, metavar="FILE", help=names)
         add("--skeleton", type=skeleton, metavar="NAME", help=f"of other joints: {SKELETONS}")
         add("--axes", choices=AXES, help="of recordings of one's own (y-up; y-down of 2-D files)")
-        add("--channels", choices=("xyz", "xy", "xyc"),
-            help="the numbers of a joint in ST-GCN's arrays of one's own (xyz)")
+        numbers = "numbers of a joint in ST-GCN's arrays of one's own (xyz)"
+        add("--channels", choices=("xyz", "xy", "xyc"), help=numbers)
         add("--unit", choices=UNITS, help="of recordings of one's own (m; px of 2-D files)")
     add = command("map", map_clips, "a store to the joints of another skeleton")
     add("--skeleton", type=skeleton, required=True, metavar="NAME", help=SKELETONS)
@@ -60,16 +57,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         add("--protocol", default="cross_subject", help="split (%(default)s)")
     command("to-pkl", export_clips, "a store to pyskl's file")
     parser.set_defaults(protocol=None)  # of to-pkl, whose file holds all splits
-    add = command("from-published", import_checkpoint,
-                  "a published checkpoint {'epoch', 'state_dict', 'optimizer'} to a run")
-    add("--num-head", type=int, default=1, help="attention heads (%(default)s)")
-    add("--pre-dataset", default="ntu60", metavar="STORE",
-        help="store on which it was trained (%(default)s)")
-    add("--protocol", default="cross_subject", help="split of its training (%(default)s)")
-    add("--data-root", default="data", help="folder of the stores (%(default)s)")
+    add = command("from-published", import_checkpoint, "a published checkpoint to a run")
+    add("--num-head", type=int, default=1, help="attention heads (1)")
+    add("--pre-dataset", default="ntu60", metavar="STORE", help="store of its training (ntu60)")
+    add("--protocol", default="cross_subject", help="split of its training (cross_subject)")
+    add("--data-root", default="data", help="folder of the stores (data)")
     command("to-published", export_checkpoint, "a run or a checkpoint to a published checkpoint")
     return parser.parse_args(argv)
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -112,16 +112,13 @@ def compare(model: nn.Module, exported: Callable[[Tensor], Tensor]) -> float:
     return max(errors)
 
 
-# fmt: off
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m tools.export", allow_abbrev=False,
-                                     description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--checkpoint-path", type=Path, required=True, help="folder of the run, or a checkpoint")
-    add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone; it "
-        "is derived from the joints (the modalities of its pre-training)")
-    add("--with-classes", action="store_true", help="from the prepared frames of a clip to the "
-        "probabilities of its classes, by the linear layer that action_classification.py trained")
+    add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
+    add("--with-classes", action="store_true", help="from a clip's frames to its probabilities")
     add("--out", type=Path, required=True, help="file to write: .onnx, or .pt2 for torch.export")
     args = parser.parse_args(argv)
     if args.modalities and args.with_classes:
@@ -131,7 +128,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.out.suffix == ".onnx" and not all(map(find_spec, ONNX_MODULES)):
         parser.error(f"--out {args.out} needs `pip install {' '.join(ONNX_MODULES)}`")
     return args
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -33,14 +33,12 @@ PANEL = 4.6  # inches: width and height of a panel
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, action="append",
-        help="folder of a run, or a checkpoint; may be given several times")  # fmt: skip
+    checkpoints = "folder of a run, or a checkpoint; may be given several times"
+    add("--checkpoint", type=Path, required=True, action="append", help=checkpoints)
     add("--classes", type=int, help="number of classes, drawn by the seed (10, or all)")
     add("--seed", type=int, default=0, help="seed of the classes and of t-SNE (0)")
-    add("--out", type=Path, help="file to write, without its suffix .png, .svg or .json (tsne in "
-        "the folder of the last checkpoint)")  # fmt: skip
-    add("--standardize", action="store_true", help="draw a further panel, with each dimension of "
-        "the features standardized by the training clips' mean and deviation")  # fmt: skip
+    add("--out", type=Path, help="files to write, without suffix (tsne in the last run's folder)")
+    add("--standardize", action="store_true", help="draw standardized features, too")
     add("--data-root", help="folder that holds the stores (the checkpoint's)")
     add("--dataset", metavar="STORE", help="name of the store (the checkpoint's)")
     add("--protocol", help="split of the store (the checkpoint's)")

@@ -29,57 +29,51 @@ FPS = 30  # of a Kinect
 SHEET_FRAMES = 8  # in a PNG
 
 
-# fmt: off
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m tools.visualize", allow_abbrev=False,
-                                     description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument_group("what to show: a recording, or a clip of a store").add_argument
-    add("file", type=Path, nargs="?", metavar="FILE",
-        help=f"{', '.join(SUFFIXES)}, or a folder with one JSON file a frame")
-    add("--data-root", help="folder that holds the stores (default: data)")
-    add("--dataset", metavar="STORE", help="name of the store (default: ntu120)")
+    files = f"{', '.join(SUFFIXES)}, or a folder with one JSON file a frame"
+    add("file", type=Path, nargs="?", metavar="FILE", help=files)
+    add("--data-root", help="folder that holds the stores (data)")
+    add("--dataset", metavar="STORE", help="name of the store (ntu120)")
     add("--sample", metavar="NAME", help="name of a clip of the store")
-    add("--skeleton", type=skeleton, metavar="NAME", help="of a FILE (default: kinect_v2)")
+    add("--skeleton", type=skeleton, metavar="NAME", help="of a FILE (kinect_v2)")
     recording.add_flags(parser, "what a FILE holds (y-up, xyz, m; a JSON file y-down, xyc, px)")
     add = parser.add_argument_group("how to show it").add_argument
-    add("--raw", action="store_true",
-        help="a FILE as recorded: bodies neither chosen nor repaired, centered or aligned")
-    add("--modality", choices=MODALITIES, nargs="+",
-        help="joint: the bodies (default); bone: each bone as an arrow from one point; motion: the "
-        "bodies, with an arrow at each joint")
-    add("--frames", type=int, metavar="N",
-        help=f"evenly spread (default: all in a GIF, {SHEET_FRAMES} in a PNG)")
-    add("--size", type=int, default=240, help="pixels of a picture (default: 240)")
-    add("--out", type=Path, help=".gif or .png (default: the clip's name .gif)")
+    add("--raw", action="store_true", help="a FILE as recorded, not prepared")
+    modality = "joint: the bodies (default); bone: arrows from one point; motion: arrows at joints"
+    add("--modality", choices=MODALITIES, nargs="+", help=modality)
+    frames = f"evenly spread (all in a GIF, {SHEET_FRAMES} in a PNG)"
+    add("--frames", type=int, metavar="N", help=frames)
+    add("--size", type=int, default=240, help="pixels of a picture (240)")
+    add("--out", type=Path, help=".gif or .png (the clip's name .gif)")
     add = parser.add_argument_group("augmented views; strengths as in pretrain.py").add_argument
-    add("--augmented", action="store_true",
-        help="the clip and four augmented views, each as pre-training sees it")
-    add("--seed", type=int, help="of the augmentation (default: 0)")
+    add("--augmented", action="store_true", help="the clip and four views as in pre-training")
+    add("--seed", type=int, help="of the augmentation (0)")
+    switch = argparse.BooleanOptionalAction
     for field in fields(Strengths):
-        takes = {"type": field.type, "help": f"default: {field.default}"}
-        if field.type is bool:
-            takes = {"action": argparse.BooleanOptionalAction}
-        add(f"--{field.name.replace('_', '-')}", **takes)
+        kind = {"action": switch} if field.type is bool else {"type": field.type}
+        add(f"--{field.name.replace('_', '-')}", help=f"({field.default})", **kind)
     args = parser.parse_args(argv)
-    args.strengths = {f.name: getattr(args, f.name) for f in fields(Strengths)
-                      if getattr(args, f.name) is not None}
+    names = [field.name for field in fields(Strengths)]
+    args.strengths = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     args.out = args.out or Path(f"{args.sample or (args.file and args.file.stem)}.gif")
-    for wrong, why in (
-        ((args.file is None) == (args.sample is None), "name either a FILE or a --sample"),
-        (args.file and (args.data_root or args.dataset), "--data-root, --dataset: for a --sample"),
-        (args.sample and any((args.raw, args.skeleton, args.axes, args.channels, args.unit)),
-         "--raw, --skeleton, --axes, --channels, --unit: for a FILE"),
-        (args.file and args.file.suffix == SUFFIX and (args.axes or args.channels or args.unit),
-         f"--axes, --channels, --unit: not for a {SUFFIX} file, which is a Kinect's"),
-        (args.augmented and (args.modality or args.raw), "--modality, --raw: not --augmented"),
-        (not args.augmented and (args.strengths or args.seed is not None),
-         "--seed and strengths of views need --augmented"),
-        (args.out.suffix not in (".gif", ".png"), f"--out {args.out} is neither .gif nor .png"),
-    ):
-        if wrong:
-            parser.error(why)
+    held = args.axes or args.channels or args.unit
+    if (args.file is None) == (args.sample is None):
+        parser.error("name either a FILE or a --sample")
+    if args.file and (args.data_root or args.dataset):
+        parser.error("--data-root and --dataset are for a --sample")
+    if args.sample and (args.raw or args.skeleton or held):
+        parser.error("--raw, --skeleton, --axes, --channels and --unit are for a FILE")
+    if args.file and args.file.suffix == SUFFIX and held:
+        parser.error(f"--axes, --channels and --unit have no effect on a {SUFFIX} file")
+    if args.augmented and (args.modality or args.raw):
+        parser.error("--modality and --raw have no effect with --augmented")
+    if not args.augmented and (args.strengths or args.seed is not None):
+        parser.error("--seed and strengths of views need --augmented")
+    if args.out.suffix not in (".gif", ".png"):
+        parser.error(f"--out {args.out} is neither .gif nor .png")
     return args
-# fmt: on
 
 
 def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:

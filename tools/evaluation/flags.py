@@ -46,8 +46,8 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
     few.add_argument("--labels-per-class", type=int, help="clips of each class that have a label")
     add = group.add_argument
     add("--runs", type=int, default=1, help="runs, with seeds from --seed on: mean and deviation")
-    add("--standardize", action="store_true", help="once more, with features standardized by the "
-        "mean and the standard deviation of the training clips")  # fmt: skip
+    scaled = "once more, with features standardized by the training clips"
+    add("--standardize", action="store_true", help=scaled)
 
     add = parser.add_argument_group("curves over incomplete test clips").add_argument
     for kind, (meaning, amounts) in KINDS.items():

@@ -16,23 +16,17 @@ from tools.report import content
 PARTS = Path(__file__).parent
 
 
-# fmt: off
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False,
-                                     description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("runs", nargs="+", metavar="TEST_NAME",
-        help="name of a run, or its folder; several are compared")
-    add("--data-root", help="folder of the stores (default: the checkpoint's)")
-    add("--queries", type=int, metavar="N",
-        help="queries in the gallery of a single run (default: 48)")
-    add("--out", type=Path, help="file to write (default: report.html in the run's folder, or "
-        "report_A_B.html beside the first of several runs)")
+    parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False)
+    parser.description, add = __doc__.splitlines()[0], parser.add_argument
+    add("runs", nargs="+", metavar="TEST_NAME", help="run or its folder; several are compared")
+    add("--data-root", help="folder of the stores (the checkpoint's)")
+    add("--queries", type=int, metavar="N", help="queries in the gallery of a single run (48)")
+    add("--out", type=Path, help="file to write (report.html in the run, report_A_B.html beside)")
     args = parser.parse_args(argv)
     if len(args.runs) > 1 and (args.queries is not None or args.data_root):
         parser.error("--queries, --data-root: only the page of a single run has a gallery")
     return args
-# fmt: on
 
 
 def main(argv: list[str] | None = None) -> None:
