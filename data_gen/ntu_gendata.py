@@ -54,10 +54,8 @@ def main(argv: list[str] | None = None) -> None:
             report.malformed(error)
     if not samples:
         report.print()
-        raise UserError(
-            f"no .skeleton file of NTU RGB+D in {' or '.join(map(str, folders))}: unpack those of "
-            "https://rose1.ntu.edu.sg/dataset/actionRecognition there, or name their --data_path"
-        )
+        where = " or ".join(map(str, folders))
+        raise UserError(f"no .skeleton file of NTU RGB+D in {where}; name their --data_path")
 
     # All data sets that have a recording of a setup of their own.
     is_new = {sample.setup > LAST_SETUP["ntu60"] for sample in samples.values()}

@@ -62,10 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     found = {path.stem: path for path in args.data_path.rglob("a*_s*_e*_v*.json")}
     paths = [found[name] for name in sorted(found)]
     if not paths:
-        raise UserError(
-            f"no file like a01_s01_e00_v01.json in {args.data_path}: unpack NW-UCLA there "
-            "(linked from https://github.com/Uason-Chen/CTR-GCN), or name its --data_path"
-        )
+        fault = f"no file like a01_s01_e00_v01.json in {args.data_path}"
+        raise UserError(f"{fault}; name the --data_path of NW-UCLA")
     name, description = args.joints
     read = partial(read_clip, layout=description.layout)
     with StoreWriter(args.out_folder / name, description) as store:

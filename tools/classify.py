@@ -116,10 +116,8 @@ def open_bank(trained: Trained, data_root: str | None) -> tuple[Store, np.ndarra
     where = data_root or facts["data_root"]
     store, _, rows, _ = split_for(trained.loaded, where, facts["dataset"], facts["protocol"])
     if store.fingerprint != facts["fingerprint"]:
-        advice = "name the right one by --data-root, or take --neighbors 0"
-        raise UserError(
-            f"{trained.path} was trained on another store than {store.folder}; {advice}"
-        )
+        fault = f"{trained.path} was trained on another store than {store.folder}"
+        raise UserError(f"{fault}; name the right --data-root, or take --neighbors 0")
     features = extract_features(encoder, store, rows, trained.streams, what=what)
     return store, rows, joined(trained.scaled(features))
 

@@ -142,10 +142,8 @@ def main(argv: list[str] | None = None) -> None:
     with atomic(args.out) as part:
         write(model, part, suffix, classes)
         difference = compare(model, read(part, suffix))
-    print(
-        f"joints {('any number', *model.shape)} -> {model.output}; exported and original output "
-        f"differ by at most {difference:.1e} of the greatest\nwritten to {args.out}"
-    )
+    print(f"joints {('any number', *model.shape)} -> {model.output}")
+    print(f"differs by at most {difference:.1e} of the greatest output; written to {args.out}")
 
 
 if __name__ == "__main__":

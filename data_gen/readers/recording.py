@@ -157,10 +157,9 @@ def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
     shape, joints = getattr(array, "shape", ()), skeleton.num_joints  # a zip file has no shape
     fits = len(shape) in (3, 4) and shape[-2] == joints and shape[-1] in CHANNELS.values()
     if not (fits and array.dtype.kind in "fiu"):
-        raise UserError(
-            f"{path.name}: {array.dtype if shape else 'no array'} {shape}, not numbers (frames, "
-            f"bodies, {joints}, 3) or (frames, {joints}, 3) as of the skeleton {skeleton.name}"
-        )
+        wanted = f"numbers (frames, bodies, {joints}, 3) or (frames, {joints}, 3)"
+        there = f"{array.dtype} {shape}" if shape else "no array"
+        raise UserError(f"{path.name}: {there}, not {wanted} as of the skeleton {skeleton.name}")
     bodies = shape[1] if len(shape) == 4 else 1
     return np.array(array.reshape(len(array), bodies, *shape[-2:]), dtype=np.float64)
 

@@ -49,16 +49,12 @@ def open_source(path: Path, protocol: str | None = None) -> Source:
         what = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is damaged, or not what its name says ({what:.200})") from error
     if "_position.npy" in kinds:
-        raise UserError(
-            f"{path}: AimCLR's *_position.npy has each body moved and turned by itself in each "
-            "frame, and cannot be imported; take the arrays that they were made from"
-        )
+        fault = "AimCLR's *_position.npy has each body moved and turned by itself in each frame"
+        raise UserError(f"{path}: {fault}; take the arrays that they were made from")
     inner = [name for name in names if list((path / name).glob("*_data*.npy"))]
     hint = f"; name one of its folders {', '.join(inner)}" if inner else ""
-    raise UserError(
-        f"{path} is no folder of UmURL's, USDRL's, ST-GCN's or CrosSCLR's arrays, no .npz of "
-        f"CTR-GCN or MAMP and no .pkl of pyskl{hint}"
-    )
+    known = "UmURL's, USDRL's, ST-GCN's, CrosSCLR's, CTR-GCN's, MAMP's nor pyskl's"
+    raise UserError(f"{path} is neither {known}{hint}")
 
 
 def write_store(source: Source, target: Path, **flags: Any) -> StoreWriter:

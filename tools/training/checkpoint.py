@@ -145,10 +145,8 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
     saved = read_torch(path)
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of this code (format {FORMAT!r}); "
-            "`python -m tools.convert` takes published ones"
-        )
+        fault = f"{path} is not a checkpoint of this code"
+        raise CheckpointError(f"{fault}; `python -m tools.convert` takes published ones")
     return saved | {"settings": without_removed(saved["settings"])}
 
 
@@ -243,10 +241,8 @@ def refuse_other_run(
     anyway: only print the differences; another layout never fits
     """
     if (trained := layout_of(saved)) != layout:
-        raise CheckpointError(
-            f"the checkpoint was trained on clips of {trained}, the data holds {layout}; "
-            "take another --checkpoint-path for a new run"
-        )
+        fault = f"the checkpoint was trained on clips of {trained}, the data holds {layout}"
+        raise CheckpointError(f"{fault}; take another --checkpoint-path for a new run")
     before = saved["settings"]
     # The learning rate of a cosine depends on the number of epochs.
     free = FREE - {"epochs"} if settings["cosine"] else FREE
@@ -256,9 +252,7 @@ def refuse_other_run(
     for name, (was, value) in pairs.items():
         if was == value:
             continue
+        change = f"{name} is {value} and was {was} in the run to resume"
         if not anyway:
-            raise CheckpointError(
-                f"{name} is {value} and was {was} in the run to resume; take that value, another "
-                "--checkpoint-path for a new run, or --resume-anyway"
-            )
-        print(f"note: {name} is {value} and was {was}", flush=True)
+            raise CheckpointError(f"{change}; take another --checkpoint-path, or --resume-anyway")
+        print(f"note: {change}", flush=True)

@@ -121,10 +121,8 @@ def require_same(process: Process, facts: dict[str, Any]) -> None:
     for rank, theirs in enumerate(everyone):
         for name, value in everyone[0].items():
             if theirs[name] != value:
-                raise UserError(
-                    f"{name} is {theirs[name]} on rank {rank} and {value} on rank 0; all ranks "
-                    "need the same flags and data"
-                )
+                fault = f"{name} is {theirs[name]} on rank {rank} and {value} on rank 0"
+                raise UserError(f"{fault}; all ranks need the same flags and data")
 
 
 @contextlib.contextmanager

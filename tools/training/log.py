@@ -117,7 +117,5 @@ class TrainingLog:
             file.write_text("\n".join([place, *broken, "", "clips of the batch:", *names]) + "\n")
         shown = ", ".join(self.store.names[row] for row in (bad or rows)[:CLIPS_NAMED])
         hint = "prepare these clips again" if bad else "lower --lr, or try --amp off"
-        raise NonFinite(
-            f"{broken[-1]} in {place}, clips {shown} (all in {file}); nothing was saved since; "
-            f"{hint}"
-        )
+        clips = f"clips {shown} (all in {file})"
+        raise NonFinite(f"{broken[-1]} in {place}, {clips}; nothing was saved since; {hint}")
