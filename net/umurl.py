@@ -59,13 +59,9 @@ class EncoderWithProjectors(nn.Module):
         layout: Layout = NTU,
         encoder: Callable[..., nn.Module] = Encoder,
     ):
-        """Build the encoder, then its projectors.
+        """Build the encoder, then its projectors, which are from features to `projector_width` D.
 
-        hidden_size: width H of a token
-        num_head, num_layer: attention heads and layers of each transformer
-        projector_width: width D of a projected feature
-        layout: bodies and skeleton of a frame
-        encoder: class of the encoder
+        encoder: a class that takes the same sizes as `Encoder`
         """
         super().__init__()
         self.encoder = encoder(hidden_size, num_head, num_layer, layout)

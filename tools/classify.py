@@ -59,8 +59,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     recordings.add_flags(parser)
     args = parser.parse_args(argv)
     recordings.check_flags(parser, args)
-    if args.neighbors < 0:
-        parser.error("--neighbors must not be negative")
     if args.neighbors == 0 and args.data_root:
         parser.error("--data-root has no effect with --neighbors 0")
     if args.out and args.out.suffix not in (".png", ".svg"):

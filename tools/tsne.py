@@ -20,10 +20,8 @@ from common import UserError, atomic, run
 from net import methods
 from tools.drawing import figures
 from tools.evaluation import encoders
-from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import TrainTestSplit, extract_features, scale_of, split_for
 from tools.evaluation.neighbors import nearest
-from tools.training import checkpoint
 
 CLASSES = 10  # by default, if the test clips have so many
 PERPLEXITY = 30  # less for few clips
@@ -52,7 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     store, rows = data.store, draw_clips(data, args.classes, args.seed)
     used, labels = np.unique(store.label[rows], return_inverse=True)
     for one in loaded:
-        title, streams = title_of(one), [one.modalities]
+        method, streams = methods.title(one.settings.get("method")), [one.modalities]
+        title = f"{method}, {one.folder.name}, {one.source.stem}"
         (x,) = extract_features(one.encoder, store, rows, streams, what=title)
         panels.append(embed(title, x, labels, args.seed))
         if args.standardize:
@@ -105,13 +104,6 @@ def embed(title: str, features: Tensor, labels: np.ndarray, seed: int) -> Panel:
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
     return Panel(title, knn, silhouette, tsne.fit_transform(features.numpy()))
-
-
-def title_of(loaded: LoadedEncoder) -> str:
-    path, method = loaded.source, methods.title(loaded.settings.get("method"))
-    if path not in checkpoint.in_folder(path.parent):
-        return f"{method}, {path.name}"
-    return f"{method}, {loaded.folder.name}, {checkpoint.position(path)[0]} epochs"
 
 
 def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray:

@@ -94,14 +94,9 @@ def main(argv: list[str] | None = None) -> None:
         clip, bones = store.clip(store.names.index(args.sample)), store.skeleton
     else:
         bones = args.skeleton or KINECT_V2
-        reading = Reading(
-            Layout(bones, 2),
-            bones,
-            axes=args.axes,
-            channels=args.channels,
-            unit=args.unit,
-            alignment="kinect" if args.file.suffix == SUFFIX else "upright",
-        )
+        alignment = "kinect" if args.file.suffix == SUFFIX else "upright"
+        held = {name: getattr(args, name) for name in ("axes", "channels", "unit")}
+        reading = Reading(Layout(bones, 2), bones, alignment=alignment, **held)
         clip = read(args.file, reading, args.raw)
     if args.augmented:
         rng, strengths = np.random.default_rng(args.seed or 0), Strengths(**args.strengths)

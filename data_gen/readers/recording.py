@@ -90,11 +90,7 @@ def add_flags(parser: argparse.ArgumentParser, title: str) -> None:
     add = parser.add_argument_group(title).add_argument
     add("--axes", choices=AXES, help="y-down: of images and OpenCV; z-up: of much motion capture")
     add("--channels", choices=CHANNELS, help="numbers of each joint; c is a confidence")
-    add(
-        "--unit",
-        choices=UNITS,
-        help="px: pixels or shares of an image, scaled to a trunk of 0.5 m",
-    )
+    add("--unit", choices=UNITS, help="px: pixels or shares of an image, scaled by the trunk")
 
 
 def prepare(recording: Recording, reading: Reading) -> np.ndarray:

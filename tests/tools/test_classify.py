@@ -179,7 +179,6 @@ def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
         ((run, day, "--data-root", data_root), 1, "people"),
         ((run, day, "--data-root", moved), 1, "--data-root"),
         ((run, day, "--data-root", data_root, "--neighbors", 0), 2, "--data-root"),
-        ((run, day, "--neighbors", -1), 2, "--neighbors"),
     ):
         ended = call(classify.main, *flags)
         assert ended.code == code and said in ended.err.splitlines()[-1], (flags, ended)

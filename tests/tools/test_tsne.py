@@ -95,11 +95,3 @@ def test_the_classes_are_those_of_the_seed():
     chosen = [frozenset(label[tsne.draw_clips(data, 4, seed)]) for seed in (0, 0, 1, 2)]
     assert chosen[0] == chosen[1] and len(set(chosen)) > 1
     assert (tsne.draw_clips(data, 20, 0) == data.test).all()
-
-
-def test_a_title_names_method_run_and_epochs(tmp_path, data_root):
-    run = write_run(tmp_path / "a", data_root, more={"method": "baseline"})
-    assert tsne.title_of(encoders.load(run)) == "simple baseline, a, 3 epochs"
-    (source,) = run.glob("checkpoint_*.pt")
-    moved = source.rename(tmp_path / "published.pt")
-    assert tsne.title_of(encoders.load(moved)) == "simple baseline, published.pt"
