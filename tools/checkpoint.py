@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from common import run
-from tools.training.checkpoint import in_folder, layout_of, load, newest
+from tools.training.checkpoint import layout_of, load, newest
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -34,9 +34,6 @@ def main(argv: list[str] | None = None) -> None:
         sizes[name.split(".")[0]] += weight.numel()
     parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     print(f"\nmodel  {sizes.total():,} numbers: {parts}")
-    if folder.is_dir():
-        others = ", ".join(other.name for other in in_folder(folder)[:-1]) or "no other"
-        print(f"in the folder also: {others}")
 
 
 if __name__ == "__main__":

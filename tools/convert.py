@@ -50,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         numbers = "numbers of a joint in ST-GCN's arrays of one's own (xyz)"
         add("--channels", choices=("xyz", "xy", "xyc"), help=numbers)
         add("--unit", choices=UNITS, help="of recordings of one's own (m; px of 2-D files)")
-    add = command("map", map_clips, "a store to the joints of another skeleton")
+    add = command("map", import_clips, "a store to the joints of another skeleton")
     add("--skeleton", type=skeleton, required=True, metavar="NAME", help=SKELETONS)
     for name, what in (("to-arrays", "UmURL's arrays"), ("to-npz", "CTR-GCN's file")):
         add = command(name, export_clips, f"a store to {what} of one protocol")
@@ -75,22 +75,18 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def import_clips(args: argparse.Namespace) -> None:
-    source = open_source(args.source, args.protocol)
-    print(f"{args.source} holds {source.kind}: {len(source.labels)} clips", flush=True)
-    names = ("names", "protocol", "skeleton", "axes", "channels", "unit")
-    flags = {name: value for name in names if (value := getattr(args, name))}
-    print_written(write_store(source, args.target, **flags))
-
-
-def map_clips(args: argparse.Namespace) -> None:
-    source = open_mapped(open_folder(args.source), args.skeleton, args.target.name)
-    print_written(write_store(source, args.target))
-
-
-def print_written(store) -> None:
+    if args.conversion == "map":
+        source = open_mapped(open_folder(args.source), args.skeleton, args.target.name)
+        flags = {}
+    else:
+        source = open_source(args.source, args.protocol)
+        print(f"{args.source} holds {source.kind}: {len(source.labels)} clips", flush=True)
+        names = ("names", "protocol", "skeleton", "axes", "channels", "unit")
+        flags = {name: value for name in names if (value := getattr(args, name))}
+    store = write_store(source, args.target, **flags)
     print_store(store)
-    name = store.folder.name
-    print_next(store, name, f"--pre-dataset {name} --protocol {next(iter(store.split_counts()))}")
+    name, protocol = store.folder.name, next(iter(store.split_counts()))
+    print_next(store, name, f"--pre-dataset {name} --protocol {protocol}")
 
 
 def export_clips(args: argparse.Namespace) -> None:
