@@ -23,15 +23,10 @@ import json, pathlib, sys
 
 folder = pathlib.Path(sys.argv[1])
 print(f"\n{'synthetic recordings, x-sub':28}{'random encoder':>16}{'pre-trained':>16}")
-for task, figure, words in (
-    ("recognition", "top1", "recognition, top-1"),
-    ("retrieval", "accuracy", "retrieval, 1-NN"),
-):
-    random, trained = (
-        json.loads((folder / f"{task}{suffix}.json").read_text())[figure]
-        for suffix in ("_random", "")
-    )
-    print(f"{words:28}{random:>14.1f} %{trained:>14.1f} %")
+for task, figure, words in ("recognition", "top1", "top-1"), ("retrieval", "accuracy", "1-NN"):
+    files = [folder / f"{task}{kind}.json" for kind in ("_random", "")]
+    random, trained = (json.loads(file.read_text())[figure] for file in files)
+    print(f"{f'{task}, {words}':28}{random:>14.1f} %{trained:>14.1f} %")
 PY
 
 cat <<NEXT

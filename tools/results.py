@@ -8,7 +8,6 @@ standard deviation.
 
 import argparse
 import json
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -193,8 +192,8 @@ def differences(experiment: dict[str, Any], rows: list[Row]) -> str:
             continue
         if isinstance(value, list):
             value = "-".join(map(str, value)) or "none"
-        elif isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
-            value = value[:8]
+        elif key == "data":
+            value = value[:8]  # of its fingerprint
         parts.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}")
     return ", ".join(parts)
 
