@@ -9,11 +9,7 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-
-def world_size() -> int:
-    """The number of ranks, 1 without torch.distributed."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+from torch.distributed.nn.functional import all_reduce  # with gradients
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -49,37 +45,21 @@ class _Gather(torch.autograd.Function):
         return grad.narrow(-2, sum(ctx.shares[:rank]), ctx.shares[rank]), None
 
 
-class _AllReduce(torch.autograd.Function):
-    """The sum over all ranks; its gradient is the sum of the ranks' gradients."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        x = x.clone()
-        dist.all_reduce(x)
-        return x
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        grad = grad.contiguous().clone()
-        dist.all_reduce(grad)
-        return grad
-
-
 class SyncBatchNorm1d(nn.BatchNorm1d):
     """`nn.BatchNorm1d` with the statistics of all ranks' rows, on CPU and GPU.
 
     Input and output are (n, D); n may differ between ranks and may be 0. (`nn.SyncBatchNorm` needs
-    GPUs.) With one rank, and in eval mode, it is `nn.BatchNorm1d`.
+    GPUs.) Without torch.distributed, and in eval mode, it is `nn.BatchNorm1d`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or world_size() == 1:
+        if not (self.training and dist.is_initialized()):
             return super().forward(x)
         rows = at_least_float32(x)
-        count = _AllReduce.apply(rows.new_tensor([len(rows)]))
-        mean = _AllReduce.apply(rows.sum(0)) / count  # (D,)
+        count = all_reduce(rows.new_tensor([len(rows)]))
+        mean = all_reduce(rows.sum(0)) / count  # (D,)
         centered = rows - mean
-        var = _AllReduce.apply(centered.square().sum(0)) / count  # (D,)
+        var = all_reduce(centered.square().sum(0)) / count  # (D,)
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

@@ -76,15 +76,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def read(path: Path, reading: Reading, is_raw: bool) -> np.ndarray:
-    """The clip (T, M, V, 3) of a recording, raw or as a store would hold it."""
-    found = read_recording(path, reading)
-    clip = np.nan_to_num(found.bodies) if is_raw else prepare(found, reading)
-    if not clip.any():
-        raise UserError(f"{path} shows nobody")
-    return clip
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.sample:
@@ -97,7 +88,10 @@ def main(argv: list[str] | None = None) -> None:
         alignment = "kinect" if args.file.suffix == SUFFIX else "upright"
         held = {name: getattr(args, name) for name in ("axes", "channels", "unit")}
         reading = Reading(Layout(bones, 2), bones, alignment=alignment, **held)
-        clip = read(args.file, reading, args.raw)
+        found = read_recording(args.file, reading)
+        clip = np.nan_to_num(found.bodies) if args.raw else prepare(found, reading)
+        if not clip.any():
+            raise UserError(f"{args.file} shows nobody")
     if args.augmented:
         rng, strengths = np.random.default_rng(args.seed or 0), Strengths(**args.strengths)
         (whole,), views = augmented(Clips.one(clip), rng, strengths)
