@@ -1,5 +1,6 @@
 """Classifying recordings: the command from end to end, on 17 joints and on 25; its parts."""
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -12,9 +13,8 @@ import action_classification
 import action_retrieval
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
-from tests.runs import call
+from tests.runs import call, refusal, succeed
 from tests.tiny_run import write_run
-from tests.tools.own_recordings import read_table, training_file, training_rows, write_day
 from tools import classify
 from tools.drawing import figures
 from tools.evaluation import linear_layers
@@ -24,12 +24,17 @@ from tools.evaluation.recordings import spans
 RAW = GOLDEN / "skeletons" / "S003C003P015R001A023.skeleton"
 
 
-def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, tmp_path):
-    store = open_store(people / "data", "people")
-    row, out = training_rows(people)[0], tmp_path / "deep" / "a.csv"
-    file = training_file(people)
-    done = call(classify.main, people / "run", file, "--csv", out)
-    assert done.code == 0 and str(out) in done.out, done.err
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(
+    people, recordings, tmp_path
+):
+    store, file = open_store(people / "data", "people"), recordings[0]
+    row, out = store.names.index(file.stem), tmp_path / "deep" / "a.csv"
+    assert str(out) in succeed(classify.main, people / "run", file, "--csv", out)
     trained = linear_layers.load(people / "run")
     feature = encode_clip(trained.loaded.encoder, np.array(store.clip(row)))
     layer = trained.classifier.layers[0]
@@ -46,15 +51,14 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(people, 
     assert said["clip_class_1"] == store.class_names[store.label[row]]
     assert float(said["similarity_1"]) == pytest.approx(1, abs=1e-5)
     assert "clip_5" in said and "clip_6" not in said
-    query = call(action_retrieval.main, "--checkpoint-path", people / "run", "--query", file)
-    assert query.out.splitlines()[1].startswith(f"1.0000  {file.stem}  "), query.err
-    assert [line.split()[1] for line in query.out.splitlines()[1:]] == [
-        said[f"clip_{i}"] for i in range(1, 6)
-    ]
+    query = ("--checkpoint-path", people / "run", "--query", file)
+    _, *nearest = succeed(action_retrieval.main, *query).splitlines()
+    assert nearest[0].startswith(f"1.0000  {file.stem}  ")
+    assert [line.split()[1] for line in nearest] == [said[f"clip_{i}"] for i in range(1, 6)]
 
 
-def test_a_folder_is_searched_and_what_is_bad_is_listed(people, tmp_path):
-    folder, out, good = tmp_path / "recordings", tmp_path / "a.csv", np.load(training_file(people))
+def test_a_folder_is_searched_and_what_is_bad_is_listed(people, recordings, tmp_path):
+    folder, out, good = tmp_path / "recordings", tmp_path / "a.csv", np.load(recordings[0])
     (folder / "deep" / "er").mkdir(parents=True)
     np.save(folder / "a.npy", good)
     np.savetxt(folder / "deep" / "b.csv", good.reshape(len(good), -1), "%.9f", ",")
@@ -65,17 +69,14 @@ def test_a_folder_is_searched_and_what_is_bad_is_listed(people, tmp_path):
     assert done.code == 0 and not done.err, done.err
     rows = read_table(out)
     assert [Path(row["recording"]).name for row in rows] == ["a.npy", "b.csv", "c.npy"]
-    for row in rows:
-        assert row["clip_1"] == training_file(people).stem
-        assert float(row["probability_1"]) == pytest.approx(
-            float(rows[0]["probability_1"]), abs=1e-4
-        )
+    assert {row["clip_1"] for row in rows} == {recordings[0].stem}
 
     np.save(tmp_path / "mm.npy", 1000 * good)
     flags = ("--unit", "mm", "--neighbors", 0, "--csv", tmp_path / "mm.csv")
-    assert call(classify.main, people / "run", tmp_path / "mm.npy", *flags).code == 0
-    (row,) = read_table(tmp_path / "mm.csv")
-    assert float(row["probability_1"]) == pytest.approx(float(rows[0]["probability_1"]), abs=1e-4)
+    succeed(classify.main, people / "run", tmp_path / "mm.npy", *flags)
+    rows += read_table(tmp_path / "mm.csv")
+    found = [float(row["probability_1"]) for row in rows]
+    assert found == pytest.approx([found[0]] * 4, abs=1e-4)
 
     np.save(folder / "deep" / "bad1.npy", np.zeros_like(good))  # nobody
     np.save(folder / "bad2.npy", good[:, :, :9])  # too few joints
@@ -87,68 +88,62 @@ def test_a_folder_is_searched_and_what_is_bad_is_listed(people, tmp_path):
         assert name in done.err.splitlines()[-1] and done.err.count(name) >= 2
 
 
-def test_a_window_is_the_recording_that_it_shows(people, tmp_path):
-    day, out, part = write_day(people, tmp_path / "day.npy"), tmp_path / "a.csv", tmp_path / "b.npy"
+def test_a_window_is_the_recording_that_it_shows(people, day, tmp_path):
+    out, part = tmp_path / "a.csv", tmp_path / "b.npy"
     flags = ("--window", "1.5s", "--stride", "0.5s", "--csv", out, "--fps", 20)
-    done = call(classify.main, people / "run", day, *flags)
-    assert done.code == 0, done.err
+    printed = succeed(classify.main, people / "run", day, *flags)
     frames, said = np.load(day), read_table(out)
     assert [int(one["start_frame"]) for one in said[:3]] == [0, 10, 20]
     assert int(said[-1]["end_frame"]) == len(frames)
-    assert done.out.count("nobody") == sum(one["class_1"] == "" for one in said) > 3
+    assert printed.count("nobody") == sum(one["class_1"] == "" for one in said) > 3
     for one in (said[2], said[-1]):
         start, end = int(one["start_frame"]), int(one["end_frame"])
         assert end - start == 30 and float(one["start_seconds"]) == start / 20
         np.save(part, frames[start:end])
-        assert call(classify.main, people / "run", part, "--csv", tmp_path / "b.csv").code == 0
+        succeed(classify.main, people / "run", part, "--csv", tmp_path / "b.csv")
         (again,) = read_table(tmp_path / "b.csv")
         for column in ("probability_1", "similarity_1"):
             assert float(again[column]) == pytest.approx(float(one[column]), abs=1e-4)
 
 
-def test_a_window_without_shoulders_is_as_if_nobody_was_there(people, tmp_path):
-    good = np.load(training_file(people))[:, :1]
+def test_a_window_without_shoulders_is_as_if_nobody_was_there(people, recordings, tmp_path):
+    good = np.load(recordings[0])[:, :1]
     long = np.concatenate([good] * (1 + 300 // len(good)))[:300]
     long[90:150, :, 5:7] = 0  # the shoulders
     np.save(tmp_path / "long.npy", long)
     flags = ("--window", 30, "--stride", 30, "--neighbors", 0, "--csv", tmp_path / "a.csv")
-    assert call(classify.main, people / "run", tmp_path / "long.npy", *flags).code == 0
+    succeed(classify.main, people / "run", tmp_path / "long.npy", *flags)
     rows = read_table(tmp_path / "a.csv")
     assert [row["start_frame"] for row in rows if not row["class_1"]] == ["90", "120"]
 
 
-def test_raw_files_of_ntu(data_root, tmp_path):
-    run = write_run(tmp_path / "run", data_root)
+def test_raw_files_of_ntu(run, tmp_path):
     flags = ("--checkpoint-path", run, "--modalities", "joint,motion", "--late-fusion")
-    flags = (*flags, "--epochs", 2, "--standardize", "--seed", 3)
-    assert call(action_classification.main, *flags).code == 0
+    succeed(action_classification.main, *flags, "--epochs", 2, "--standardize", "--seed", 3)
     folder = tmp_path / "recordings"
     folder.mkdir()
     shutil.copy(RAW, folder / "my wave \x1b[31m.skeleton")
     (file,) = run.glob("*standardized*.pt")
-    done = call(classify.main, file, folder, RAW, "--window", 20, "--out", tmp_path / "a.png")
-    assert done.code == 0, done.err
-    assert "\x1b" not in done.out and done.out.count("frames 0 to 19") == 2
-    assert re.search(r"\d\.\d{4}  S\d{3}C\d{3}P\d{3}R\d{3}A00[1-4]  \w+", done.out)
+    flags = ("--window", 20, "--out", tmp_path / "a.png")
+    printed = succeed(classify.main, file, folder, RAW, *flags)
+    assert "\x1b" not in printed and printed.count("frames 0 to 19") == 2
+    assert re.search(r"\d\.\d{4}  S\d{3}C\d{3}P\d{3}R\d{3}A00[1-4]  \w+", printed)
 
 
-def test_a_finetuned_run_needs_no_data_set_without_neighbors(people, tmp_path):
-    run = tmp_path / "run"
+def test_a_finetuned_run_needs_no_data_set_without_neighbors(people, recordings, tmp_path):
+    run, recording = tmp_path / "run", recordings[0]
     shutil.copytree(people / "run", run, ignore=shutil.ignore_patterns("recognition*"))
     flags = ("--checkpoint-path", run, "--finetune", "--epochs", 2)
-    assert call(action_classification.main, *flags).code == 0
-    recording = training_file(people)
-    done = call(classify.main, run, recording)
-    assert done.code == 0 and f"1.0000  {recording.stem} " in done.out, done.err
+    succeed(action_classification.main, *flags)
+    assert f"1.0000  {recording.stem} " in succeed(classify.main, run, recording)
     (file,) = run.glob("recognition*.pt")
     saved = torch.load(file, weights_only=True)
     saved["facts"]["data_root"] = str(tmp_path / "nowhere")
     torch.save(saved, file)
-    ended = call(classify.main, run, recording)
-    assert ended.code == 1 and "nowhere" in ended.err and ended.err.count("\n") == 1
-    assert call(classify.main, run, recording, "--data-root", people / "data").code == 0
-    done = call(classify.main, run, recording, "--neighbors", 0, "--csv", tmp_path / "a.csv")
-    assert done.code == 0 and "similarity" not in done.out, done.err
+    assert "nowhere" in refusal(classify.main, run, recording)
+    succeed(classify.main, run, recording, "--data-root", people / "data")
+    flags = ("--neighbors", 0, "--csv", tmp_path / "a.csv")
+    assert "similarity" not in succeed(classify.main, run, recording, *flags)
     assert not any("clip" in column for column in read_table(tmp_path / "a.csv")[0])
 
 
@@ -160,9 +155,8 @@ def test_a_recording_that_cannot_be_used_is_named_and_nothing_is_written(people,
     assert ended.code == 1 and "a.npy" in ended.err and not out.exists()
 
 
-def test_what_does_not_fit_is_refused(people, data_root, tmp_path):
-    run, day = people / "run", write_day(people, tmp_path / "day.npy")
-    bare = write_run(tmp_path / "bare", data_root)
+def test_what_does_not_fit_is_refused(people, day, data_root, tmp_path):
+    run, bare = people / "run", write_run(tmp_path / "bare", data_root)
     (tmp_path / "empty").mkdir()
     moved = shutil.copytree(people / "data", tmp_path / "moved")  # another store of this name
     samples = moved / "people" / "samples.csv"

@@ -3,55 +3,44 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 
 import action_classification
 from common import UserError
-from feeder.augment import resize
-from feeder.store import open_store
+from feeder.batches import whole_clips
 from tests.golden_files import GOLDEN
+from tests.runs import call, succeed
+from tests.tiny_run import features_of
 from tools import classify, export
 from tools.evaluation.encoders import load_encoder
-from tools.evaluation.features import encode_clip, read_recording
-
-
-def call(*flags):
-    export.main([*map(str, flags)])
-
-
-def clips(data_root, count):
-    """Some clips of a store as the exported encoder takes them, and unresized."""
-    store = open_store(data_root, "ntu60")
-    start, length = (torch.from_numpy(x[:count]) for x in (store.start, store.length))
-    return resize(torch.from_numpy(store.joints), start, length), map(store.clip, range(count))
+from tools.evaluation.features import read_recording
 
 
 @pytest.mark.parametrize(("suffix", "names"), [(".pt2", "bone"), (".onnx", "joint,bone,motion")])
-def test_features_are_the_encoders(run, data_root, tmp_path, suffix, names):
+def test_features_are_the_encoders(run, store, tmp_path, suffix, names):
     if suffix == ".onnx":
         for module in export.ONNX_MODULES:
             pytest.importorskip(module)
     file = tmp_path / "deep" / f"encoder{suffix}"
-    call("--checkpoint-path", run, "--modalities", names, "--out", file)
+    succeed(export.main, "--checkpoint-path", run, "--modalities", names, "--out", file)
     assert [path.name for path in file.parent.iterdir()] == [file.name]  # weights inside
-    encoder, exported = load_encoder(run), export.read(file, suffix)
+    expected, exported = features_of(run, store, names.split(",")), export.read(file, suffix)
     for count in (1, 2, 7):
-        views, whole = clips(data_root, count)
-        features = [encode_clip(encoder, clip, tuple(names.split(","))) for clip in whole]
+        views = whole_clips(store, np.arange(count), torch.device("cpu"))
         with torch.no_grad():
             found = exported(views)
-        torch.testing.assert_close(found, torch.stack(features), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, expected[:count], rtol=1e-4, atol=1e-5)
 
 
 def test_named_probabilities_are_those_of_classify(run, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    flags = ["--checkpoint-path", str(run), "--epochs", "3", "--lr", "1", "--late-fusion"]
-    action_classification.main(flags)
+    where = ("--checkpoint-path", run)
+    succeed(action_classification.main, *where, "--epochs", 3, "--lr", 1, "--late-fusion")
     files = sorted((GOLDEN / "skeletons").glob("*.skeleton"))[:4]
-    table = ["--neighbors", "0", "--csv", str(tmp_path / "a.csv")]
-    classify.main([str(run), *map(str, files), *table])
-    call("--checkpoint-path", run, "--with-classes", "--out", tmp_path / "a.onnx")
+    succeed(classify.main, run, *files, "--neighbors", 0, "--csv", tmp_path / "a.csv")
+    succeed(export.main, *where, "--with-classes", "--out", tmp_path / "a.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
     with (tmp_path / "a.csv").open() as table:
@@ -71,13 +60,13 @@ def test_an_encoder_that_differs_is_refused(run):
         export.compare(one, other)
 
 
-def test_what_is_missing_is_an_error_of_the_flag(run, tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_an_error_of_the_flag(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
     for flags, said in (
         (("a.pth",), ".pt2"),
         (("a.onnx",), "pip install onnx onnxscript onnxruntime"),
         (("a.pt2", "--with-classes", "--modalities", "joint"), "--modalities"),
     ):
-        with pytest.raises(SystemExit):
-            call("--checkpoint-path", run, "--out", tmp_path / flags[0], *flags[1:])
-        assert said in capsys.readouterr().err
+        ended = call(export.main, "--checkpoint-path", run, "--out", *flags)
+        assert ended.code == 2 and said in ended.err

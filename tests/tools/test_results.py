@@ -7,7 +7,7 @@ import pytest
 
 import action_classification
 import action_retrieval
-from tests.runs import call
+from tests.runs import refusal, succeed
 from tests.tiny_run import write_run
 from tools import results
 
@@ -55,9 +55,8 @@ def show(tmp_path):
             folder.mkdir(exist_ok=True)
             for n, one in enumerate(result if isinstance(result, list) else [result]):
                 (folder / f"result{n}.json").write_text(json.dumps(one))
-        done = call(results.main, tmp_path)
-        assert done.code == 0, done.err
-        lines = [line for line in done.out.splitlines() if line.startswith("|")]
+        printed = succeed(results.main, tmp_path)
+        lines = [line for line in printed.splitlines() if line.startswith("|")]
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
         return [dict(zip(COLUMNS, row, strict=True)) for row in cells]
 
@@ -149,21 +148,18 @@ def test_results_of_the_commands_are_collected(data_root, tmp_path):
     accuracies = []
     for seed in (0, 1):
         folder = write_run(tmp_path / f"run{seed}", data_root, seed=seed)
-        where = ("--checkpoint-path", folder)
-        assert call(action_classification.main, *where, "--epochs", 2).code == 0
-        assert call(action_retrieval.main, *where).code == 0
+        succeed(action_classification.main, "--checkpoint-path", folder, "--epochs", 2)
+        succeed(action_retrieval.main, "--checkpoint-path", folder)
         (folder / "tsne.json").write_text('{"panels": []}')
         accuracies.append(json.loads((folder / "retrieval.json").read_text())["accuracy"])
-    done = call(results.main, *(tmp_path / f"run{seed}" for seed in (0, 1)))
-    (line,) = (line for line in done.out.splitlines() if line.startswith("| retrieval"))
+    lines = succeed(results.main, *(tmp_path / f"run{seed}" for seed in (0, 1))).splitlines()
+    (line,) = (line for line in lines if line.startswith("| retrieval"))
     expected = f"{statistics.mean(accuracies):.1f} ± {statistics.stdev(accuracies):.1f}"
     assert expected in line and "2 × 1" in line
-    assert sum(line.startswith("| recognition") for line in done.out.splitlines()) == 1
+    assert sum(line.startswith("| recognition") for line in lines) == 1
 
 
 def test_no_results_are_one_line(tmp_path):
-    done = call(results.main, tmp_path)
-    assert done.code == 1 and str(tmp_path) in done.err and done.err.count("\n") == 1
+    assert str(tmp_path) in refusal(results.main, tmp_path)
     (tmp_path / "a.json").write_text("{")
-    done = call(results.main, tmp_path)
-    assert done.code == 1 and "a.json" in done.err and done.err.count("\n") == 1
+    assert "a.json" in refusal(results.main, tmp_path)

@@ -5,17 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from feeder.datasets import NTU_ACTIONS
-from feeder.store import open_store
-from tests.runs import call
-from tests.tiny_run import write_run
+from tests.runs import refusal, succeed
+from tests.tiny_run import features_of, write_run
 from tools import tsne
-from tools.evaluation import encoders
-from tools.evaluation.features import TrainTestSplit, encode_clip
+from tools.evaluation.features import TrainTestSplit
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +21,16 @@ def runs(tmp_path_factory, data_root):
     return [write_run(folder / name, data_root, seed=i) for i, name in enumerate("ab")]
 
 
-def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
+def test_two_checkpoints_side_by_side_the_same_twice(runs, store, tmp_path):
     flags = ("--checkpoint", runs[0], "--checkpoint", runs[1], "--classes", 3, "--seed", 5)
     for name in ("one", "two"):
-        done = call(tsne.main, *flags, "--out", tmp_path / name)
-        assert done.code == 0 and str(tmp_path / name) in done.out, done.err
+        assert str(tmp_path / name) in succeed(tsne.main, *flags, "--out", tmp_path / name)
     for suffix in (".json", ".svg", ".png"):
         one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
         assert one == two, suffix
 
     found = json.loads((tmp_path / "one.json").read_text())
     svg = (tmp_path / "one.svg").read_text()
-    store = open_store(data_root, "ntu60")
     _, test = store.split("cross_subject")
     rows = [store.names.index(name) for name in found["clips"]]
     classes = store.label[rows]
@@ -45,8 +40,7 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
     assert all(name in svg for name in found["classes"])
     for panel, run in zip(found["panels"], runs, strict=True):
         assert run.name in panel["title"] and np.shape(panel["points"]) == (len(rows), 2)
-        encoder = encoders.load_encoder(run)
-        x = torch.stack([encode_clip(encoder, np.array(store.clip(row))) for row in rows]).numpy()
+        x = features_of(run, store)[rows].numpy()
         score = silhouette_score(x, classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
         right = []
@@ -63,7 +57,7 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, data_root, tmp_path):
 def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
     here = ("--checkpoint", runs[0])
     for name, more in (("a", ()), ("b", ("--standardize",))):
-        assert call(tsne.main, *here, *more, "--out", tmp_path / name).code == 0
+        succeed(tsne.main, *here, *more, "--out", tmp_path / name)
     plain, both = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "ab")
     assert both["panels"][0] == plain["panels"][0] and len(both["panels"]) == 2
     assert len(plain["classes"]) == 4  # all, since there are less than ten
@@ -72,8 +66,8 @@ def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
 
 
 def test_flags_out_of_range_are_refused(runs, tmp_path):
-    done = call(tsne.main, "--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
-    assert done.code == 1 and "--classes 9" in done.err
+    flags = ("--checkpoint", runs[0], "--classes", 9, "--out", tmp_path / "x")
+    assert "--classes 9" in refusal(tsne.main, *flags)
     assert not list(tmp_path.iterdir())
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
 from feeder.datasets import NTU_ACTIONS
+from tests.runs import events
 from tools.evaluation import confusion
 from tools.formats.tables import read_csv
 
@@ -35,8 +35,7 @@ def test_what_is_written(tmp_path):
     ]
     with Image.open(tmp_path / "r_confusion.png") as picture:
         size = picture.size
-    log = EventAccumulator(str(tmp_path / "events"), {"images": 0, "tensors": 0})
-    log.Reload()
+    log = events(tmp_path / "events")
     (image,) = log.Images("recognition/confusion")
     assert (image.width, image.height) == size
     (text,) = log.Tensors("recognition/most confused/text_summary")

@@ -6,7 +6,6 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from common import UserError
-from feeder.store import open_store
 from net.modalities import MODALITIES
 from tests.golden_files import GOLDEN
 from tests.literal import input as literal_views
@@ -32,9 +31,9 @@ def test_six_lines_encode_a_recording(run):
 
 
 @pytest.mark.parametrize("names", [("joint",), ("bone",), ("motion",), MODALITIES])
-def test_features_are_those_of_the_literal_version(run, data_root, names):
+def test_features_are_those_of_the_literal_version(run, store, names):
     """Batched, from the store, against one clip at a time in the published layout."""
-    store, rows = open_store(data_root, "ntu60"), np.array([40, 3, 7])
+    rows = np.array([40, 3, 7])
     (found,) = extract_features(encoders.load_encoder(run), store, rows, [names])
     path = checkpoint.newest(run)
     state = to_published(checkpoint.load(path), path)["state_dict"].items()
@@ -44,8 +43,8 @@ def test_features_are_those_of_the_literal_version(run, data_root, names):
     )
     encode = literal.fused if names == MODALITIES else getattr(literal, names[0])
     for row, feature in zip(rows, found, strict=True):
-        clip = store.joints[store.start[row] : store.start[row] + store.length[row]]
-        view = literal_views.evaluation_view(np.ascontiguousarray(clip.transpose(3, 0, 2, 1)))
+        clip = store.clip(row).transpose(3, 0, 2, 1)
+        view = literal_views.evaluation_view(np.ascontiguousarray(clip))
         with torch.no_grad():
             expected = encode(torch.from_numpy(view)[None])[0]
         torch.testing.assert_close(feature, expected, rtol=1e-4, atol=1e-5)
@@ -83,8 +82,8 @@ def test_a_checkpoint_may_be_named_in_three_ways(run, data_root, tmp_path):
     assert [one.is_final for one in (by_folder, by_file, beside)] == [True, True, False]
 
 
-def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, data_root):
-    encoder, store = encoders.load_encoder(run), open_store(data_root, "ntu60")
+def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, store):
+    encoder = encoders.load_encoder(run)
     (layer,) = encoder.temporal.transformer.layers
     with torch.no_grad():
         layer.norm2.weight.fill_(torch.inf)
@@ -92,8 +91,7 @@ def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, data_root):
         extract_features(encoder, store, np.array([5, 6]))
 
 
-def test_standardizing_is_the_scaler_of_scikit_learn_fitted_on_training_clips():
-    rng = np.random.default_rng(0)
+def test_standardizing_is_the_scaler_of_scikit_learn_fitted_on_training_clips(rng):
     train, test = (rng.normal(5, 3, (2, n, 7)).astype(np.float32) for n in (24, 20))
     train[:, :, 3] = test[:, :, 3] = 2.5  # says nothing, and stays finite
     both = Features(None, torch.from_numpy(train), torch.from_numpy(test))

@@ -1,6 +1,5 @@
 """Saved linear layers: they score as those that were trained, or are refused in one line."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import torch
 import action_classification
 from common import UserError
 from feeder.batches import whole_clips
-from tests.runs import call
+from tests.runs import succeed
 from tests.tiny_run import write_run
+from tests.tools.formats.foreign import Opens
 from tools.evaluation import encoders, features, linear_layers
 from tools.evaluation.probe import FINETUNE, LINEAR, finetune, linear_evaluation
 from tools.evaluation.results import Evaluation, defaults
@@ -21,7 +21,7 @@ FUSED = ("joint", "bone", "motion")
 
 @pytest.fixture
 def file(run) -> Path:
-    assert call(action_classification.main, "--checkpoint-path", run, "--epochs", 2).code == 0
+    succeed(action_classification.main, "--checkpoint-path", run, "--epochs", 2)
     (path,) = run.glob("recognition*.pt")
     return path.rename(run / "recognition.pt")
 
@@ -69,7 +69,7 @@ def test_the_file_tells_where_it_belongs_and_needs_no_pickle(file, data_root):
 def test_a_checkpoint_from_elsewhere_is_found_again(run, data_root, tmp_path):
     other = write_run(tmp_path / "other", data_root, seed=7)
     flags = ("--checkpoint-path", run, "--pretrained", other / "checkpoint_0003.pt")
-    assert call(action_classification.main, *flags, "--epochs", 2).code == 0
+    succeed(action_classification.main, *flags, "--epochs", 2)
     loaded = linear_layers.load(run).loaded
     assert loaded.source == other / "checkpoint_0003.pt" and loaded.folder == run
 
@@ -101,18 +101,12 @@ def test_layers_of_another_encoder_are_refused(file, data_root):
         linear_layers.load(file)
 
 
-class Hostile:
-    def __reduce__(self):
-        return os.mkdir, ("ran",)
-
-
-def test_other_and_damaged_files_are_refused_and_a_pickle_runs_nothing(file, monkeypatch):
+def test_other_and_damaged_files_are_refused_and_a_pickle_runs_nothing(file, tmp_path):
     refused(file.parent / "checkpoint_0003.pt")
     content = file.read_bytes()
     for cut in (0, 100, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:cut])
         refused(file)
-    monkeypatch.chdir(file.parent)
-    torch.save({"facts": Hostile()}, file)
+    torch.save({"facts": Opens(str(tmp_path / "ran"))}, file)
     refused(file)
-    assert not (file.parent / "ran").exists()
+    assert not (tmp_path / "ran").exists()

@@ -10,11 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tools.evaluation.neighbors import average_precision, nearest, vote
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def rows(rng, n, width=16):
     return torch.from_numpy(rng.normal(size=(n, width)))
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from common import UserError
-from feeder.store import open_store
 from tests.encoders import GraphEncoder
 from tools.evaluation import encoders, probe
 from tools.evaluation.features import Features, Labels, TrainTestSplit, open_split, split_for
@@ -27,13 +26,12 @@ SHORT = replace(LINEAR, epochs=8, schedule=())
 
 
 @pytest.fixture
-def features(data_root) -> Features:
+def features(store, rng) -> Features:
     """Features that show the class, far too small for a small learning rate."""
-    data = open_split(open_store(data_root, "ntu60"), "cross_subject")
-    rng = np.random.default_rng(0)
+    data = open_split(store, "cross_subject")
 
     def of(rows):
-        shown = 0.02 * np.eye(8)[data.store.label[rows]] + rng.normal(0, 0.01, (len(rows), 8))
+        shown = 0.02 * np.eye(8)[store.label[rows]] + rng.normal(0, 0.01, (len(rows), 8))
         return torch.from_numpy(shown.astype(np.float32))[None]
 
     return Features(data, of(data.train), of(data.test))
@@ -97,8 +95,8 @@ def test_summary_takes_the_best_of_the_mean_curve():
     assert few["runs"][0]["tests"][1] == {"epoch": 7, "top1": 50.0, "top5": None}
 
 
-def test_few_labels_are_balanced_nested_and_drawn_by_seed():
-    classes = np.random.default_rng(0).permutation(np.repeat([0, 3, 7, 9], [100, 40, 7, 1]))
+def test_few_labels_are_balanced_nested_and_drawn_by_seed(rng):
+    classes = rng.permutation(np.repeat([0, 3, 7, 9], [100, 40, 7, 1]))
     tenth = Labels(fraction=0.1).draw(classes, 0)
     assert np.bincount(classes[tenth], minlength=10).tolist() == [10, 0, 0, 4, 0, 0, 0, 1, 0, 1]
     assert set(Labels(fraction=0.01).draw(classes, 0)) <= set(tenth)
@@ -160,13 +158,13 @@ def test_few_clips_make_steps_enough(run, monkeypatch, batch, sizes):
     assert sorted(row for rows in seen for row in rows) == sorted(data.train)
 
 
-def test_batch_statistics_change_in_training_and_not_in_tests(data_root):
+def test_batch_statistics_change_in_training_and_not_in_tests(store):
     torch.manual_seed(0)
     encoder = GraphEncoder(12).eval().requires_grad_(False)
     modes = []
     encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
-    data = open_split(open_store(data_root, "ntu60"), "cross_subject")
+    data = open_split(store, "cross_subject")
     tuned = finetune(encoder, data, [("joint",)], replace(FINETUNE, epochs=5)).model.encoder
     assert modes == [*[True] * 8 * 5, False]  # 8 steps an epoch, one test
     assert not encoder.training

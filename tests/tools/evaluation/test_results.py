@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.runs import events
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, results
 from tools.evaluation.features import Scale, split_for
@@ -81,6 +81,6 @@ def test_events_take_the_place_of_older_ones(tmp_path):
     for value in (1.0, 2.0):
         with results.new_events(tmp_path) as writer:
             writer.add_scalar("a", value, 3)
-    events = EventAccumulator(str(tmp_path)).Reload().Scalars("a")
-    assert [(event.step, event.value) for event in events] == [(3, 2.0)]
+    points = events(tmp_path).Scalars("a")
+    assert [(point.step, point.value) for point in points] == [(3, 2.0)]
     assert (tmp_path / "kept.txt").exists()

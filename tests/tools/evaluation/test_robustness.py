@@ -8,17 +8,11 @@ import torch
 
 from feeder.augment import resize
 from feeder.batches import whole_clips
-from feeder.store import open_store
 from tools.evaluation import robustness
 from tools.evaluation.robustness import kept_frames
 
 CPU = torch.device("cpu")
 ROWS = np.array([30, 2, 17])
-
-
-@pytest.fixture
-def store(data_root):
-    return open_store(data_root, "ntu60")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of formats: raw recordings, their prepared clips, and imports."""
+"""Fixtures of the tests of formats: raw recordings and their prepared clips."""
 
 from pathlib import Path
 
@@ -8,8 +8,6 @@ import pytest
 from data_gen.clip import prepare_clip
 from data_gen.readers.skeleton_file import SampleName, read_skeleton_file
 from data_gen.synthetic import write_recordings
-from feeder.store import open_store
-from tools import convert
 
 # Two training and two test subjects, three cameras; actions from A050 on have two people.
 SAMPLES = [
@@ -33,14 +31,3 @@ def raw(tmp_path_factory) -> Path:
 def expected(raw) -> dict[str, np.ndarray]:
     """{name: the clip that is prepared from the raw file} of all recordings."""
     return {path.stem: prepare_clip(read_skeleton_file(path)) for path in raw.glob("*.skeleton")}
-
-
-@pytest.fixture
-def imported():
-    """Call `tools.convert import` and open the store: imported(source, target, flags ...)."""
-
-    def call(source, target, *flags):
-        convert.main(["import", str(source), str(target), *map(str, flags)])
-        return open_store(target.parent, target.name)
-
-    return call

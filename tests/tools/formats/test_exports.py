@@ -11,6 +11,7 @@ from feeder.store import open_store
 from tests.data_gen.people import as_skeleton, person
 from tests.tiny_store import write_store
 from tests.tools.formats import foreign
+from tests.tools.formats.converting import converted, imported
 
 
 def make(name, imported, raw, folder):
@@ -30,7 +31,7 @@ def make(name, imported, raw, folder):
 
 @pytest.mark.parametrize("kind", ["npz", "pkl", "arrays"])
 @pytest.mark.parametrize("name", ["ntu60", "pku", "own"])
-def test_a_store_comes_back(converted, imported, raw, tmp_path, name, kind):
+def test_a_store_comes_back(raw, tmp_path, name, kind):
     protocol = make(name, imported, raw, tmp_path)
     flags = () if kind == "pkl" else ("--protocol", protocol)
     converted(f"to-{kind}", tmp_path / name, tmp_path / f"a.{kind}", *flags)
@@ -41,7 +42,7 @@ def test_a_store_comes_back(converted, imported, raw, tmp_path, name, kind):
     assert replace(back.description, checked=before.checked) == before
 
 
-def test_others_find_what_they_look_for(converted, imported, raw, tmp_path):
+def test_others_find_what_they_look_for(raw, tmp_path):
     foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_subject"})
     store = imported(tmp_path / "a.pkl", tmp_path / "ntu60")
     rows = store.split("cross_subject")[0]

@@ -15,6 +15,7 @@ from feeder.store import Store
 from tests import golden_files
 from tests.literal import preprocess
 from tests.tools.formats import foreign
+from tests.tools.formats.converting import converted, imported
 from tests.tools.formats.foreign import Opens
 
 
@@ -38,7 +39,7 @@ def assert_same(store: Store, expected: dict[str, np.ndarray]) -> None:
     ],
 )
 def test_npz_with_names_is_the_store_of_the_raw_files(
-    imported, raw, expected, tmp_path, file, protocol, classes, target
+    raw, expected, tmp_path, file, protocol, classes, target
 ):
     twice = classes == 120
     train, _ = foreign.ctrgcn_npz(raw, tmp_path / file, protocol, classes=classes, twice=twice)
@@ -56,7 +57,7 @@ def test_npz_with_names_is_the_store_of_the_raw_files(
     assert store.description.official["cross_subject"]  # what a comparison with the paper asks for
 
 
-def test_npz_without_names_has_invented_ones_and_its_split(imported, raw, expected, tmp_path):
+def test_npz_without_names_has_invented_ones_and_its_split(raw, expected, tmp_path):
     split = foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CV.npz", "cross_view")
     store = imported(tmp_path / "NTU60_CV.npz", tmp_path / "ntu60")
     assert store.protocols == ("cross_view",) and store.num_classes == 60
@@ -66,13 +67,13 @@ def test_npz_without_names_has_invented_ones_and_its_split(imported, raw, expect
             np.testing.assert_allclose(store.clip(row), expected[name], atol=2e-6)
 
 
-def test_pku_mmd_by_its_classes(imported, raw, tmp_path):
+def test_pku_mmd_by_its_classes(raw, tmp_path):
     foreign.ctrgcn_npz(raw, tmp_path / "PKUv2_XSub.npz", "cross_subject", classes=51)
     for target, title in (("pkummd1", "PKU-MMD I"), ("other", "PKU-MMD II")):
         assert imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target).title == title
 
 
-def test_memory_does_not_grow_with_the_file(imported, tmp_path):
+def test_memory_does_not_grow_with_the_file(tmp_path):
     """The file has 230 MB; less than 60 MB of memory are used."""
     x = np.zeros((640, 300, 150), np.float32)
     x[:, :5] = np.random.default_rng(0).normal(0, 0.4, (5, 150))
@@ -96,7 +97,7 @@ def test_memory_does_not_grow_with_the_file(imported, tmp_path):
         lambda names: [],
     ],
 )
-def test_names_that_do_not_fit_are_refused(imported, raw, expected, tmp_path, lines):
+def test_names_that_do_not_fit_are_refused(raw, expected, tmp_path, lines):
     foreign.ctrgcn_npz(raw, tmp_path / "NTU60_CS.npz", "cross_subject")
     (tmp_path / "n.txt").write_text("\n".join(lines(sorted(expected))))
     with pytest.raises(UserError, match=r"n\.txt"):
@@ -104,9 +105,7 @@ def test_names_that_do_not_fit_are_refused(imported, raw, expected, tmp_path, li
     assert not (tmp_path / "ntu60").exists()
 
 
-def test_a_folder_named_for_another_data_set_and_an_unknown_split_are_refused(
-    imported, raw, tmp_path
-):
+def test_a_folder_named_for_another_data_set_and_an_unknown_split_are_refused(raw, tmp_path):
     foreign.ctrgcn_npz(raw, tmp_path / "mine.npz", "cross_subject")
     shutil.copy(tmp_path / "mine.npz", tmp_path / "NTU60_CS.npz")
     for file, target, flags, named in (
@@ -119,7 +118,7 @@ def test_a_folder_named_for_another_data_set_and_an_unknown_split_are_refused(
     assert imported(tmp_path / "mine.npz", tmp_path / "a", "--protocol", "cross_view").protocols
 
 
-def test_arrays_of_python_objects_are_named_so(imported, tmp_path):
+def test_arrays_of_python_objects_are_named_so(tmp_path):
     objects = {f"x_{part}": np.array([None] * 3) for part in ("train", "test")}
     np.savez(tmp_path / "NTU60_CS.npz", **objects, y_train=np.eye(60)[:3], y_test=np.eye(60)[:3])
     with pytest.raises(UserError, match="Python objects"):
@@ -130,9 +129,7 @@ def test_arrays_of_python_objects_are_named_so(imported, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_pkl_is_the_store_of_the_raw_files_to_the_step_of_float16(
-    imported, raw, tmp_path, protocol
-):
+def test_pkl_is_the_store_of_the_raw_files_to_the_step_of_float16(raw, tmp_path, protocol):
     splits = {"xsub": "cross_subject", "xview": "cross_view"}
     foreign.pyskl_pkl(raw, tmp_path / "ntu60_3danno.pkl", splits, protocol=protocol)
     store = imported(tmp_path / "ntu60_3danno.pkl", tmp_path / "ntu60")
@@ -145,7 +142,7 @@ def test_pkl_is_the_store_of_the_raw_files_to_the_step_of_float16(
     assert store.protocols == ("cross_subject", "cross_view")
 
 
-def test_pkl_whose_split_is_not_the_official_one_says_so(imported, raw, tmp_path, capsys):
+def test_pkl_whose_split_is_not_the_official_one_says_so(raw, tmp_path, capsys):
     foreign.pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_view"})
     store = imported(tmp_path / "a.pkl", tmp_path / "ntu60")
     assert " 4 clips" in capsys.readouterr().out
@@ -154,7 +151,7 @@ def test_pkl_whose_split_is_not_the_official_one_says_so(imported, raw, tmp_path
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_a_hostile_pickle_runs_nothing(imported, tmp_path, protocol):
+def test_a_hostile_pickle_runs_nothing(tmp_path, protocol):
     ran = tmp_path / "ran"
     bad = [Opens(str(ran)), np.array([None]), np.zeros(2, "U3"), np.zeros(2, [("a", "f4")])]
     clip = {"frame_dir": "S001C001P001R001A001", "label": 0, "total_frames": 1}
@@ -170,7 +167,7 @@ def test_a_hostile_pickle_runs_nothing(imported, tmp_path, protocol):
 # ---- folders of arrays
 
 
-def test_the_published_arrays_become_the_store_that_raw_files_become(imported, tmp_path):
+def test_the_published_arrays_become_the_store_that_raw_files_become(tmp_path):
     raw = golden_files.GOLDEN / "skeletons"
     preprocess.write_protocol(raw, "cross_subject", tmp_path / "padded")
     store = imported(tmp_path / "padded", tmp_path / "data" / "ntu60")
@@ -180,7 +177,7 @@ def test_the_published_arrays_become_the_store_that_raw_files_become(imported, t
         np.testing.assert_allclose(store.clip(row), clip, atol=1e-5)
 
 
-def test_camera_arrays_are_the_store_of_the_raw_files(imported, raw, expected, tmp_path):
+def test_camera_arrays_are_the_store_of_the_raw_files(raw, expected, tmp_path):
     foreign.stgcn_arrays(raw, tmp_path / "NTU" / "xsub", "cross_subject")
     np.save(tmp_path / "NTU" / "xsub" / "train_position.npy", np.zeros(3))  # made from them
     assert_same(imported(tmp_path / "NTU" / "xsub", tmp_path / "ntu60"), expected)
@@ -189,14 +186,14 @@ def test_camera_arrays_are_the_store_of_the_raw_files(imported, raw, expected, t
 
 
 @pytest.mark.parametrize("counts", [True, False])
-def test_arrays_turned_onto_z_are_refused(imported, raw, tmp_path, counts):
+def test_arrays_turned_onto_z_are_refused(raw, tmp_path, counts):
     foreign.turned_arrays(raw, tmp_path / "a", "cross_subject", counts=counts)
     with pytest.raises(UserError, match="10 of 10"):
         imported(tmp_path / "a", tmp_path / "ntu60")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_resampled_arrays_are_refused_by_name(imported, tmp_path):
+def test_resampled_arrays_are_refused_by_name(tmp_path):
     np.save(tmp_path / "train_position.npy", np.zeros((2, 3, 50, 25, 2), np.float32))
     with pytest.raises(UserError, match=r"_position\.npy"):
         imported(tmp_path, tmp_path / "ntu60")
@@ -216,9 +213,7 @@ def test_resampled_arrays_are_refused_by_name(imported, tmp_path):
         ("train_data_joint.npy", np.zeros((24, 3, 300, 25))),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(
-    imported, converted, tmp_path, data_root, file, content
-):
+def test_arrays_that_do_not_fit_are_refused(tmp_path, data_root, file, content):
     converted("to-arrays", data_root / "ntu60", tmp_path / "a")
     for own in ("store.json", "samples.csv"):  # as arrays of other code are
         (tmp_path / "a" / own).unlink()
@@ -237,7 +232,7 @@ def test_arrays_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize("name", ["NTU60_CS.npz", "a.pkl"])
-def test_damaged_files_are_taken_or_refused(imported, raw, tmp_path, name):
+def test_damaged_files_are_taken_or_refused(raw, tmp_path, name):
     file = tmp_path / name
     if name == "a.pkl":
         foreign.pyskl_pkl(raw, file, {"xsub": "cross_subject"})

@@ -5,12 +5,13 @@ import numpy as np
 from feeder.skeletons import COCO_17, KINECT_V2, joint_map
 from feeder.store import open_store
 from tests.tiny_store import write_store
+from tests.tools.formats.converting import converted, imported
 from tests.tools.formats.foreign import pyskl_pkl
 from tools.evaluation.features import read_recording
 from tools.formats.mapping import map_clip
 
 
-def test_joints_are_those_of_the_same_name_around_the_new_origin(converted, tmp_path):
+def test_joints_are_those_of_the_same_name_around_the_new_origin(tmp_path):
     write_store(tmp_path, "ntu60")
     before = open_store(tmp_path, "ntu60")
     converted("map", tmp_path / "ntu60", tmp_path / "ntu60_17", "--skeleton", "coco_17")
@@ -45,7 +46,7 @@ def test_missing_joints_and_origins():
     assert map_clip(clip, KINECT_V2, COCO_17) is None
 
 
-def test_new_recordings_are_read_as_the_store_was_made(converted, imported, raw, tmp_path):
+def test_new_recordings_are_read_as_the_store_was_made(raw, tmp_path):
     pyskl_pkl(raw, tmp_path / "a.pkl", {"xsub": "cross_subject"})
     imported(tmp_path / "a.pkl", tmp_path / "ntu60")
     converted("map", tmp_path / "ntu60", tmp_path / "ntu60_17", "--skeleton", "coco_17")

@@ -10,6 +10,7 @@ from common import UserError
 from data_gen.readers.recording import AXES
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V2
 from tests.data_gen.people import as_skeleton, person
+from tests.tools.formats.converting import converted, imported
 from tests.tools.formats.foreign import padded_arrays, pose_pkl
 
 OPENPOSE_18 = BUILT_IN["openpose_18"]
@@ -23,7 +24,7 @@ def people(skeleton):
     return dict(zip(NAMES, clips, strict=True))
 
 
-def test_2d_poses_of_ntu_become_a_store_of_coco_17_with_its_splits(imported, tmp_path):
+def test_2d_poses_of_ntu_become_a_store_of_coco_17_with_its_splits(tmp_path):
     names = [f"S00{1 + i}C00{1 + i % 3}P00{1 + i}R001A00{1 + i % 2}" for i in range(6)]
     pixels = [clip[..., :2] * [400, -400] + [960, 540] for clip in people(COCO_17).values()]
     clips = dict(zip(names, pixels, strict=True))
@@ -53,7 +54,7 @@ def test_2d_poses_of_ntu_become_a_store_of_coco_17_with_its_splits(imported, tmp
         ({}, "split", NAMES),
     ],
 )
-def test_splits_are_taken_as_they_are(imported, tmp_path, split, protocol, train):
+def test_splits_are_taken_as_they_are(tmp_path, split, protocol, train):
     pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), split)
     store = imported(tmp_path / "mine.pkl", tmp_path / "mine")
     assert store.protocols == (protocol,) and store.names == NAMES
@@ -61,7 +62,7 @@ def test_splits_are_taken_as_they_are(imported, tmp_path, split, protocol, train
     assert store.label.tolist() == [0, 1, 0, 1, 0, 1]
 
 
-def test_a_split_without_all_clips_is_named_and_leaves_them_out(imported, tmp_path, capsys):
+def test_a_split_without_all_clips_is_named_and_leaves_them_out(tmp_path, capsys):
     split = {"train1": NAMES[:2], "test1": NAMES[2:4], "train2": NAMES[:1], "test2": NAMES[1:2]}
     pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), split)
     for wrong in ((), ("--protocol", "split3")):
@@ -72,7 +73,7 @@ def test_a_split_without_all_clips_is_named_and_leaves_them_out(imported, tmp_pa
     assert NAMES[4] in capsys.readouterr().out
 
 
-def test_broken_clips_are_left_out_by_name(imported, tmp_path, capsys):
+def test_broken_clips_are_left_out_by_name(tmp_path, capsys):
     pose_pkl(tmp_path / "mine.pkl", people(KINECT_V2), SPLIT)
     content = pickle.loads((tmp_path / "mine.pkl").read_bytes())
     broken = content["annotations"]
@@ -93,7 +94,7 @@ def test_broken_clips_are_left_out_by_name(imported, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("axes", AXES)
-def test_other_axes_give_the_same_store(imported, tmp_path, axes):
+def test_other_axes_give_the_same_store(tmp_path, axes):
     clips = people(KINECT_V2)
     pose_pkl(tmp_path / "a.pkl", clips, SPLIT)
     turned = {name: clip @ AXES[axes] for name, clip in clips.items()}  # from y up
@@ -108,7 +109,7 @@ def test_other_axes_give_the_same_store(imported, tmp_path, axes):
             imported(tmp_path / "b.pkl", tmp_path / "c")
 
 
-def test_arrays_of_other_joints_take_a_skeleton(imported, tmp_path):
+def test_arrays_of_other_joints_take_a_skeleton(tmp_path):
     clips = {name: clip.swapaxes(0, 1) for name, clip in people(OPENPOSE_18).items()}
     padded_arrays(tmp_path / "a", "data", clips, NAMES[:4])
     for wrong in ((), ("--skeleton", "coco_17")):
@@ -121,7 +122,7 @@ def test_arrays_of_other_joints_take_a_skeleton(imported, tmp_path):
     assert store.length.tolist() == [len(clip) for clip in clips.values()]
 
 
-def test_confidences_are_no_coordinates(imported, tmp_path):
+def test_confidences_are_no_coordinates(tmp_path):
     rng = np.random.default_rng(0)
     clips = people(OPENPOSE_18)
     clips = {name: clip.swapaxes(0, 1) / [4, -4, 1] for name, clip in clips.items()}
@@ -147,7 +148,7 @@ def test_confidences_are_no_coordinates(imported, tmp_path):
         ("--names", "names.txt"),
     ],
 )
-def test_flags_without_effect_are_refused(converted, imported, data_root, tmp_path, flags):
+def test_flags_without_effect_are_refused(data_root, tmp_path, flags):
     names = [f"S001C00{1 + i % 3}P00{1 + i}R001A00{1 + i % 2}" for i in range(6)]
     clips = dict(zip(names, people(KINECT_V2).values(), strict=True))
     pose_pkl(tmp_path / "ntu.pkl", clips, {"xsub_train": names[:4], "xsub_val": names[4:]})

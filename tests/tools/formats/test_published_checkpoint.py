@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -16,7 +15,9 @@ from net.umurl import Baseline, UmURL
 from tests import golden_files
 from tests.literal.model import UmURL as LiteralUmURL
 from tests.literal.model import adam, train_step
+from tests.runs import succeed
 from tests.tiny_run import write_run
+from tests.tools.formats.converting import converted
 from tests.tools.formats.foreign import Opens
 from tools.evaluation.encoders import load_encoder
 from tools.formats.published_checkpoint import our_name
@@ -58,7 +59,7 @@ def same(a, b):
 
 
 @pytest.fixture
-def run_of(converted, tmp_path):
+def run_of(tmp_path):
     """Convert a published checkpoint: run_of(checkpoint, flags ...) -> the folder of its run."""
 
     def call(theirs, *flags):
@@ -71,7 +72,7 @@ def run_of(converted, tmp_path):
 
 @pytest.mark.parametrize("name", golden_files.MODEL_SIZES)
 @pytest.mark.parametrize("prefix", ["module.", ""])
-def test_published_checkpoints_come_back_bit_by_bit(converted, run_of, tmp_path, name, prefix):
+def test_published_checkpoints_come_back_bit_by_bit(run_of, tmp_path, name, prefix):
     theirs = published(name, prefix)
     # Another machine may round the encoding differently; the counter of batches has gone on.
     theirs["state_dict"][prefix + "backbone.ma_encoder.pe.pe"] += 1e-7
@@ -98,7 +99,7 @@ def test_moments_of_the_optimizer_stay_with_their_weight(run_of):
         assert torch.equal(ours["optimizer"]["state"][number]["exp_avg"], moments[name])
 
 
-def test_our_checkpoints_come_back_too(converted, run_of, tmp_path):
+def test_our_checkpoints_come_back_too(run_of, tmp_path):
     folder = write_run(tmp_path / "ours", num_layer=2)
     converted("to-published", folder, tmp_path / "b.pth.tar")
     theirs = torch.load(tmp_path / "b.pth.tar", weights_only=True)
@@ -113,11 +114,10 @@ def test_our_checkpoints_come_back_too(converted, run_of, tmp_path):
     torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
 
 
-def test_converted_checkpoints_are_evaluated(run_of, data_root, monkeypatch):
+def test_converted_checkpoints_are_evaluated(run_of, data_root):
     flags = ("--pre-dataset", "ntu120", "--protocol", "cross_setup", "--data-root", data_root)
     run = run_of(published("model_small"), *flags)
-    monkeypatch.setattr(sys, "argv", ["x", "--checkpoint-path", str(run)])
-    action_retrieval.main()
+    succeed(action_retrieval.main, "--checkpoint-path", run)
     found = json.loads((run / "retrieval.json").read_text())
     assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
     assert (found["pretraining"]["method"], found["pretraining"]["epochs"]) == ("umurl", 451)
@@ -148,7 +148,7 @@ def test_what_is_no_published_checkpoint_is_refused(run_of, tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth.tar"]
 
 
-def test_other_heads_and_other_methods_are_refused(converted, run_of, tmp_path):
+def test_other_heads_and_other_methods_are_refused(run_of, tmp_path):
     with pytest.raises(UserError, match="--num-head 3"):
         run_of(published("model_small"), "--num-head", 3)
     folder = write_run(tmp_path / "baseline", model=Baseline(16, 2, 1, 24))

@@ -12,8 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import action_classification
 import action_retrieval
-from feeder.store import open_store
-from tests.runs import call
+from tests.runs import call, refusal, succeed
 from tests.tiny_run import write_run
 from tools.drawing.skeletons import fit, scene
 from tools.formats.tables import read_csv
@@ -49,13 +48,10 @@ def run(tmp_path_factory, data_root):
     folder = write_run(tmp_path_factory.mktemp("runs") / "tiny", data_root)
     log(folder, LOSSES)
     where = ("--checkpoint-path", folder)
-    made = [
-        call(action_classification.main, *where),
-        call(action_retrieval.main, *where),
-        call(action_retrieval.main, *where, "--pretrained", "random"),
-        call(report.main, folder, "--queries", 10),
-    ]
-    assert [done.code for done in made] == [0] * 4, made
+    succeed(action_classification.main, *where)
+    succeed(action_retrieval.main, *where)
+    succeed(action_retrieval.main, *where, "--pretrained", "random")
+    succeed(report.main, folder, "--queries", 10)
     return folder
 
 
@@ -74,8 +70,8 @@ def test_it_shows_the_figures_of_the_files_and_asks_for_nothing(run):
     assert links == ["data:"] * 3, "the confusion matrices"
 
 
-def test_the_gallery_has_what_was_retrieved(run, data_root):
-    page, store = run / "report.html", open_store(data_root, "ntu60")
+def test_the_gallery_has_what_was_retrieved(run, store):
+    page = run / "report.html"
     shown = canvases(page)
     table = {row[0]: row for row in read_csv(run / "retrieval_neighbours.csv")[1]}
     assert len(shown) == 10 * 6
@@ -105,21 +101,18 @@ def test_queries_of_all_classes_right_and_wrong_are_chosen():
 
 def test_a_page_without_a_gallery_says_why(run, tmp_path, data_root):
     folder = write_run(tmp_path / "bare", data_root)
-    done = call(report.main, folder)
-    assert done.code == 0 and "action_retrieval.py" in done.out, done.err
+    assert "action_retrieval.py" in succeed(report.main, folder)
     assert "action_retrieval.py" in text(folder / "report.html")
-    done = call(report.main, run, "--data-root", tmp_path, "--out", tmp_path / "report.html")
-    assert done.code == 0 and str(tmp_path) in done.out
+    flags = ("--data-root", tmp_path, "--out", tmp_path / "report.html")
+    assert str(tmp_path) in succeed(report.main, run, *flags)
     assert not canvases(tmp_path / "report.html")
-    done = call(report.main, tmp_path / "no_such_run")
-    assert done.code == 1 and "no_such_run" in done.err and done.err.count("\n") == 1
+    assert "no_such_run" in refusal(report.main, tmp_path / "no_such_run")
 
 
 def test_several_runs_stand_side_by_side(run, tmp_path, data_root):
     other = write_run(tmp_path / "other", data_root, seed=1, hidden_size=32)
     log(other, [loss + 1 for loss in LOSSES])
-    done = call(report.main, run, other)
-    assert done.code == 0, done.err
+    succeed(report.main, run, other)
     page = run.parent / f"report_{run.name}_other.html"
     runs = [content.run(folder, folder.name) for folder in (run, other)]
     assert content.differences(runs) == {"hidden_size": [16, 32], "seed": [0, 1]}
@@ -134,7 +127,7 @@ def test_several_runs_stand_side_by_side(run, tmp_path, data_root):
 def test_text_is_escaped(tmp_path):
     hostile = tmp_path / "</title><script>alert(1)<"
     hostile.mkdir(parents=True)
-    assert call(report.main, hostile, "--out", tmp_path / "a.html").code == 0
+    succeed(report.main, hostile, "--out", tmp_path / "a.html")
     assert "alert(1)<" in text(tmp_path / "a.html")
     assert "<script" not in source(tmp_path / "a.html")
 

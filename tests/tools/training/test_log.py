@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from feeder.store import open_store
 from tests.runs import events
 from tools.training.log import SKIPPED_IN_A_ROW, NonFinite, TrainingLog
 
 
 @pytest.fixture
-def log(data_root, tmp_path):
-    store = open_store(data_root, "ntu60")
+def log(store, tmp_path):
     with TrainingLog(tmp_path, store, total=9, done=2, is_main=True) as log:
         yield log
 

@@ -7,24 +7,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-import pretrain
 from feeder.augment import PUBLISHED
-from feeder.store import open_store
 from net import MODALITIES
 from net.encoder import Encoder
-from tests.runs import call, events, pretraining
-from tools.training import checkpoint, monitor
-
-
-def train(data_root, folder, every: int) -> dict:
-    flags = pretraining(data_root, folder, "--epochs", 3, "--monitor-every", every)
-    assert call(pretrain.main, *flags).code == 0
-    return checkpoint.load(checkpoint.newest(folder))
+from tests.runs import events, train
+from tools.training import monitor
 
 
 def test_a_run_is_the_same_with_and_without_it(data_root, tmp_path):
-    looked = train(data_root, tmp_path / "a", every=2)
-    blind = train(data_root, tmp_path / "b", every=0)
+    looked = train(data_root, tmp_path / "a", "--epochs", 3, "--monitor-every", 2)
+    blind = train(data_root, tmp_path / "b", "--epochs", 3, "--monitor-every", 0)
     assert all(torch.equal(w, blind["model"][name]) for name, w in looked["model"].items())
     log = events(tmp_path / "a")
     for tag in ("monitor/knn_5", "monitor/knn_5_standardized"):
@@ -39,8 +31,7 @@ def test_a_run_is_the_same_with_and_without_it(data_root, tmp_path):
     assert not tags["images"] and "monitor/knn_5" not in tags["scalars"]
 
 
-def test_queries_are_training_clips_of_other_people(data_root):
-    store = open_store(data_root, "ntu60")
+def test_queries_are_training_clips_of_other_people(store):
     train_rows, test_rows = store.split("cross_view")
     bank, queries = monitor.held_out(store, train_rows, seed=0)
     assert set(bank) | set(queries) == set(train_rows)
@@ -50,9 +41,9 @@ def test_queries_are_training_clips_of_other_people(data_root):
     assert all(len(part) for part in monitor.held_out(store, one, seed=0))
 
 
-def test_the_accuracy_is_that_of_the_nearest_clips(data_root, monkeypatch):
+def test_the_accuracy_is_that_of_the_nearest_clips(store, monkeypatch):
     monkeypatch.setattr(monitor, "NEIGHBORS", 1)
-    store, encoder = open_store(data_root, "ntu60"), Encoder(8)
+    encoder = Encoder(8)
     rows = np.arange(len(store.names))
     first, second = rows[store.action == 1], rows[store.action == 2]
     for bank, queries, accuracy in ((rows, rows, 100), (first, second, 0)):
@@ -61,8 +52,7 @@ def test_the_accuracy_is_that_of_the_nearest_clips(data_root, monkeypatch):
     assert encoder.training
 
 
-def test_views_are_drawn(data_root):
-    store = open_store(data_root, "ntu60")
+def test_views_are_drawn(store):
     first, again, later = (
         monitor.draw_views(store, np.arange(4), np.random.default_rng(seed), PUBLISHED, views=5)
         for seed in (1, 1, 2)
