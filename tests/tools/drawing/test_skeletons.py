@@ -12,18 +12,8 @@ from feeder.batches import Clips
 from feeder.skeletons import KINECT_V2, NTU
 from net.modalities import derive
 from tests.golden_files import GOLDEN
-from tools.drawing.skeletons import (
-    BODY_COLORS,
-    MARGIN,
-    VIEW_IMAGES,
-    VIEW_SIZE,
-    augmented,
-    fit,
-    picture,
-    scene,
-    view_scenes,
-    views_image,
-)
+from tools.drawing import skeletons
+from tools.drawing.skeletons import BODY_COLORS, MARGIN, VIEW_SIZE, fit, picture, scene
 
 SIZE = 240
 
@@ -89,22 +79,21 @@ def test_arrows_are_what_the_network_gets():
 def test_views_are_those_of_the_seed():
     clip = prepare_clip(read_skeleton_file(GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"))
     ((whole,), views), (_, same), (_, other) = (
-        augmented(Clips.one(clip), np.random.default_rng(seed), PUBLISHED) for seed in (3, 3, 4)
+        skeletons.augmented(Clips.one(clip), np.random.default_rng(seed), PUBLISHED)
+        for seed in (3, 3, 4)
     )
     assert whole.shape == (64, 2, 25, 3) and views.shape == (4, 1, 64, 2, 25, 3)
     assert (views == same).all() and (views != other).any()
-    scenes = view_scenes(views[:, 0], KINECT_V2)
+    scenes = skeletons.view_scenes(views[:, 0], KINECT_V2)
     assert list(scenes) == ["joint view", "bone view", "motion view", "fused view"]
-    assert list(view_scenes(views[:2, 0], KINECT_V2)) == ["fused view 1", "fused view 2"]
+    assert list(skeletons.view_scenes(views[:2, 0], KINECT_V2)) == ["fused view 1", "fused view 2"]
 
 
 @pytest.mark.parametrize("views", [2, 4, 5])
 def test_the_monitors_image_has_a_row_a_clip(views):
     rng = np.random.default_rng(0)
     clip, seen = rng.normal(size=(64, 2, 25, 3)), rng.normal(size=(views, 64, 2, 25, 3))
-    image = views_image([("a clip", clip, seen)] * 2, KINECT_V2)
-    assert (
-        image.shape == (2 * VIEW_SIZE, (1 + views) * VIEW_IMAGES * VIEW_SIZE, 3)
-        and image.dtype == np.uint8
-    )
+    image = skeletons.views_image([("a clip", clip, seen)] * 2, KINECT_V2)
+    width = (1 + views) * skeletons.VIEW_IMAGES * VIEW_SIZE
+    assert image.shape == (2 * VIEW_SIZE, width, 3) and image.dtype == np.uint8
     assert (image[3 : VIEW_SIZE - 3] == image[VIEW_SIZE + 3 : -3]).mean() > 0.999

@@ -12,21 +12,14 @@ from tests.literal import input as literal_views
 from tests.literal.model import Encoder as LiteralEncoder
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, features
-from tools.evaluation.features import (
-    Features,
-    encode,
-    encode_clip,
-    extract_features,
-    read_recording,
-    split_for,
-)
+from tools.evaluation.features import encode, encode_clip, extract_features, split_for
 from tools.formats.published_checkpoint import to_published
 from tools.training import checkpoint
 
 
 def test_six_lines_encode_a_recording(run):
     file = GOLDEN / "skeletons" / "S001C001P001R001A001.skeleton"
-    feature = encode_clip(encoders.load_encoder(run), read_recording(file))
+    feature = encode_clip(encoders.load_encoder(run), features.read_recording(file))
     assert feature.shape == (32,) and feature.dtype == torch.float32
 
 
@@ -94,7 +87,7 @@ def test_a_feature_that_is_not_finite_is_named_by_its_clip(run, store):
 def test_standardizing_is_the_scaler_of_scikit_learn_fitted_on_training_clips(rng):
     train, test = (rng.normal(5, 3, (2, n, 7)).astype(np.float32) for n in (24, 20))
     train[:, :, 3] = test[:, :, 3] = 2.5  # says nothing, and stays finite
-    both = Features(None, torch.from_numpy(train), torch.from_numpy(test))
+    both = features.Features(None, torch.from_numpy(train), torch.from_numpy(test))
     found, scale = features.standardized(both)
     for stream in range(2):
         exact = StandardScaler().fit(train[stream])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,16 +12,7 @@ from common import UserError
 from tests.encoders import GraphEncoder
 from tools.evaluation import encoders, probe
 from tools.evaluation.features import Features, Labels, TrainTestSplit, open_split, split_for
-from tools.evaluation.probe import (
-    FINETUNE,
-    LINEAR,
-    Run,
-    accuracy,
-    finetune,
-    linear_evaluation,
-    predict,
-    summary,
-)
+from tools.evaluation.probe import FINETUNE, LINEAR, finetune, linear_evaluation
 
 SHORT = replace(LINEAR, epochs=8, schedule=())
 
@@ -46,7 +38,7 @@ def test_late_fusion_adds_the_scores_of_layers_trained_apart(features, monkeypat
     for some in (slice(0, 1), slice(1, 2), slice(0, 2)):
         streams = Features(both.data, both.train[some], both.test[some])
         run = linear_evaluation(streams, settings)
-        scores.append(predict(run.model, [(streams.test, streams.test_classes)])[0])
+        scores.append(probe.predict(run.model, [(streams.test, streams.test_classes)])[0])
     torch.testing.assert_close(scores[2], scores[0] + scores[1], rtol=1e-4, atol=1e-5)
 
 
@@ -70,9 +62,9 @@ def test_the_loss_is_the_epochs_mean_and_nan_in_any_batch_is_noticed(features):
 
 def test_accuracy_counts_the_first_and_the_first_five():
     scores = torch.tensor([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4]])
-    found = accuracy(scores, torch.tensor([0, 1, 5]))
+    found = probe.accuracy(scores, torch.tensor([0, 1, 5]))
     assert found == pytest.approx({"top1": 100 / 3, "top5": 200 / 3})
-    assert accuracy(scores[:, :2], torch.tensor([0, 1, 1]))["top5"] == 100
+    assert probe.accuracy(scores[:, :2], torch.tensor([0, 1, 1]))["top5"] == 100
 
 
 def test_summary_takes_the_best_of_the_mean_curve():
@@ -83,14 +75,14 @@ def test_summary_takes_the_best_of_the_mean_curve():
     label = np.array([0, 1, 2, 3, 4, 5, 0, 0, 0, 1])
     data = TrainTestSplit(SimpleNamespace(label=label), "x", np.arange(6), np.arange(6, 10))
     taken = (torch.tensor([0, 0, 0, 0]), torch.tensor([0, 1, 1, 1]))  # of 0, 0, 0, 1
-    runs = [Run(i, 4, each, taken[i], None) for i, each in enumerate(tests)]
-    found = summary(runs, data)
+    runs = [probe.Run(i, 4, each, taken[i], None) for i, each in enumerate(tests)]
+    found = probe.summary(runs, data)
     assert (found["top1"], found["best_top1"], found["best_epoch"]) == (52, 55, 5)
     assert found["top1_std"] == pytest.approx(8**0.5)
     assert found["best_top1_std"] == pytest.approx(50**0.5)
-    assert found["top5"] == 80 and summary(runs[:1], data)["top1_std"] is None
+    assert found["top5"] == 80 and probe.summary(runs[:1], data)["top1_std"] is None
     assert found["mean_class_accuracy"] == pytest.approx((50 + (100 / 3 + 100) / 2) / 2)
-    few = summary(runs, data._replace(train=np.arange(5)))  # five classes
+    few = probe.summary(runs, data._replace(train=np.arange(5)))  # five classes
     assert (few["top5"], few["top5_std"], few["tests"][0]["top5"]) == (None, None, None)
     assert few["runs"][0]["tests"][1] == {"epoch": 7, "top1": 50.0, "top5": None}
 
@@ -109,26 +101,22 @@ def test_few_labels_are_balanced_nested_and_drawn_by_seed(rng):
     np.testing.assert_array_equal(Labels(fraction=1.0).draw(classes, 0), np.arange(148))
 
 
-@pytest.fixture
-def tuned_on(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        probe, "linear_evaluation", lambda *a, **k: seen.append(a[0]) or linear_evaluation(*a, **k)
-    )
-    return seen
-
-
-def test_the_best_rate_on_held_out_subjects_is_taken(features, tuned_on):
+def test_the_best_rate_on_held_out_subjects_is_taken(features, monkeypatch):
+    train = mock.Mock(wraps=linear_evaluation)
+    monkeypatch.setattr(probe, "linear_evaluation", train)
     found = probe.tune(features, SHORT)
     best = max(one["top1"] for one in found["tried"])
     assert [one["lr"] for one in found["tried"]] == list(probe.RATES)
     assert next(one["top1"] for one in found["tried"] if one["lr"] == found["lr"]) == best
     store = features.data.store
-    for one in tuned_on:
-        assert set(one.data.train) | set(one.data.test) == set(features.data.train)
-        assert not set(store.subject[one.data.train]) & set(store.subject[one.data.test])
+    tuned_on = [call.args[0].data for call in train.call_args_list]
+    assert len(tuned_on) == len(probe.RATES)
+    for data in tuned_on:
+        assert set(data.train) | set(data.test) == set(features.data.train)
+        assert not set(store.subject[data.train]) & set(store.subject[data.test])
     probe.tune(features, SHORT, Labels(per_class=3))  # clips with a label alone
-    assert len(tuned_on[-1].data.train) + len(tuned_on[-1].data.test) == 12
+    data = train.call_args.args[0].data
+    assert len(data.train) + len(data.test) == 12
     # The test clips' features take no part.
     spoiled = features._replace(test=features.test * torch.nan)
     assert probe.tune(spoiled, SHORT) == found

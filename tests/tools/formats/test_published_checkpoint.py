@@ -58,55 +58,50 @@ def same(a, b):
     return a == b
 
 
-@pytest.fixture
-def run_of(tmp_path):
-    """Convert a published checkpoint: run_of(checkpoint, flags ...) -> the folder of its run."""
-
-    def call(theirs, *flags):
-        torch.save(theirs, tmp_path / "a.pth.tar")
-        converted("from-published", tmp_path / "a.pth.tar", tmp_path / "run", *flags)
-        return tmp_path / "run"
-
-    return call
+def run_of(folder, theirs, *flags):
+    """Convert a published checkpoint; return the folder of its run, which is in `folder`."""
+    torch.save(theirs, folder / "a.pth.tar")
+    converted("from-published", folder / "a.pth.tar", folder / "run", *flags)
+    return folder / "run"
 
 
 @pytest.mark.parametrize("name", golden_files.MODEL_SIZES)
 @pytest.mark.parametrize("prefix", ["module.", ""])
-def test_published_checkpoints_come_back_bit_by_bit(run_of, tmp_path, name, prefix):
+def test_published_checkpoints_come_back_bit_by_bit(tmp_path, name, prefix):
     theirs = published(name, prefix)
     # Another machine may round the encoding differently; the counter of batches has gone on.
     theirs["state_dict"][prefix + "backbone.ma_encoder.pe.pe"] += 1e-7
     for key in theirs["state_dict"]:
         if key.endswith("num_batches_tracked"):
             theirs["state_dict"][key] += 70_000
-    run = run_of(theirs, "--num-head", golden_files.MODEL_SIZES[name]["num_head"])
+    run = run_of(tmp_path, theirs, "--num-head", golden_files.MODEL_SIZES[name]["num_head"])
     converted("to-published", run, tmp_path / "deep" / "b.pth.tar")
     back = torch.load(tmp_path / "deep" / "b.pth.tar", weights_only=True)
     assert same(dict(theirs, state_dict=dict(theirs["state_dict"])), back)
 
 
-def test_moments_of_the_optimizer_stay_with_their_weight(run_of):
+def test_moments_of_the_optimizer_stay_with_their_weight(tmp_path):
     """One step of a literal model, whose parameters have the published order."""
     torch.manual_seed(0)
     model = LiteralUmURL(8, 1, 1, 12)
     optimizer = adam(model)
     train_step(model, optimizer, torch.randn(4, 6, 3, 64, 25, 2))
     state = {f"module.{k}": v for k, v in model.state_dict().items()}
-    run = run_of({"epoch": 1, "state_dict": state, "optimizer": optimizer.state_dict()})
+    run = run_of(tmp_path, {"epoch": 1, "state_dict": state, "optimizer": optimizer.state_dict()})
     ours = checkpoint.load(run / "checkpoint_0001.pt")
     moments = {our_name(n): optimizer.state[p]["exp_avg"] for n, p in model.named_parameters()}
     for number, (name, _) in enumerate(UmURL(8, 1, 1, 12).named_parameters()):
         assert torch.equal(ours["optimizer"]["state"][number]["exp_avg"], moments[name])
 
 
-def test_our_checkpoints_come_back_too(run_of, tmp_path):
+def test_our_checkpoints_come_back_too(tmp_path):
     folder = write_run(tmp_path / "ours", num_layer=2)
     converted("to-published", folder, tmp_path / "b.pth.tar")
     theirs = torch.load(tmp_path / "b.pth.tar", weights_only=True)
     model = LiteralUmURL(16, 2, 2, 24)
     model.load_state_dict({k.removeprefix("module."): v for k, v in theirs["state_dict"].items()})
     assert list(theirs["state_dict"]) == [f"module.{k}" for k in model.state_dict()]
-    back = run_of(theirs, "--num-head", 2)
+    back = run_of(tmp_path, theirs, "--num-head", 2)
     before, after = (checkpoint.load(checkpoint.newest(run)) for run in (folder, back))
     assert same(dict(before["model"]), after["model"])
     clip = torch.randn(2, 3, 64, 25, 2)
@@ -114,9 +109,9 @@ def test_our_checkpoints_come_back_too(run_of, tmp_path):
     torch.testing.assert_close(feature, model.backbone.fused(clip), rtol=1e-4, atol=1e-5)
 
 
-def test_converted_checkpoints_are_evaluated(run_of, data_root):
+def test_converted_checkpoints_are_evaluated(tmp_path, data_root):
     flags = ("--pre-dataset", "ntu120", "--protocol", "cross_setup", "--data-root", data_root)
-    run = run_of(published("model_small"), *flags)
+    run = run_of(tmp_path, published("model_small"), *flags)
     succeed(action_retrieval.main, "--checkpoint-path", run)
     found = json.loads((run / "retrieval.json").read_text())
     assert (found["dataset"], found["protocol"]) == ("ntu120", "cross_setup")
@@ -138,19 +133,19 @@ def test_converted_checkpoints_are_evaluated(run_of, data_root):
         (lambda s: s.update(args=argparse.Namespace(lr=1)), "argparse.Namespace"),
     ],
 )
-def test_what_is_no_published_checkpoint_is_refused(run_of, tmp_path, monkeypatch, change, named):
+def test_what_is_no_published_checkpoint_is_refused(tmp_path, monkeypatch, change, named):
     monkeypatch.chdir(tmp_path)
     theirs = published("model_small")
     change(theirs)
     with pytest.raises(UserError, match=str(tmp_path)) as refused:
-        run_of(theirs)
+        run_of(tmp_path, theirs)
     assert named in str(refused.value)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth.tar"]
 
 
-def test_other_heads_and_other_methods_are_refused(run_of, tmp_path):
+def test_other_heads_and_other_methods_are_refused(tmp_path):
     with pytest.raises(UserError, match="--num-head 3"):
-        run_of(published("model_small"), "--num-head", 3)
+        run_of(tmp_path, published("model_small"), "--num-head", 3)
     folder = write_run(tmp_path / "baseline", model=Baseline(16, 2, 1, 24))
     with pytest.raises(UserError):
         converted("to-published", folder, tmp_path / "c")

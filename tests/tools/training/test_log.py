@@ -14,18 +14,18 @@ def log(store, tmp_path):
         yield log
 
 
-def add(log: TrainingLog, step: int, **scalars: float) -> None:
-    values = {"loss/total": 1.0} | {name.replace("_", "/", 1): v for name, v in scalars.items()}
-    tensors = {name: torch.tensor(value) for name, value in values.items()}
+def add(log: TrainingLog, step: int, scalars: dict[str, float]) -> None:
+    scalars = {"loss/total": 1.0} | scalars
+    tensors = {name: torch.tensor(value) for name, value in scalars.items()}
     log.add(0, step, np.array([3, 5, 7, 9]), tensors)
 
 
 def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
     for step, total in enumerate((1.0, 2.0, 6.0)):
-        add(log, step, loss_total=total)
+        add(log, step, {"loss/total": total})
     log.write(learning_rate=0.5)
     log.write()  # no new step, no entry
-    add(log, 3, loss_total=8.0)
+    add(log, 3, {"loss/total": 8.0})
     log.write(learning_rate=0.25)
     assert (log.latest["loss/total"], log.latest["train/learning_rate"]) == (8, 0.25)
     log.writer.flush()
@@ -34,8 +34,8 @@ def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
 
 
 def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_path):
-    add(log, 0, loss_intra=1.0)
-    add(log, 1, loss_intra=np.inf)
+    add(log, 0, {"loss/intra": 1.0})
+    add(log, 1, {"loss/intra": np.inf})
     with pytest.raises(NonFinite) as raised:
         log.write()
     named = [log.store.names[row] for row in (3, 5, 7, 9)]
@@ -47,8 +47,8 @@ def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_pat
 def test_steps_that_fp16_skips_are_too_many_at_some_point(log):
     row = [1.0] * (SKIPPED_IN_A_ROW - 1)
     for step, skipped in enumerate([*row, 0.0, *row]):
-        add(log, step, train_skipped=skipped)
+        add(log, step, {"train/skipped": skipped})
         log.write()
-    add(log, 99, train_skipped=1.0)
+    add(log, 99, {"train/skipped": 1.0})
     with pytest.raises(NonFinite, match="fp16"):
         log.write()
