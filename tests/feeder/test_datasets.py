@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from data_gen.readers.skeleton_file import official_missing, parse_name
-from feeder.datasets import KNOWN, LAST_SETUP, NTU_ACTIONS, PKU_ACTIONS, TRAIN_SUBJECTS
+from feeder.datasets import KNOWN, LAST_SETUP, NTU_ACTIONS, PKU_ACTIONS
+from tests.literal import preprocess as literal
 
 
 def test_ntu_has_the_published_actions_subjects_and_numbers_of_clips():
@@ -22,10 +23,10 @@ def test_ntu_is_split_by_subjects_cameras_and_setups():
     def training(dataset: str, protocol: str, column: str) -> set[int]:
         return set(columns[column][KNOWN[dataset].train_mask(protocol, columns)].tolist())
 
-    subjects = training("ntu120", "cross_subject", "subject")
-    assert subjects == set(TRAIN_SUBJECTS) and len(subjects) == 53
+    subjects = literal.TRAINING_SUBJECTS
+    assert training("ntu120", "cross_subject", "subject") == subjects and len(subjects) == 53
     assert training("ntu60", "cross_subject", "subject") == {s for s in subjects if s <= 40}
-    assert training("ntu60", "cross_view", "camera") == {2, 3}
+    assert training("ntu60", "cross_view", "camera") == literal.TRAINING_CAMERAS
     assert training("ntu120", "cross_setup", "setup") == set(range(2, 33, 2))
 
 
