@@ -184,16 +184,6 @@ def test_faults_of_the_whole_end_the_run(own, tmp_path, change, named):
     assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
 
 
-def test_the_second_body_stays_second_even_if_it_moves_more():
-    rng = np.random.default_rng(0)
-    video = np.zeros((12, 2, 25, 3))
-    video[:, 0] = rng.normal(0, 0.01, (12, 25, 3)) + rng.normal(0, 1, (25, 3))
-    video[3:8, 1] = rng.normal(0, 5, (5, 25, 3))
-    clip = prepare_clip(video, by_energy=False)
-    assert np.abs(clip[:, 0, 1]).max() == 0  # centered on its spine
-    assert clip[:, 1].any(axis=(1, 2)).all()  # its five frames repeated over the clip
-
-
 def test_files_as_others_may_write_them(tmp_path):
     path, label = tmp_path / "2-L.txt", tmp_path / "label"
     label.mkdir()
