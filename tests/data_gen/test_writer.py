@@ -16,16 +16,14 @@ def clip(frames: int, value: float = 0.0) -> np.ndarray:
     return np.full((frames, 2, 25, 3), value, np.float32)
 
 
-def write(folder: Path, value: float = 0.0, names: str = "ab"):
+def write(folder: Path, value: float = 0.0) -> None:
     with StoreWriter(folder, NTU60) as store:
-        for name in names:
+        for name in "ab":
             store.add(name, FIELDS, clip(3, value))
         store.commit()
-    return store
 
 
-def test_what_is_written(tmp_path):
-    rng = np.random.default_rng(0)
+def test_what_is_written(tmp_path, rng):
     clips = [rng.normal(size=(frames, 2, 25, 3))[:, ::-1] for frames in (3, 400)]
     with StoreWriter(tmp_path / "new" / "ntu60", NTU60) as store:
         store.add("S001C002P003R001A060", (1, 2, 3, 1, 60), clips[0])

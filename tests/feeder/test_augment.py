@@ -14,8 +14,11 @@ JOINTS, DRAWS = 25, 38
 CASES = sorted({key.split("/")[0] for key in GOLDEN})
 
 
-def uniform(n: int) -> torch.Tensor:
-    return torch.rand(n, DRAWS, generator=torch.Generator().manual_seed(0))
+def augmented(frames: int = 300, **strengths: float) -> aug.Augmentation:
+    """20,000 augmentations of the same clip, which lies at the start of its store."""
+    uniform = torch.rand(20_000, DRAWS, generator=torch.Generator().manual_seed(0))
+    start = torch.zeros(20_000, dtype=torch.long)
+    return aug.augmentation(uniform, start, start + frames, aug.Strengths(**strengths))
 
 
 def of_length(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,13 +69,11 @@ def test_resize_is_the_interpolation_of_torch_over_the_crop(lengths, size, data)
 
 
 @pytest.mark.parametrize("frames", [1, 64, 299, 5000])
-def test_crops_are_in_range_and_those_of_the_plain_reading(frames):
-    none = torch.zeros(20_000, dtype=torch.long)
-    start, length, _ = aug.augmentation(uniform(20_000), none, none + frames)
+def test_crops_are_in_range_and_those_of_the_plain_reading(frames, rng):
+    start, length, _ = augmented(frames)
     shortest = max(min(64, frames), 0.1 * frames)
     assert length.min() == pytest.approx(shortest, rel=0.01) and length.max() <= frames
     assert start.min() == 0 and (start + length <= frames).all()
-    rng = np.random.default_rng(0)
     plain = np.array([literal.draw_crop(frames, rng) for _ in range(4000)])
     quantiles, drawn = [0.05, 0.25, 0.5, 0.75, 0.95], np.stack([start, length], 1)
     drawn, expected = (np.quantile(x, quantiles, axis=0) for x in (drawn, plain))
@@ -98,10 +99,6 @@ def test_half_shear_a_quarter_zero_and_fifteen_joints_are_corrupted():
     assert off_diagonal.sub(15 * 14 / (25 * 24)).abs().max() < 0.03
 
 
-def augmented(n: int = 20_000, **strengths: float) -> aug.Augmentation:
-    return aug.augmentation(uniform(n), *of_length(*[300] * n), aug.Strengths(**strengths))
-
-
 def test_each_strength_does_what_it_says():
     sheared, zeroed, changed = kinds(augmented(shear_probability=0.8, zero_probability=1).matrix)
     assert sheared.float().mean() == pytest.approx(0.8, abs=0.012)
@@ -124,8 +121,7 @@ def test_each_strength_does_what_it_says():
     assert (augmented(shortest_crop=1).length == 300).all()
 
     # Clips of 40 frames are cropped, too, where a crop may have fewer than 64.
-    short = aug.Strengths(shortest_crop=0.3, fewest_frames=16)
-    length = aug.augmentation(uniform(20_000), *of_length(*[40] * 20_000), short).length
+    length = augmented(frames=40, shortest_crop=0.3, fewest_frames=16).length
     assert length.min() == 16 and length.max() == 39
 
 

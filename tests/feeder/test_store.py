@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +7,12 @@ import pytest
 from feeder.datasets import NTU_DATASETS
 from feeder.description import UNLABELED
 from feeder.store import StoreError, open_store
+from tests.tiny_store import write_store
 
 
 @pytest.fixture
-def root(tmp_path, data_root):
-    ignored = shutil.ignore_patterns(".checked")
-    shutil.copytree(data_root / "ntu60", tmp_path / "ntu60", ignore=ignored)
-    return tmp_path
+def root(tmp_path):
+    return write_store(tmp_path)
 
 
 def test_a_store_gives_the_clips_that_were_written(data_root):
