@@ -1,5 +1,6 @@
 """Fixtures of several test files, and marks: numeric, slow, gpu."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def data_root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     write_store(root, "ntu60")
     return write_store(root, "ntu120", seed=1)
+
+
+@pytest.fixture
+def house(tmp_path) -> Path:
+    """A copy of the repository, without data and runs, which the test may change."""
+    skip = shutil.ignore_patterns(".*", "data", "checkpoints", "figure", "golden", "docs")
+    return shutil.copytree(Path(__file__).parents[1], tmp_path / "house", ignore=skip)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import io
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,10 +31,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_changes_of_extend_run(tmp_path):
-    house = tmp_path / "house"
-    skip = shutil.ignore_patterns(".*", "data", "checkpoints", "figure", "golden", "docs")
-    shutil.copytree(ROOT, house, ignore=skip)
+def test_the_changes_of_extend_run(house):
     write_store(house / "data/demo", "ntu60")
     text = (ROOT / "docs/extend.md").read_text()
     for block in blocks(text, "python"):

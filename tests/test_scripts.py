@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +11,8 @@ import pytest
 
 import pretrain
 
-ROOT = Path(__file__).parents[1]
 TINY = "--hidden-size 16 --projector-width 32 --epochs 1 --schedule 1"
 NO_GPU = "*device_count*) echo 0 ;;"  # said without importing torch
-
-
-@pytest.fixture
-def house(tmp_path) -> Path:
-    """A copy of the repository, to which the scripts write their checkpoints."""
-    house = tmp_path / "house"
-    skip = shutil.ignore_patterns(".git", ".venv", "data", "checkpoints", "tests", ".*_cache")
-    shutil.copytree(ROOT, house, ignore=skip)
-    return house
 
 
 def wrapped(file: Path, *cases: str) -> str:

@@ -111,18 +111,14 @@ def test_files_of_both_releases_at_any_depth(prepare, tmp_path, monkeypatch):
     assert list(read_store(tmp_path / "out" / "ntu120")) == ntu60 + NEW[1:]
 
 
-def test_from_data_gen_with_default_folders(tmp_path):
-    for name in ("data_gen", "feeder"):
-        ignored = shutil.ignore_patterns("__py*")
-        shutil.copytree(COMMAND.parents[1] / name, tmp_path / name, ignore=ignored)
-    shutil.copy(COMMAND.parents[1] / "common.py", tmp_path)
-    write_clips(tmp_path / "data" / "nturgbd_raw" / "nturgb+d_skeletons", OLD)
+def test_from_data_gen_with_default_folders(house):
+    write_clips(house / "data" / "nturgbd_raw" / "nturgb+d_skeletons", OLD)
     command = [sys.executable, "ntu_gendata.py"]
-    run = subprocess.run(command, cwd=tmp_path / "data_gen", capture_output=True, text=True)
+    run = subprocess.run(command, cwd=house / "data_gen", capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
-    assert list(read_store(tmp_path / "data" / "ntu60")) == OLD
+    assert list(read_store(house / "data" / "ntu60")) == OLD
     assert run.stdout.splitlines()[-1] == "next: ./script_pretrain.sh ntu60_xsub"
-    assert sorted(os.listdir(tmp_path / "data")) == ["ntu60", "nturgbd_raw"]
+    assert sorted(os.listdir(house / "data")) == ["ntu60", "nturgbd_raw"]
 
 
 def test_every_file_left_out_is_named_with_its_reason(prepare, tmp_path):
