@@ -16,30 +16,23 @@ from tests.tiny_store import write_store
 from tools.training import checkpoint
 
 
-class GoldenBatches:
-    """Used in place of TrainingBatches: yields the views of the reference figures, step by step."""
+class GoldenBatches(list):
+    """Used in place of TrainingBatches: the views of the reference figures, step by step."""
 
-    def __init__(self, views: torch.Tensor):
-        self.views = views  # (steps, 4, B, T, M, V, C)
-
-    def __call__(self, *_, **__):
-        return self
-
-    def __len__(self):
-        return len(self.views)
+    def __init__(self, views: torch.Tensor):  # (steps, 4, B, T, M, V, C)
+        rows = np.arange(views.shape[2])
+        for step, batch in enumerate(views):
+            facts = {"step": step, "rows": rows, "shares": [len(rows)]}
+            self.append(SimpleNamespace(views=lambda batch=batch: batch, **facts))
 
     def epoch(self, epoch, first_step=0):
-        for step, views in enumerate(self.views):
-            rows = np.arange(views.shape[1])
-            yield SimpleNamespace(
-                views=lambda views=views: views, shares=[len(rows)], step=step, rows=rows
-            )
+        return iter(self)
 
 
 def train_golden(monkeypatch, data_root, folder, name, *flags, steps=None) -> dict:
     """Train the golden model as a user would, on the golden views; returns the trained weights."""
     _, model, views = golden_model(name)
-    monkeypatch.setattr(pretrain, "TrainingBatches", GoldenBatches(views[:steps]))
+    monkeypatch.setattr(pretrain, "TrainingBatches", lambda *_, **__: GoldenBatches(views[:steps]))
     monkeypatch.setitem(METHODS, "umurl", Method("golden", lambda *_: model, umurl_loss))
     sizes = [w for k, v in MODEL_SIZES[name].items() for w in (f"--{k.replace('_', '-')}", v)]
     return train(data_root, folder, "--epochs", 1, *sizes, *flags)["model"]
@@ -126,12 +119,10 @@ def test_learning_rates(flags, factors):
     assert found == pytest.approx(factors)
 
 
-def test_two_stores_train_as_one_and_the_largest_batch_is_printed(tmp_path):
-    for name in ("ntu60", "ntu120"):
-        write_store(tmp_path / "data", name, seed=len(name))
+def test_two_stores_train_as_one_and_the_largest_batch_is_printed(data_root, tmp_path):
     flags = ("--pre-dataset", "ntu60", "ntu120", "--mix", 3, 1, "--epochs", 1, "--batch-size", 47)
-    said = succeed(pretrain.main, *pretraining(tmp_path / "data", tmp_path / "run", *flags))
-    assert checkpoint.load(checkpoint.newest(tmp_path / "run"))["settings"]["mix"] == [3.0, 1.0]
+    said = succeed(pretrain.main, *pretraining(data_root, tmp_path, *flags))
+    assert checkpoint.load(checkpoint.newest(tmp_path))["settings"]["mix"] == [3.0, 1.0]
     assert "at most 48 clips" in said
 
 

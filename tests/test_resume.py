@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -93,10 +94,7 @@ def test_crashes_leave_no_trace_in_curves_and_pictures(data_root, tmp_path, monk
     monitored = ("--monitor-every", 1)
     assert pretrain_small(data_root, tmp_path / "whole", *monitored, epochs=3).code == 0
 
-    def crash() -> None:
-        raise Crash
-
-    interrupt(monkeypatch, 1, 5, 6, by=crash)
+    interrupt(monkeypatch, 1, 5, 6, by=mock.Mock(side_effect=Crash))
     for _ in range(3):
         with pytest.raises(Crash):
             pretrain_small(data_root, tmp_path / "run", *monitored, epochs=3)
