@@ -1,6 +1,6 @@
 """Pre-train an encoder without labels; write checkpoints and TensorBoard curves.
 
-    python pretrain.py --pre-dataset ntu60 --protocol cross_subject --checkpoint-path checkpoints/x
+    python pretrain.py --pre-dataset ntu120 --protocol cross_subject --checkpoint-path checkpoints/x
 
 One process uses one GPU, or the CPU. For all GPUs of a machine start it with torchrun, as
 script_pretrain.sh does. The same command continues a run that was stopped or killed.
@@ -94,7 +94,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     add = parser.add_argument_group("run").add_argument
     add("--checkpoint-path", type=Path, default=Path("checkpoints/default"), help="folder")
-    add("--resume", default="auto", help="auto: the folder's newest checkpoint; or a path")
+    add("--resume", default="auto", help="a path to begin from; a checkpoint in the folder wins")
     add("--resume-anyway", action="store_true", help="even if settings or data differ")
     add("--save-every", type=int, default=10, help="epochs between checkpoints")
     add("--keep", type=int, default=3, help="number of checkpoints to keep")

@@ -2,8 +2,8 @@
 
     python data_gen/ntu_gendata.py
 
-A file becomes its bodies in metres (readers/skeleton_file.py); `prepare_clip` keeps the two with
-the greatest energy, repairs, centers and aligns them.
+Missing samples are left out. A file becomes its bodies in metres, four in a frame at most
+(readers/skeleton_file.py), and these a clip of two bodies (`prepare_clip` in clip.py).
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Batches of clips: which clips a step takes, from where, and with which random draws.
 
-Generators are seeded by (seed, epoch) or (seed, epoch, step) and draw for the batch of all ranks.
-So a step sees the same data with any number of ranks and workers, and a run can continue anywhere.
+Generators are seeded by (seed, round) for the order of clips, by (seed, epoch, step) for the views;
+they draw for the batch of all ranks. So a step sees the same data with any number of ranks and
+workers, and a run can continue anywhere.
 """
 
 from collections import deque
@@ -163,7 +164,7 @@ class TrainingBatches:
 
     def _read(self, rows: np.ndarray, epoch: int, step: int) -> Batch:
         # Every rank draws for all ranks and keeps its own part.
-        rng = np.random.default_rng([self.seed, epoch, step + 1])
+        rng = np.random.default_rng([self.seed, epoch, step + 1])  # 0 is the order's stream
         joints = self.store.layout.skeleton.num_joints
         uniform = uniform_draws(rng, (self.views, len(rows)), joints, self.strengths)
         parts = shares(len(rows), self.world_size)

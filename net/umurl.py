@@ -1,8 +1,8 @@
 """The models that are pre-trained: UmURL, its variant with a second fused view, the baseline.
 
 Each is an encoder with projectors. `forward` takes the augmented views of B clips,
-(views, B, T, M, V, C) in metres, and returns the projected features for the loss, then the fused
-feature (B, F) of the encoder.
+(views, B, T, M, V, C) in metres, and returns the projected features for the loss, then a feature
+(B, F) of the encoder: the fused one, or that of the baseline's first view.
 """
 
 from collections.abc import Callable

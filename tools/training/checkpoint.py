@@ -4,8 +4,8 @@ A checkpoint is a dictionary of tensors and plain values:
 
 format      "umurl checkpoint 1"
 epoch, step whole epochs done, and steps done in the next one
-settings    the flags of pretrain.py, {name: value}
-data        number of clips, split, SHA-256 of samples.csv
+settings    the flags of pretrain.py, {name: value}, with defaults resolved
+data        numbers of clips and frames, split, SHA-256 of samples.csv
 code        versions, git commit and device at the start of the run
 metrics     the latest means of the log
 layout      skeleton and bodies of a frame; NTU's if it is missing
