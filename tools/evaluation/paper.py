@@ -2,16 +2,14 @@
 
 from typing import Any
 
+from feeder.datasets import NTU_DATASETS
 from net import MODALITIES, methods
 from tools.evaluation.results import FINGERPRINT, changed
 
 SOURCE = "Sun et al., ACM MM 2023"
 
-_NTU = (
-    *(("ntu60", "cross_subject"), ("ntu60", "cross_view")),
-    *(("ntu120", "cross_subject"), ("ntu120", "cross_setup")),
-)
-_ALL = (*_NTU, ("pkummd2", "cross_subject"))
+_NTU = [(name, protocol) for name, data in NTU_DATASETS.items() for protocol in data.splits]
+_ALL = [*_NTU, ("pkummd2", "cross_subject")]
 
 # Evaluation -> {(data set, protocol): percent}. For recognition of one stream on NTU-120
 # cross_setup the paper has 76.3; the README of its repository has 74.3.
