@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
@@ -43,12 +44,18 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, store, tmp_path):
         x = features_of(run, store)[rows].numpy()
         score = silhouette_score(x, classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
-        neighbors = NearestNeighbors(n_neighbors=2, metric="cosine").fit(x)
-        distances, nearest = neighbors.kneighbors()  # of each clip, without itself
-        assert (np.diff(distances) > 1e-6).all()  # so that rounding chooses no other neighbor
-        right = classes[nearest[:, 0]] == classes
-        assert panel["knn"] == pytest.approx(100 * right.mean())
         assert f"1-NN {panel['knn']:.1f} %, silhouette {panel['silhouette']:.2f}" in svg
+
+
+def test_of_the_nearest_other_clips_those_of_the_same_class_are_counted(rng):
+    x, labels = rng.normal(size=(40, 8)), np.arange(40) % 2
+    x[1] = x[0]  # as near as the clip itself
+    neighbors = NearestNeighbors(n_neighbors=2, metric="cosine").fit(x)
+    distances, nearest = neighbors.kneighbors()  # of each clip, without itself
+    assert (np.diff(distances) > 1e-6).all()  # so that rounding chooses no other neighbor
+    right = labels[nearest[:, 0]] == labels
+    panel = tsne.embed("a", torch.from_numpy(x), labels, seed=0)
+    assert panel.knn == pytest.approx(100 * right.mean())
 
 
 def test_standardized_features_are_shown_beside_the_others(runs, tmp_path):
