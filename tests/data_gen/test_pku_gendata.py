@@ -58,22 +58,18 @@ def write_video(folder: Path, name: str, bodies: np.ndarray, actions: list[tuple
     (labels / f"{name}.txt").write_text(lines)
 
 
-def write_dataset(folder: Path, dataset: str) -> None:
-    """Write twelve videos, four people (or recordings) in three views, and the lists."""
-    for name in NAMES[dataset]:
-        write_video(folder, name, *random_video(name))
-    (folder / "Split").mkdir()
-    for protocol, trains in SPLITS.items():
-        parts = [[n for n in NAMES[dataset] if trains(n) == part] for part in (True, False)]
-        text = "Training videos: \n{}\n\nValidataion videos: \n{}\n".format(*map(", ".join, parts))
-        (folder / "Split" / LISTS[dataset][protocol]).write_text(text)
-
-
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory):
+    """For each phase twelve videos, four people (or recordings) in three views, and the lists."""
     folder = tmp_path_factory.mktemp("raw")
-    for dataset in NAMES:
-        write_dataset(folder / dataset, dataset)
+    for dataset, names in NAMES.items():
+        for name in names:
+            write_video(folder / dataset, name, *random_video(name))
+        (folder / dataset / "Split").mkdir()
+        for protocol, trains in SPLITS.items():
+            train, test = (", ".join(n for n in names if trains(n) == part) for part in (1, 0))
+            text = f"Training videos: \n{train}\n\nValidataion videos: \n{test}\n"
+            (folder / dataset / "Split" / LISTS[dataset][protocol]).write_text(text)
     return folder
 
 
