@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--dataset", choices=(*NTU_DATASETS, "all"), default="all", help=which)
     folders = "folders of raw files, at any depth (data/nturgbd_raw and data/nturgbd_raw_120)"
     add("--data_path", nargs="+", type=Path, metavar="DIR", help=folders)
-    missing = "clips to leave out, maybe none (a list beside the raw files, else the official one)"
+    missing = "list of clips to leave out (that beside the raw files, else the official one)"
     add("--ignored_sample_path", type=Path, metavar="FILE", help=missing)
     add_flags(parser, "DIR/ntu60 or DIR/ntu120")
     args = parser.parse_args(argv)
@@ -70,14 +70,14 @@ def main(argv: list[str] | None = None) -> None:
             report.note("left out, in the list of missing samples", name)
         elif sample.setup <= last_setup:
             paths.append(files[name])
+    if all(sample.setup > last_setup for sample in samples.values()):
+        raise UserError(f"no recording of setups 1 to {last_setup}, which {wanted[0]} has")
 
     mark = skeleton_file.SYNTHETIC_MARK
     describe = synthetic if any(p.with_name(mark).is_file() for p in paths) else NTU_DATASETS.get
     with ExitStack() as stack:
-        stores = {
-            dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, describe(dataset)))
-            for dataset in wanted
-        }
+        writers = [StoreWriter(args.out_folder / dataset, describe(dataset)) for dataset in wanted]
+        stores = dict(zip(wanted, map(stack.enter_context, writers), strict=True))
         for path, clip in read_all(read_clip, paths, args.workers, report):
             sample = samples[path.stem]
             for dataset, store in stores.items():

@@ -22,7 +22,6 @@ from data_gen.gendata import Report, add_flags, print_next, print_store, read_al
 from data_gen.readers import recording
 from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
 from data_gen.readers.recording import Reading, is_pose_json, read_recording
-from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN
 from feeder.description import UNLABELED, Description, Split
@@ -58,7 +57,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--name", type=store_name, required=True, help="name of the store and of its folder")
     table = "table of the recordings: file,label,subject,split; or a folder, without labels"
     add("--clips", type=Path, required=True, metavar="FILE.csv", help=table)
-    add("--data_path", type=Path, metavar="DIR", help="folder of the table's files (the table's)")
+    add("--data_path", type=Path, metavar="DIR", help="where the table's paths begin (its folder)")
     splits = f"columns that hold train, val or test (default: {', '.join(SPLITS)})"
     add("--splits", nargs="+", default=[], metavar="COLUMN", help=splits)
     add("--title", help="the data set's title for readers (the name)")
@@ -69,9 +68,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     recording.add_flags(parser, f"what the files hold {usual}")
     add = partial(parser.add_argument, type=skeleton, metavar="NAME")
     add("--skeleton", default="kinect_v2", help=f"of the files: {', '.join(BUILT_IN)}, or a .json")
-    add("--print-skeleton", action=PrintSkeleton, help="print a skeleton as a .json has it")
+    add("--print-skeleton", action=PrintSkeleton, help="print a skeleton as JSON, and exit")
     add("--joints", help="skeleton of the store; joints are taken by their names (the files')")
-    confidence = "a joint of less confidence is missing (0.1)"
+    confidence = "joints below this confidence are missing (0.1)"
     parser.add_argument("--min-confidence", type=float, metavar="C", help=confidence)
     number("--fill-gaps", default=0, help="interpolate joints missing in at most N frames (0)")
     args = parser.parse_args(argv)
@@ -99,14 +98,13 @@ def main(argv: list[str] | None = None) -> None:
     confidence = 0.1 if args.min_confidence is None else args.min_confidence
     options = (args.axes, args.channels, args.unit, confidence, args.fill_gaps)
     reading = Reading(layout, args.skeleton, *options)
-    is_synthetic = (folder / SYNTHETIC_MARK).is_file()
     kinds = sorted({path.suffix or "JSON" for path in clips})
     description = Description(
-        title=args.title or ("synthetic recordings" if is_synthetic else args.name),
+        title=args.title or args.name,
         layout=layout,
         classes=table.classes,
         splits={split: Split(split) for split in table.splits},
-        origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
+        origin=f"own recordings, {' and '.join(kinds)} files",
         command=f"python data_gen/own_gendata.py --name {args.name}",
         alignment=reading.alignment,
         reading=reading.with_defaults(is_pose_json(table.clips[0].path)).to_plain(),

@@ -44,8 +44,9 @@ CAMERAS = {"L": 1, "M": 2, "R": 3}
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add, folder = parser.add_argument, "folder of the unpacked archives (default: data/DATASET_raw)"
+    add = parser.add_argument
     add("--dataset", choices=PKU_DATASETS, required=True, help="phase I or II")
+    folder = "folder of the unpacked archives (default: data/DATASET_raw)"
     add("--data_path", type=Path, metavar="DIR", help=folder)
     add_flags(parser, "DIR/DATASET")
     args = parser.parse_args(argv)

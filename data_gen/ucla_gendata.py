@@ -34,7 +34,8 @@ NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    add, files = parser.add_argument, "folder of the JSON files (data/nwucla_raw)"
+    add = parser.add_argument
+    files = "folder of the JSON files (data/nwucla_raw)"
     add("--data_path", type=Path, default=DATA / "nwucla_raw", metavar="DIR", help=files)
     joints = "25: two bodies as in NTU RGB+D (default); 20: one as recorded; coco_17, ...: another"
     add("--joints", type=dataset, default="25", metavar="NAME", help=joints)

@@ -75,7 +75,7 @@ def load_clips(
 ) -> Clips:
     """Load the clips of some rows (n,) from `resident_frames`, or only these from the store.
 
-    They are in host memory, pinned for a GPU; resident frames stay where they are.
+    They are in host memory, pinned if `device`, their later place, is a GPU; resident frames stay.
     """
     start, length = store.start[rows], store.length[rows]
     if frames is None:

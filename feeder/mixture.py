@@ -23,7 +23,10 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
 
 def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
     """Open one store, or several ("ntu120/pkummd1") as a mixture."""
-    stores = [open_store(data_root, dataset) for dataset in datasets.split("/")]
+    names = datasets.split("/")
+    if len(set(names)) < len(names):
+        raise StoreError(f"{datasets}: a data set is named twice; --mix gives it its share")
+    stores = [open_store(data_root, name) for name in names]
     return stores[0] if len(stores) == 1 else Mixture(stores)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce  # with gradients
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -45,6 +44,20 @@ class _Gather(torch.autograd.Function):
         return grad.narrow(-2, sum(ctx.shares[:rank]), ctx.shares[rank]), None
 
 
+class _AllReduce(torch.autograd.Function):
+    """The sum over all ranks; its gradient is the sum of the ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return _AllReduce.forward(ctx, grad.contiguous())
+
+
 class SyncBatchNorm1d(nn.BatchNorm1d):
     """`nn.BatchNorm1d` with the statistics of all ranks' rows, on CPU and GPU.
 
@@ -56,10 +69,10 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
         if not (self.training and dist.is_initialized()):
             return super().forward(x)
         rows = at_least_float32(x)
-        count = all_reduce(rows.new_tensor([len(rows)]))
-        mean = all_reduce(rows.sum(0)) / count  # (D,)
+        count = _AllReduce.apply(rows.new_tensor([len(rows)]))
+        mean = _AllReduce.apply(rows.sum(0)) / count  # (D,)
         centered = rows - mean
-        var = all_reduce(centered.square().sum(0)) / count  # (D,)
+        var = _AllReduce.apply(centered.square().sum(0)) / count  # (D,)
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

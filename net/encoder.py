@@ -1,8 +1,8 @@
 """The encoder: from the tokens of one or several modalities to one feature for each clip."""
 
-import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class TransformerLayer(nn.TransformerEncoderLayer):
-    """A post-norm transformer layer without dropout: (N, L, H) -> (N, L, H).
+    """A post-norm transformer layer without dropout or masks: (N, L, H) -> (N, L, H).
 
     The weights are those of the parent class; the outputs differ from the parent's by rounding.
     """
@@ -48,7 +48,7 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         super().__init__(hidden_size, num_head, hidden_size, dropout=0.0, batch_first=True)
         self.norm1, self.norm2 = LayerNorm(hidden_size), LayerNorm(hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, **_: Any) -> Tensor:
         # Merging the weights costs the same for any batch, so it pays only in training.
         short = self.training and self.self_attn.num_heads == 1
         attend = self.attend_with_one_head if short else self.attend
@@ -83,20 +83,6 @@ class TransformerLayer(nn.TransformerEncoderLayer):
         return (query @ x.mT).softmax(-1) @ value
 
 
-class Transformer(nn.Module):
-    """Transformer layers with the same initial weights: (N, L, H) -> (N, L, H)."""
-
-    def __init__(self, hidden_size: int, num_head: int, num_layer: int):
-        super().__init__()
-        layer = TransformerLayer(hidden_size, num_head)
-        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(num_layer))
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
 class TokenBranch(nn.Module):
     """A branch of the encoder: embed the modalities' tokens, fuse, attend, take the maximum."""
 
@@ -124,7 +110,9 @@ class TokenBranch(nn.Module):
         self.fusion = nn.Linear(hidden_size, hidden_size, bias=False)
         positions = sinusoid(MAX_POSITIONS, hidden_size) if ordered else None
         self.register_buffer("positions", positions, persistent=False)
-        self.transformer = Transformer(hidden_size, num_head, num_layer)
+        layer = TransformerLayer(hidden_size, num_head)
+        # It copies the layer, so all layers have the same initial weights.
+        self.transformer = nn.TransformerEncoder(layer, num_layer, enable_nested_tensor=False)
 
     def embed(self, view: dict[str, Tensor]) -> Tensor:
         """Embed the tokens of a view, and fuse the modalities if there are several.

@@ -68,25 +68,15 @@ def pair_loss(
     fused: Tensor,
     second: Tensor,
     *,
-    intra_weight: float = 5.0,
-    inter_weight: float = 5.0,
-    variance_weight: float = 5.0,
-    covariance_weight: float = 1.0,
     invariance_weight: float = 5.0,
+    **weights: float,
 ) -> dict[str, Tensor]:
     """UmURL's loss plus the distance between two fused views: its terms and "invariance".
 
-    unimodal, fused: as `umurl_loss` takes them
+    unimodal, fused, weights: as `umurl_loss` takes them
     second: (3, n, D), the second fused view through the same three projectors
     """
-    terms = umurl_loss(
-        unimodal,
-        fused,
-        intra_weight=intra_weight,
-        inter_weight=inter_weight,
-        variance_weight=variance_weight,
-        covariance_weight=covariance_weight,
-    )
+    terms = umurl_loss(unimodal, fused, **weights)
     with torch.autocast(fused.device.type, enabled=False):
         invariance = 3 * F.mse_loss(at_least_float32(fused), at_least_float32(second))
         total = terms["total"] + invariance_weight * invariance

@@ -24,11 +24,12 @@ class Method:
     """A way to pre-train.
 
     title: for tables and figures
-    model: class, built as `net.umurl.EncoderWithProjectors`; all its outputs but the last, which is
+    model: built as `net.umurl.EncoderWithProjectors`; all its outputs but the last, which is
         the feature, go to the loss, gathered from all ranks along their last axis but one
     loss: function of these outputs that returns {"total": scalar, term: scalar, ...}
     views: augmented views of a clip that the model takes
     modalities: what the encoder learns to read; evaluations take the same
+    base_loss: the loss to which `loss` passes further weights on
     """
 
     title: str
@@ -36,11 +37,13 @@ class Method:
     loss: Callable[..., dict[str, Tensor]]
     views: int = 4
     modalities: tuple[str, ...] = MODALITIES
+    base_loss: Callable[..., dict[str, Tensor]] | None = None
 
     @property
     def weights(self) -> dict[str, float]:
         """{keyword argument of the loss: its default}."""
-        return dict(self.loss.__kwdefaults__ or {})
+        base = self.base_loss.__kwdefaults__ if self.base_loss else {}
+        return base | (self.loss.__kwdefaults__ or {})
 
 
 def _alone(modality: str) -> Method:
@@ -52,7 +55,7 @@ ENCODERS = {"transformer": Encoder}
 DEFAULT_ENCODER = "transformer"  # also that of a checkpoint that names no encoder
 METHODS = {
     "umurl": Method("UmURL", UmURL, umurl_loss),
-    "umurl_pair": Method("UmURL, two fused views", UmURL, pair_loss, views=5),
+    "umurl_pair": Method("UmURL, two fused views", UmURL, pair_loss, 5, base_loss=umurl_loss),
     "baseline": Method("simple baseline", Baseline, baseline_loss, views=2),
     "joint": _alone("joint"),
     "bone": _alone("bone"),

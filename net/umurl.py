@@ -59,7 +59,7 @@ class EncoderWithProjectors(nn.Module):
         layout: Layout = NTU,
         encoder: Callable[..., nn.Module] = Encoder,
     ):
-        """Build the encoder, then its projectors, which are from features to `projector_width` D.
+        """Build the encoder, then its projectors, which map features to `projector_width` D.
 
         encoder: a class that takes the same sizes as `Encoder`
         """

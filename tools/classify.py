@@ -7,7 +7,7 @@ The classes come from the linear layer that `action_classification.py` saved wit
 
 import argparse
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import repeat, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from tools.formats.tables import write_csv
 
 SHOWN = 5  # classes for each window
 ROWS = (5, 12)  # least and most classes that are drawn of a recording
+MOST_DRAWN = 20  # recordings in one picture
 LONG = 600  # frames: twice as long as the longest clip of NTU RGB+D
 Neighbor = tuple[str, str, float]  # a training clip, its class, the cosine similarity
 
@@ -59,6 +60,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     recordings.add_flags(parser)
     args = parser.parse_args(argv)
     recordings.check_flags(parser, args)
+    if args.neighbors < 0:
+        parser.error("--neighbors must not be negative")
     if args.neighbors == 0 and args.data_root:
         parser.error("--data-root has no effect with --neighbors 0")
     if args.out and args.out.suffix not in (".png", ".svg"):
@@ -71,6 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     paths = recordings.find(args.files)
     if args.csv and args.csv.resolve() in [path.resolve() for path in paths]:
         raise UserError(f"--csv {args.csv} is one of the recordings; name another file")
+    if args.out and len(paths) > MOST_DRAWN:
+        raise UserError(f"--out draws {MOST_DRAWN} recordings at most, these are {len(paths)}")
     trained = linear_layers.load(args.run, encoders.best_device())
     bank = open_bank(trained, args.data_root) if args.neighbors else None
     encoder, streams, classes = trained.loaded.encoder, trained.streams, trained.classes
@@ -85,10 +90,11 @@ def main(argv: list[str] | None = None) -> None:
         seen = [is_seen for *_, is_seen in spans]
         probabilities = np.full((len(spans), len(classes)), np.nan, np.float32)
         probabilities[seen] = trained.probabilities(features).cpu().numpy()
-        windows = [Window(*span[:2], p) for span, p in zip(spans, probabilities, strict=True)]
-        if bank:
-            clips = near(features, *bank, args.neighbors)
-            windows = [w._replace(near=next(clips)) if w.best else w for w in windows]
+        clips = near(features, *bank, args.neighbors) if bank else repeat(())
+        windows = [
+            Window(start, frames, p, next(clips) if is_seen else ())
+            for (start, frames, is_seen), p in zip(spans, probabilities, strict=True)
+        ]
         name = "".join(c if c.isprintable() else "?" for c in str(path))
         found.append((name, windows))
         for one in windows:

@@ -24,7 +24,8 @@ from tools.formats.published_checkpoint import from_published, to_published
 from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
 
-WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz, "to-pkl": write_pkl}
+WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz}
+WRITERS["to-pkl"] = lambda store, _, path: write_pkl(store, path)  # of all splits
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
 

@@ -117,8 +117,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--checkpoint-path", type=Path, required=True, help="folder of the run, or a checkpoint")
-    add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
-    add("--with-classes", action="store_true", help="from a clip's frames to its probabilities")
+    add("--modalities", type=flags.modalities, help="as in joint,bone (of pre-training)")
+    add(
+        "--with-classes",
+        action="store_true",
+        help="with the linear layer: probabilities",
+    )
     add("--out", type=Path, required=True, help="file to write: .onnx, or .pt2 for torch.export")
     args = parser.parse_args(argv)
     if args.modalities and args.with_classes:
@@ -143,7 +147,8 @@ def main(argv: list[str] | None = None) -> None:
         write(model, part, suffix, classes)
         difference = compare(model, read(part, suffix))
     print(f"joints {('any number', *model.shape)} -> {model.output}")
-    print(f"differs by at most {difference:.1e} of the greatest output; written to {args.out}")
+    print(f"exported and original output differ by at most {difference:.1e} of the greatest")
+    print(f"written to {args.out}")
 
 
 if __name__ == "__main__":

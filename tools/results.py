@@ -18,8 +18,7 @@ import common
 from common import UserError
 from feeder.augment import PUBLISHED
 from net import MODALITIES, methods
-from tools.evaluation import paper
-from tools.evaluation.results import FINGERPRINT, changed, in_words
+from tools.evaluation.results import FINGERPRINT, changed, in_words, paper_figure
 from tools.formats.tables import markdown
 from tools.training import checkpoint
 
@@ -109,7 +108,7 @@ def read(path: Path) -> Iterator[Single]:
                 alone = {**result, "knn_neighbours": [int(k)], "neighbours": int(k)}
                 evaluated.append((alone, {"top1": accuracy, **others}))
         for alone, figures in evaluated:
-            settings, figures["paper"] = {"settings": changed(task, alone)}, paper.figure(alone)
+            settings, figures["paper"] = {"settings": changed(task, alone)}, paper_figure(alone)
             yield Single(experiment | settings, path.parent, seeds, figures)
 
 

@@ -40,7 +40,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data-root", help="folder that holds the stores (the checkpoint's)")
     add("--dataset", metavar="STORE", help="name of the store (the checkpoint's)")
     add("--protocol", help="split of the store (the checkpoint's)")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.classes is not None and args.classes < 2:
+        parser.error("--classes must be at least 2")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -114,8 +117,7 @@ def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray
     if count > len(there):
         raise UserError(f"--classes {count} is more than the {len(there)} of the test clips")
     chosen = np.random.default_rng(seed).choice(there, count, replace=False)
-    rows = data.test[np.isin(label, chosen)]
-    return rows
+    return data.test[np.isin(label, chosen)]
 
 
 def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figure:

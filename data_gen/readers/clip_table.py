@@ -82,6 +82,8 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
     for column in ("file", *splits):
         if column not in columns:
             raise UserError(f"{path}: no column {column!r}; there are {', '.join(columns)}")
+        if not column.isidentifier() or column in ("name", "start", "frames"):
+            raise UserError(f"{path}: the column {column!r} cannot be a split; rename it")
     files = [folder / file for file in columns["file"]]
     notes, fields, training = [], [], []
     for column in (*FIELDS, "label"):

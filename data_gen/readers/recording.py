@@ -90,7 +90,7 @@ def add_flags(parser: argparse.ArgumentParser, title: str) -> None:
     add = parser.add_argument_group(title).add_argument
     add("--axes", choices=AXES, help="y-down: of images and OpenCV; z-up: of much motion capture")
     add("--channels", choices=CHANNELS, help="numbers of each joint; c is a confidence")
-    add("--unit", choices=UNITS, help="px: pixels or shares of an image, scaled by the trunk")
+    add("--unit", choices=UNITS, help="px: pixels or fractions of the image (trunk: 0.5 m)")
 
 
 def prepare(recording: Recording, reading: Reading) -> np.ndarray:

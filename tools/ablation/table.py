@@ -19,11 +19,10 @@ FIGURES = {
     "knn_standardized": "1-NN, standardized",
 }
 LEGEND = (
-    "Percent, mean ± standard deviation over the seeds; recognition is linear evaluation after its "
-    "last epoch. In brackets: the difference to the default, paired by seeds, and its 95 % "
-    "interval (Student's t); noise: the interval contains 0. Of several learning rates a row has "
-    "the one with the best mean of the four figures on held-out training subjects, whose clips "
-    "pre-training has seen without labels; no test clip takes part in the choice."
+    "Percent, mean ± standard deviation over the seeds; recognition is linear evaluation. In "
+    "brackets: the difference to the default, paired by seeds, and its 95 % interval (Student's "
+    "t); noise: the interval contains 0. A row has the learning rate with the best mean of the "
+    "four figures on held-out training subjects, whose clips pre-training has seen unlabelled."
 )
 Result = dict[str, Any]  # of a run, as result.json holds it
 
@@ -126,7 +125,8 @@ def differences(table: list[dict[str, Any]]) -> Figure:
         color, shift = ("#a34e00", 0.14) if way else ("#1f5fbf", -0.14)
         y = titles.index(row["title"]) + shift
         low, high = (row["difference"] if row[end] is None else row[end] for end in ("low", "high"))
-        label = (way or "as published") if y < 0.5 and task == "linear" else None  # once
+        is_first = row["title"] == titles[0] and task == "linear"
+        label = (way or "as published") if is_first else None
         panels[task].plot((low, high), (y, y), color=color, label=label)
         fill = "white" if low <= 0 <= high or low == high else color
         panels[task].plot(row["difference"], y, "o", color=color, markerfacecolor=fill)

@@ -166,10 +166,9 @@ def encode(
     encoder: nn.Module, data: TrainTestSplit, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
     """Encode all training and test clips once."""
-    train, test = (
-        extract_features(encoder, data.store, rows, streams, what=f"encoding {part} clips")
-        for part, rows in (("training", data.train), ("test", data.test))
-    )
+    store = data.store
+    train = extract_features(encoder, store, data.train, streams, what="encoding training clips")
+    test = extract_features(encoder, store, data.test, streams, what="encoding test clips")
     return Features(data, train, test)
 
 

@@ -109,6 +109,8 @@ def load(run: Path, device: torch.device | str = "cpu") -> Trained:
         what = f"{path} holds no linear layers ({type(error).__name__})"
         raise UserError(f"{what}; {again}") from None
     source = path.parent / facts["checkpoint"]
+    if not source.is_file():
+        raise UserError(f"{path} needs its encoder {source}, which is missing; or {again}")
     loaded = encoders.load(source)
     encoder, streams = loaded.encoder, [tuple(text.split(",")) for text in facts["streams"]]
     if digest(encoder) != facts["encoder"]:

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from common import UserError
 from feeder.batches import Clips, whole_clips
 from feeder.store import Store
 from tools.drawing import figures
@@ -38,6 +39,8 @@ def load_altered(
     """
     if kind == "drop_joints":
         views = whole_clips(store, rows, device)
+        if amount > views.shape[3]:
+            raise UserError(f"--drop-joints {amount:g}: a body has {views.shape[3]} joints")
         order = np.stack([_rng(row).permutation(views.shape[3]) for row in rows])  # (n, V)
         return views * torch.from_numpy(order >= amount).to(device)[:, None, None, :, None]
     kept = [kept_frames(kind, amount, int(store.length[row]), row) for row in rows]

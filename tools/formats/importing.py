@@ -61,14 +61,16 @@ def write_store(source: Source, target: Path, **flags: Any) -> StoreWriter:
     """Write the clips of a source as a store, and print which cannot be used.
     Raises UserError if they do not fit together, or if one of the given flags has no effect.
     """
-    report, (description, rows) = Report(strict=False), _describe(source, target, flags)
+    report = Report(strict=False)
+    description, rows = _describe(source, target, flags)
     if len(dict(rows)) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
     by_name, ups = sorted(enumerate(rows), key=lambda numbered: numbered[1]), []
     with StoreWriter(target, description) as store:
-        for i, (name, values) in tqdm(by_name, unit="clip", disable=None):
+        for i, row in tqdm(by_name, unit="clip", disable=None):
+            name, values = row
             try:
-                prepared = _prepare(source, i, rows[i], description)
+                prepared = _prepare(source, i, row, description)
             except Exception as error:  # a damaged clip can raise nearly any error
                 is_named = isinstance(error, UserError)
                 report.malformed(error if is_named else f"{name}: {type(error).__name__}: {error}")

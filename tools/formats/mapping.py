@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from data_gen.clip import bridged, map_joints
-from feeder.skeletons import Layout, Skeleton
+from feeder.skeletons import Layout, Skeleton, joint_map
 from feeder.store import Store
 from tools.formats.source import Source, rows_of
 
@@ -14,6 +14,7 @@ def open_mapped(store: Store, skeleton: Skeleton, name: str) -> Source:
     """The clips of a store with the joints of another skeleton, for a store of this name. New
     recordings are read as before, in the old skeleton, and mapped.
     """
+    joint_map(store.skeleton, skeleton)  # raises UserError if a joint has no counterpart
     description = replace(
         store.description,
         title=f"{store.title} ({skeleton.name})",

@@ -67,8 +67,8 @@ def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[s
     return splits
 
 
-def write_pkl(store: Store, protocol: None, path: Path) -> None:
-    """Write a file of all protocols, so none is given; pyskl reads float32 as well as float16."""
+def write_pkl(store: Store, path: Path) -> None:
+    """Write a file of all protocols, in float32, which pyskl reads as well as float16."""
     split = {
         f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
         for protocol in store.protocols

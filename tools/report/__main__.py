@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from common import UserError, atomic, run
-from tools.evaluation import paper
+from tools.evaluation.results import PAPER
 from tools.report import content
 
 PARTS = Path(__file__).parent
@@ -18,11 +18,12 @@ PARTS = Path(__file__).parent
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tools.report", allow_abbrev=False)
-    parser.description, add = __doc__.splitlines()[0], parser.add_argument
+    parser.description = __doc__.splitlines()[0]
+    add = parser.add_argument
     add("runs", nargs="+", metavar="TEST_NAME", help="run or its folder; several are compared")
     add("--data-root", help="folder of the stores (the checkpoint's)")
     add("--queries", type=int, metavar="N", help="queries in the gallery of a single run (48)")
-    add("--out", type=Path, help="file to write (report.html in the run, report_A_B.html beside)")
+    add("--out", type=Path, help="file (report.html in the run's folder; report_A_B.html beside)")
     args = parser.parse_args(argv)
     if len(args.runs) > 1 and (args.queries is not None or args.data_root):
         parser.error("--queries, --data-root: only the page of a single run has a gallery")
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         curves=content.charts(runs),
         gallery=shown,
         missing=missing,
-        source=paper.SOURCE,
+        source=PAPER,
         style=(PARTS / "page.css").read_text(encoding="utf-8"),
         script=(PARTS / "player.js").read_text(encoding="utf-8"),
     )

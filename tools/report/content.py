@@ -16,7 +16,7 @@ from common import UserError
 from feeder.store import Store, open_store
 from net import methods
 from tools.drawing.skeletons import BODY_COLORS, evenly, fit, scene
-from tools.evaluation import paper
+from tools.evaluation.results import paper_figure
 from tools.formats.tables import read_csv
 from tools.training import checkpoint
 
@@ -63,7 +63,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
         result = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(result, dict) and result.get("task") in ("recognition", "retrieval"):
             same = {"top1": result.get("accuracy"), "top5": result.get("recall_at_5")}
-            found.append({"name": path.stem, "paper": paper.figure(result), **same, **result})
+            found.append({"name": path.stem, "paper": paper_figure(result), **same, **result})
     return found
 
 

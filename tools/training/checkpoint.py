@@ -196,7 +196,8 @@ def load_weights(
     try:
         module.load_state_dict(weights, assign=assign)
     except RuntimeError as error:  # missing or unknown weights, other shapes
-        raise CheckpointError(f"{source}: {' '.join(str(error).split())}") from None
+        first = str(error).splitlines()[1].strip()
+        raise CheckpointError(f"{source} does not fit: {first:.200}") from None
 
 
 # ---- resume
