@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from feeder.skeletons import DescriptionError, Layout
+from feeder.skeletons import Layout
 
 FORMAT = "umurl store 1"
 FIELDS = ("setup", "camera", "subject", "replication", "action")  # columns in every samples.csv
@@ -71,11 +71,11 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
-        """The description that `to_json` wrote. Raises DescriptionError with what is wrong."""
+        """The description that `to_json` wrote. Raises UserError with what is wrong."""
         try:
             plain = json.loads(text)
             if (found := plain.pop("format")) != FORMAT:
-                raise DescriptionError(f"format is {found!r}, not {FORMAT!r}")
+                raise UserError(f"format is {found!r}, not {FORMAT!r}")
             layout = Layout.from_plain({key: plain.pop(key) for key in ("skeleton", "bodies")})
             for name, split in plain["splits"].items():
                 train = split.pop("train")
@@ -84,4 +84,4 @@ class Description:
             plain["official"] = {name: tuple(n) for name, n in plain["official"].items()}
             return cls(**plain | {"layout": layout, "classes": tuple(plain["classes"])})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DescriptionError(f"not a description of a store ({error!r})") from None
+            raise UserError(f"not a description of a store ({error!r})") from None

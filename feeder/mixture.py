@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
-from feeder.store import Store, StoreError, open_store
+from feeder.store import Store, open_store
 
 
 def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
@@ -17,7 +17,7 @@ def by_data_set(datasets: str, protocols: str) -> dict[str, str]:
     names, each = datasets.split("/"), protocols.split("/")
     each = each * len(names) if len(each) == 1 else each
     if len(each) != len(names):
-        raise StoreError(f"{len(each)} protocols for {len(names)} data sets; name one, or one each")
+        raise UserError(f"{len(each)} protocols for {len(names)} data sets; name one, or one each")
     return dict(zip(names, each, strict=True))
 
 
@@ -25,7 +25,7 @@ def open_data(data_root: str | Path, datasets: str) -> "Store | Mixture":
     """Open one store, or several ("ntu120/pkummd1") as a mixture."""
     names = datasets.split("/")
     if len(set(names)) < len(names):
-        raise StoreError(f"{datasets}: a data set is named twice; --mix gives it its share")
+        raise UserError(f"{datasets}: a data set is named twice; --mix gives it its share")
     stores = [open_store(data_root, name) for name in names]
     return stores[0] if len(stores) == 1 else Mixture(stores)
 
@@ -42,7 +42,7 @@ class Mixture:
         for store in stores:
             if store.layout != self.layout:
                 also = f"but {stores[0].folder} {self.layout}"
-                raise StoreError(f"{store.folder} holds {store.layout}, {also}")
+                raise UserError(f"{store.folder} holds {store.layout}, {also}")
         self.names = [f"{store.dataset}/{name}" for store in stores for name in store.names]
         self.length = np.concatenate([store.length for store in stores])
         self.start = np.cumsum(self.length) - self.length

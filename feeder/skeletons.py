@@ -15,10 +15,6 @@ from common import UserError
 MAX_METRES = 1000.0  # a greater coordinate is no position of a person in front of a camera
 
 
-class DescriptionError(UserError):
-    """The description of a skeleton or a data set is wrong; the message names the field."""
-
-
 @dataclass(frozen=True)
 class Skeleton:
     """The V joints of one body. Joint numbers count from 0 in the order of `joints`."""
@@ -32,16 +28,16 @@ class Skeleton:
     def __post_init__(self):
         count = len(self.joints)
         if count < 2 or len(set(self.joints)) < count:
-            raise DescriptionError("joints: at least two names, each once")
+            raise UserError("joints: at least two names, each once")
         if len(self.parents) != count:
-            raise DescriptionError(f"parents: {len(self.parents)} for {count} joints")
+            raise UserError(f"parents: {len(self.parents)} for {count} joints")
         if not self.origin or len(set(self.shoulders)) != 2:
-            raise DescriptionError("origin, shoulders: at least one joint, and a left and a right")
+            raise UserError("origin, shoulders: at least one joint, and a left and a right")
         reached = set(range(count))
         for _ in range(count):  # after `count` steps towards the center every joint is there
             reached = {self.parents[joint] for joint in reached}
         if len(reached) != 1:
-            raise DescriptionError("parents: each path leads to the one joint that is its own")
+            raise UserError("parents: each path leads to the one joint that is its own")
 
     @property
     def num_joints(self) -> int:
@@ -63,11 +59,11 @@ class Skeleton:
     def from_plain(cls, plain: Any) -> "Skeleton":
         keys = ("name", "joints", "parents", "origin", "shoulders")
         if not isinstance(plain, dict) or set(plain) != set(keys):
-            raise DescriptionError(f"a skeleton has the keys {', '.join(keys)}, and no other")
+            raise UserError(f"a skeleton has the keys {', '.join(keys)}, and no other")
         joints, numbers = tuple(plain["joints"]), {}
         for key in keys[2:]:
             if unknown := [joint for joint in plain[key] if joint not in joints]:
-                raise DescriptionError(f"{key} names {unknown[0]!r}, which is none of the joints")
+                raise UserError(f"{key} names {unknown[0]!r}, which is none of the joints")
             numbers[key] = tuple(joints.index(joint) for joint in plain[key])
         return cls(plain["name"], joints, **numbers)
 

@@ -22,10 +22,6 @@ from feeder.skeletons import MAX_METRES, Layout, Skeleton
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
 
 
-class StoreError(UserError):
-    """A store is missing or damaged, or has no such clips."""
-
-
 @dataclass(frozen=True)
 class Store:
     """A data set of N clips, as `data_gen` wrote it."""
@@ -89,17 +85,17 @@ class Store:
         columns = {name: getattr(self, name) for name in FIELDS} | self.more
         train = self.description.train_mask(protocol, columns)
         if not train.any():
-            raise StoreError(f"{self.folder}: no training clip under protocol {protocol}")
+            raise UserError(f"{self.folder}: no training clip under protocol {protocol}")
         return np.flatnonzero(train), np.flatnonzero(~train)
 
     def require_split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
-        """What `split` returns, for an evaluation: StoreError without labels or test clips."""
+        """What `split` returns, for an evaluation: UserError without labels or test clips."""
         if self.description.classes == UNLABELED:
-            raise StoreError(f"{self.folder} has no labels; prepare it with a column label")
+            raise UserError(f"{self.folder} has no labels; prepare it with a column label")
         train, test = self.split(protocol)
         if not len(test):
             others = ", ".join(self.protocols)
-            raise StoreError(f"{self.folder}: no test clip under --protocol {protocol} of {others}")
+            raise UserError(f"{self.folder}: no test clip under --protocol {protocol} of {others}")
         return train, test
 
     def sizes(self, rows: np.ndarray) -> tuple[int, ...]:
@@ -112,7 +108,7 @@ class Store:
 
 
 def open_store(data_root: str | Path, dataset: str) -> Store:
-    """Open the store DATA_ROOT/DATASET; joints.npy stays on disk. StoreError if it is damaged."""
+    """Open the store DATA_ROOT/DATASET; joints.npy stays on disk. UserError if it is damaged."""
     folder = Path(data_root) / dataset
     joints_path, samples_path = folder / "joints.npy", folder / "samples.csv"
     command = f"`{KNOWN[dataset].command}`" if dataset in KNOWN else "the command that made it"
@@ -120,7 +116,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
         stores = sorted(path.parent.name for path in Path(data_root).glob("[!.]*/samples.csv"))
         there = ", ".join(stores) or "no store"
         fault = f"lacks joints.npy or samples.csv; prepare the data with {command}, or name another"
-        raise StoreError(f"{folder} {fault} --data-root; {data_root} holds {there}")
+        raise UserError(f"{folder} {fault} --data-root; {data_root} holds {there}")
     try:
         with samples_path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
@@ -144,7 +140,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
                 (folder / CHECKED).touch()
     except (UserError, ValueError, KeyError, OverflowError) as error:
         what = f"no column {error}" if isinstance(error, KeyError) else error
-        raise StoreError(f"{folder}: {what}; write the store anew with {command}") from None
+        raise UserError(f"{folder}: {what}; write the store anew with {command}") from None
     fingerprint = hashlib.sha256(samples_path.read_bytes()).hexdigest()
     fields = [numbers[field] for field in FIELDS]
     more = {column: numbers[column] for column in description.more_columns}

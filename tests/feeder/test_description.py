@@ -7,7 +7,6 @@ import pytest
 from common import UserError
 from feeder.datasets import KNOWN, synthetic
 from feeder.description import Description, Split
-from feeder.skeletons import DescriptionError
 
 NTU60 = KNOWN["ntu60"]
 
@@ -45,11 +44,11 @@ def test_splits_are_rules_over_columns():
 
 @pytest.mark.parametrize("change", [{"format": "umurl store 2"}, {"skeleton": {}}])
 def test_a_wrong_description_is_refused_by_field(change):
-    with pytest.raises(DescriptionError, match=next(iter(change))):
+    with pytest.raises(UserError, match=next(iter(change))):
         Description.from_json(json.dumps(json.loads(NTU60.to_json()) | change))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}"])
 def test_what_is_no_description_is_refused(text):
-    with pytest.raises(DescriptionError):
+    with pytest.raises(UserError):
         Description.from_json(text)

@@ -8,7 +8,7 @@ from common import UserError
 from feeder.batches import TrainingBatches, load_clips, resident_frames
 from feeder.mixture import Mixture, by_data_set, clips_an_epoch, epoch_order
 from feeder.skeletons import KINECT_V1, Layout
-from feeder.store import StoreError, open_store
+from feeder.store import open_store
 from tests.tiny_store import write_store
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def test_batches_of_several_stores_hold_their_clips_wherever_the_frames_lie(stor
 
 def test_only_stores_of_the_same_skeleton_are_mixed(stores):
     described = replace(stores[1].description, layout=Layout(KINECT_V1, 1))
-    with pytest.raises(StoreError, match="ntu60"):
+    with pytest.raises(UserError, match="ntu60"):
         Mixture((stores[0], replace(stores[1], description=described)))
 
 
@@ -66,7 +66,7 @@ def test_the_split_of_a_mixture_is_that_of_its_stores(stores):
         inside = train[(train >= 24) == number] - 24 * number
         np.testing.assert_array_equal(inside, store.split(protocol)[0])
     assert by_data_set("a/b", "x") == {"a": "x", "b": "x"}
-    with pytest.raises(StoreError):
+    with pytest.raises(UserError):
         mixture.split("cross_subject/cross_setup/cross_view")
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from common import UserError
-from feeder.skeletons import BUILT_IN, NTU, DescriptionError, Layout, Skeleton, joint_map
+from feeder.skeletons import BUILT_IN, NTU, Layout, Skeleton, joint_map
 from tests.literal.model import BONES
 
 SIZES = {
@@ -69,7 +69,7 @@ def test_joints_have_the_numbers_of_their_format(name, places):
 )
 def test_a_wrong_skeleton_is_refused_by_field(change, field):
     assert Skeleton.from_plain(SMALL).parents == (0, 0, 1, 1)
-    with pytest.raises(DescriptionError, match=field):
+    with pytest.raises(UserError, match=field):
         Skeleton.from_plain(SMALL | change)
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common import UserError
 from feeder.datasets import NTU_DATASETS
 from feeder.description import UNLABELED
-from feeder.store import StoreError, open_store
+from feeder.store import open_store
 from tests.tiny_store import write_store
 
 
@@ -54,9 +55,9 @@ def test_training_needs_no_test_clips_and_an_evaluation_needs_both_and_labels(da
     unlabeled = replace(store, description=replace(store.description, classes=UNLABELED))
     assert len(unlabeled.split("cross_view")[1])
     for lacking in (every, unlabeled, none := replace(store, camera=np.full(48, 1))):
-        with pytest.raises(StoreError, match="ntu60"):
+        with pytest.raises(UserError, match="ntu60"):
             lacking.require_split("cross_view")
-    with pytest.raises(StoreError, match="cross_view"):
+    with pytest.raises(UserError, match="cross_view"):
         none.split("cross_view")
 
 
@@ -85,13 +86,13 @@ DAMAGES = {
 def test_a_damaged_store_is_refused_with_folder_and_fix(root, damage):
     name, mutate = DAMAGES[damage]
     mutate(root / "ntu60" / name)
-    with pytest.raises(StoreError) as refusal:
+    with pytest.raises(UserError) as refusal:
         open_store(root, "ntu60")
     assert all(part in str(refusal.value) for part in (str(root / "ntu60"), "ntu_gendata.py"))
 
 
 def test_unknown_data_sets_are_refused_and_those_found_named(data_root):
-    with pytest.raises(StoreError, match="ntu120, ntu60"):
+    with pytest.raises(UserError, match="ntu120, ntu60"):
         open_store(data_root, "ntu61")
 
 
@@ -108,7 +109,7 @@ def spoil(root: Path, value: float) -> str:
 def test_a_wrong_coordinate_of_an_older_store_is_refused_by_clip(root, value):
     name = spoil(root, value)
     for _ in range(2):
-        with pytest.raises(StoreError, match=name):
+        with pytest.raises(UserError, match=name):
             open_store(root, "ntu60")
 
 

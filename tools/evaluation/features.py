@@ -37,7 +37,7 @@ class TrainTestSplit(NamedTuple):
 
 
 def open_split(store: Store, protocol: str) -> TrainTestSplit:
-    """A split of a store. Raises StoreError if there is none, or no labels or test clips."""
+    """A split of a store. Raises UserError if there is none, or no labels or test clips."""
     return TrainTestSplit(store, protocol, *store.require_split(protocol))
 
 

@@ -20,10 +20,6 @@ CLIPS_NAMED = 3  # in the error; broken_numbers.txt names all clips of the batch
 SKIPPED_IN_A_ROW = 32  # steps that the scaler of fp16 may skip in a row
 
 
-class NonFinite(UserError):
-    """A loss term or the gradient norm is not finite."""
-
-
 class TrainingLog:
     """Collects the scalars of steps on the device; `write` logs their means every few steps.
 
@@ -70,7 +66,7 @@ class TrainingLog:
     def write(self, **now: float) -> None:
         """Log the means since the last call, clips/s, and `now` as train/NAME.
 
-        Raises NonFinite, which names the first step with a number that is not finite, its clips,
+        Raises UserError, which names the first step with a number that is not finite, its clips,
         and what to try.
         """
         if not self._steps:
@@ -118,4 +114,4 @@ class TrainingLog:
         shown = ", ".join(self.store.names[row] for row in (bad or rows)[:CLIPS_NAMED])
         hint = "prepare these clips again" if bad else "lower --lr, or try --amp off"
         clips = f"clips {shown} (all in {file})"
-        raise NonFinite(f"{broken[-1]} in {place}, {clips}; nothing was saved since; {hint}")
+        raise UserError(f"{broken[-1]} in {place}, {clips}; nothing was saved since; {hint}")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from common import UserError
 from tests.runs import events
-from tools.training.log import SKIPPED_IN_A_ROW, NonFinite, TrainingLog
+from tools.training.log import SKIPPED_IN_A_ROW, TrainingLog
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_entries_are_means_over_the_steps_since_the_last(log, tmp_path):
 def test_a_term_that_is_not_finite_is_named_with_its_step_and_clips(log, tmp_path):
     add(log, 0, {"loss/intra": 1.0})
     add(log, 1, {"loss/intra": np.inf})
-    with pytest.raises(NonFinite) as raised:
+    with pytest.raises(UserError) as raised:
         log.write()
     named = [log.store.names[row] for row in (3, 5, 7, 9)]
     assert "loss/intra" in str(raised.value) and "step 2" in str(raised.value)
@@ -50,5 +51,5 @@ def test_steps_that_fp16_skips_are_too_many_at_some_point(log):
         add(log, step, {"train/skipped": skipped})
         log.write()
     add(log, 99, {"train/skipped": 1.0})
-    with pytest.raises(NonFinite, match="fp16"):
+    with pytest.raises(UserError, match="fp16"):
         log.write()
