@@ -35,9 +35,6 @@ def run(main: Callable[[], None]) -> None:
 def atomic(path: str | Path) -> Iterator[Path]:
     """Write a file, or a folder, atomically: it has its name when it is whole and on the disk.
 
-    with atomic("a.json") as part:
-        part.write_text(...)
-
     Yields a path in the same folder, where nothing is; make a file or a folder there. If the block
     fails, it is removed and an older file stays. A folder replaces only an empty folder.
     """

@@ -25,6 +25,7 @@ from net import MODALITIES
 from net.encoder import Encoder
 from net.modalities import derive
 from tools.evaluation import encoders, flags, linear_layers
+from tools.evaluation.features import encode_views
 from tools.evaluation.linear_layers import Trained
 
 ONNX_MODULES = ("onnx", "onnxscript", "onnxruntime")
@@ -62,7 +63,8 @@ class FramesToProbabilities(nn.Module):
         paths = joints.flatten(1).T[None]  # (1, M·V·C, T)
         views = F.interpolate(paths, VIEW_FRAMES, mode="linear")  # as `feeder.augment.resize`
         clip = views.transpose(1, 2).unflatten(2, self.shape)  # (1, 64, M, V, C)
-        return self.trained.probabilities(self.trained.features(clip))[0]
+        features = encode_views(self.encoder, clip, self.trained.streams)
+        return self.trained.probabilities(self.trained.scaled(features))[0]
 
 
 def example(model: JointsToFeature | FramesToProbabilities, size: int) -> Tensor:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from common import UserError
 from data_gen.readers.recording import Reading
 from feeder.augment import Strengths
 from net import MODALITIES, methods
 from tools.training import checkpoint
-from tools.training.checkpoint import CheckpointError
 
 
 class LoadedEncoder(NamedTuple):
@@ -66,7 +66,7 @@ def load(
     """Load an encoder of a run: its folder, or a checkpoint in it.
 
     pretrained: `final`; `random`: with weights that the seed draws; or the path of a checkpoint.
-    Raises CheckpointError if there is no checkpoint, or other code wrote it.
+    Raises UserError if there is no checkpoint, or other code wrote it.
     """
     path, random = Path(path), str(pretrained) == "random"
     source = path if str(pretrained) in ("final", "random") else Path(pretrained)
@@ -75,7 +75,7 @@ def load(
     settings = saved["settings"]
     name = settings.get("encoder", methods.DEFAULT_ENCODER)
     if name not in methods.ENCODERS:
-        raise CheckpointError(f"{source}: --encoder {name} is not declared in net/methods.py")
+        raise UserError(f"{source}: --encoder {name} is not declared in net/methods.py")
     torch.manual_seed(seed)
     sizes = (settings[size] for size in ("hidden_size", "num_head", "num_layer"))
     encoder = methods.ENCODERS[name](*sizes, checkpoint.layout_of(saved))

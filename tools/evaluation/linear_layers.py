@@ -11,7 +11,7 @@ from common import UserError, atomic
 from data_gen.readers.recording import Reading
 from tools.evaluation import encoders
 from tools.evaluation.encoders import LoadedEncoder
-from tools.evaluation.features import Scale, encode_views
+from tools.evaluation.features import Scale
 from tools.evaluation.probe import LinearClassifier, Recognizer, Run
 from tools.evaluation.results import Evaluation
 from tools.training import checkpoint
@@ -37,10 +37,6 @@ class Trained(NamedTuple):
     @property
     def reading(self) -> Reading:
         return Reading.of_store(self.loaded.encoder.layout, self.facts)
-
-    def features(self, clips: Tensor) -> Tensor:
-        """Clips (n, 64, M, V, C) -> features (S, n, D), as the S linear layers read them."""
-        return self.scaled(encode_views(self.loaded.encoder, clips, self.streams))
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features (S, n, D) of the encoder, standardized if the layers learned from such ones."""

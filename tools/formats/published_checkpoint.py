@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common import UserError
 from net.encoder import MAX_POSITIONS, sinusoid
 from net.modalities import MODALITIES
 from net.umurl import UmURL
-from tools.training.checkpoint import CheckpointError, load_weights, read_torch
+from tools.training.checkpoint import load_weights, read_torch
 
 PREFIX = "module."  # published models were saved in DistributedDataParallel
 _POSITIONS = "backbone.ma_encoder.pe.pe"  # (1, 200, H); our code computes it and does not save it
@@ -42,12 +43,12 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
     """Read a published checkpoint as one of ours, as `checkpoint.save` takes it; no code runs.
 
     settings: `data_root`, `pre_dataset` and `protocol`, which the file does not tell
-    The result's part `published` has what only published files hold. Raises CheckpointError.
+    The result's part `published` has what only published files hold. Raises UserError.
     """
     saved = read_torch(path)
     for name, kind in {"epoch": int, "state_dict": dict, "optimizer": dict}.items():
         if not isinstance(saved, dict) or not isinstance(saved.get(name), kind):
-            raise CheckpointError(f"{path} is no published checkpoint: it has no {name!r}")
+            raise UserError(f"{path} is no published checkpoint: it has no {name!r}")
     state = saved["state_dict"]
     prefix = PREFIX if all(name.startswith(PREFIX) for name in state) else ""
     state = {name.removeprefix(prefix): weight for name, weight in state.items()}
@@ -62,15 +63,15 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
             "projector_width": len(weights["projectors.joint.6.weight"]),
         }
     except KeyError as error:
-        raise CheckpointError(f"{path}: the weight {error} is unknown or missing") from None
+        raise UserError(f"{path}: the weight {error} is unknown or missing") from None
     if num_head < 1 or width % num_head:
-        raise CheckpointError(f"--num-head {num_head} does not divide the width {width} of {path}")
+        raise UserError(f"--num-head {num_head} does not divide the width {width} of {path}")
     with torch.device("meta"):
         model = UmURL(**sizes)
     load_weights(model, weights, path, assign=True)
     # The last digits depend on the machine.
     if positions is not None and not positions.allclose(_positions(width), atol=1e-4):
-        raise CheckpointError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
+        raise UserError(f"{path}: {_POSITIONS} is not the sinusoidal position encoding")
     ours = list(model.state_dict())
     return {
         "epoch": saved["epoch"],
@@ -87,7 +88,7 @@ def from_published(path: Path, num_head: int, settings: dict[str, str]) -> dict[
 
 def to_published(saved: dict[str, Any], path: Path) -> dict[str, Any]:
     """Convert one of our checkpoints, as `checkpoint.load` returns it, to the published format.
-    Raises CheckpointError, which names `path`, if the run is not of UmURL.
+    Raises UserError, which names `path`, if the run is not of UmURL.
     """
     weights = saved["model"]
     sizes = {name: saved["settings"][name] for name in SIZES}
@@ -120,6 +121,6 @@ def _renumber(optimizer: dict[str, Any], here: list[str], there: list[str], path
     here, there = ([n for n in names if not n.endswith(buffers)] for names in (here, there))
     groups, state = optimizer.get("param_groups", []), optimizer.get("state", {})
     if [list(group["params"]) for group in groups] != [list(range(len(here)))]:
-        raise CheckpointError(f"{path}: 'optimizer' is not that of this model")
+        raise UserError(f"{path}: 'optimizer' is not that of this model")
     moved = {there.index(here[number]): moments for number, moments in state.items()}
     return optimizer | {"state": dict(sorted(moved.items()))}

@@ -42,10 +42,6 @@ REMOVED = {"accumulate": None, "no_compile": None, "average": 0.0, "decoupled_wd
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
 
 
-class CheckpointError(UserError):
-    """A checkpoint is missing, damaged, or of another code or run."""
-
-
 # ---- names
 
 
@@ -68,10 +64,10 @@ def position(path: Path) -> tuple[int, int]:
 
 
 def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run. Raises CheckpointError if there is none."""
+    """The newest checkpoint of a run. Raises UserError if there is none."""
     paths = in_folder(folder)
     if not paths:
-        raise CheckpointError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
+        raise UserError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
     return paths[-1]
 
 
@@ -82,18 +78,18 @@ def save(folder: Path, checkpoint: dict[str, Any], keep: int | None = None) -> P
     """Write a checkpoint atomically, then remove all but the `keep` newest.
 
     checkpoint: as above; `format` is added, and `code` if it is missing
-    Raises CheckpointError if a weight is not finite, or the file cannot be written.
+    Raises UserError if a weight is not finite, or the file cannot be written.
     """
     path = path_of(folder, checkpoint["epoch"], checkpoint["step"])
     if broken := not_finite(checkpoint["model"]):
-        raise CheckpointError(f"{path} is not written: {broken} is not finite; lower --lr")
+        raise UserError(f"{path} is not written: {broken} is not finite; lower --lr")
     for left in folder.glob("checkpoint_*.part"):  # of a run that was killed
         left.unlink(missing_ok=True)
     try:
         with atomic(path) as part:
             torch.save({"format": FORMAT, "code": code_facts()} | checkpoint, part)
     except (OSError, RuntimeError) as error:  # torch raises either on a full disk
-        raise CheckpointError(f"{path} could not be written: {error}; is the disk full?") from error
+        raise UserError(f"{path} could not be written: {error}; is the disk full?") from error
     older = [other for other in in_folder(folder) if position(other) < position(path)]
     for other in older[: max(len(older) - keep + 1, 0)] if keep else ():
         other.unlink(missing_ok=True)
@@ -139,14 +135,14 @@ def code_facts() -> dict[str, str | None]:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU, without running anything in the file.
 
-    Raises CheckpointError if the file is missing, damaged, or not a checkpoint of this code.
+    Raises UserError if the file is missing, damaged, or not a checkpoint of this code.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
+        raise UserError(f"{path}: no such checkpoint; run ./script_pretrain.sh first")
     saved = read_torch(path)
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         fault = f"{path} is not a checkpoint of this code"
-        raise CheckpointError(f"{fault}; `python -m tools.convert` takes published ones")
+        raise UserError(f"{fault}; `python -m tools.convert` takes published ones")
     return saved | {"settings": without_removed(saved["settings"])}
 
 
@@ -156,7 +152,7 @@ def without_removed(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_torch(path: Path) -> Any:
-    """What torch.save wrote, mapped from the file. Raises CheckpointError if it is damaged."""
+    """What torch.save wrote, mapped from the file. Raises UserError if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
@@ -168,7 +164,7 @@ def read_torch(path: Path) -> Any:
             reason = f"it holds Python objects ({found[1]}), which are not read from a file"
         else:
             reason = next(filter(None, map(str.strip, text.splitlines())), type(error).__name__)
-        raise CheckpointError(f"{path} is damaged or not a checkpoint: {reason}") from None
+        raise UserError(f"{path} is damaged or not a checkpoint: {reason}") from None
 
 
 def encoder_of(saved: dict[str, Any]) -> dict[str, Tensor]:
@@ -192,12 +188,12 @@ def not_finite(weights: dict[str, Tensor]) -> str | None:
 def load_weights(
     module: nn.Module, weights: dict[str, Tensor], source: str | Path, assign: bool = False
 ) -> None:
-    """Load a state_dict. Raises CheckpointError, naming the source, if it does not fit."""
+    """Load a state_dict. Raises UserError, naming the source, if it does not fit."""
     try:
         module.load_state_dict(weights, assign=assign)
     except RuntimeError as error:  # missing or unknown weights, other shapes
         first = str(error).splitlines()[1].strip()
-        raise CheckpointError(f"{source} does not fit: {first:.200}") from None
+        raise UserError(f"{source} does not fit: {first:.200}") from None
 
 
 # ---- resume
@@ -209,7 +205,7 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
     resume: "auto", or the path of a checkpoint
     folder: the run's folder. Its newest whole checkpoint wins over `resume`, so the same command
         continues a run however often it is started.
-    Raises CheckpointError if no checkpoint can be read.
+    Raises UserError if no checkpoint can be read.
     """
     paths = in_folder(folder)
     if paths and resume != "auto":
@@ -217,7 +213,7 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
     for path in reversed(paths) if paths else [Path(resume)] if resume != "auto" else []:
         try:
             saved = load(path)
-        except CheckpointError as error:
+        except UserError as error:
             if path in paths[1:]:
                 print(f"warning: {error}; taking the checkpoint before", flush=True)
                 continue
@@ -235,7 +231,7 @@ def refuse_other_run(
     layout: Layout,
     anyway: bool,
 ) -> None:
-    """Raise CheckpointError if the checkpoint is of a run with other settings or data.
+    """Raise UserError if the checkpoint is of a run with other settings or data.
 
     saved: the checkpoint; its settings are complete
     settings, data, layout: of this run
@@ -243,7 +239,7 @@ def refuse_other_run(
     """
     if (trained := layout_of(saved)) != layout:
         fault = f"the checkpoint was trained on clips of {trained}, the data holds {layout}"
-        raise CheckpointError(f"{fault}; take another --checkpoint-path for a new run")
+        raise UserError(f"{fault}; take another --checkpoint-path for a new run")
     before = saved["settings"]
     # The learning rate of a cosine depends on the number of epochs.
     free = FREE - {"epochs"} if settings["cosine"] else FREE
@@ -255,5 +251,5 @@ def refuse_other_run(
             continue
         change = f"{name} is {value} and was {was} in the run to resume"
         if not anyway:
-            raise CheckpointError(f"{change}; take another --checkpoint-path, or --resume-anyway")
+            raise UserError(f"{change}; take another --checkpoint-path, or --resume-anyway")
         print(f"note: {change}", flush=True)

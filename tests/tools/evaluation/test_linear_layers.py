@@ -49,7 +49,9 @@ def test_they_take_test_clips_for_what_the_run_did(run, streams, way):
     assert back.streams == streams and back.classes == data.store.class_names
     with torch.inference_mode():
         views = whole_clips(data.store, data.test, torch.device("cpu"))
-        found = back.probabilities(back.features(views))
+        found = back.probabilities(
+            back.scaled(features.encode_views(back.loaded.encoder, views, streams))
+        )
     assert torch.allclose(found.sum(1), torch.ones(len(found)))
     first, second = found.topk(2).values.T
     sure = first - second > 1e-4  # the same clips in other batches are the same but for rounding

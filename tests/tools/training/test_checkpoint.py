@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from common import UserError
 from tests.tiny_run import write_run
 from tests.tools.formats.foreign import Opens
 from tools.training import checkpoint
-from tools.training.checkpoint import CheckpointError
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, content, monkeypatch):
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    with monkeypatch.context() as patched, pytest.raises(CheckpointError, match="checkpoint_0001"):
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="checkpoint_0001"):
         patched.setattr(torch, "save", fail)
         checkpoint.save(tmp_path, content | {"epoch": 1})
     content["model"]["encoder.spatial.fusion.weight"][0, 0] = float("inf")
-    with pytest.raises(CheckpointError, match=r"encoder\.spatial\.fusion\.weight"):
+    with pytest.raises(UserError, match=r"encoder\.spatial\.fusion\.weight"):
         checkpoint.save(tmp_path, content | {"epoch": 1})
     assert checkpoint.newest(tmp_path).read_bytes() == before
     assert not list(tmp_path.glob("*.part"))
@@ -65,7 +65,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, kind):
         torch.save(content | {"format": hostile}, path)
     elif kind != "missing":
         path.write_bytes({"text": b"text", "truncated": whole[:-99]}[kind])
-    with pytest.raises(CheckpointError, match=r"checkpoint_0003\.pt") as refused:
+    with pytest.raises(UserError, match=r"checkpoint_0003\.pt") as refused:
         checkpoint.load(path)
     assert "\n" not in str(refused.value)
     assert kind != "code" or "Python objects" in str(refused.value)
@@ -81,5 +81,5 @@ def test_weights_that_do_not_fit_are_named():
         (state | {"more": torch.ones(1)}, "more"),
         (state | {"bias": torch.ones(3)}, "bias"),
     ):
-        with pytest.raises(CheckpointError, match=rf"a\.pt.*{name}"):
+        with pytest.raises(UserError, match=rf"a\.pt.*{name}"):
             checkpoint.load_weights(model, wrong, "a.pt")
