@@ -23,9 +23,9 @@ HEAD_AND_HIPS = Skeleton("head and hips", ("pelvis", "head"), (0, 0), (0,), (0, 
 
 def require_metres(name: str, bodies: np.ndarray) -> None:
     """Raise UserError with name and frame if a coordinate of (T, ...) is NaN or over MAX_METRES."""
-    wrong = ~(np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
-    if wrong.any():
-        frame = 1 + np.argmax(wrong)
+    if not np.abs(bodies).max(initial=0) <= MAX_METRES:  # NaN included
+        fine = (np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
+        frame = 1 + np.argmin(fine)
         raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")
 
 
