@@ -94,7 +94,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     add = parser.add_argument_group("run").add_argument
     add("--checkpoint-path", type=Path, default=Path("checkpoints/default"), help="folder")
-    add("--resume", default="auto", help="a path to begin from; a checkpoint in the folder wins")
+    add("--resume", default="auto", help="a checkpoint to continue from; one in the folder wins")
     add("--resume-anyway", action="store_true", help="even if settings or data differ")
     add("--save-every", type=int, default=10, help="epochs between checkpoints")
     add("--keep", type=int, default=3, help="number of checkpoints to keep")

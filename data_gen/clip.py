@@ -1,11 +1,11 @@
 """From bodies (T, M, V, C), in metres, to the clip of a store.
 
-`prepare_clip` is the published rule. It keeps the bodies with the greatest energy, fills up those
-that come late or leave early, moves the main body's origin (NTU: the middle of the spine) to zero
-in each frame, and rotates the clip by the smallest angle that takes the first shoulder line onto
-+x. So a body stays upright only in axes like those of a Kinect. `prepare_upright`, for own
-recordings, first turns a clip about the vertical: a turn of the room, a shift, or other axes change
-nothing. The number of frames stays.
+`prepare_clip` is the published rule. Of the bodies in a raw file (readers/skeleton_file.py: body k
+of a frame in slot k, four at most, zero where nobody is) it keeps those with the greatest energy,
+fills up those that come late or leave early, moves the main body's origin (NTU: mid spine) to zero
+in each frame, and turns the clip by the smallest angle that takes the first shoulder line onto +x.
+A body stays upright only in axes like those of a Kinect. `prepare_upright`, for own recordings,
+first turns a clip about the vertical: a turn of the room, a shift, or other axes change nothing.
 """
 
 from itertools import pairwise

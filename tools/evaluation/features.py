@@ -21,7 +21,7 @@ from net import MODALITIES
 from net.modalities import derive
 from tools.evaluation.encoders import LoadedEncoder
 
-ENCODING_BATCH = 128  # clips; fixed, so that features do not depend on flags
+ENCODING_BATCH = 64  # clips; fixed, so that features do not depend on flags
 
 # Reads clips of a store: (store, rows, device) -> (n, 64, M, V, C).
 Loader = Callable[[Store, np.ndarray, torch.device], Tensor]
