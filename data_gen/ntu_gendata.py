@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--dataset", choices=(*NTU_DATASETS, "all"), default="all", help=which)
     folders = "folders of raw files, at any depth (data/nturgbd_raw and data/nturgbd_raw_120)"
     add("--data_path", nargs="+", type=Path, metavar="DIR", help=folders)
-    missing = "list of clips to leave out (that beside the raw files, else the official one)"
+    missing = "clips to leave out, an empty file for none (that beside the files, or the official)"
     add("--ignored_sample_path", type=Path, metavar="FILE", help=missing)
     add_flags(parser, "DIR/ntu60 or DIR/ntu120")
     args = parser.parse_args(argv)
@@ -76,8 +76,10 @@ def main(argv: list[str] | None = None) -> None:
     mark = skeleton_file.SYNTHETIC_MARK
     describe = synthetic if any(p.with_name(mark).is_file() for p in paths) else NTU_DATASETS.get
     with ExitStack() as stack:
-        writers = [StoreWriter(args.out_folder / dataset, describe(dataset)) for dataset in wanted]
-        stores = dict(zip(wanted, map(stack.enter_context, writers), strict=True))
+        stores = {
+            dataset: stack.enter_context(StoreWriter(args.out_folder / dataset, describe(dataset)))
+            for dataset in wanted
+        }
         for path, clip in read_all(read_clip, paths, args.workers, report):
             sample = samples[path.stem]
             for dataset, store in stores.items():

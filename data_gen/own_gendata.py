@@ -22,6 +22,7 @@ from data_gen.gendata import Report, add_flags, print_next, print_store, read_al
 from data_gen.readers import recording
 from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
 from data_gen.readers.recording import Reading, is_pose_json, read_recording
+from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN
 from feeder.description import UNLABELED, Description, Split
@@ -66,12 +67,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_flags(parser, "DIR/NAME")
     usual = "(default: y-up, xyz, m; of JSON files y-down, xyc, px)"
     recording.add_flags(parser, f"what the files hold {usual}")
-    add = partial(parser.add_argument, type=skeleton, metavar="NAME")
-    add("--skeleton", default="kinect_v2", help=f"of the files: {', '.join(BUILT_IN)}, or a .json")
-    add("--print-skeleton", action=PrintSkeleton, help="print a skeleton as JSON, and exit")
-    add("--joints", help="skeleton of the store; joints are taken by their names (the files')")
+    add_skeleton = partial(parser.add_argument, type=skeleton, metavar="NAME")
+    layouts = f"of the files: {', '.join(BUILT_IN)}, or a .json"
+    add_skeleton("--skeleton", default="kinect_v2", help=layouts)
+    add_skeleton("--print-skeleton", action=PrintSkeleton, help="print a skeleton as JSON and exit")
+    add_skeleton("--joints", help="skeleton of the store; joints are taken by name (the files')")
     confidence = "joints below this confidence are missing (0.1)"
-    parser.add_argument("--min-confidence", type=float, metavar="C", help=confidence)
+    add("--min-confidence", type=float, metavar="C", help=confidence)
     number("--fill-gaps", default=0, help="interpolate joints missing in at most N frames (0)")
     args = parser.parse_args(argv)
     if args.clips.is_dir() and (args.data_path or args.splits):
@@ -99,12 +101,13 @@ def main(argv: list[str] | None = None) -> None:
     options = (args.axes, args.channels, args.unit, confidence, args.fill_gaps)
     reading = Reading(layout, args.skeleton, *options)
     kinds = sorted({path.suffix or "JSON" for path in clips})
+    is_synthetic = (folder / SYNTHETIC_MARK).is_file()
     description = Description(
-        title=args.title or args.name,
+        title=args.title or ("synthetic recordings" if is_synthetic else args.name),
         layout=layout,
         classes=table.classes,
         splits={split: Split(split) for split in table.splits},
-        origin=f"own recordings, {' and '.join(kinds)} files",
+        origin=f"{'synthetic' if is_synthetic else 'own'} recordings, {' and '.join(kinds)} files",
         command=f"python data_gen/own_gendata.py --name {args.name}",
         alignment=reading.alignment,
         reading=reading.with_defaults(is_pose_json(table.clips[0].path)).to_plain(),

@@ -171,6 +171,8 @@ def read_actions(path: Path, labels: Path) -> list[tuple]:
 
 def read_video(path: Path) -> np.ndarray:
     """Read the bodies of a video: (T, 2, 25, 3) float64, metres."""
+    if not path.stat().st_size:
+        raise UserError(f"{path.name}: the file is empty")
     try:
         values = np.loadtxt(path, ndmin=2, comments=None, encoding="ascii")
     except ValueError as error:

@@ -236,7 +236,6 @@ def main(argv: list[str] | None = None) -> None:
     if args.skeleton == "coco_17":
         table = args.out_folder / "clips.csv"
         prepare = f"own_gendata.py --name people --clips {table} --skeleton coco_17"
-        prepare += " --title 'synthetic recordings'"
     print(f"next: python data_gen/{prepare} --out_folder {args.out_folder}_store")
 
 

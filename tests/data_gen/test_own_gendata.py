@@ -10,6 +10,7 @@ import pytest
 
 from common import UserError
 from data_gen import own_gendata
+from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1
 from feeder.store import open_store
 from tests.data_gen.people import as_skeleton, person
@@ -38,6 +39,13 @@ def arrays(tmp_path):
         np.save(tmp_path / f"{name}.npy", person(i, 10 + i).astype(np.float32))
     lines = ("a0.npy,wave,1,train", "b1.npy,bow,1,train", "a2.npy,wave,2,test", "b3.npy,bow,2,test")
     return write_table(tmp_path, "file,label,subject,split", *lines)
+
+
+def test_synthetic_recordings_are_never_named_own(arrays, tmp_path):
+    assert prepare(tmp_path, *V1).description.origin.startswith("own ")
+    (tmp_path / SYNTHETIC_MARK).touch()
+    made = prepare(tmp_path, *V1).description
+    assert made.title == "synthetic recordings" and made.origin.startswith("synthetic ")
 
 
 def test_raw_files_of_any_name_and_all_columns_of_a_table(tmp_path, capsys):

@@ -27,6 +27,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if len(args.runs) > 1 and (args.queries is not None or args.data_root):
         parser.error("--queries, --data-root: only the page of a single run has a gallery")
+    if args.queries is not None and args.queries < 1:
+        parser.error("--queries must be at least 1")
     return args
 
 
