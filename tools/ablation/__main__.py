@@ -54,18 +54,26 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     add("--out", type=Path, help="folder (checkpoints/ablation_STORE_PROTOCOL)")
     add("--keep-checkpoints", action="store_true", help="of runs that are measured")
     args, given = parser.parse_known_args(argv)
-    for flag in OURS & {word.split("=")[0] for word in given}:
+    for flag in OURS & names_of(given):
         parser.error(f"{flag} is set by the ablation")
     _, base, same = flags_of(given, DEFAULT)
     if "/" in base["pre_dataset"]:
         parser.error("--pre-dataset: an ablation is on a single data set")
     if args.evaluate_every > base["epochs"]:
         parser.error(f"--evaluate-every {args.evaluate_every}: there are {base['epochs']} epochs")
-    named = args.variants or VARIANTS
-    args.variants = [v for v in named if VARIANTS[v].encoders or flags_of(given, v)[2] != same]
-    if named is not VARIANTS and (idle := {*named} - {*args.variants, DEFAULT}):
+    chosen = args.variants or [*VARIANTS]
+    if not args.variants and "--schedule" in names_of(given):
+        chosen.remove("cosine")  # pretrain.py refuses both
+    rows = [v for v in chosen if VARIANTS[v].encoders or flags_of(given, v)[2] != same]
+    if args.variants and (idle := {*chosen} - {*rows, DEFAULT}):
         parser.error(f"--variants {' '.join(idle)}: the default has these settings already")
+    args.variants = rows
     return args, given
+
+
+def names_of(flags: Sequence[str]) -> set[str]:
+    """["--lr=1", "--epochs", "2"] -> {"--lr", "--epochs", "2"}."""
+    return {word.split("=")[0] for word in flags}
 
 
 def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dict, dict]:
@@ -74,7 +82,7 @@ def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dic
     """
     flags = [*USUAL, *given, *VARIANTS[variant].flags.split(), *more]
     settings = vars(pretrain.parse_args(flags))
-    if not settings["cosine"] and "--schedule" not in given:
+    if not settings["cosine"] and "--schedule" not in names_of(given):
         settings["schedule"] = [settings["epochs"] * 351 // 451]  # as published, in proportion
         flags += ["--schedule", str(settings["schedule"][0])]
     usual = pretrain.WEIGHTS | vars(pretrain.parse_args([]))

@@ -62,6 +62,13 @@ def test_each_variant_can_be_trained_and_read(name):
     assert not variant.encoders or len(variant.encoders) == len(variant.streams)
 
 
+@pytest.mark.parametrize("schedule", [("--schedule", 40), ("--schedule=40",)])
+def test_a_schedule_goes_to_all_rows_and_leaves_out_that_of_cosine(data_root, schedule):
+    usual, runs = planned(data_root, Path("out")), planned(data_root, Path("out"), *schedule)
+    assert {run["variant"] for run in usual} - {run["variant"] for run in runs} == {"cosine"}
+    assert all(run["settings"]["schedule"] == [40] for run in runs)
+
+
 @pytest.mark.parametrize(
     ("visible", "gpus", "jobs", "expected"),
     [(None, 2, None, {"0", "1"}), ("5,7", 2, 3, {"5", "7"}), ("", 0, 2, {""})],
