@@ -35,15 +35,11 @@ class Strengths:
     shortest_crop: float = _strength(0.1, "shortest crop, as a share of the clip")
     fewest_frames: int = _strength(64, "minimum frames of a crop, if the clip has as many")
     spatial_probability: float = _strength(1.0, "probability that a view is sheared or corrupted")
-    shear_probability: float = _strength(
-        0.5, "probability that a changed view is sheared, not corrupted"
-    )
+    shear_probability: float = _strength(0.5, "probability that a change is shear, not corruption")
     shear_amplitude: float = _strength(1.0, "maximum off-diagonal entry of a shear")
     corrupted_joints: float = _strength(0.6, "share of the joints that corruption changes")
     shared_view: bool = _strength(False, "one view of a clip for all modalities, not one for each")
-    zero_probability: float = _strength(
-        0.5, "probability that corruption sets joints to zero, not to a product"
-    )
+    zero_probability: float = _strength(0.5, "probability that corruption sets joints to zero")
     yaw: float = _strength(0.0, "maximum rotation about the vertical axis, in degrees")
     tilt: float = _strength(0.0, "maximum rotation about the other axes, in degrees")
 

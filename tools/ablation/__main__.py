@@ -54,7 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     add("--out", type=Path, help="folder (checkpoints/ablation_STORE_PROTOCOL)")
     add("--keep-checkpoints", action="store_true", help="of runs that are measured")
     args, given = parser.parse_known_args(argv)
-    for flag in OURS & names_of(given):
+    for flag in OURS & {word.split("=")[0] for word in given}:
         parser.error(f"{flag} is set by the ablation")
     _, base, same = flags_of(given, DEFAULT)
     if "/" in base["pre_dataset"]:
@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     if args.evaluate_every > base["epochs"]:
         parser.error(f"--evaluate-every {args.evaluate_every}: there are {base['epochs']} epochs")
     chosen = args.variants or [*VARIANTS]
-    if not args.variants and "--schedule" in names_of(given):
+    if not args.variants and has_schedule(given):
         chosen.remove("cosine")  # pretrain.py refuses both
     rows = [v for v in chosen if VARIANTS[v].encoders or flags_of(given, v)[2] != same]
     if args.variants and (idle := {*chosen} - {*rows, DEFAULT}):
@@ -71,9 +71,8 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     return args, given
 
 
-def names_of(flags: Sequence[str]) -> set[str]:
-    """["--lr=1", "--epochs", "2"] -> {"--lr", "--epochs", "2"}."""
-    return {word.split("=")[0] for word in flags}
+def has_schedule(given: list[str]) -> bool:
+    return any(word.startswith("--schedule") for word in given)  # or --schedule=40
 
 
 def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dict, dict]:
@@ -82,7 +81,7 @@ def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dic
     """
     flags = [*USUAL, *given, *VARIANTS[variant].flags.split(), *more]
     settings = vars(pretrain.parse_args(flags))
-    if not settings["cosine"] and "--schedule" not in names_of(given):
+    if not settings["cosine"] and not has_schedule(given):
         settings["schedule"] = [settings["epochs"] * 351 // 451]  # as published, in proportion
         flags += ["--schedule", str(settings["schedule"][0])]
     usual = pretrain.WEIGHTS | vars(pretrain.parse_args([]))

@@ -54,7 +54,6 @@ VARIANTS = {
     ),
     "cosine": Variant("warm-up and cosine", "--cosine --warmup-epochs 3"),
     "umurl_plus": Variant("recipe umurl_plus", "--recipe umurl_plus"),
-    "plus_no_rotation": Variant(
-        "recipe umurl_plus without rotations", "--recipe umurl_plus --yaw 0 --tilt 0"
-    ),
+    "plus_no_rotation": Variant("umurl_plus, no rotation", "--recipe umurl_plus --yaw 0 --tilt 0"),
+    "plus_rotation": Variant("umurl_plus, rotated more", "--recipe umurl_plus --yaw 60 --tilt 25"),
 }
