@@ -35,8 +35,13 @@ from tools.training.monitor import Monitor
 # A recipe sets defaults; flags win. What each part is worth: docs/results.md.
 RECIPES = {
     "umurl": {},  # as published
-    "umurl_plus": {"method": "umurl_pair", "shortest_crop": 0.3, "fewest_frames": 8}
-    | {"yaw": 20.0, "tilt": 10.0},
+    "umurl_plus": {
+        "method": "umurl_pair",
+        "shortest_crop": 0.3,
+        "fewest_frames": 8,
+        "yaw": 20.0,
+        "tilt": 10.0,
+    },
 }
 WEIGHTS = dict(pair for method in METHODS.values() for pair in method.weights.items())
 
