@@ -62,7 +62,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--workers", type=int, default=4, help="threads that read batches ahead")
 
     add = parser.add_argument_group("model").add_argument
-    recipe = f"other defaults: {RECIPES}. Gains on small sets, on NTU not tried: docs/results.md"
+    recipe = f"other defaults: {RECIPES}. "
+    recipe += "Gains on NW-UCLA, in part on UI-PRMD; NTU was not tried: docs/results.md"
     add("--recipe", choices=RECIPES, default="umurl", help=recipe)
     add("--method", choices=METHODS, default=DEFAULT, help="model and loss, see net/methods.py")
     add("--encoder", choices=ENCODERS, default=DEFAULT_ENCODER, help="see net/methods.py")
