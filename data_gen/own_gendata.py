@@ -21,7 +21,7 @@ from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.readers import recording
 from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
-from data_gen.readers.recording import Reading, is_pose_json, read_recording
+from data_gen.readers.recording import AXES, Reading, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN
@@ -144,7 +144,7 @@ def check_axes(ups: list[np.ndarray], axes: str | None) -> None:
     ups = np.reshape(ups, (-1, 3))
     _, y, z = ups[~np.isnan(ups).any(1)].T
     if (y < -CLEAR).sum() > MOST * (y > CLEAR).sum():
-        raise UserError("heads are below hips, so y points down: state --axes y-down, or z-up")
+        raise UserError(f"heads are below hips: state another of --axes {', '.join(AXES)}")
     if axes is None and (z > CLEAR).sum() > MOST * (z <= CLEAR).sum():
         raise UserError("people lie along z: state --axes z-up, or y-up if they do lie")
 

@@ -89,8 +89,8 @@ def main(argv: list[str] | None = None) -> None:
         held = {name: getattr(args, name) for name in ("axes", "channels", "unit")}
         reading = Reading(Layout(bones, 2), bones, alignment=alignment, **held)
         found = read_recording(args.file, reading)
-        clip = np.nan_to_num(found.bodies) if args.raw else prepare(found, reading)
-        if not clip.any():
+        clip = found.bodies if args.raw else prepare(found, reading)
+        if not np.nan_to_num(clip).any():
             raise UserError(f"{args.file} shows nobody")
     if args.augmented:
         rng, strengths = np.random.default_rng(args.seed or 0), Strengths(**args.strengths)

@@ -68,7 +68,8 @@ def _may_be(path: Path) -> bool:
 def all_recordings(folder: Path) -> ClipTable:
     """All recordings in a folder as training clips without labels."""
     paths = find_recordings(folder)
-    return ClipTable(sorted(map(Clip, _names(folder, folder, paths), paths)))
+    root = folder.absolute().parent if paths == [folder] else folder  # the folder is a recording
+    return ClipTable(sorted(map(Clip, _names(folder, root, paths), paths)))
 
 
 def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> ClipTable:

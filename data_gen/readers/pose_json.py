@@ -30,8 +30,11 @@ def frame_files(folder: Path) -> list[Path]:
     """The files of a folder with one file a frame, in order; none in any other folder."""
     named = {path: FRAME.fullmatch(path.stem) for path in folder.glob("[!.]*.json")}
     files = sorted((match[1], int(match[2]), path) for path, match in named.items() if match)
-    is_openpose = bool(files) and is_pose_file(files[0][-1], b'"people"')
-    return [path for *_, path in files] if is_openpose else []
+    paths = [path for *_, path in files]
+    if not paths or not is_pose_file(paths[0], b'"people"'):
+        return []
+    with paths[0].open("rb") as file:  # a list is a whole recording
+        return [] if file.read(64).lstrip().startswith(b"[") else paths
 
 
 def read(path: Path, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray | None]:

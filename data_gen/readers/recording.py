@@ -43,7 +43,8 @@ AXES = {  # {axes: the rotation to y up}
 }
 CHANNELS = {"xyz": 3, "xy": 2, "xyc": 3, "xyzc": 4}  # c is the confidence
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "px": 1.0}  # in metres; px is scaled later
-MAX_SIZE = 10.0  # metres; no body is so long
+MIN_SIZE, MAX_SIZE = 0.1, 10.0  # metres; no body is so small or so long
+AWAY = 16.0  # metres; farther than any body is from another
 # A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
 # and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
 LEAST_JUMP, JUMP, FLAT = 0.02, 5.0, 20.0
@@ -97,7 +98,10 @@ def prepare(recording: Recording, reading: Reading) -> np.ndarray:
     """The clip (T, M, V, 3) float32 that a store would hold; UserError if it shows nobody."""
     clip = None
     if reading.alignment == "kinect":
-        clip = prepare_clip(np.nan_to_num(recording.bodies), reading.layout)
+        bodies = recording.bodies
+        if (bodies == 0).all(-1).any():  # a root at zero is a position, not a missing joint
+            bodies = bodies + np.array([0.0, 0.0, AWAY])
+        clip = prepare_clip(np.nan_to_num(bodies), reading.layout)
     elif prepared := prepare_upright(recording, reading.layout, reading.fill_gaps):
         clip, *_ = prepared
     if clip is None:
@@ -166,7 +170,8 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
             warnings.simplefilter("error")  # there is no line below the heading
             first = file.readline()
             mark = next((mark for mark in ",;\t" if mark in first), None)  # None: spaces
-            if re.match(r"[\s+-.]*([0-9]|nan\b)", first, re.IGNORECASE):  # no heading
+            start = first.replace(mark or " ", " ").strip()
+            if not start or re.match(r"[+.-]*([0-9]|nan\b)", start, re.IGNORECASE):  # no heading
                 file.seek(0)
             numbers = np.loadtxt(
                 file, delimiter=mark, comments=None, ndmin=2,
@@ -175,12 +180,14 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
     except (ValueError, UserWarning) as error:  # UnicodeDecodeError included
         raise UserError(f"{path.name}: no numbers: {str(error).partition(';')[0]:.80}") from None
     joints, columns = reading.skeleton.num_joints, numbers.shape[1]
-    for channels in [reading.channels] if reading.channels else ["xyz", "xy", "xyzc"]:
-        bodies, rest = divmod(columns, joints * CHANNELS[channels])
-        if bodies and not rest:
-            return numbers.reshape(len(numbers), bodies, joints, CHANNELS[channels])
-    fault = f"{columns} numbers a line, not those of bodies of {joints} joints"
-    raise UserError(f"{path.name}: {fault}, as of the skeleton {reading.skeleton.name}")
+    known = [reading.channels] if reading.channels else ["xyz", "xyzc", "xy"]
+    fits = [channels for channels in known if columns % (joints * CHANNELS[channels]) == 0]
+    if not fits:
+        fault = f"{columns} numbers a line, not those of bodies of {joints} joints"
+        raise UserError(f"{path.name}: {fault}, as of the skeleton {reading.skeleton.name}")
+    if fits == ["xyzc", "xy"]:
+        raise UserError(f"{path.name}: {columns} numbers a line; state --channels xyzc or xy")
+    return numbers.reshape(len(numbers), -1, joints, CHANNELS[fits[0]])
 
 
 def recording_of(
@@ -267,13 +274,15 @@ def _missing(bodies: np.ndarray, is_unsure: np.ndarray, is_image: bool) -> np.nd
 
 
 def _check(name: str, bodies: np.ndarray, limit: float, size: float, unit: str) -> None:
-    is_far = (np.abs(bodies) > limit).any((1, 2, 3))
-    wrong = is_far | (_extent(np.clip(bodies, -limit, limit)) > size).any((1, 2))
+    units, is_far = ", ".join(UNITS), (np.abs(bodies) > limit).any((1, 2, 3))
+    sizes = _extent(np.clip(bodies, -limit, limit)).max((1, 2), initial=0)  # (T,)
+    wrong = is_far | (sizes > size)
     if wrong.any():
         frame = np.argmax(wrong)
         what = f"coordinate over {limit:.0f}" if is_far[frame] else f"body over {size:.0f}"
-        units = ", ".join(UNITS)
         raise UserError(f"{name}, frame {1 + frame}: a {what} {unit}; --unit is one of {units}")
+    if unit == "m" and size < np.inf and 0 < sizes.max() < MIN_SIZE:
+        raise UserError(f"{name}: bodies under {MIN_SIZE} m; --unit is one of {units}")
 
 
 def _extent(bodies: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from common import UserError
 from data_gen.clip import prepare_clip
-from data_gen.readers.clip_table import find_recordings
+from data_gen.readers.clip_table import all_recordings, find_recordings
 from data_gen.readers.recording import Reading, prepare, read_recording
 from data_gen.readers.skeleton_file import read_skeleton_file
 from feeder.skeletons import BUILT_IN, COCO_17, KINECT_V1, KINECT_V2, NTU, Layout
@@ -47,6 +47,29 @@ def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     np.testing.assert_array_equal(clip_of(tmp_path / "a.csv"), expected)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_blank_first_lines_of_a_table_are_frames(tmp_path, mark):
+    rows = [mark.join(map(str, frame)) for frame in person(0).reshape(20, -1)]
+    (tmp_path / "a.csv").write_text("\n".join([mark * 59] * 2 + rows))
+    shown = read_recording(tmp_path / "a.csv", Reading(Layout(KINECT_V1, 1), KINECT_V1)).people >= 0
+    assert shown[:, 0].tolist() == [False] * 2 + [True] * 20
+
+
+def test_four_numbers_of_a_table_are_not_guessed(tmp_path):
+    body = np.concatenate([person(0), np.full((20, 20, 1), 0.9)], axis=-1)
+    np.savetxt(tmp_path / "a.csv", body.reshape(20, -1), delimiter=",")
+    assert "--channels xyzc or xy" in refused(tmp_path / "a.csv")
+    expected = clip_of(save(tmp_path / "a.npy", body))
+    np.testing.assert_array_equal(clip_of(tmp_path / "a.csv", channels="xyzc"), expected)
+
+
+def test_a_root_at_zero_is_where_it_is_in_a_store_by_the_published_rule(tmp_path):
+    body = as_skeleton(person(0), KINECT_V2)
+    expected = read_clip(save(tmp_path / "a.npy", body), PUBLISHED)
+    clip = read_clip(save(tmp_path / "b.npy", body - body[:, :1]), PUBLISHED)
+    np.testing.assert_allclose(clip, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.json"])
 @pytest.mark.parametrize("text", ["", "1,2\n1\n", "1," * 59 + "x", "{}", '{"data": [{}]}'])
 def test_files_that_are_no_recording(tmp_path, name, text):
@@ -64,6 +87,7 @@ def test_files_that_are_no_recording(tmp_path, name, text):
         (np.zeros((5, 20, 3)), "nobody"),
         (person(0)[..., :2], "--channels"),
         ((person(0) - [0, 0, 3]) * 99, "--unit"),
+        (person(0) / 1000, "--unit"),
         (np.full((5, 20, 3), np.inf), "frame 1"),
     ],
 )
@@ -199,3 +223,8 @@ def test_recordings_in_folders(tmp_path):
     (tmp_path / "notes.txt").touch()
     found = [str(path.relative_to(tmp_path)) for path in find_recordings(tmp_path)]
     assert found == ["b.npy", "deep/a.npy", "deep/er/film", "kinetics.json", "numbers.csv"]
+    assert [clip.name for clip in all_recordings(tmp_path / "deep/er/film").clips] == ["film"]
+    for i in (1, 2):  # each a whole recording, not a frame
+        (tmp_path / f"deep/er/wave_{i}.json").write_text('[{"people": []}]')
+    whole = find_recordings(tmp_path / "deep/er")
+    assert [path.name for path in whole] == ["film", "wave_1.json", "wave_2.json"]

@@ -1,7 +1,7 @@
 """Skeletons as pictures: what a modality shows of a clip, projected and drawn by matplotlib.
 
-Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up. A joint at zero is absent, but
-the joint that preparation moves to the origin is present if any joint of its body is.
+Clips are (T, M, V, C) = frames, bodies, joints, xyz in metres, y up. A joint at zero or NaN is
+absent, but the main body's joint that preparation moves to the origin is present if the body is.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def scene(clip: np.ndarray, modality: str = "joint", skeleton: Skeleton = KINECT
     there = (clip != 0).any(-1)  # (T, M, V)
     present = there.any(-1, keepdims=True)  # (T, M, 1)
     if len(skeleton.origin) == 1:
-        there[..., skeleton.origin] = present
+        there[:, 0, skeleton.origin] = present[:, 0]
     joints = np.where(there[..., None], clip, np.nan)
     bodies = joints[:, :, np.array(skeleton.bones)]  # (T, M, V - 1, 2, 3)
     if modality == "joint":

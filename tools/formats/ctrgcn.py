@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
+from data_gen.readers.recording import AWAY
 from data_gen.readers.skeleton_file import SUFFIX, official_missing
 from feeder.datasets import LAST_SETUP, NTU_DATASETS
 from feeder.skeletons import NTU
@@ -21,7 +22,6 @@ from tools.formats import source
 from tools.formats.source import OWN, Source
 
 PARTS = ("train", "test")
-AWAY = 16.0  # metres; farther than any body is from another
 # Protocol -> words for it in the names of files.
 _WORDS = {
     "cross_subject": ("cs", "csub", "xsub", "subject"),

@@ -15,7 +15,7 @@ from data_gen.own_gendata import check_axes
 from data_gen.readers.recording import Reading, recording_of
 from data_gen.readers.skeleton_file import parse_name
 from data_gen.writer import StoreWriter
-from feeder.datasets import KNOWN, LAST_SETUP
+from feeder.datasets import KNOWN, LAST_SETUP, PKU_ACTIONS
 from feeder.description import FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import COCO_17, KINECT_V2, Layout
 from tools.formats.arrays import open_arrays
@@ -107,7 +107,8 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
             reading = Reading.of_store(layout, description.preparation)
             return prepare_upright(recording_of(name, clip, reading), layout)
     require_metres(name, clip)
-    clip = clip if is_prepared else prepare_clip(clip, layout)
+    if not is_prepared:  # the bodies of PKU-MMD stay as they stand
+        clip = prepare_clip(clip, layout, by_energy=source.num_classes != len(PKU_ACTIONS))
     return None if clip is None else (clip, np.full(3, np.nan), [])
 
 

@@ -63,6 +63,13 @@ def test_corrupted_joints_are_absent_but_the_origin_is_not():
     np.testing.assert_array_equal(np.isnan(one.lines[0, 0]).any((1, 2)), (bones == 7).any(1))
 
 
+def test_what_is_missing_is_not_drawn_at_the_origin():
+    clip = clip_of()
+    clip[:, 1, NTU.skeleton.origin[0]] = 0  # the second body's
+    clip[:, 0, NTU.skeleton.origin[0]] = np.nan  # of a recording that is not prepared
+    assert np.isnan(scene(clip).dots[:, :, NTU.skeleton.origin[0]]).all()
+
+
 def test_arrows_are_what_the_network_gets():
     clip = clip_of()
     arrows = {name: scene(clip, name).lines for name in ("bone", "motion")}

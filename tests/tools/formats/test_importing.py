@@ -73,6 +73,18 @@ def test_pku_mmd_by_its_classes(raw, tmp_path):
         assert imported(tmp_path / "PKUv2_XSub.npz", tmp_path / target).title == title
 
 
+def test_the_bodies_of_pku_mmd_stay_as_they_stand(tmp_path):
+    still = np.random.default_rng(0).normal([0, 0, 3], 0.4, (25, 3))
+    moving = still + 2 + np.linspace(0, 2, 20)[:, None, None]
+    x = np.stack([np.repeat(still[None], 20, 0), moving], axis=1)  # (T, M, V, C)
+    for classes, by_energy in ((51, False), (60, True)):
+        x_train, y = x.reshape(1, 20, 150), np.eye(classes)[:1]
+        path = tmp_path / f"{classes}_XSub.npz"
+        np.savez(path, x_train=x_train, x_test=x_train, y_train=y, y_test=y)
+        clip = imported(path, tmp_path / f"of_{classes}").clip(0)
+        np.testing.assert_allclose(clip, prepare_clip(x, by_energy=by_energy), atol=1e-5)
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """The file has 230 MB; less than 60 MB of memory are used."""
     x = np.zeros((640, 300, 150), np.float32)
