@@ -88,7 +88,7 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     # ---- data: the training and the test clips
     classes = flags.classes_in(args.classes)
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol, classes)
-    modalities = args.modalities or loaded.modalities
+    modalities = loaded.modalities_of(args.modalities)
     if args.late_fusion and len(modalities) < 2:
         raise UserError(f"--late-fusion has no effect on {modalities[0]} alone")
 

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     classes = flags.classes_in(args.classes)
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, args.protocol, classes)
-    args.modalities = modalities = args.modalities or loaded.modalities
+    args.modalities = modalities = loaded.modalities_of(args.modalities)
     if args.query:
         show(loaded.encoder, data, args)
         return

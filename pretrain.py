@@ -209,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     if saved := distributed.from_rank_0(process, saved):
         defaults = vars(parse_args(["--method", args.method]))  # older code had fewer settings
         saved["settings"] = defaults | saved["settings"]
-        checkpoint.refuse_other_run(saved, **facts, layout=store.layout, anyway=args.resume_anyway)
+        checkpoint.refuse_other_run(saved, **facts, store=store, anyway=args.resume_anyway)
         checkpoint.load_weights(model, saved["model"], "the checkpoint")
         groups = optimizer.state_dict()["param_groups"]  # lr and wd are those of the flags
         optimizer.load_state_dict(saved["optimizer"] | {"param_groups": groups})
@@ -305,8 +305,12 @@ def main(argv: list[str] | None = None) -> None:
         say(f"stopped at step {done}; the same command continues from {path}")
         sys.exit(128 + stop.number)
     say(f"pre-training is done: {path}")
-    say(f"next: ./script_action_recognition.sh {folder.name}")
-    say(f"  or: ./script_action_retrieval.sh {folder.name}")
+    if folder.resolve().parent == Path(__file__).resolve().parent / "checkpoints":
+        say(f"next: ./script_action_recognition.sh {folder.name}")
+        say(f"  or: ./script_action_retrieval.sh {folder.name}")
+    else:  # where the scripts do not look
+        say(f"next: python action_classification.py --checkpoint-path {folder}")
+        say(f"  or: python action_retrieval.py --checkpoint-path {folder}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def augmentation(
 ) -> Augmentation:
     """Draw N views of whole clips; uniform: (N, draws) of `uniform_draws`; start, length: (N,)."""
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
-    cropped = (length * scale).long().clamp(min=strengths.fewest_frames).minimum(length)
+    cropped = (length * scale).long().clamp(min=max(1, strengths.fewest_frames)).minimum(length)
     room = length - cropped
     offset = (uniform[:, _START] * (room + 1)).long().minimum(room)
 

@@ -174,7 +174,7 @@ def test_cross_validation_has_a_result_for_each_split_and_one_row(run):
     splits, found = ("cross_subject", "cross_view"), []
     said = recognize(run, "--splits", *splits, *SHORT)
     for split, end in zip(splits, ("", "_ntu60_cross_view"), strict=True):
-        path = run / f"recognition_2splits_{OF_SHORT}{end}.json"
+        path = run / f"recognition_2splits-{'-'.join(splits)}_{OF_SHORT}{end}.json"
         found.append(json.loads(path.read_text()))
         assert (found[-1]["protocol"], found[-1]["splits"]) == (split, list(splits))
         assert result(run, "--protocol", split, *SHORT)["tests"] == found[-1]["tests"]

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import pretrain
+from feeder.datasets import NTU_DATASETS
 from tests.runs import Outcome, call, events, pretraining, start_pretraining
 from tests.tiny_store import write_store
 from tools.training import checkpoint
@@ -137,6 +139,16 @@ def test_other_settings_are_refused_by_name(data_root, finished, tmp_path, flag,
 def test_other_data_are_refused(finished, tmp_path):
     refused = pretrain_small(write_store(tmp_path, seed=7), finished, epochs=6)
     assert refused.code == 1 and "data:" in refused.err
+
+
+def test_the_same_recordings_prepared_in_another_way_are_refused(tmp_path):
+    root = write_store(tmp_path / "data")
+    for unit in ("m", "m", "cm"):  # begins, continues, is refused
+        own = replace(NTU_DATASETS["ntu60"], alignment="upright", reading={"unit": unit})
+        (root / "ntu60" / "store.json").write_text(own.to_json())
+        done = pretrain_small(root, tmp_path / "run", epochs=1 + (unit == "cm"))
+        assert done.code == (unit == "cm"), done.err
+    assert "unit is cm and was m" in done.err
 
 
 def test_settings_of_older_code(data_root, finished, tmp_path):

@@ -12,7 +12,7 @@ from feeder.datasets import NTU_ACTIONS
 from feeder.store import open_store
 from tests.golden_files import GOLDEN
 from tests.literal import evaluation as literal
-from tests.runs import call, succeed
+from tests.runs import call, refusal, succeed
 from tests.tiny_run import features_of, write_run
 from tests.tiny_store import write_store
 from tools.evaluation.features import Labels
@@ -113,6 +113,13 @@ def test_mistakes_and_flags_without_effect_are_refused(run, flags, said):
     code, out, error = call(action_retrieval.main, "--checkpoint-path", run, *flags)
     assert code in (1, 2) and said in error.splitlines()[-1] and not out
     assert not list(run.glob("*.json"))
+
+
+def test_modalities_that_pretraining_did_not_encode_are_refused(data_root, tmp_path):
+    run = write_run(tmp_path / "run", data_root, more={"method": "joint"})
+    where = ("--checkpoint-path", run, "--modalities")
+    assert "bone" in refusal(action_retrieval.main, *where, "joint,bone")
+    succeed(action_retrieval.main, *where, "joint,bone", "--pretrained", "random")
 
 
 @pytest.mark.parametrize("some", [True, False])

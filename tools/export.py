@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
         model, classes = FramesToProbabilities(trained), trained.classes
     else:
         loaded = encoders.load(args.checkpoint_path)
-        model = JointsToFeature(loaded.encoder, args.modalities or loaded.modalities)
+        model = JointsToFeature(loaded.encoder, loaded.modalities_of(args.modalities))
     with atomic(args.out) as part:
         write(model, part, suffix, classes)
         difference = compare(model, read(part, suffix))

@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     loaded = encoders.load(args.run, device=encoders.best_device())
-    encoder, streams, bad = loaded.encoder, [args.modalities or loaded.modalities], []
+    encoder, streams, bad = loaded.encoder, [loaded.modalities_of(args.modalities)], []
     if args.store:
         store = open_folder(args.store)
         features.check_layout(loaded, store)

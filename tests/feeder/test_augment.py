@@ -123,6 +123,7 @@ def test_each_strength_does_what_it_says():
     # Clips of 40 frames are cropped, too, where a crop may have fewer than 64.
     length = augmented(frames=40, shortest_crop=0.3, fewest_frames=16).length
     assert length.min() == 16 and length.max() == 39
+    assert (augmented(frames=1, fewest_frames=0).length == 1).all()
 
 
 def test_matrices_are_uniform_from_minus_one_to_one():

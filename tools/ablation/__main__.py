@@ -106,12 +106,15 @@ def plan(args: argparse.Namespace, given: list[str]) -> list[Run]:
         if encoders:
             taken = [Path(folder).name for folder in encoders]
             facts = {"encoders": taken, "streams": VARIANTS[name].streams}
+        if store.preparation["reading"]:  # own recordings
+            facts["reading"] = store.preparation["reading"]
         facts = json.dumps({"data": store.fingerprint, **facts}, sort_keys=True)
         digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
         folder = str(args.out / "runs" / f"{name}_lr{lr:g}_seed{seed}_{digest}")
         flags += ["--checkpoint-path", folder]
         if every:
-            flags += ["--save-every", str(every), "--keep", str(base["epochs"])]
+            # Each stop adds a checkpoint within an epoch.
+            flags += ["--save-every", str(every), "--keep", str(2 * base["epochs"])]
         runs[name, lr, seed] = {
             "variant": name,
             "lr": lr,

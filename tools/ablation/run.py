@@ -57,8 +57,7 @@ def measure(run: Run) -> dict[str, Any]:
     curve = []
     if not run["encoders"]:
         read = (MODALITIES, *ALONE) if run["variant"] == DEFAULT else streams
-        paths = checkpoint.in_folder(folder)
-        for path in paths if run["every"] else paths[-1:]:
+        for path in to_measure(folder, run["every"]):
             loaded = encoders.load(path, device=device)
             encoded = encode(loaded.encoder, data, read)
             own = Features(data, encoded.train[: len(streams)], encoded.test[: len(streams)])
@@ -82,6 +81,13 @@ def measure(run: Run) -> dict[str, Any]:
         **measured,
         "curve": curve if run["every"] else [],
     }
+
+
+def to_measure(folder: Path, every: int) -> list[Path]:
+    """The last checkpoint and, with `every`, those before it after so many whole epochs."""
+    *paths, last = checkpoint.in_folder(folder)
+    whole = [path for path in paths if every and not checkpoint.position(path)[1]]
+    return [*(path for path in whole if checkpoint.position(path)[0] % every == 0), last]
 
 
 def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:

@@ -21,6 +21,7 @@ class LoadedEncoder(NamedTuple):
     kind: str  # `pretrained` or `random`
     folder: Path  # the run's, where results go
     source: Path  # the checkpoint
+    is_final: bool  # whether it was the newest one of the run
     saved: dict[str, dict[str, Any]]  # its settings, data, code and preparation
 
     @property
@@ -44,11 +45,15 @@ class LoadedEncoder(NamedTuple):
         """How recordings became the clips of its pre-training."""
         return Reading.of_store(self.encoder.layout, self.saved["preparation"])
 
-    @property
-    def is_final(self) -> bool:
-        """Whether its checkpoint is the newest one of its run."""
-        there = checkpoint.in_folder(self.folder)
-        return bool(there) and there[-1].resolve() == self.source.resolve()
+    def modalities_of(self, asked: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Those that --modalities asks for, or those of pre-training. Raises UserError if
+        pre-training did not encode one, whose weights are then random.
+        """
+        names = asked or self.modalities
+        if self.kind == "pretrained" and (new := [n for n in names if n not in self.modalities]):
+            fault = f"--modalities {','.join(names)}: {self.source} was pre-trained without"
+            raise UserError(f"{fault} {' and '.join(new)}")
+        return names
 
 
 def load_encoder(path: str | Path) -> nn.Module:
@@ -84,7 +89,9 @@ def load(
     encoder = encoder.eval().requires_grad_(False).to(device)
     kind, folder = "random" if random else "pretrained", path.parent if path.is_file() else path
     kept = {key: saved.get(key, {}) for key in ("settings", "data", "code", "preparation")}
-    return LoadedEncoder(encoder, kind, folder, source, kept)
+    paths = [path.resolve() for path in checkpoint.in_folder(folder)]
+    is_final = source.resolve() in paths[-1:]
+    return LoadedEncoder(encoder, kind, folder, source, is_final, kept)
 
 
 def best_device() -> torch.device:

@@ -49,7 +49,7 @@ def in_words(key: str, value: Any) -> str:
     if key == "labels_per_class":
         return f"{value}perclass"
     if key == "splits":
-        return f"{len(value)}splits"
+        return f"{len(value)}splits-" + "-".join(value)
     name = {"knn_neighbours": "k", "batch_size": "batch"}.get(key, key.replace("_", "-"))
     if isinstance(value, (list, tuple)):
         return name + ("-".join(f"{item:g}" for item in value) or "-none")

@@ -132,16 +132,18 @@ def confusion(path: Path) -> dict[str, Any]:
 
 
 def gallery(folder: Path, run: dict[str, Any], data_root: str | None, most: int) -> dict[str, Any]:
-    """Draw queries from retrieval_neighbours.csv, `most` of them, and pack the clips to show.
+    """Draw queries from retrieval's table of neighbors, `most` of them, and pack the clips to show.
 
     run: as `content.run` returns it
     Raises UserError where there is no table or no store, or where the store lacks a clip.
     """
-    table = folder / "retrieval_neighbours.csv"
-    searched = [one["dataset"] for one in run["results"] if one["name"] == "retrieval"]
-    if not (table.is_file() and run["settings"] and searched):
+    settings = run["settings"]
+    usual = "retrieval", f"retrieval_{settings.get('method')}"  # the latter of joint, bone, motion
+    found = [one for one in run["results"] if one["name"] in usual]
+    table = folder / f"{found[0]['name'] if found else usual[0]}_neighbours.csv"
+    if not (table.is_file() and settings and found):
         raise UserError(f"run python action_retrieval.py --checkpoint-path {folder}")
-    store = open_store(data_root or run["settings"]["data_root"], searched[0])
+    store = open_store(data_root or settings["data_root"], found[0]["dataset"])
     _, lines = read_csv(table)  # query, then name and similarity of each neighbor
     rows = {name: row for row, name in enumerate(store.names)}
     if lost := {name for line in lines for name in (line[0], *line[1::2])} - rows.keys():

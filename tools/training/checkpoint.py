@@ -228,17 +228,17 @@ def refuse_other_run(
     *,
     settings: dict[str, Any],
     data: dict[str, Any],
-    layout: Layout,
+    store: Store | Mixture,
     anyway: bool,
 ) -> None:
     """Raise UserError if the checkpoint is of a run with other settings or data.
 
     saved: the checkpoint; its settings are complete
-    settings, data, layout: of this run
+    settings, data, store: of this run
     anyway: only print the differences; another layout never fits
     """
-    if (trained := layout_of(saved)) != layout:
-        fault = f"the checkpoint was trained on clips of {trained}, the data holds {layout}"
+    if (trained := layout_of(saved)) != store.layout:
+        fault = f"the checkpoint was trained on clips of {trained}, the data holds {store.layout}"
         raise UserError(f"{fault}; take another --checkpoint-path for a new run")
     before = saved["settings"]
     # The learning rate of a cosine depends on the number of epochs.
@@ -246,6 +246,9 @@ def refuse_other_run(
     compared = [k for k in settings | before if k not in free and (k in settings or k in REMOVED)]
     pairs = {f"--{k.replace('_', '-')}": (before.get(k), settings.get(k)) for k in compared}
     pairs |= {f"data: {k}": (saved["data"].get(k), value) for k, value in data.items()}
+    if "preparation" in saved:
+        was, read = saved["preparation"].get("reading", {}), store.preparation["reading"]
+        pairs |= {f"data: {k}": (was.get(k), read.get(k)) for k in was | read}
     for name, (was, value) in pairs.items():
         if was == value:
             continue

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from common import UserError
-from tools.ablation.run import figures
+from tools.ablation.run import figures, to_measure
 from tools.evaluation.features import Features, TrainTestSplit
 from tools.evaluation.neighbors import nearest, percent
 from tools.evaluation.probe import linear_evaluation
+from tools.training.checkpoint import path_of
 
 CLIPS = 60  # of which the first 40 train
 
@@ -25,6 +26,13 @@ def made(streams: int = 1, people: int = 4) -> Features:
     drawn = drawn.expand(streams, CLIPS, 6)
     data = TrainTestSplit(store, "cross_view", np.arange(40), np.arange(40, CLIPS))
     return Features(data, drawn[:, :40], drawn[:, 40:])
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(0, [12]), (1, [1, 2, 5, 12]), (5, [5, 12])])
+def test_checkpoints_of_stops_are_not_measured(tmp_path, every, epochs):
+    for epoch, step in ((1, 0), (2, 0), (2, 3), (5, 0), (12, 0)):
+        path_of(tmp_path, epoch, step).touch()
+    assert to_measure(tmp_path, every) == [path_of(tmp_path, epoch) for epoch in epochs]
 
 
 def test_figures_are_those_of_recognition_and_retrieval():

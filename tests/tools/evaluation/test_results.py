@@ -34,7 +34,7 @@ def evaluation(run, task="recognition", which="final", modalities=ALL, **setting
         ({"label_fraction": 0.005, "runs": 5}, "recognition_0.5pct_runs5"),
         ({"scale": SCALE, "tune": True}, "recognition_standardized_tuned"),
         ({"classes": "2-5", "labels_per_class": 3}, "recognition_3perclass_classes-2-5"),
-        ({"splits": ["a", "b", "c"]}, "recognition_3splits"),
+        ({"splits": ["a", "b", "c"]}, "recognition_3splits-a-b-c"),
         ({"modalities": ("joint",), "late_fusion": True}, "recognition_joint_late_fusion"),
         ({"task": "retrieval", "knn_neighbours": [1, 20]}, "retrieval_k1-20"),
         ({"which": "random", "seed": 1}, "recognition_random_seed1"),
@@ -53,6 +53,13 @@ def test_the_checkpoint_is_in_the_name_unless_it_is_the_final_one(run, data_root
     ends = ["", "_checkpoint_0001", f"_other-{final.stem}"]
     assert names == [f"recognition{end}" for end in ends]
     assert evaluation(older).name == "recognition_checkpoint_0001"
+
+
+def test_a_name_stays_when_training_goes_on(data_root, tmp_path):
+    run = write_run(tmp_path / "run", data_root)
+    first = evaluation(run)
+    (run / "checkpoint_0009.pt").write_bytes(checkpoint.newest(run).read_bytes())
+    assert first.name == "recognition"
 
 
 def test_a_name_stays_short(run):

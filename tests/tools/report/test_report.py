@@ -89,6 +89,13 @@ def test_the_gallery_has_what_was_retrieved(run, store):
         np.testing.assert_allclose(points, whole.dots[:, : points.shape[1]], atol=1e-3)
 
 
+def test_a_run_of_joints_has_a_gallery(tmp_path, data_root):
+    folder = write_run(tmp_path / "joints", data_root, more={"method": "joint"})
+    succeed(action_retrieval.main, "--checkpoint-path", folder)
+    assert "no gallery" not in succeed(report.main, folder).lower()
+    assert canvases(folder / "report.html")
+
+
 def test_queries_of_all_classes_right_and_wrong_are_chosen():
     classes = np.repeat([0, 1, 2], 100).tolist()
     right = (np.arange(300) % 100 > 4).tolist()  # five wrong ones a class

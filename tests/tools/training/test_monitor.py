@@ -2,15 +2,19 @@
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 
 from feeder.augment import PUBLISHED
+from feeder.datasets import NTU_DATASETS
+from feeder.description import UNLABELED
 from net import MODALITIES
 from net.encoder import Encoder
 from tests.runs import events, train
+from tests.tiny_store import write_store
 from tools.training import monitor
 
 
@@ -29,6 +33,15 @@ def test_a_run_is_the_same_with_and_without_it(data_root, tmp_path):
     assert "| lr | 0.0005 |" in text
     tags = events(tmp_path / "b").Tags()
     assert not tags["images"] and "monitor/knn_5" not in tags["scalars"]
+
+
+def test_a_store_without_labels_has_no_accuracy(tmp_path):
+    root = write_store(tmp_path / "data", classes=1)
+    own = replace(NTU_DATASETS["ntu60"], classes=UNLABELED)
+    (root / "ntu60" / "store.json").write_text(own.to_json())
+    train(root, tmp_path / "run", "--epochs", 1, "--monitor-every", 1)
+    tags = events(tmp_path / "run").Tags()
+    assert tags["images"] and "monitor/knn_5" not in tags["scalars"]
 
 
 def test_queries_are_training_clips_of_other_people(store):
