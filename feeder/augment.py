@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from common import UserError
+
 VIEW_FRAMES = 64
 
 # The uniform draws for one view of one clip: scale and start of the crop, kind of augmentation,
@@ -42,6 +44,13 @@ class Strengths:
     zero_probability: float = _strength(0.5, "probability that corruption sets joints to zero")
     yaw: float = _strength(0.0, "maximum rotation about the vertical axis, in degrees")
     tilt: float = _strength(0.0, "maximum rotation about the other axes, in degrees")
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            is_share = name.endswith(("_probability", "shortest_crop", "corrupted_joints"))
+            if not 0 <= value <= (1 if is_share else math.inf):
+                limits = "from 0 to 1" if is_share else "at least 0"
+                raise UserError(f"--{name.replace('_', '-')} must be {limits}")
 
     @property
     def rotates(self) -> bool:

@@ -80,10 +80,14 @@ class Store:
     def nbytes(self) -> int:
         return self.joints.nbytes
 
+    def is_training(self, protocol: str) -> np.ndarray:
+        """Which clips train under a protocol: (N,) bool."""
+        columns = {name: getattr(self, name) for name in FIELDS} | self.more
+        return self.description.train_mask(protocol, columns)
+
     def split(self, protocol: str) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the training clips and of the test clips (maybe none), each (n,) int64."""
-        columns = {name: getattr(self, name) for name in FIELDS} | self.more
-        train = self.description.train_mask(protocol, columns)
+        train = self.is_training(protocol)
         if not train.any():
             raise UserError(f"{self.folder}: no training clip under protocol {protocol}")
         return np.flatnonzero(train), np.flatnonzero(~train)

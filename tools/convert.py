@@ -25,6 +25,7 @@ from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
 
 WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz}
+SUFFIXES = {"to-npz": ".npz", "to-pkl": ".pkl"}  # by which an import knows the format
 WRITERS["to-pkl"] = lambda store, _, path: write_pkl(store, path)  # of all splits
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
@@ -70,7 +71,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     target = args.target
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    suffix = SUFFIXES.get(args.conversion)
+    if suffix and target.suffix != suffix:
+        raise UserError(f"{target}: the name of the file to write must end with {suffix}")
+    if target.exists() and (suffix or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is there already; move it away or name another target")
     args.convert(args)
 
@@ -100,7 +104,8 @@ def export_clips(args: argparse.Namespace) -> None:
 def import_checkpoint(args: argparse.Namespace) -> None:
     settings = {name: getattr(args, name) for name in ("data_root", "pre_dataset", "protocol")}
     path = checkpoint.save(args.target, from_published(args.source, args.num_head, settings))
-    print(f"written to {path}\nnext: ./script_action_recognition.sh {args.target.name}")
+    print(f"written to {path}")
+    print(f"next: python action_classification.py --checkpoint-path {args.target}")
 
 
 def export_checkpoint(args: argparse.Namespace) -> None:

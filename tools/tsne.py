@@ -20,7 +20,13 @@ from common import UserError, atomic, run
 from net import methods
 from tools.drawing import figures
 from tools.evaluation import encoders
-from tools.evaluation.features import TrainTestSplit, extract_features, scale_of, split_for
+from tools.evaluation.features import (
+    TrainTestSplit,
+    check_layout,
+    extract_features,
+    scale_of,
+    split_for,
+)
 from tools.evaluation.neighbors import nearest
 
 CLASSES = 10  # by default, if the test clips have so many
@@ -51,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
     data = split_for(loaded[0], args.data_root, args.dataset, args.protocol)
     store, rows = data.store, draw_clips(data, args.classes, args.seed)
+    for one in loaded:
+        check_layout(one, store)
     used, labels = np.unique(store.label[rows], return_inverse=True)
     for one in loaded:
         method, streams = methods.title(one.settings.get("method")), [one.modalities]
@@ -117,7 +125,11 @@ def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray
     if count > len(there):
         raise UserError(f"--classes {count} is more than the {len(there)} of the test clips")
     chosen = np.random.default_rng(seed).choice(there, count, replace=False)
-    return data.test[np.isin(label, chosen)]
+    rows = data.test[np.isin(label, chosen)]
+    if not 2 <= count < len(rows):
+        fault = f"{len(rows)} test clips of {count} classes under {data.protocol}"
+        raise UserError(f"{fault}: too few; name another --protocol")
+    return rows
 
 
 def picture(panels: list[Panel], labels: np.ndarray, classes: list[str]) -> Figure:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common import UserError
 from feeder import augment as aug
 from tests.golden_files import load, ours
 from tests.literal import input as literal
@@ -124,6 +125,12 @@ def test_each_strength_does_what_it_says():
     length = augmented(frames=40, shortest_crop=0.3, fewest_frames=16).length
     assert length.min() == 16 and length.max() == 39
     assert (augmented(frames=1, fewest_frames=0).length == 1).all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("shortest_crop", 20), ("yaw", -20)])
+def test_strengths_out_of_range_are_refused(name, value):
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')}"):
+        aug.Strengths(**{name: value})
 
 
 def test_matrices_are_uniform_from_minus_one_to_one():

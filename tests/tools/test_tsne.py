@@ -10,10 +10,14 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from feeder.datasets import NTU_ACTIONS
+from feeder.skeletons import COCO_17, Layout
+from net.umurl import UmURL
 from tests.runs import refusal, succeed
-from tests.tiny_run import features_of, write_run
+from tests.tiny_run import SIZES, features_of, write_run
+from tests.tiny_store import write_store
 from tools import tsne
 from tools.evaluation.features import TrainTestSplit
+from tools.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,15 @@ def test_two_checkpoints_side_by_side_the_same_twice(runs, store, tmp_path):
         score = silhouette_score(x, classes, metric="cosine")
         assert panel["silhouette"] == pytest.approx(score, abs=1e-4)
         assert f"1-NN {panel['knn']:.1f} %, silhouette {panel['silhouette']:.2f}" in svg
+
+
+def test_checkpoints_and_clips_that_cannot_be_drawn_are_refused(runs, data_root, tmp_path):
+    layout, saved = Layout(COCO_17, 2), checkpoint.load(checkpoint.newest(runs[0]))
+    model = UmURL(*SIZES.values(), layout).state_dict()
+    checkpoint.save(tmp_path, saved | {"layout": layout.to_plain(), "model": model})
+    assert "COCO" in refusal(tsne.main, "--checkpoint", runs[0], "--checkpoint", tmp_path)
+    one = write_run(tmp_path / "one", write_store(tmp_path / "data", classes=1))
+    assert "1 classes" in refusal(tsne.main, "--checkpoint", one)
 
 
 def test_of_the_nearest_other_clips_those_of_the_same_class_are_counted(rng):

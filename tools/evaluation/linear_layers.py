@@ -63,7 +63,7 @@ def write(evaluation: Evaluation, run: Run) -> None:
         "encoder": digest(evaluation.loaded.encoder),
         "dataset": store.dataset,
         "protocol": evaluation.data.protocol,
-        "data_root": str(store.folder.resolve().parent),
+        "data_root": str(store.folder.parent.resolve()),  # the store may be a link
         "fingerprint": store.fingerprint,
         **store.preparation,
         "classes": store.class_names,

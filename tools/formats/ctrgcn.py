@@ -37,13 +37,15 @@ def open_npz(path: Path, protocol: str | None) -> Source:
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
         y = np.concatenate([arrays[f"y_{part}"] for part in PARTS])
         texts = {name: bytes(arrays[name]).decode() for name in OWN if name in arrays}
+        frames = arrays.get("num_frame")  # of an export
         x = [_open_member(path, arrays, f"x_{part}") for part in PARTS]
     counts, own = (len(x[0]), len(x[1])), source.read_own(texts)
     if len(y) != sum(counts) or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != sum(counts):
         raise UserError(f"{path}: y_train and y_test are not one-hot, with a row for each clip")
 
     def read(row: int) -> np.ndarray:
-        clip = source.without_padding(source.row_of(x, row).reshape(-1, *NTU.frame_shape))
+        clip = source.row_of(x, row).reshape(-1, *NTU.frame_shape)
+        clip = source.without_padding(clip) if not own or frames is None else clip[: frames[row]]
         # The first spine is at the origin, but the preparation takes joints whose coordinates sum
         # to zero for missing ones. Moved in float64, nothing is rounded.
         there = clip.any((2, 3), keepdims=True)  # (T, 2, 1, 1)
@@ -116,6 +118,7 @@ def write_npz(store: Store, protocol: str, path: Path) -> None:
     split = source.split_of(store, protocol)
     texts = source.own_texts(store, np.concatenate(split))
     arrays = {name: np.frombuffer(text.encode(), np.uint8) for name, text in texts.items()}
+    arrays["num_frame"] = store.length[np.concatenate(split)]  # a clip may end with empty frames
     with zipfile.ZipFile(path, "w") as archive:
         for part, rows in zip(PARTS, split, strict=True):
             with archive.open(f"x_{part}.npy", "w", force_zip64=True) as file:

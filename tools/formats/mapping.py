@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from common import UserError
 from data_gen.clip import bridged, map_joints
 from feeder.skeletons import Layout, Skeleton, joint_map
 from feeder.store import Store
@@ -12,8 +13,13 @@ from tools.formats.source import Source, rows_of
 
 def open_mapped(store: Store, skeleton: Skeleton, name: str) -> Source:
     """The clips of a store with the joints of another skeleton, for a store of this name. New
-    recordings are read as before, in the old skeleton, and mapped.
+    recordings are read as before, in the old skeleton, and mapped. Raises UserError if the store is
+    mapped itself: they would be mapped in one step, which gives other joints than two.
     """
+    recorded = store.description.reading.get("skeleton", store.skeleton.to_plain())
+    if recorded != store.skeleton.to_plain():
+        fault = f"the joints of {store.folder} are mapped already, from {recorded['name']}"
+        raise UserError(f"{fault}; take the store that it was made from, or the recordings")
     joint_map(store.skeleton, skeleton)  # raises UserError if a joint has no counterpart
     description = replace(
         store.description,

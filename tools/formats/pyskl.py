@@ -68,10 +68,11 @@ def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[s
 
 
 def write_pkl(store: Store, path: Path) -> None:
-    """Write a file of all protocols, in float32, which pyskl reads as well as float16."""
+    """Write a file of all protocols that have training clips, in float32; pyskl reads it, too."""
     split = {
         f"{SHORT.get(protocol, protocol)}_{part}": [store.names[row] for row in rows]
         for protocol in store.protocols
+        if store.is_training(protocol).any()
         for part, rows in zip(("train", "val"), source.split_of(store, protocol), strict=True)
     }
     annotations = []

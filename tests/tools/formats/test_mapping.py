@@ -4,9 +4,11 @@ import numpy as np
 
 from feeder.skeletons import COCO_17, KINECT_V2, joint_map
 from feeder.store import open_store
+from tests.runs import refusal
 from tests.tiny_store import write_store
 from tests.tools.formats.converting import converted, imported
 from tests.tools.formats.foreign import pyskl_pkl
+from tools import convert
 from tools.evaluation.features import read_recording
 from tools.formats.mapping import map_clip
 
@@ -27,6 +29,13 @@ def test_joints_are_those_of_the_same_name_around_the_new_origin(tmp_path):
             expected = old[:, :, list(sources)].mean(2) - origin[:, :, 0]
             expected[:, 1] *= old[:, 1].any((1, 2))[:, None]  # nobody stays nobody
             np.testing.assert_allclose(new[:, :, joint], expected, atol=1e-5)
+
+
+def test_a_store_is_mapped_once(tmp_path):
+    write_store(tmp_path, "ntu60")
+    converted("map", tmp_path / "ntu60", tmp_path / "a", "--skeleton", "coco_17")
+    flags = (tmp_path / "a", tmp_path / "b", "--skeleton", "human36m_17")
+    assert "Kinect" in refusal(convert.main, "map", *flags) and not (tmp_path / "b").exists()
 
 
 def test_missing_joints_and_origins():
