@@ -35,13 +35,7 @@ from tools.training.monitor import Monitor
 # A recipe sets defaults; flags win. What each part is worth: docs/results.md.
 RECIPES = {
     "umurl": {},  # as published
-    "umurl_plus": {
-        "method": "umurl_pair",
-        "shortest_crop": 0.3,
-        "fewest_frames": 8,
-        "yaw": 20.0,
-        "tilt": 10.0,
-    },
+    "umurl_plus": {"method": "umurl_pair", "shortest_crop": 0.3, "fewest_frames": 8},
 }
 WEIGHTS = dict(pair for method in METHODS.values() for pair in method.weights.items())
 
@@ -63,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     add = parser.add_argument_group("model").add_argument
     recipe = f"other defaults: {RECIPES}. "
-    recipe += "Gains on NW-UCLA, in part on UI-PRMD; NTU was not tried: docs/results.md"
+    recipe += "Gains on NW-UCLA and UI-PRMD; NTU was not tried: docs/results.md"
     add("--recipe", choices=RECIPES, default="umurl", help=recipe)
     add("--method", choices=METHODS, default=DEFAULT, help="model and loss, see net/methods.py")
     add("--encoder", choices=ENCODERS, default=DEFAULT_ENCODER, help="see net/methods.py")

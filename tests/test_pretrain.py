@@ -97,7 +97,7 @@ def test_a_wrong_flag_is_named_and_nothing_is_written(data_root, tmp_path, flags
 
 def test_a_recipe_sets_defaults_and_flags_win(data_root, tmp_path):
     args = pretrain.parse_args(["--recipe", "umurl_plus", "--shortest-crop", "0.5"])
-    assert (args.method, args.yaw, args.shortest_crop) == ("umurl_pair", 20.0, 0.5)
+    assert (args.method, args.fewest_frames, args.shortest_crop) == ("umurl_pair", 8, 0.5)
     assert args.invariance_weight == 5.0
     settings = train(data_root, tmp_path, "--recipe", "umurl_plus", "--epochs", 1)["settings"]
     assert settings.items() >= pretrain.RECIPES["umurl_plus"].items()

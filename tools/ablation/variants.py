@@ -31,7 +31,6 @@ VARIANTS = {
     "no_spatial": Variant("neither shear nor corruption", "--spatial-probability 0"),
     "half_crop": Variant("crops of half a clip at least", "--shortest-crop 0.5"),
     "no_crop": Variant("no crop", "--shortest-crop 1"),
-    "no_rotation": Variant("no rotation", "--yaw 0 --tilt 0"),
     "published_crops": Variant("crops as published", "--shortest-crop 0.1 --fewest-frames 64"),
     # ---- sizes
     "width_512": Variant("projectors 512 wide", "--projector-width 512"),
@@ -54,6 +53,6 @@ VARIANTS = {
     ),
     "cosine": Variant("warm-up and cosine", "--cosine --warmup-epochs 3"),
     "umurl_plus": Variant("recipe umurl_plus", "--recipe umurl_plus"),
-    "plus_no_rotation": Variant("umurl_plus, no rotation", "--recipe umurl_plus --yaw 0 --tilt 0"),
-    "plus_rotation": Variant("umurl_plus, rotated more", "--recipe umurl_plus --yaw 60 --tilt 25"),
+    "plus_rotation_20": Variant("umurl_plus, yaw 20", "--recipe umurl_plus --yaw 20 --tilt 10"),
+    "plus_rotation_60": Variant("umurl_plus, yaw 60", "--recipe umurl_plus --yaw 60 --tilt 25"),
 }

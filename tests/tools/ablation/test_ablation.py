@@ -123,7 +123,7 @@ def test_a_run_that_fails_says_why_and_those_that_need_it_fail_too(data_root, tm
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("--variants", "no_rotation"), "no_rotation"),  # the default has none
+        (("--variants", "one_fused"), "one_fused"),  # as the default
         (("--seed", "3"), "--seed"),
         (("--evaluate-every", "100"), "--evaluate-every"),
         (("--cosine", "--schedule", "3"), "--schedule"),
