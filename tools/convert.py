@@ -25,7 +25,6 @@ from tools.formats.pyskl import write_pkl
 from tools.training import checkpoint
 
 WRITERS = {"to-arrays": write_arrays, "to-npz": write_npz}
-SUFFIXES = {"to-npz": ".npz", "to-pkl": ".pkl"}  # by which an import knows the format
 WRITERS["to-pkl"] = lambda store, _, path: write_pkl(store, path)  # of all splits
 SKELETONS = f"{', '.join(BUILT_IN)}, or a .json file"
 
@@ -71,10 +70,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     target = args.target
-    suffix = SUFFIXES.get(args.conversion)
-    if suffix and target.suffix != suffix:
-        raise UserError(f"{target}: the name of the file to write must end with {suffix}")
-    if target.exists() and (suffix or not target.is_dir() or any(target.iterdir())):
+    is_file = args.conversion in ("to-npz", "to-pkl", "to-published")  # no folder
+    if target.exists() and (is_file or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is there already; move it away or name another target")
     args.convert(args)
 
