@@ -16,6 +16,7 @@ import numpy as np
 from common import UserError
 from feeder.skeletons import MAX_METRES, NTU, Layout, Skeleton, joint_map
 
+AWAY = 16.0  # metres; farther than any body is from another, so no sum of xyz is zero
 MOST_MISSING = 0.5  # share of the main body's joints that may be missing
 TRUNK = 0.5  # median distance from the hips to the shoulders of a recording without a unit
 HEAD_AND_HIPS = Skeleton("head and hips", ("pelvis", "head"), (0, 0), (0,), (0, 1))

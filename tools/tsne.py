@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
     data = split_for(loaded[0], args.data_root, args.dataset, args.protocol)
     store, rows = data.store, draw_clips(data, args.classes, args.seed)
-    for one in loaded:
+    for one in loaded[1:]:
         check_layout(one, store)
     used, labels = np.unique(store.label[rows], return_inverse=True)
     for one in loaded:

@@ -23,6 +23,7 @@ import numpy as np
 
 from common import UserError
 from data_gen.clip import (
+    AWAY,
     Recording,
     is_there,
     map_joints,
@@ -44,7 +45,6 @@ AXES = {  # {axes: the rotation to y up}
 CHANNELS = {"xyz": 3, "xy": 2, "xyc": 3, "xyzc": 4}  # c is the confidence
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "px": 1.0}  # in metres; px is scaled later
 MIN_SIZE, MAX_SIZE = 0.1, 10.0  # metres; no body is so small or so long
-AWAY = 16.0  # metres; farther than any body is from another
 # A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
 # and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
 LEAST_JUMP, JUMP, FLAT = 0.02, 5.0, 20.0

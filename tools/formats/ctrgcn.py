@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
-from data_gen.readers.recording import AWAY
+from data_gen.clip import AWAY
 from data_gen.readers.skeleton_file import SUFFIX, official_missing
 from feeder.datasets import LAST_SETUP, NTU_DATASETS
 from feeder.skeletons import NTU
@@ -37,7 +37,7 @@ def open_npz(path: Path, protocol: str | None) -> Source:
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
         y = np.concatenate([arrays[f"y_{part}"] for part in PARTS])
         texts = {name: bytes(arrays[name]).decode() for name in OWN if name in arrays}
-        frames = arrays.get("num_frame")  # of an export
+        frames = arrays.get("num_frame") if texts else None  # of an export
         x = [_open_member(path, arrays, f"x_{part}") for part in PARTS]
     counts, own = (len(x[0]), len(x[1])), source.read_own(texts)
     if len(y) != sum(counts) or not ((y == 1).sum(1) == 1).all() or (y != 0).sum() != sum(counts):
@@ -45,7 +45,7 @@ def open_npz(path: Path, protocol: str | None) -> Source:
 
     def read(row: int) -> np.ndarray:
         clip = source.row_of(x, row).reshape(-1, *NTU.frame_shape)
-        clip = source.without_padding(clip) if not own or frames is None else clip[: frames[row]]
+        clip = source.without_padding(clip) if frames is None else clip[: frames[row]]
         # The first spine is at the origin, but the preparation takes joints whose coordinates sum
         # to zero for missing ones. Moved in float64, nothing is rounded.
         there = clip.any((2, 3), keepdims=True)  # (T, 2, 1, 1)

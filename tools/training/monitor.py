@@ -49,7 +49,6 @@ class Monitor:
         self.writer, self.store, self.seed, self.every, self.last = writer, store, seed, every, last
         self.strengths, self.method = strengths, method
         self.bank, self.queries = held_out(store, rows, seed)
-        self.has_labels = store.description.classes != UNLABELED
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
     def write(self, epoch: int, step: int, encoder: nn.Module) -> None:
@@ -60,7 +59,7 @@ class Monitor:
         rng, method = np.random.default_rng([self.seed, 2, epoch]), self.method
         image = draw_views(self.store, self.shown, rng, self.strengths, method.views)
         self.writer.add_image("monitor/views", image, step, dataformats="HWC")
-        if self.has_labels and len(self.queries):
+        if len(self.queries) and self.store.description.classes != UNLABELED:
             accuracies = knn_accuracy(
                 encoder, self.store, self.bank, self.queries, method.modalities
             )
