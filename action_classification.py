@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 import common
-from common import UserError
 from feeder.batches import to_device
 from tools.evaluation import confusion, encoders, features, flags, linear_layers, probe, results
 from tools.evaluation.encoders import LoadedEncoder
@@ -54,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     flags.check_shared(parser, args)
     for name in ("epochs", "batch_size", "test_every"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+            parser.error(f"{common.flag(name)} must be at least 1")
     if not args.finetune and (args.encoder_lr is not None or args.augment):
         parser.error("--encoder-lr and --augment are for --finetune")
     if args.finetune and (args.save_features or args.standardize or args.tune):
@@ -83,14 +82,14 @@ def main(argv: list[str] | None = None) -> None:
 
 def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | None) -> float:
     """Evaluate an encoder on one train/test split of a store; return top-1 in percent."""
-    start, labels, curves = time.perf_counter(), args.labels, args.curves
+    start = time.perf_counter()
 
     # ---- data: the training and the test clips
     classes = flags.classes_in(args.classes)
     data = features.split_for(loaded, args.data_root, args.finetune_dataset, protocol, classes)
     modalities = loaded.modalities_of(args.modalities)
     if args.late_fusion and len(modalities) < 2:
-        raise UserError(f"--late-fusion has no effect on {modalities[0]} alone")
+        raise common.UserError(f"--late-fusion has no effect on {modalities[0]} alone")
 
     # ---- settings: epochs, batch size, learning rates, milestones
     training = Training(**{name: getattr(args, name) for name in asdict(LINEAR)})
@@ -103,22 +102,23 @@ def evaluate(args: argparse.Namespace, loaded: LoadedEncoder, protocol: str | No
     # ---- fine-tuning: a copy of the encoder and the linear layers
     if args.finetune:
         runs = [
-            finetune(loaded.encoder, data, streams, training, labels, seed, loaded.strengths)
+            finetune(loaded.encoder, data, streams, training, args.labels, seed, loaded.strengths)
             for seed in seeds
         ]
-        return publish(evaluation, runs, curves)
+        return publish(evaluation, runs, args.curves)
 
     # ---- linear evaluation: linear layers on the features of the frozen encoder
-    encoded, found = features.encode(loaded.encoder, data, streams), []  # each clip once
+    encoded = features.encode(loaded.encoder, data, streams)  # each clip once
     if args.save_features:
         features.save_features(args.save_features, encoded)
     ways = [(encoded, None), *([standardized(encoded)] if args.standardize else [])]
+    accuracies = []
     for inputs, scale in ways:
-        tuned = probe.tune(inputs, training, labels, args.seed) if args.tune else None
+        tuned = probe.tune(inputs, training, args.labels, args.seed) if args.tune else None
         chosen = replace(training, lr=tuned["lr"]) if tuned else training
-        runs = [linear_evaluation(inputs, chosen, labels, seed) for seed in seeds]
-        found.append(publish(replace(evaluation, scale=scale), runs, curves, tuned))
-    return found[0]
+        runs = [linear_evaluation(inputs, chosen, args.labels, seed) for seed in seeds]
+        accuracies.append(publish(replace(evaluation, scale=scale), runs, args.curves, tuned))
+    return accuracies[0]
 
 
 def publish(

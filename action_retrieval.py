@@ -18,11 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import common
-from common import UserError
 from tools.evaluation import confusion, encoders, features, flags, results, robustness
 from tools.evaluation.features import Features, TrainTestSplit, scale_of, standardized
 from tools.evaluation.neighbors import average_precision, nearest, percent, vote
-from tools.evaluation.results import Evaluation
 from tools.formats.tables import write_csv
 
 SHOWN = 5  # training clips for each query: shown with --query, and in the table of neighbors
@@ -46,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     without = [name for name in WITHOUT_QUERY if getattr(args, name) not in (None, False)]
     without += ["seed"] if args.seed and args.pretrained != "random" else []
     if args.query and without:
-        parser.error(f"--{without[0].replace('_', '-')} has no effect with --query")
+        parser.error(f"{common.flag(without[0])} has no effect with --query")
     if args.runs > 1 and not (args.label_fraction or args.labels_per_class):
         parser.error("--runs is for --label-fraction or --labels-per-class, else all are alike")
     return args
@@ -66,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         show(loaded.encoder, data, args)
         return
     settings = {name: getattr(args, name) for name in results.defaults("retrieval")}
-    evaluation = Evaluation(
+    evaluation = results.Evaluation(
         "retrieval", loaded, data, modalities, settings, args.seed, args.runs, start
     )
 
@@ -81,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"next: python -m tools.report {loaded.folder}")
 
 
-def evaluate(evaluation: Evaluation, encoded: Features, args: argparse.Namespace) -> None:
+def evaluate(evaluation: results.Evaluation, encoded: Features, args: argparse.Namespace) -> None:
     """Find the neighbors of the test clips in each run; write and print the results."""
     loaded, data, scale = evaluation.loaded, evaluation.data, evaluation.scale
     runs = [retrieve(encoded, args, seed, rank_all=args.map) for seed in evaluation.seeds]
@@ -143,7 +141,7 @@ def retrieve(
     (queries,), (bank,) = encoded.test, encoded.train[:, kept]
     classes, truth = encoded.train_classes[kept], encoded.test_classes
     if max(votes) > len(bank):
-        raise UserError(f"--knn-neighbours {max(votes)} is more than {len(bank)} clips")
+        raise common.UserError(f"--knn-neighbours {max(votes)} is more than {len(bank)} clips")
 
     similarity, indices = nearest(queries, bank, min(max(SHOWN, *votes), len(bank)))
     found = classes[indices]  # (m, k)
@@ -166,14 +164,14 @@ def show(encoder: nn.Module, data: TrainTestSplit, args: argparse.Namespace) -> 
     store, modalities = data.store, args.modalities
     clip = features.read_recording(args.query, store.description)
     query = features.encode_clip(encoder, clip, modalities)[None]
-    what = "encoding training clips"
-    (bank,) = features.extract_features(encoder, store, data.train, [modalities], what=what)
-    count, scale = min(max(args.knn_neighbours), len(bank)), scale_of(bank)
-    for again in (False, True) if args.standardize else (False,):
-        one, among = (scale.apply(query), scale.apply(bank)) if again else (query, bank)
-        which = " of standardized features" if again else ""
+    (bank,) = features.extract_features(encoder, store, data.train, [modalities])
+    ways = [("", query, bank)]
+    if args.standardize:
+        scale = scale_of(bank)
+        ways.append((" of standardized features", scale.apply(query), scale.apply(bank)))
+    for which, one, among in ways:
         print(f"cosine similarity{which}, training clip, action")
-        (values,), (indices,) = nearest(one, among, count)
+        (values,), (indices,) = nearest(one, among, min(max(args.knn_neighbours), len(bank)))
         for similarity, row in zip(values.tolist(), data.train[indices.cpu().numpy()], strict=True):
             action = f"A{store.action[row]:03d} {store.class_names[store.label[row]]}"
             print(f"{similarity:.4f}  {store.names[row]}  {action}")

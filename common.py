@@ -12,6 +12,11 @@ class UserError(Exception):
     """A mistake of the user. Its text is one line: the file or flag, and how to fix it."""
 
 
+def flag(name: str) -> str:
+    """hidden_size -> --hidden-size."""
+    return "--" + name.replace("_", "-")
+
+
 def run(main: Callable[[], None]) -> None:
     """Call `main`; a UserError or an OSError becomes one line on stderr and exit code 1.
 
@@ -33,7 +38,7 @@ def run(main: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Write a file, or a folder, atomically: it has its name when it is whole and on the disk.
+    """Write a file or folder atomically: it appears under its name once it is complete, on disk.
 
     Yields a path in the same folder, where nothing is; make a file or a folder there. If the block
     fails, it is removed and an older file stays. A folder replaces only an empty folder.
@@ -55,7 +60,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk."""
+    """Wait until a file, or the entries of a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

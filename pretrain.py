@@ -19,7 +19,7 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.nn.parallel import DistributedDataParallel as DDP
 
-from common import UserError, run
+from common import UserError, flag, run
 from feeder.augment import Strengths
 from feeder.batches import TrainingBatches, largest_batch, resident_frames
 from feeder.mixture import Mixture, clips_an_epoch, open_data
@@ -103,11 +103,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def flag(name: str) -> str:
-    """hidden_size -> --hidden-size."""
-    return "--" + name.replace("_", "-")
-
-
 def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse what cannot work or has no effect; fill in the defaults that other flags decide."""
     weights = METHODS[args.method].weights
@@ -132,7 +127,7 @@ def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
 
 
 def learning_rate_factor(args: argparse.Namespace, done: int, steps: int) -> float:
-    """What the learning rate is multiplied by after `done` steps, with `steps` an epoch."""
+    """The factor on the learning rate after `done` steps, with `steps` an epoch."""
     warmup = args.warmup_epochs * steps
     if args.cosine:
         progress = max(done - warmup, 0) / max(args.epochs * steps - warmup, 1)
@@ -156,7 +151,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     process = distributed.start()
     device, world_size, is_main = process.device, process.world_size, process.is_main
-    stop, code, folder = StopSignal(process), checkpoint.code_facts(), args.checkpoint_path
+    stop, folder = StopSignal(process), args.checkpoint_path
+    code = checkpoint.code_facts()
     say = partial(print, flush=True) if is_main else lambda *_: None
     args.amp = distributed.precision(args.amp, device)
     amp = AMP[args.amp]
@@ -196,7 +192,8 @@ def main(argv: list[str] | None = None) -> None:
 
     # ---- resume: from the newest whole checkpoint of the folder, at its step. Clips and draws of a
     # step depend on (seed, epoch, step) only, so the run goes on as if it had never stopped.
-    facts, done = checkpoint.facts_of(args, store, clips=len(rows)), 0
+    done = 0
+    facts = checkpoint.facts_of(args, store, clips=len(rows))
     same = (facts["settings"] | facts["data"]).items()
     distributed.require_same(process, {k: v for k, v in same if k not in checkpoint.LOCAL})
     saved = checkpoint.to_resume(args.resume, folder) if is_main else None

@@ -5,10 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source setup.sh
-need_test_name "$@"
-need_python
-name=$1
-shift
+need_test_name_and_python "$@"
 
 set -x
-exec "$PYTHON" action_retrieval.py --checkpoint-path "checkpoints/$name" "$@"
+exec "$PYTHON" action_retrieval.py --checkpoint-path "checkpoints/$1" "${@:2}"

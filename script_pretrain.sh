@@ -5,19 +5,16 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source setup.sh
-need_test_name "$@"
-need_python
-name=$1
-shift
+need_test_name_and_python "$@"
 
 # The published settings of each protocol; flags after TEST_NAME win.
 dataset=ntu120 protocol=cross_subject batch_size=1024
-case $name in
+case $1 in
     ntu60_xsub*)    dataset=ntu60;  protocol=cross_subject; batch_size=512 ;;
     ntu60_xview*)   dataset=ntu60;  protocol=cross_view ;;
     ntu120_xsetup*) protocol=cross_setup ;;
     ntu120_xsub*)   ;;
-    *) [[ " $*" == *" --pre-dataset"* ]] || echo "$name names no protocol (ntu60_xsub, ntu60_xview," \
+    *) [[ " $*" == *" --pre-dataset"* ]] || echo "$1 names no protocol (ntu60_xsub, ntu60_xview," \
         "ntu120_xsub, ntu120_xsetup): training on NTU-120 x-sub" ;;
 esac
 schedule=(--schedule 351)
@@ -34,4 +31,4 @@ exec "$PYTHON" ${launcher[@]+"${launcher[@]}"} pretrain.py \
     --pre-dataset "$dataset" --protocol "$protocol" --batch-size "$batch_size" \
     --hidden-size 1024 --num-head 1 --num-layer 1 --projector-width 4096 \
     --lr 5e-4 --wd 1e-5 --epochs 451 ${schedule[@]+"${schedule[@]}"} \
-    --checkpoint-path "checkpoints/$name" "$@"
+    --checkpoint-path "checkpoints/$1" "${@:2}"

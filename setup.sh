@@ -48,11 +48,12 @@ need_python() {
     exit 1
 }
 
-need_test_name() {
+need_test_name_and_python() {
     case ${1:-} in
         "" | -* | .* | */*)
             echo "error: name the run first: $0 TEST_NAME [flags]; it is a folder in checkpoints/" >&2
             exit 2
             ;;
     esac
+    need_python
 }

@@ -14,20 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from common import UserError
-from feeder.skeletons import MAX_METRES, NTU, Layout, Skeleton, joint_map
+from feeder.skeletons import NTU, Layout, Skeleton, joint_map, require_metres
 
 AWAY = 16.0  # metres; farther than any body is from another, so no sum of xyz is zero
 MOST_MISSING = 0.5  # share of the main body's joints that may be missing
 TRUNK = 0.5  # median distance from the hips to the shoulders of a recording without a unit
 HEAD_AND_HIPS = Skeleton("head and hips", ("pelvis", "head"), (0, 0), (0,), (0, 1))
-
-
-def require_metres(name: str, bodies: np.ndarray) -> None:
-    """Raise UserError with name and frame if a coordinate of (T, ...) is NaN or over MAX_METRES."""
-    if not np.abs(bodies).max(initial=0) <= MAX_METRES:  # NaN included
-        fine = (np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
-        frame = 1 + np.argmin(fine)
-        raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")
 
 
 def map_joints(bodies: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
@@ -53,9 +45,7 @@ def prepare_clip(
     present = ~is_empty(bodies, (2, 3))  # (T, M)
     if not present.any():
         return None
-    slots = range(bodies.shape[1])
-    if by_energy and len(slots) > 1:
-        slots = by_descending_energy(bodies, present)
+    slots = by_descending_energy(bodies, present) if by_energy else range(bodies.shape[1])
     slots = slots[: layout.bodies]
     kept = np.stack([repair(bodies[:, slot], present[:, slot]) for slot in slots], axis=1)
     clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)
@@ -163,7 +153,7 @@ def prepare_upright(
         people = [_filled(body, fill_gaps) for body in people]
     bodies = np.stack([repair(body, is_there(body)) for body in people], axis=1)  # (T, M, V, 3)
     main = bodies[:, 0]
-    up = _up(main, skeleton)
+    up = up_direction(main, skeleton)
     origin = main[:, skeleton.origin]  # (T, K, 3)
     origin = mean_of_known(origin) if np.isnan(origin).any((1, 2)).all() else origin.mean(1)
     lines = main[:, skeleton.shoulders[1]] - main[:, skeleton.shoulders[0]]  # (T, 3)
@@ -180,7 +170,7 @@ def prepare_upright(
     bodies -= bridged(origin, known)[:, None, None]
     bodies = bodies @ upright_rotation(lines[both[0]], recording.is_flat).T
     if not recording.has_unit:
-        bodies *= _scale(name, bodies[:, 0], skeleton)
+        bodies *= metres_per_unit(name, bodies[:, 0], skeleton)
     clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)
     clip[:, : len(people)] = np.nan_to_num(bodies)
     require_metres(name, clip)
@@ -208,7 +198,8 @@ def upright_rotation(line: np.ndarray, is_flat: bool = False) -> np.ndarray:
 def _people(recording: Recording) -> list[np.ndarray]:
     # The body (T, V, 3) of each person, NaN where the person is not. The greatest energy comes
     # first, as in `by_descending_energy`, but it is the same in all axes.
-    found, (_, bodies, people, *_) = [], recording
+    bodies, people = recording.bodies, recording.people
+    found = []
     for person in np.unique(people[people >= 0]):
         body = np.full_like(bodies[:, 0], np.nan)
         at = np.nonzero(people == person)
@@ -239,7 +230,7 @@ def _filled(body: np.ndarray, most: int) -> np.ndarray:
     return body
 
 
-def _scale(name: str, body: np.ndarray, skeleton: Skeleton) -> float:
+def metres_per_unit(name: str, body: np.ndarray, skeleton: Skeleton) -> float:
     # The factor by which the median distance from the hips to the shoulders becomes TRUNK.
     hips, _ = joint_map(skeleton, HEAD_AND_HIPS)
     trunk = body[:, hips].mean(1) - body[:, skeleton.shoulders].mean(1)
@@ -250,7 +241,7 @@ def _scale(name: str, body: np.ndarray, skeleton: Skeleton) -> float:
     return TRUNK / float(np.nanmedian(lengths))
 
 
-def _up(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+def up_direction(body: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     try:
         hips, head = joint_map(skeleton, HEAD_AND_HIPS)
     except UserError:  # a skeleton that has neither

@@ -18,9 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common import UserError
-from data_gen.clip import require_metres
 from data_gen.writer import StoreWriter
-from feeder.skeletons import BUILT_IN, Skeleton
+from feeder.skeletons import BUILT_IN, Skeleton, require_metres
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 CHUNK = 16  # items that a worker takes at once
@@ -90,7 +89,7 @@ def _end_with_parent() -> None:
 
 
 def read_all(read: Callable, paths: Sequence[Path], workers: int, report: "Report") -> Iterator:
-    """Yield (path, what `read` returned) where it is not None, nor UserError; report the others."""
+    """Yield (path, read(path)) of the files that hold somebody; report the others."""
     results = ordered_map(partial(_try, read), paths, workers)
     results = tqdm(results, total=len(paths), unit="file", disable=None)
     for path, result in zip(paths, results, strict=True):

@@ -57,10 +57,11 @@ def main(argv: list[str] | None = None) -> None:
         where = " or ".join(map(str, folders))
         raise UserError(f"no .skeleton file of NTU RGB+D in {where}; name their --data_path")
 
-    # All data sets that have a recording of a setup of their own.
-    is_new = {sample.setup > LAST_SETUP["ntu60"] for sample in samples.values()}
-    recorded = ["ntu60"] * (False in is_new) + ["ntu120"] * (True in is_new)
-    wanted = recorded if args.dataset == "all" else [args.dataset]
+    setups, last = [sample.setup for sample in samples.values()], LAST_SETUP["ntu60"]
+    wanted = [args.dataset]
+    if args.dataset == "all":  # the data sets that have a recording of a setup of their own
+        recorded = {"ntu60": min(setups) <= last, "ntu120": max(setups) > last}
+        wanted = [dataset for dataset in recorded if recorded[dataset]]
     is_ntu120 = "ntu120" in wanted
     missing = skeleton_file.missing_samples(args.ignored_sample_path, files.values(), is_ntu120)
     last_setup = max(LAST_SETUP[dataset] for dataset in wanted)
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             report.note("left out, in the list of missing samples", name)
         elif sample.setup <= last_setup:
             paths.append(files[name])
-    if all(sample.setup > last_setup for sample in samples.values()):
+    if min(setups) > last_setup:
         raise UserError(f"no recording of setups 1 to {last_setup}, which {wanted[0]} has")
 
     mark = skeleton_file.SYNTHETIC_MARK

@@ -12,16 +12,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common import UserError, run
+from common import run
 from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.readers import recording
 from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
-from data_gen.readers.recording import AXES, Reading, is_pose_json, read_recording
+from data_gen.readers.recording import Reading, check_axes, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN
@@ -30,9 +28,6 @@ from feeder.skeletons import BUILT_IN, Layout
 
 MAX_BODIES = 16
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
-# An axis is wrong if MOST times as many clips say so as say the contrary. A coordinate of the unit
-# vector from the hips to the head says so if it is beyond CLEAR.
-MOST, CLEAR = 9, 0.5
 
 
 def store_name(value: str) -> str:
@@ -95,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         folder = args.data_path or args.clips.parent
         table = read_clip_table(args.clips, folder, args.splits)
-    clips, ups = {clip.path: clip for clip in table.clips}, []
+    clips = {clip.path: clip for clip in table.clips}
     layout = Layout(args.joints or args.skeleton, args.bodies)
     confidence = 0.1 if args.min_confidence is None else args.min_confidence
     options = (args.axes, args.channels, args.unit, confidence, args.fill_gaps)
@@ -112,6 +107,7 @@ def main(argv: list[str] | None = None) -> None:
         alignment=reading.alignment,
         reading=reading.with_defaults(is_pose_json(table.clips[0].path)).to_plain(),
     )
+    ups = []
     with StoreWriter(args.out_folder / args.name, description) as store:
         read = partial(read_clip, reading=reading)
         for path, (joints, up, notes) in read_all(read, list(clips), args.workers, report):
@@ -134,19 +130,6 @@ def main(argv: list[str] | None = None) -> None:
 
 def read_clip(path: Path, reading: Reading) -> tuple | None:
     return prepare_upright(read_recording(path, reading), reading.layout, reading.fill_gaps)
-
-
-def check_axes(ups: list[np.ndarray], axes: str | None) -> None:
-    """Raise UserError if people stand on their heads; or lie, unless `axes` are stated.
-
-    ups: the direction (3,) from the hips to the head in each clip, NaN if unknown
-    """
-    ups = np.reshape(ups, (-1, 3))
-    _, y, z = ups[~np.isnan(ups).any(1)].T
-    if (y < -CLEAR).sum() > MOST * (y > CLEAR).sum():
-        raise UserError(f"heads are below hips: state another of --axes {', '.join(AXES)}")
-    if axes is None and (z > CLEAR).sum() > MOST * (z <= CLEAR).sum():
-        raise UserError("people lie along z: state --axes z-up, or y-up if they do lie")
 
 
 if __name__ == "__main__":

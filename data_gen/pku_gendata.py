@@ -28,11 +28,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import UserError, run
-from data_gen.clip import prepare_clip, require_metres
+from data_gen.clip import prepare_clip
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all
 from data_gen.writer import StoreWriter
 from feeder.datasets import PKU_ACTIONS, PKU_DATASETS
-from feeder.skeletons import NTU
+from feeder.skeletons import NTU, require_metres
 
 NAME = re.compile(r"(?:A([0-9]{1,3})N([0-9]{1,3})|([0-9]{1,6}))-([LMR])")
 ACTION = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,[^,]*")
@@ -91,10 +91,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def find_split(folder: Path, dataset: str, protocol: str) -> dict[str, int]:
     name = f"{protocol}{'_v2' if dataset == 'pkummd2' else ''}.txt"
-    for path in find(folder, name.replace("_", "[-_]")):
-        return read_split(path)
-    fix = "unpack https://struct002.github.io/PKUMMD/ there, or name its --data_path"
-    raise UserError(f"{folder / name} is missing: {fix}")
+    found = find(folder, name.replace("_", "[-_]"))
+    if not found:
+        fix = "unpack https://struct002.github.io/PKUMMD/ there, or name its --data_path"
+        raise UserError(f"{folder / name} is missing: {fix}")
+    return read_split(found[0])
 
 
 def find_folder(folder: Path, kind: str) -> Path:
@@ -150,7 +151,8 @@ def read_actions(path: Path, labels: Path) -> list[tuple]:
     scene, person, video_number, view = NAME.fullmatch(path.stem).groups()
     # A store counts from 1.
     setup, subject = max(1, int(scene or 1)), max(1, int(person or video_number))
-    actions, text = [], (labels / path.name).read_text(encoding="utf-8-sig", errors="replace")
+    text = (labels / path.name).read_text(encoding="utf-8-sig", errors="replace")
+    actions = []
     for number, line in enumerate(text.splitlines(), 1):
         match = ACTION.fullmatch(line)
         action, start, end = map(int, match.groups()) if match else (0, 0, 0)

@@ -53,7 +53,9 @@ NOISE = np.full((25, 1), 0.004)  # standard deviation in metres, 3 m from the ca
 NOISE[[6, 7, 10, 11, 14, 15, 18, 19, 21, 22, 23, 24]] = 0.012
 
 
-def sample_names(subjects=12, actions=16, setups=2, replications=1) -> list[SampleName]:
+def sample_names(
+    subjects: int = 12, actions: int = 16, setups: int = 2, replications: int = 1
+) -> list[SampleName]:
     """The clips of a data set, sorted: each subject performs each action before each camera."""
     return sorted(
         SampleName(1 + (subject + camera + replication) % setups, camera, subject, replication, a)

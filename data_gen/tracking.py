@@ -24,7 +24,8 @@ def follow(bodies: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
     seen: dict[int, tuple[int, int]] = {}  # for each person the last frame and slot
     by_number: dict[int, int] = {}  # {tracking number: person}
     for t, frame in enumerate(bodies):
-        slots, found = np.flatnonzero(present[t]).tolist(), {}  # found: {slot: person}
+        slots = np.flatnonzero(present[t]).tolist()
+        found = {}  # {slot: person}
         for slot in slots:
             person = by_number.get(int(numbers[t, slot]))
             if person is not None and person not in found.values():

@@ -22,12 +22,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import UserError, run
-from data_gen.clip import map_joints, prepare_clip, require_metres
+from data_gen.clip import map_joints, prepare_clip
 from data_gen.gendata import DATA, Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.writer import StoreWriter
 from feeder.datasets import UCLA, UCLA_ACTIONS
 from feeder.description import Description
-from feeder.skeletons import KINECT_V1, Layout
+from feeder.skeletons import KINECT_V1, Layout, require_metres
 
 NAME = re.compile(r"a([0-9]{2})_s([0-9]{2})_e([0-9]{2})_v([0-9]{2})")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError, fsync
-from data_gen.clip import require_metres
 from feeder.description import CHECKED, FIELDS, Description
+from feeder.skeletons import require_metres
 
 FILES = {"joints.npy", "samples.csv", "store.json", CHECKED}
 

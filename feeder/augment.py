@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common import UserError
+from common import UserError, flag
 
 VIEW_FRAMES = 64
 
@@ -50,7 +50,7 @@ class Strengths:
             is_share = name.endswith(("_probability", "shortest_crop", "corrupted_joints"))
             if not 0 <= value <= (1 if is_share else math.inf):
                 limits = "from 0 to 1" if is_share else "at least 0"
-                raise UserError(f"--{name.replace('_', '-')} must be {limits}")
+                raise UserError(f"{flag(name)} must be {limits}")
 
     @property
     def rotates(self) -> bool:

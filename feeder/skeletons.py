@@ -10,9 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common import UserError
 
 MAX_METRES = 1000.0  # a greater coordinate is no position of a person in front of a camera
+
+
+def require_metres(name: str, bodies: np.ndarray) -> None:
+    """Raise UserError with name and frame if a coordinate of (T, ...) is NaN or over MAX_METRES."""
+    if not np.abs(bodies).max(initial=0) <= MAX_METRES:  # NaN included
+        fine = (np.abs(bodies) <= MAX_METRES).all(tuple(range(1, bodies.ndim)))
+        frame = 1 + np.argmin(fine)
+        raise UserError(f"{name}, frame {frame}: a coordinate is NaN or over {MAX_METRES:.0f} m")
 
 
 @dataclass(frozen=True)

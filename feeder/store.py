@@ -17,7 +17,7 @@ import numpy as np
 from common import UserError
 from feeder.datasets import KNOWN
 from feeder.description import CHECKED, FIELDS, UNLABELED, Description, Split
-from feeder.skeletons import MAX_METRES, Layout, Skeleton
+from feeder.skeletons import Layout, Skeleton, require_metres
 
 OLD_PROTOCOLS = ("cross_subject", "cross_view", "cross_setup")  # columns of older stores
 
@@ -138,8 +138,7 @@ def open_store(data_root: str | Path, dataset: str) -> Store:
             raise ValueError(f"joints.npy is {joints.dtype} {joints.shape}, not float32 {shape}")
         if not description.checked and not (folder / CHECKED).exists():
             for name, clip in zip(names, np.split(joints, start[1:]), strict=True):
-                if not np.abs(clip).max() <= MAX_METRES:  # NaN included
-                    raise ValueError(f"clip {name}: a coordinate is NaN or over {MAX_METRES:.0f} m")
+                require_metres(f"clip {name}", clip)
             with suppress(OSError):  # a folder that this user may not write to
                 (folder / CHECKED).touch()
     except (UserError, ValueError, KeyError, OverflowError) as error:

@@ -150,11 +150,7 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self,
-        hidden_size: int = 1024,
-        num_head: int = 1,
-        num_layer: int = 1,
-        layout: Layout = NTU,
+        self, hidden_size: int = 1024, num_head: int = 1, num_layer: int = 1, layout: Layout = NTU
     ):
         """Build both branches.
 

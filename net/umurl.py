@@ -46,8 +46,8 @@ class Projector(nn.Sequential):
 class EncoderWithProjectors(nn.Module):
     """An encoder and the projectors that its features go through during pre-training.
 
-    A subclass makes its projectors, from features of width F to width D, in `add_projectors` and
-    uses them in `forward`.
+    A subclass makes its projectors, from features of width F to `projector_width` D, in
+    `add_projectors` and uses them in `forward`. encoder: a class that takes `Encoder`'s sizes
     """
 
     def __init__(
@@ -59,10 +59,6 @@ class EncoderWithProjectors(nn.Module):
         layout: Layout = NTU,
         encoder: Callable[..., nn.Module] = Encoder,
     ):
-        """Build the encoder, then its projectors, which map features to `projector_width` D.
-
-        encoder: a class that takes the same sizes as `Encoder`
-        """
         super().__init__()
         self.encoder = encoder(hidden_size, num_head, num_layer, layout)
         self.add_projectors(self.encoder.feature_size, projector_width)
@@ -72,7 +68,6 @@ class UmURL(EncoderWithProjectors):
     """UmURL (Sun et al., ACM MM 2023): one encoder, and one projector for each modality."""
 
     def add_projectors(self, feature_size: int, width: int) -> None:
-        """Make the projectors of joint, bone and motion."""
         self.projectors = nn.ModuleDict({m: Projector(feature_size, width) for m in MODALITIES})
 
     def forward(self, views: Tensor) -> tuple[Tensor, ...]:
@@ -109,19 +104,16 @@ class Baseline(EncoderWithProjectors):
         self.modalities = modalities
 
     def add_projectors(self, feature_size: int, width: int) -> None:
-        """Make the only projector."""
         self.projector = Projector(feature_size, width)
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode and project the first two views.
-
-        views: (2 or more, B, T, M, V, C)
+        """Encode and project both views (2, B, T, M, V, C).
 
         Returns
         first, second: each (1, B, D), the projected feature of one view
         feature: (B, F), the feature of the first view
         """
-        views, skeleton = views[:2], self.encoder.layout.skeleton
+        skeleton = self.encoder.layout.skeleton
         pair = (derive(view, self.modalities, skeleton) for view in views)
         first, second = self.encoder(*pair).unflatten(0, views.shape[:2]).unbind()  # each (B, F)
         return *self.projector(first, second).unsqueeze(1), first

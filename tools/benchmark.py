@@ -25,7 +25,6 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 import common
-from common import atomic
 from data_gen.gendata import usable_cpus
 from feeder.augment import VIEW_FRAMES
 from feeder.batches import TrainingBatches, resident_frames, smallest_batch
@@ -35,6 +34,7 @@ from net import MODALITIES
 from net.encoder import Encoder
 from net.methods import DEFAULT, METHODS
 from net.modalities import derive
+from tools.evaluation import encoders
 from tools.evaluation.features import encode, open_split
 from tools.evaluation.neighbors import nearest
 from tools.evaluation.probe import LINEAR, linear_evaluation
@@ -210,7 +210,7 @@ def table(rows: list[Row]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = encoders.best_device()
     machine = checkpoint.code_facts() | {"cpus": usable_cpus(), "threads": torch.get_num_threads()}
     machine["load"] = round(os.getloadavg()[0], 2)
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"\npeak memory of the process: {peak:.2f} GiB")
     if args.json:
         content = {"machine": machine, "settings": vars(args), "stages": rows, "network": network}
-        with atomic(args.json) as part:
+        with common.atomic(args.json) as part:
             part.write_text(json.dumps(content | {"peak GiB": peak}, indent=2, default=str) + "\n")
         print(f"written to {args.json}")
 

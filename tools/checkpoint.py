@@ -16,8 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m tools.checkpoint", allow_abbrev=False)
     parser.description = __doc__.splitlines()[0]
     parser.add_argument("path", type=Path, help="a checkpoint, or the folder of a run")
-    folder = parser.parse_args(argv).path
-    path = newest(folder) if folder.is_dir() else folder
+    path = newest(parser.parse_args(argv).path)
     saved, file = load(path), path.stat()
     written = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.st_mtime))
     print(f"{path}  {file.st_size / 2**20:.1f} MiB, written {written}")

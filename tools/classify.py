@@ -116,13 +116,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def open_bank(trained: Trained, data_root: str | None) -> tuple[Store, np.ndarray, Tensor]:
     """Encode the training clips of linear layers: their store, rows (n,) and features (n, S·D)."""
-    facts, encoder, what = trained.facts, trained.loaded.encoder, "encoding training clips"
+    facts, encoder = trained.facts, trained.loaded.encoder
     where = data_root or facts["data_root"]
     store, _, rows, _ = split_for(trained.loaded, where, facts["dataset"], facts["protocol"])
     if store.fingerprint != facts["fingerprint"]:
         fault = f"{trained.path} was trained on another store than {store.folder}"
         raise UserError(f"{fault}; name the right --data-root, or take --neighbors 0")
-    features = extract_features(encoder, store, rows, trained.streams, what=what)
+    features = extract_features(encoder, store, rows, trained.streams)
     return store, rows, joined(trained.scaled(features))
 
 

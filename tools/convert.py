@@ -106,7 +106,7 @@ def import_checkpoint(args: argparse.Namespace) -> None:
 
 
 def export_checkpoint(args: argparse.Namespace) -> None:
-    path = checkpoint.newest(args.source) if args.source.is_dir() else args.source
+    path = checkpoint.newest(args.source)
     content = to_published(checkpoint.load(path), path)
     with atomic(args.target) as part:
         torch.save(content, part)

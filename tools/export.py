@@ -26,7 +26,6 @@ from net.encoder import Encoder
 from net.modalities import derive
 from tools.evaluation import encoders, flags, linear_layers
 from tools.evaluation.features import encode_views
-from tools.evaluation.linear_layers import Trained
 
 ONNX_MODULES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # greatest difference, relative to the greatest output
@@ -53,7 +52,7 @@ class FramesToProbabilities(nn.Module):
     output = "probabilities"
     sizes = (1, 5, 64, 200)
 
-    def __init__(self, trained: Trained):
+    def __init__(self, trained: linear_layers.Trained):
         super().__init__()
         self.encoder, self.classifier = trained.loaded.encoder, trained.classifier
         self.trained = trained
@@ -120,11 +119,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint-path", type=Path, required=True, help="folder of the run, or a checkpoint")
     add("--modalities", type=flags.modalities, help="as in joint,bone (of pre-training)")
-    add(
-        "--with-classes",
-        action="store_true",
-        help="with the linear layer: probabilities",
-    )
+    add("--with-classes", action="store_true", help="with the linear layer: probabilities")
     add("--out", type=Path, required=True, help="file to write: .onnx, or .pt2 for torch.export")
     args = parser.parse_args(argv)
     if args.modalities and args.with_classes:

@@ -15,14 +15,13 @@ from tqdm import tqdm
 from common import UserError, atomic, run
 from feeder.store import open_folder
 from tools.evaluation import encoders, features, flags, recordings
-from tools.evaluation.recordings import FILES
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run, or a checkpoint")
-    add("files", type=Path, nargs="+", metavar="FILE", help=f"{FILES}, or one store")
+    add("files", type=Path, nargs="+", metavar="FILE", help=f"{recordings.FILES}, or one store")
     add("--out", type=Path, required=True, metavar="FILE.npz", help="the file to write")
     add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
     recordings.add_flags(parser)

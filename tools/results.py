@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import common
-from common import UserError
+from common import UserError, run
 from feeder.augment import PUBLISHED
 from net import MODALITIES, methods
-from tools.evaluation.results import FINGERPRINT, changed, in_words, paper_figure
+from tools.evaluation.results import changed, in_words, paper_figure, read
 from tools.formats.tables import markdown
 from tools.training import checkpoint
+from tools.training.checkpoint import FINGERPRINT
 
 HEADER = (
     *("evaluation", "encoder", "trained on", "settings that differ", "tested on"),
@@ -31,7 +31,7 @@ LEGEND = (
     "deviation over all. best top-1: the best of all tests during a training, as the paper reports."
 )
 # Settings of pre-training that do not make another experiment: seed, machine, saving.
-ELSEWHERE = {"seed"} | checkpoint.FREE - {"epochs"}
+ELSEWHERE = {"seed"} | checkpoint.IDLE
 # The only settings of pre-training that matter for a random encoder.
 SHAPE = ("encoder", "hidden_size", "num_head", "num_layer")
 IN_OTHER_COLUMNS = {"method", "pre_dataset", "protocol", "hidden_size", "epochs"}
@@ -55,20 +55,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help=help)
     folders = parser.parse_args(argv).folders or [Path("checkpoints")]
     paths = {path for folder in folders for path in folder.rglob("*.json")}
-    rows = grouped(one for path in sorted(paths) for one in read(path))
+    rows = grouped(one for path in sorted(paths) for one in evaluations(path))
     if not rows:
         script = "`./script_action_recognition.sh TEST_NAME`"
         raise UserError(f"no result in {', '.join(map(str, folders))}; make one with {script}")
     print("\n".join([*markdown(HEADER, [cells(row, rows) for row in rows]), "", LEGEND]))
 
 
-def read(path: Path) -> Iterator[Single]:
+def evaluations(path: Path) -> Iterator[Single]:
     """The evaluations in a result, if it is one: of each run and, in retrieval, each k."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); make it again") from None
-    if not isinstance(result, dict) or result.get("task") not in ("recognition", "retrieval"):
+    result = read(path)
+    if result is None:
         return
     task, random, data = result["task"], result["encoder"] == "random", result["pretraining_data"]
     # A setting of pre-training that is newer than the result has its default.
@@ -103,12 +100,14 @@ def read(path: Path) -> Iterator[Single]:
             tests = one["tests"]
             evaluated = [(result, tests[-1] | {"best_top1": max(test["top1"] for test in tests)})]
         else:
-            evaluated, others = [], {"top5": one["recall_at_5"], "map": one["map"]}
-            for k, accuracy in one["accuracies"].items():
-                alone = {**result, "knn_neighbours": [int(k)], "neighbours": int(k)}
-                evaluated.append((alone, {"top1": accuracy, **others}))
-        for alone, figures in evaluated:
-            settings, figures["paper"] = {"settings": changed(task, alone)}, paper_figure(alone)
+            evaluated = []
+            for k, top1 in one["accuracies"].items():
+                with_k = result | {"knn_neighbours": [int(k)], "neighbours": int(k)}
+                figures = {"top1": top1, "top5": one["recall_at_5"], "map": one["map"]}
+                evaluated.append((with_k, figures))
+        for evaluation, figures in evaluated:
+            settings = {"settings": changed(task, evaluation)}
+            figures["paper"] = paper_figure(evaluation)
             yield Single(experiment | settings, path.parent, seeds, figures)
 
 
@@ -198,4 +197,4 @@ def differences(experiment: dict[str, Any], rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    common.run(main)
+    run(main)

@@ -19,14 +19,7 @@ from torch import Tensor
 from common import UserError, atomic, run
 from net import methods
 from tools.drawing import figures
-from tools.evaluation import encoders
-from tools.evaluation.features import (
-    TrainTestSplit,
-    check_layout,
-    extract_features,
-    scale_of,
-    split_for,
-)
+from tools.evaluation import encoders, features
 from tools.evaluation.neighbors import nearest
 
 CLASSES = 10  # by default, if the test clips have so many
@@ -53,21 +46,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args, panels = parse_args(argv), []
+    args = parse_args(argv)
     loaded = [encoders.load(path, device=encoders.best_device()) for path in args.checkpoint]
-    data = split_for(loaded[0], args.data_root, args.dataset, args.protocol)
+    data = features.split_for(loaded[0], args.data_root, args.dataset, args.protocol)
     store, rows = data.store, draw_clips(data, args.classes, args.seed)
     for one in loaded[1:]:
-        check_layout(one, store)
+        features.check_layout(one, store)
     used, labels = np.unique(store.label[rows], return_inverse=True)
+    panels = []
     for one in loaded:
         method, streams = methods.title(one.settings.get("method")), [one.modalities]
         title = f"{method}, {one.folder.name}, {one.source.stem}"
-        (x,) = extract_features(one.encoder, store, rows, streams, what=title)
+        (x,) = features.extract_features(one.encoder, store, rows, streams)
         panels.append(embed(title, x, labels, args.seed))
         if args.standardize:
-            (train,) = extract_features(one.encoder, store, data.train, streams, what=title)
-            x = scale_of(train).apply(x)
+            (train,) = features.extract_features(one.encoder, store, data.train, streams)
+            x = features.scale_of(train).apply(x)
             panels.append(embed(f"{title}, standardized", x, labels, args.seed))
 
     out = args.out or loaded[-1].folder / "tsne"
@@ -105,19 +99,19 @@ class Panel(NamedTuple):
         return f"{self.title}: 1-NN {self.knn:.1f} %, silhouette {self.silhouette:.2f}"
 
 
-def embed(title: str, features: Tensor, labels: np.ndarray, seed: int) -> Panel:
-    """Embed features (n, D) of clips with labels (n,) by t-SNE."""
-    features = F.normalize(features).cpu()
-    first, second = nearest(features, features, 2)[1].numpy().T
+def embed(title: str, x: Tensor, labels: np.ndarray, seed: int) -> Panel:
+    """Embed features x (n, D) of clips with labels (n,) by t-SNE."""
+    x = F.normalize(x).cpu()
+    first, second = nearest(x, x, 2)[1].numpy().T
     other = np.where(first == np.arange(len(first)), second, first)  # the nearest other clip
     knn = float(100 * (labels[other] == labels).mean())
-    silhouette = float(silhouette_score(features.numpy(), labels, metric="cosine"))
-    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    silhouette = float(silhouette_score(x.numpy(), labels, metric="cosine"))
+    perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-    return Panel(title, knn, silhouette, tsne.fit_transform(features.numpy()))
+    return Panel(title, knn, silhouette, tsne.fit_transform(x.numpy()))
 
 
-def draw_clips(data: TrainTestSplit, count: int | None, seed: int) -> np.ndarray:
+def draw_clips(data: features.TrainTestSplit, count: int | None, seed: int) -> np.ndarray:
     """Draw `count` classes (None: CLASSES, or all) of the test clips; return their rows."""
     label = data.store.label[data.test]
     there = np.unique(label)

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common import UserError, run
+from common import UserError, flag, run
 from data_gen.gendata import skeleton
 from data_gen.readers import recording
-from data_gen.readers.recording import SUFFIXES, Reading, prepare, read_recording
 from data_gen.readers.skeleton_file import SUFFIX
 from feeder.augment import Strengths
 from feeder.batches import Clips
@@ -25,14 +24,13 @@ from net import MODALITIES
 from tools.drawing.figures import save_images
 from tools.drawing.skeletons import augmented, evenly, fit, picture, scene, view_scenes
 
-FPS = 30  # of a Kinect
 SHEET_FRAMES = 8  # in a PNG
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument_group("what to show: a recording, or a clip of a store").add_argument
-    files = f"{', '.join(SUFFIXES)}, or a folder with one JSON file a frame"
+    files = f"{', '.join(recording.SUFFIXES)}, or a folder with one JSON file a frame"
     add("file", type=Path, nargs="?", metavar="FILE", help=files)
     add("--data-root", help="folder that holds the stores (data)")
     add("--dataset", metavar="STORE", help="name of the store (ntu120)")
@@ -53,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     switch = argparse.BooleanOptionalAction
     for field in fields(Strengths):
         kind = {"action": switch} if field.type is bool else {"type": field.type}
-        add(f"--{field.name.replace('_', '-')}", help=f"({field.default})", **kind)
+        add(flag(field.name), help=f"({field.default})", **kind)
     args = parser.parse_args(argv)
     names = [field.name for field in fields(Strengths)]
     args.strengths = {k: getattr(args, k) for k in names if getattr(args, k) is not None}
@@ -87,9 +85,9 @@ def main(argv: list[str] | None = None) -> None:
         bones = args.skeleton or KINECT_V2
         alignment = "kinect" if args.file.suffix == SUFFIX else "upright"
         held = {name: getattr(args, name) for name in ("axes", "channels", "unit")}
-        reading = Reading(Layout(bones, 2), bones, alignment=alignment, **held)
-        found = read_recording(args.file, reading)
-        clip = found.bodies if args.raw else prepare(found, reading)
+        reading = recording.Reading(Layout(bones, 2), bones, alignment=alignment, **held)
+        found = recording.read_recording(args.file, reading)
+        clip = found.bodies if args.raw else recording.prepare(found, reading)
         if not np.nan_to_num(clip).any():
             raise UserError(f"{args.file} shows nobody")
     if args.augmented:
@@ -110,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         images = [picture([column], args.size) for column in columns]
     else:
         images = [picture(rows, args.size)]
-    save_images(images, args.out, seconds=len(clip) / FPS)
+    save_images(images, args.out, seconds=len(clip) / recording.FPS)
     print(f"{len(clip)} frames; {' | '.join(scenes)}\nwritten to {args.out}")
 
 

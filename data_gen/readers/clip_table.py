@@ -15,9 +15,9 @@ from typing import NamedTuple
 from common import UserError
 from data_gen.readers import pose_json
 from data_gen.readers.recording import SUFFIXES
-from feeder.description import UNLABELED
+from feeder.description import FIELDS, UNLABELED
 
-FIELDS = ("setup", "camera", "subject", "replication")
+COLUMNS = (*FIELDS[:-1], "label")
 SPLITS = ("split", "cross_subject", "cross_view", "cross_setup")  # columns read as splits
 PARTS = {
     **dict.fromkeys(("train", "training", "1"), "train"),
@@ -87,7 +87,7 @@ def read_clip_table(path: Path, folder: Path, splits: Sequence[str] = ()) -> Cli
             raise UserError(f"{path}: the column {column!r} cannot be a split; rename it")
     files = [folder / file for file in columns["file"]]
     notes, fields, training = [], [], []
-    for column in (*FIELDS, "label"):
+    for column in COLUMNS:
         values = columns.get(column, ["1"] * len(files))
         if "" in values:
             raise UserError(f"{path}, line {values.index('') + 2}: {column} is empty")

@@ -22,19 +22,11 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from data_gen.clip import (
-    AWAY,
-    Recording,
-    is_there,
-    map_joints,
-    prepare_clip,
-    prepare_upright,
-    require_metres,
-)
+from data_gen.clip import AWAY, Recording, is_there, map_joints, prepare_clip, prepare_upright
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_bodies, read_skeleton_file
 from data_gen.tracking import follow
-from feeder.skeletons import KINECT_V2, MAX_METRES, Layout, Skeleton
+from feeder.skeletons import KINECT_V2, MAX_METRES, Layout, Skeleton, require_metres
 
 SUFFIXES = (SUFFIX, ".npy", ".csv", ".json")
 AXES = {  # {axes: the rotation to y up}
@@ -44,6 +36,10 @@ AXES = {  # {axes: the rotation to y up}
 }
 CHANNELS = {"xyz": 3, "xy": 2, "xyc": 3, "xyzc": 4}  # c is the confidence
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "px": 1.0}  # in metres; px is scaled later
+FPS = 30  # frames per second of a Kinect, and of recordings that do not tell
+# An axis is wrong if MOST times as many clips say so as say the contrary. A coordinate of the unit
+# vector from the hips to the head says so if it is beyond CLEAR.
+MOST, CLEAR = 9, 0.5
 MIN_SIZE, MAX_SIZE = 0.1, 10.0  # metres; no body is so small or so long
 # A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
 # and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
@@ -289,3 +285,16 @@ def _extent(bodies: np.ndarray) -> np.ndarray:
     # The size of bodies (T, M, V, 3) along x, y, z: (T, M, 3); -inf where nobody is.
     high, low = (np.where(np.isnan(bodies), far, bodies) for far in (-np.inf, np.inf))
     return high.max(2) - low.min(2)
+
+
+def check_axes(ups: list[np.ndarray], axes: str | None) -> None:
+    """Raise UserError if people stand on their heads; or lie, unless `axes` are stated.
+
+    ups: the direction (3,) from the hips to the head in each clip, NaN if unknown
+    """
+    ups = np.reshape(ups, (-1, 3))
+    _, y, z = ups[~np.isnan(ups).any(1)].T
+    if (y < -CLEAR).sum() > MOST * (y > CLEAR).sum():
+        raise UserError(f"heads are below hips: state another of --axes {', '.join(AXES)}")
+    if axes is None and (z > CLEAR).sum() > MOST * (z <= CLEAR).sum():
+        raise UserError("people lie along z: state --axes z-up, or y-up if they do lie")

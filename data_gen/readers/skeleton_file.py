@@ -16,9 +16,8 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from common import UserError
-from data_gen.clip import require_metres
 from feeder.datasets import LAST_SETUP, NTU_ACTIONS
-from feeder.skeletons import NTU
+from feeder.skeletons import NTU, require_metres
 
 SUFFIX = ".skeleton"
 JOINTS = NTU.skeleton.num_joints
@@ -82,15 +81,14 @@ def missing_samples(path: Path | None, files: Iterable[Path], is_ntu120: bool) -
     return missing
 
 
-def official_missing(max_setup: int = 32) -> set[str]:
-    """The names of the missing samples in setups 1 to max_setup: 302 up to 17, 535 up to 32.
+def official_missing() -> set[str]:
+    """The names of the missing samples: 302 in setups 1 to 17, 535 in setups 1 to 32.
 
     Source: https://github.com/shahroudy/NTURGB-D, NTU_RGBD120_samples_with_missing_skeletons.txt.
     In our file, "S001C002 P005R002A008 P006R001A008" stands for two names.
     """
     lines = Path(__file__).with_name("missing_samples.txt").read_text(encoding="ascii").splitlines()
-    names = {begin + rest for begin, *rests in map(str.split, lines) for rest in rests}
-    return {name for name in names if int(name[1:4]) <= max_setup}
+    return {begin + rest for begin, *rests in map(str.split, lines) for rest in rests}
 
 
 def read_missing_list(path: Path) -> set[str]:

@@ -47,7 +47,7 @@ RECORDED = {
 
 @pytest.mark.parametrize(("dataset", "protocol"), RECORDED)
 def test_what_is_recorded_without_the_missing_samples_is_the_official_number(dataset, protocol):
-    names = official_missing(LAST_SETUP[dataset])
+    names = [n for n in official_missing() if parse_name(n).setup <= LAST_SETUP[dataset]]
     setup, camera, subject = np.array([parse_name(name)[:3] for name in names]).T
     columns = {"setup": setup, "camera": camera, "subject": subject}
     train = KNOWN[dataset].train_mask(protocol, columns)

@@ -74,28 +74,11 @@ def evaluation_view(clip):
     return crop_resize(clip, 0, clip.shape[1])
 
 
-class PretrainingViews(Dataset):
-    """Four independent views (C, 64, V, M) of each clip: joint, bone, motion, fused branch.
+class EvaluationViews(Dataset):
+    """The evaluation view (C, 64, V, M) and the 0-based label of each clip.
 
     joints: padded array (N, C, 300, V, M) float32; num_frames: (N), each clip's own frames.
-    Draws follow torch's seed, which a DataLoader sets apart in each worker process.
     """
-
-    def __init__(self, joints, num_frames):
-        self.joints = joints
-        self.num_frames = num_frames
-
-    def __len__(self):
-        return len(self.num_frames)
-
-    def __getitem__(self, i):
-        rng = np.random.default_rng(torch.randint(2**62, ()).item())
-        clip = self.joints[i][:, : self.num_frames[i]]
-        return tuple(augment(clip, rng) for _ in range(4))
-
-
-class EvaluationViews(Dataset):
-    """The evaluation view (C, 64, V, M) and the 0-based label of each clip; inputs as above."""
 
     def __init__(self, joints, num_frames, labels):
         self.joints = joints

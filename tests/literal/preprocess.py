@@ -13,16 +13,6 @@ MAX_FRAMES = 300  # length of the padded arrays
 
 SPINE_MIDDLE, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 4, 8
 
-BODY_FIELDS = (
-    *("body_id", "clipped_edges", "hand_left_confidence", "hand_left_state"),
-    *("hand_right_confidence", "hand_right_state", "is_restricted", "lean_x", "lean_y"),
-    "tracking_state",
-)
-JOINT_FIELDS = (
-    *("x", "y", "z", "depth_x", "depth_y", "color_x", "color_y"),
-    *("orientation_w", "orientation_x", "orientation_y", "orientation_z", "tracking_state"),
-)
-
 TRAINING_SUBJECTS = {
     *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38),
     *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86),
@@ -35,22 +25,15 @@ TRAINING_CAMERAS = {2, 3}
 
 
 def read_skeleton(path):
-    """Read every value of a raw recording: a list of frames, a frame being a list of bodies.
-
-    A body is a dict of its ten values (BODY_FIELDS, as floats) and of "joints", a list of dicts
-    of the twelve values of a joint (JOINT_FIELDS).
-    """
+    """Read a raw recording: a list of frames, each a list of bodies, each a list of x y z."""
     frames = []
     with open(path) as file:
         for _ in range(int(file.readline())):
             bodies = []
             for _ in range(int(file.readline())):
-                body = dict(zip(BODY_FIELDS, map(float, file.readline().split()), strict=True))
-                body["joints"] = []
-                for _ in range(int(file.readline())):
-                    values = map(float, file.readline().split())
-                    body["joints"].append(dict(zip(JOINT_FIELDS, values, strict=True)))
-                bodies.append(body)
+                file.readline()  # ten values of the body, such as its tracking number
+                rows = [file.readline().split() for _ in range(int(file.readline()))]
+                bodies.append([[float(value) for value in row[:3]] for row in rows])
             frames.append(bodies)
     return frames
 
@@ -60,8 +43,7 @@ def body_slots(frames):
     slots = np.zeros((MAX_BODIES, len(frames), NUM_JOINTS, 3))
     for t, bodies in enumerate(frames):
         for k, body in enumerate(bodies[:MAX_BODIES]):
-            for v, joint in enumerate(body["joints"]):
-                slots[k, t, v] = joint["x"], joint["y"], joint["z"]
+            slots[k, t] = body
     return slots
 
 

@@ -78,11 +78,11 @@ def main() -> None:
         rows = np.arange(clips) % len(data.train)
         frames = resident_frames(store, device)
         batches = TrainingBatches(store, data.train[rows], clips, 0, device, frames=frames)
-        views = input.PretrainingViews(arrays[0], store.length[data.train])
+        rng, length = np.random.default_rng(0), store.length[data.train]
         row(
             "augmented views of a batch",
             lambda: next(batches.epoch(0)).views(),
-            lambda: [views[i] for i in rows],
+            lambda: [input.augment(arrays[0][i][:, : length[i]], rng) for i in [*rows] * 4],
         )
 
         ours, theirs = UmURL(hidden), model.UmURL(hidden, width=4096)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from tests.golden_files import CLOSE, load
 from tests.literal import input as views
@@ -40,30 +39,8 @@ def test_crops_are_drawn_as_the_method_says(rng):
     assert starts[lengths == 64].mean() == pytest.approx(68, abs=5)  # of 0 … 136
 
 
-def test_augmentations_are_drawn_half_and_half(rng):
-    clip = np.ones((3, 64, 25, 2), np.float32)
-    out = np.stack([views.augment(clip, rng) for _ in range(600)])  # a crop does not change ones
-    changed, zero = (out != 1).any(axis=(1, 2, 4)), (out == 0).all(axis=(1, 2, 4))  # (600, V)
-    assert set(changed.sum(1)) == {15, 25} and set(zero.sum(1)) == {0, 15}
-    assert changed.all(1).sum() == pytest.approx(300, abs=60)  # sheared
-    assert zero.any(1).sum() == pytest.approx(150, abs=45)
-    matrix = views.draw_shear_matrix(rng)
-    np.testing.assert_array_equal(np.diag(matrix), 1)
-    assert len(np.unique(matrix)) == 7
-
-
 def test_views_come_from_the_clips_own_frames():
     joints = np.ones((2, 3, 300, 25, 2), np.float32)
     joints[1, :, 70:] = np.nan  # padding that nothing may touch
-    dataset = views.PretrainingViews(joints, np.array([300, 70]))
-    assert len(dataset) == 2
-    torch.manual_seed(0)
-    first = dataset[1]
-    assert [view.shape for view in first] == 4 * [(3, 64, 25, 2)]
-    assert np.isfinite(first).all()
-    assert not any((first[0] == view).all() for view in first[1:])  # independent draws
-    torch.manual_seed(0)
-    np.testing.assert_array_equal(first, dataset[1])
     view, label = views.EvaluationViews(joints, np.array([300, 70]), np.array([4, 5]))[1]
-    assert (view == 1).all()
-    assert label == 5
+    assert (view == 1).all() and label == 5

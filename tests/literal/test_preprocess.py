@@ -38,19 +38,6 @@ def test_a_protocol_has_the_published_arrays(tmp_path, protocol, missing):
     assert sorted(seen) == sorted(case.split()[0] for case in golden["cases"])
 
 
-def test_every_value_of_a_recording_is_read():
-    path = SKELETONS / "S002C002P008R002A012.skeleton"
-    frames = preprocess.read_skeleton(path)
-    values = [len(frames)]
-    for bodies in frames:
-        values.append(len(bodies))
-        for body in bodies:
-            values += [body[field] for field in preprocess.BODY_FIELDS]
-            values.append(len(body["joints"]))
-            values += [j[field] for j in body["joints"] for field in preprocess.JOINT_FIELDS]
-    assert values == [float(word) for word in path.read_text().split()]
-
-
 def body_of(pattern, rng, length=12):
     """A padded body with a random filled frame for each x of the pattern, an empty one else."""
     body = np.zeros((length, 25, 3), np.float32)

@@ -24,13 +24,12 @@ from tqdm import tqdm
 
 import common
 import pretrain
-from common import UserError
 from data_gen.gendata import usable_cpus
 from feeder.store import open_store
 from tools.ablation import table
 from tools.ablation.run import Run
 from tools.ablation.variants import DEFAULT, VARIANTS
-from tools.training.checkpoint import FREE
+from tools.training.checkpoint import IDLE
 
 COMMAND = [sys.executable, "-m", "tools.ablation.run"]
 # Flags of pretrain.py before those of the user; they suit NW-UCLA.
@@ -38,7 +37,6 @@ USUAL = ["--pre-dataset", "nwucla", "--protocol", "cross_view", "--hidden-size",
 USUAL += ["--batch-size", "128", "--epochs", "60", "--workers", "0", "--monitor-every", "0"]
 USUAL += ["--keep", "1"]
 OURS = {"--seed", "--checkpoint-path", "--resume", "--resume-anyway", "--mix", "--keep"}
-SAME = FREE - {"epochs"}  # settings that do not change the result of a run
 
 
 def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
@@ -85,7 +83,7 @@ def flags_of(given: list[str], variant: str, *more: str) -> tuple[list[str], dic
         settings["schedule"] = [settings["epochs"] * 351 // 451]  # as published, in proportion
         flags += ["--schedule", str(settings["schedule"][0])]
     usual = pretrain.WEIGHTS | vars(pretrain.parse_args([]))
-    count = {k: v for k, v in settings.items() if k not in SAME and v != usual.get(k)}
+    count = {k: v for k, v in settings.items() if k not in IDLE and v != usual.get(k)}
     return flags, settings | {"checkpoint_path": ""}, count
 
 
@@ -193,12 +191,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             table.write(results(runs), args.out)
     done = results(runs)
     if not done:
-        raise UserError(f"no run was done, {failed} failed")
+        raise common.UserError(f"no run was done, {failed} failed")
     table.write(done, args.out)
     print(table.text(done))
     print(f"written to {args.out / 'table.md'}; beside it table.csv, runs.csv, differences.png")
     if failed:
-        raise UserError(f"{failed} runs failed; the table holds the others")
+        raise common.UserError(f"{failed} runs failed; the table holds the others")
     print(f"next, with more seeds: the same command with --seeds {args.seeds + 2}")
 
 

@@ -18,7 +18,6 @@ import torch
 
 import common
 import pretrain
-from common import UserError, atomic
 from feeder.batches import batch_bounds
 from feeder.store import open_store
 from net import MODALITIES
@@ -41,7 +40,7 @@ def perform(run: Run, keep: bool) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pretrain.py catches both
         signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run | measure(run) | {"seconds": round(time.time() - began, 1)}
-    with atomic(folder / "result.json") as part:
+    with common.atomic(folder / "result.json") as part:
         part.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
     for path in [] if keep else folder.iterdir():  # checkpoints, curves
         if path.name not in ("result.json", "features.pt", "log.txt"):
@@ -64,7 +63,7 @@ def measure(run: Run) -> dict[str, Any]:
             epoch, _ = checkpoint.position(path)
             measured = figures(own, run["seed"])
             curve.append({"epoch": epoch, "step": epoch * steps, **measured})
-        with atomic(folder / "features.pt") as part:
+        with common.atomic(folder / "features.pt") as part:
             split = zip(encoded.train.cpu().unbind(), encoded.test.cpu().unbind(), strict=True)
             torch.save(dict(zip(read, split, strict=True)), part)
         settings = loaded.settings  # as pretrain.py has completed them
@@ -98,7 +97,7 @@ def figures(features: Features, seed: int) -> dict[str, dict[str, float]]:
     subjects = features.data.store.subject[features.data.train]
     people = np.unique(subjects)
     if len(people) < 2:
-        raise UserError("the training clips show one person; two are needed to hold one out")
+        raise common.UserError("the training clips show one person; two are needed to hold one out")
     held = [np.isin(subjects, people[i::FOLDS]) for i in range(min(FOLDS, len(people)))]
     folds = [within_training(features, ~one, one) for one in held]
     last, measured = replace(LINEAR, test_every=LINEAR.epochs), {}

@@ -74,8 +74,8 @@ def load(
     Raises UserError if there is no checkpoint, or other code wrote it.
     """
     path, random = Path(path), str(pretrained) == "random"
-    source = path if str(pretrained) in ("final", "random") else Path(pretrained)
-    source = checkpoint.newest(source) if source.is_dir() else source
+    named = path if str(pretrained) in ("final", "random") else Path(pretrained)
+    source = checkpoint.newest(named)
     saved = checkpoint.load(source)
     settings = saved["settings"]
     name = settings.get("encoder", methods.DEFAULT_ENCODER)

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from common import UserError, atomic
 from data_gen.readers import recording
-from data_gen.readers.recording import Reading
 from feeder.batches import Clips, to_device, whole_clips
 from feeder.datasets import NTU_DATASETS
 from feeder.description import Description
@@ -166,10 +165,8 @@ def encode(
     encoder: nn.Module, data: TrainTestSplit, streams: Sequence[tuple[str, ...]] = (MODALITIES,)
 ) -> Features:
     """Encode all training and test clips once."""
-    store = data.store
-    train = extract_features(encoder, store, data.train, streams, what="encoding training clips")
-    test = extract_features(encoder, store, data.test, streams, what="encoding test clips")
-    return Features(data, train, test)
+    parts = (extract_features(encoder, data.store, rows, streams) for rows in data[2:])
+    return Features(data, *parts)
 
 
 @torch.inference_mode()
@@ -178,17 +175,15 @@ def extract_features(
     store: Store,
     rows: np.ndarray,
     streams: Sequence[tuple[str, ...]] = (MODALITIES,),
-    *,
-    what: str = "encoding clips",
     load: Loader = whole_clips,
 ) -> Tensor:
     """Encode clips (n,) of a store for each of S streams: (S, n, D), on the encoder's device.
 
-    The encoder, in eval mode, fuses the modalities of a stream. what: title of the progress bar.
-    Raises UserError if a feature is not finite.
+    The encoder, in eval mode, fuses the modalities of a stream. Raises UserError if a feature is
+    not finite.
     """
     parts = []
-    with tqdm(total=len(rows), desc=what, unit="clip", leave=False, disable=None) as bar:
+    with tqdm(total=len(rows), unit="clip", desc="encoding", leave=False, disable=None) as bar:
         for clips, classes in clips_and_classes(store, rows, device_of(encoder), load):
             parts.append(encode_views(encoder, clips, streams))
             bar.update(len(classes))
@@ -226,7 +221,7 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
     Raises UserError if the file cannot be used or shows nobody.
     """
     description = description or NTU_DATASETS["ntu60"]
-    reading = Reading.of_store(description.layout, description.preparation)
+    reading = recording.Reading.of_store(description.layout, description.preparation)
     return recording.prepare(recording.read_recording(Path(path), reading), reading)
 
 

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from common import flag
 from net import MODALITIES
 from tools.evaluation.features import Labels
 from tools.evaluation.robustness import KINDS
@@ -53,8 +54,7 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
     for kind, (meaning, amounts) in KINDS.items():
         number = int if kind == "drop_joints" else float
         usual = f"{meaning} ({' '.join(f'{amount:g}' for amount in amounts)})"
-        flag = f"--{kind.replace('_', '-')}"
-        add(flag, type=number, nargs="*", metavar="AMOUNT", help=usual)
+        add(flag(kind), type=number, nargs="*", metavar="AMOUNT", help=usual)
 
 
 def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -71,7 +71,7 @@ def check_shared(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     }
     for name, fine in in_range.items():
         if not fine:
-            parser.error(f"--{name.replace('_', '-')} {getattr(args, name)} is out of range")
+            parser.error(f"{flag(name)} {getattr(args, name)} is out of range")
     args.labels = Labels(args.label_fraction, args.labels_per_class)
     given = {kind: getattr(args, kind) for kind in KINDS}
     args.curves = {kind: some or KINDS[kind][1] for kind, some in given.items() if some is not None}

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from common import UserError, atomic
 from data_gen.readers.recording import Reading
 from tools.evaluation import encoders
-from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Scale
 from tools.evaluation.probe import LinearClassifier, Recognizer, Run
 from tools.evaluation.results import Evaluation
@@ -24,7 +23,7 @@ class Trained(NamedTuple):
     """An encoder, and the linear layers that were trained on its features."""
 
     path: Path
-    loaded: LoadedEncoder
+    loaded: encoders.LoadedEncoder
     classifier: LinearClassifier
     streams: list[tuple[str, ...]]  # the modalities of each of S layers
     scale: Scale | None  # standardizes the features; None: features as they are

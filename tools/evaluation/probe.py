@@ -36,6 +36,7 @@ from tools.evaluation.features import (
     encode_views,
     within_training,
 )
+from tools.evaluation.neighbors import percent
 
 LEAST_STEPS = 8  # steps of an epoch of fine-tuning, if there are few clips
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # learning rates that `tune` tries
@@ -225,10 +226,7 @@ def predict(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
 def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
     """Top-1 and top-5 accuracy in percent, of scores (n, K) and classes (n,)."""
     right = scores.topk(min(5, scores.shape[1])).indices == classes[:, None]  # (n, 5)
-    return {
-        "top1": 100 * right[:, 0].sum().item() / len(classes),
-        "top5": 100 * right.any(1).sum().item() / len(classes),
-    }
+    return {"top1": percent(right[:, 0]), "top5": percent(right.any(1))}
 
 
 def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:

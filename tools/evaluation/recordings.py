@@ -15,12 +15,10 @@ from common import UserError
 from data_gen.clip import Recording
 from data_gen.readers import recording
 from data_gen.readers.clip_table import find_recordings
-from data_gen.readers.recording import SUFFIXES, Reading, prepare, read_recording
 from feeder.batches import Clips
 from tools.evaluation.features import ENCODING_BATCH, device_of, encode_views
 
-FILES = f"recordings ({', '.join(SUFFIXES)}, a folder of JSON frames), or folders of them"
-FPS = 30.0
+FILES = f"recordings ({', '.join(recording.SUFFIXES)}, a folder of JSON frames), or folders of them"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +27,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("long recordings, in windows that slide over them").add_argument
     add("--window", metavar="3s", help="frames as in 90, or seconds as in 3s (the recording)")
     add("--stride", metavar="1s", help="from one window to the next (half a window)")
-    add("--fps", type=float, help=f"frames per second of the recordings ({FPS:g})")
+    add("--fps", type=float, help=f"frames per second of the recordings ({recording.FPS:g})")
 
 
 def check_flags(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Turn --window and --stride into frames; refuse values out of range or without effect."""
-    args.fps = FPS if args.fps is None else args.fps
+    args.fps = recording.FPS if args.fps is None else args.fps
     if args.fps <= 0:
         parser.error("--fps must be above 0")
     if args.stride and not args.window:
@@ -72,7 +70,7 @@ def spans(frames: int, window: int | None = None, stride: int | None = None) -> 
 def encode(
     path: Path,
     args: argparse.Namespace,
-    reading: Reading,
+    reading: recording.Reading,
     encoder: nn.Module,
     streams: Sequence[tuple[str, ...]],
 ) -> tuple[list[tuple[int, int, bool]], Tensor] | None:
@@ -86,14 +84,14 @@ def encode(
 
     def view(part: Recording, is_whole: bool) -> Tensor | None:  # (1, 64, M, V, C)
         try:
-            return Clips.one(prepare(part, reading)).resized()
+            return Clips.one(recording.prepare(part, reading)).resized()
         except UserError:  # nobody, or too few joints
             if is_whole:
                 raise
             return None
 
     try:
-        whole = read_recording(path, reading)
+        whole = recording.read_recording(path, reading)
         pieces = spans(len(whole.bodies), args.window, args.stride)
         windows, features = [], []
         for first in range(0, len(pieces), ENCODING_BATCH):

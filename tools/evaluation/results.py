@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from common import atomic
+from common import UserError, atomic
 from feeder.datasets import NTU_DATASETS
 from feeder.mixture import by_data_set
 from net import MODALITIES, methods
@@ -19,9 +19,9 @@ from tools.evaluation.encoders import LoadedEncoder
 from tools.evaluation.features import Scale, TrainTestSplit
 from tools.evaluation.probe import FINETUNE, LINEAR
 from tools.training import checkpoint
+from tools.training.checkpoint import FINGERPRINT
 
 LONGEST_NAME = 120  # characters
-FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in results and checkpoints
 
 
 def defaults(task: str, *, finetune: bool = False) -> dict[str, Any]:
@@ -146,6 +146,16 @@ def write(evaluation: Evaluation, figures: Mapping[str, Any]) -> Path:
     return path
 
 
+def read(path: Path) -> dict[str, Any] | None:
+    """Read a result, or None from a JSON file of something else. UserError if it is not JSON."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); make it again") from None
+    is_result = isinstance(result, dict) and result.get("task") in ("recognition", "retrieval")
+    return result if is_result else None
+
+
 def untrained(data: TrainTestSplit) -> dict[str, Any]:
     """The classes of test clips that have no training clip, and their number of test clips."""
     store, truth = data.store, data.store.label[data.test]
@@ -183,8 +193,7 @@ PAPER = "Sun et al., ACM MM 2023"
 _NTU = [(name, protocol) for name, data in NTU_DATASETS.items() for protocol in data.splits]
 _ALL = [*_NTU, ("pkummd2", "cross_subject")]
 
-# Evaluation -> {(data set, protocol): percent}. For recognition of one stream on NTU-120
-# cross_setup the paper has 76.3; the README of its repository has 74.3.
+# Evaluation -> {(data set, protocol): percent}
 PAPER_FIGURES = {
     "recognition": dict(zip(_ALL, (84.2, 90.9, 75.2, 76.3, 52.6), strict=True)),
     "recognition, joint only": dict(zip(_ALL, (82.3, 89.8, 73.5, 74.3, 52.1), strict=True)),

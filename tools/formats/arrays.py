@@ -19,16 +19,15 @@ from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.formats import source
 from tools.formats.pickles import read_pickle
-from tools.formats.source import OWN, Source
 
 PARTS = ("train", "val")
 
 
-def open_arrays(folder: Path, form: str) -> Source:
+def open_arrays(folder: Path, form: str) -> source.Source:
     """Open the clips of a folder. form: `_data_joint.npy` or `_data.npy`"""
     data = [source.map_floats(folder / f"{part}{form}") for part in PARTS]
     count, prepared = sum(map(len, data)), form == "_data_joint.npy"
-    files = OWN if (folder / OWN["store"]).exists() else {}
+    files = source.OWN if (folder / source.OWN["store"]).exists() else {}
     own = source.read_own({key: (folder / name).read_text("utf-8") for key, name in files.items()})
     _, _, _, joints, bodies = data[0].shape
 
@@ -57,7 +56,7 @@ def open_arrays(folder: Path, form: str) -> Source:
     kind = "UmURL's or USDRL's arrays" if prepared else "ST-GCN's or CrosSCLR's arrays"
     splits = {"split": np.repeat([1, 0], [len(part) for part in data])}
     labels, shape = np.array(labels, np.int64), (bodies, joints)
-    return Source(folder, kind, labels, read, shape, splits, own, names, prepared=prepared)
+    return source.Source(folder, kind, labels, read, shape, splits, own, names, prepared=prepared)
 
 
 def write_arrays(store: Store, protocol: str, folder: Path) -> None:
@@ -71,4 +70,4 @@ def write_arrays(store: Store, protocol: str, folder: Path) -> None:
         labels = [store.names[row] for row in rows], store.label[rows].tolist()
         (folder / f"{part}_label.pkl").write_bytes(pickle.dumps(labels))
     for name, text in source.own_texts(store, np.concatenate(split)).items():
-        (folder / OWN[name]).write_text(text, encoding="utf-8")
+        (folder / source.OWN[name]).write_text(text, encoding="utf-8")

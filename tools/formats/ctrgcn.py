@@ -19,7 +19,6 @@ from feeder.datasets import LAST_SETUP, NTU_DATASETS
 from feeder.skeletons import NTU
 from feeder.store import Store
 from tools.formats import source
-from tools.formats.source import OWN, Source
 
 PARTS = ("train", "test")
 # Protocol -> words for it in the names of files.
@@ -30,13 +29,13 @@ _WORDS = {
 }
 
 
-def open_npz(path: Path, protocol: str | None) -> Source:
+def open_npz(path: Path, protocol: str | None) -> source.Source:
     """Open the clips of a file. protocol: of its split; None: as `_protocol_of` finds"""
     with np.load(path, allow_pickle=False) as arrays:
         if damaged := arrays.zip.testzip():
             raise UserError(f"{path}: the checksum of {damaged} is wrong; copy the file again")
         y = np.concatenate([arrays[f"y_{part}"] for part in PARTS])
-        texts = {name: bytes(arrays[name]).decode() for name in OWN if name in arrays}
+        texts = {name: bytes(arrays[name]).decode() for name in source.OWN if name in arrays}
         frames = arrays.get("num_frame") if texts else None  # of an export
         x = [_open_member(path, arrays, f"x_{part}") for part in PARTS]
     counts, own = (len(x[0]), len(x[1])), source.read_own(texts)
@@ -56,7 +55,7 @@ def open_npz(path: Path, protocol: str | None) -> Source:
     splits, classes = {protocol: np.repeat([1, 0], counts)}, y.shape[1]
     kind = f"CTR-GCN's or MAMP's arrays of {classes} classes"
     shape = NTU.frame_shape[:2]
-    return Source(path, kind, y.argmax(1), read, shape, splits, own, num_classes=classes)
+    return source.Source(path, kind, y.argmax(1), read, shape, splits, own, num_classes=classes)
 
 
 def _open_member(path: Path, arrays: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
@@ -83,7 +82,7 @@ def _protocol_of(path: Path, counts: tuple[int, int]) -> str:
     return found[-1]
 
 
-def match_names(path: Path, clips: Source, dataset: str) -> list[str]:
+def match_names(path: Path, clips: source.Source, dataset: str) -> list[str]:
     """The names of a file's clips, in its order, from a text file with one name a line.
 
     Training and test clips are ordered by what makes the split, and then as the list is, without
@@ -97,7 +96,7 @@ def match_names(path: Path, clips: Source, dataset: str) -> list[str]:
         columns = source.columns_of(names)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    kept = ~np.isin(names, list(official_missing(last_setup)))
+    kept = ~np.isin(names, list(official_missing()))
     kept &= columns["setup"] <= last_setup
     kept &= columns["action"] <= len(description.classes)
     columns = {name: values[kept] for name, values in columns.items()}

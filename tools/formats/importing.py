@@ -9,15 +9,14 @@ import numpy as np
 from tqdm import tqdm
 
 from common import UserError
-from data_gen.clip import prepare_clip, prepare_upright, require_metres
+from data_gen.clip import prepare_clip, prepare_upright
 from data_gen.gendata import Report
-from data_gen.own_gendata import check_axes
-from data_gen.readers.recording import Reading, recording_of
+from data_gen.readers.recording import Reading, check_axes, recording_of
 from data_gen.readers.skeleton_file import parse_name
 from data_gen.writer import StoreWriter
 from feeder.datasets import KNOWN, LAST_SETUP, PKU_ACTIONS
 from feeder.description import FIELDS, UNLABELED, Description, Split
-from feeder.skeletons import COCO_17, KINECT_V2, Layout
+from feeder.skeletons import COCO_17, KINECT_V2, Layout, require_metres
 from tools.formats.arrays import open_arrays
 from tools.formats.ctrgcn import match_names, open_npz
 from tools.formats.pyskl import open_pkl
@@ -65,7 +64,8 @@ def write_store(source: Source, target: Path, **flags: Any) -> StoreWriter:
     description, rows = _describe(source, target, flags)
     if len(dict(rows)) < len(rows):
         raise UserError(f"{source.path}: a clip's name occurs twice")
-    by_name, ups = sorted(enumerate(rows), key=lambda numbered: numbered[1]), []
+    by_name = sorted(enumerate(rows), key=lambda numbered: numbered[1])
+    ups = []
     with StoreWriter(target, description) as store:
         for i, row in tqdm(by_name, unit="clip", disable=None):
             name, values = row
@@ -159,7 +159,8 @@ def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Desc
     else:
         title, official = path.stem, {}
         classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1)) or UNLABELED
-    layout, alignment, reading = Layout(skeleton, bodies), "kinect", {}
+    layout = Layout(skeleton, bodies)
+    alignment, reading = "kinect", {}
     if not is_published:
         alignment, channels = "upright", flags.get("channels") or source.channels
         # Without channels, x y z are examined for confidences.

@@ -54,6 +54,6 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of plain values and arrays of numbers; any other raises nearly any error."""
+    """Read a pickle of plain values and arrays of numbers; anything else raises some error."""
     with path.open("rb") as file:
         return _Unpickler(file).load()

@@ -16,13 +16,12 @@ from data_gen.readers.skeleton_file import SUFFIX
 from feeder.store import Store
 from tools.formats import source
 from tools.formats.pickles import read_pickle
-from tools.formats.source import Source
 
 SHORT = {"cross_subject": "xsub", "cross_view": "xview", "cross_setup": "xset"}
 _LONG = {short: protocol for protocol, short in SHORT.items()}
 
 
-def open_pkl(path: Path) -> Source:
+def open_pkl(path: Path) -> source.Source:
     """Open the clips of a file."""
     content = read_pickle(path)
     annotations = content["annotations"]
@@ -46,7 +45,7 @@ def open_pkl(path: Path) -> Source:
     labels = np.array([int(clip.get("label", -1)) for clip in annotations], np.int64)
     shown = None if channels == 3 else "xyc" if has_scores else "xy"
     own = source.read_own(content)
-    return Source(path, kind, labels, read, (2, joints), splits, own, names, shown)
+    return source.Source(path, kind, labels, read, (2, joints), splits, own, names, shown)
 
 
 def _splits(path: Path, split: dict[str, list[str]], names: list[str]) -> dict[str, np.ndarray]:

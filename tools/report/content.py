@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common import UserError
+from data_gen.readers.recording import FPS
 from feeder.store import Store, open_store
 from net import methods
 from tools.drawing.skeletons import BODY_COLORS, evenly, fit, scene
-from tools.evaluation.results import paper_figure
+from tools.evaluation.results import paper_figure, read
 from tools.formats.tables import read_csv
 from tools.training import checkpoint
 
@@ -24,9 +24,8 @@ COLORS = ("#1f5fbf", "#b34d05", "#17734a", "#8a3fa0", "#b3261e", "#5c636a")  # o
 MOST_POINTS = 400  # of a curve
 MOST_PAIRS = 10  # of classes that are taken for each other
 KEYFRAMES = 32  # of a clip; the page interpolates between them
-FPS = 30  # of the recordings
 UNIT, ABSENT = 1000, -1  # the side of a picture, and a joint that is not there
-LOCAL = checkpoint.FREE - {"recipe", "epochs"}  # settings that make no other experiment
+NOT_SHOWN = checkpoint.IDLE - {"recipe"}  # settings in which runs may differ
 
 
 def run(folder: Path, name: str) -> dict[str, Any]:
@@ -60,8 +59,7 @@ def results(folder: Path) -> list[dict[str, Any]]:
     """The results in a run's folder, with their file's `name` and the `paper`'s figure, or None."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(result, dict) and result.get("task") in ("recognition", "retrieval"):
+        if result := read(path):
             same = {"top1": result.get("accuracy"), "top5": result.get("recall_at_5")}
             found.append({"name": path.stem, "paper": paper_figure(result), **same, **result})
     return found
@@ -80,7 +78,7 @@ def side_by_side(runs: list[dict[str, Any]]) -> list[list[dict[str, Any] | None]
 def differences(runs: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """{name: its values} of the settings, and facts of data and code, in which runs differ."""
     columns = [one["data"] | one["code"] | one["settings"] for one in runs]
-    keys = dict.fromkeys(key for column in columns for key in column if key not in LOCAL)
+    keys = dict.fromkeys(key for column in columns for key in column if key not in NOT_SHOWN)
     table = {key: [column.get(key, "–") for column in columns] for key in keys}
     return {key: values for key, values in table.items() if any(v != values[0] for v in values)}
 

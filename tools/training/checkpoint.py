@@ -26,17 +26,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import UserError, atomic
+from common import UserError, atomic, flag
 from feeder.mixture import Mixture
 from feeder.skeletons import NTU, Layout
 from feeder.store import Store
 
 VERSION = "1.0.0"  # the version of this code that checkpoints name
 FORMAT = "umurl checkpoint 1"
+FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in checkpoints and results
 # Settings that may differ between the machines of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
-# Settings that may change when a run continues; any other would change its result.
-FREE = LOCAL | {"recipe", "epochs", "compile", "save_every", "keep", "print_freq", "monitor_every"}
+# Settings that change no result. When a run continues, these and the number of epochs may change.
+IDLE = LOCAL | {"recipe", "compile", "save_every", "keep", "print_freq", "monitor_every"}
 # Settings of commit 2487049 that are gone, with the values that changed nothing.
 REMOVED = {"accumulate": None, "no_compile": None, "average": 0.0, "decoupled_wd": False}
 _NAME = re.compile(r"checkpoint_([0-9]{4,9})(?:_([0-9]{6,12}))?\.pt")
@@ -63,11 +64,11 @@ def position(path: Path) -> tuple[int, int]:
     return int(name[1]), int(name[2] or 0)
 
 
-def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run. Raises UserError if there is none."""
-    paths = in_folder(folder)
+def newest(run: Path) -> Path:
+    """The newest checkpoint of a run's folder, or the one that `run` is. UserError without any."""
+    paths = in_folder(run) if run.is_dir() else [run]
     if not paths:
-        raise UserError(f"{folder} holds no checkpoint; run ./script_pretrain.sh first")
+        raise UserError(f"{run} holds no checkpoint; run ./script_pretrain.sh first")
     return paths[-1]
 
 
@@ -104,7 +105,7 @@ def facts_of(args: argparse.Namespace, store: Store | Mixture, clips: int) -> di
         "frames": int(store.length.sum()),
         "protocol": args.protocol,
         "training clips": clips,
-        "samples.csv sha256": store.fingerprint,
+        FINGERPRINT: store.fingerprint,
     }
     return {"settings": settings, "data": data}
 
@@ -207,10 +208,10 @@ def to_resume(resume: str, folder: Path) -> dict[str, Any] | None:
         continues a run however often it is started.
     Raises UserError if no checkpoint can be read.
     """
-    paths = in_folder(folder)
-    if paths and resume != "auto":
+    paths, named = in_folder(folder), [] if resume == "auto" else [Path(resume)]
+    if paths and named:
         print(f"{folder} holds checkpoints already, so --resume {resume} is not used", flush=True)
-    for path in reversed(paths) if paths else [Path(resume)] if resume != "auto" else []:
+    for path in reversed(paths or named):
         try:
             saved = load(path)
         except UserError as error:
@@ -242,9 +243,9 @@ def refuse_other_run(
         raise UserError(f"{fault}; take another --checkpoint-path for a new run")
     before = saved["settings"]
     # The learning rate of a cosine depends on the number of epochs.
-    free = FREE - {"epochs"} if settings["cosine"] else FREE
+    free = IDLE if settings["cosine"] else IDLE | {"epochs"}
     compared = [k for k in settings | before if k not in free and (k in settings or k in REMOVED)]
-    pairs = {f"--{k.replace('_', '-')}": (before.get(k), settings.get(k)) for k in compared}
+    pairs = {flag(k): (before.get(k), settings.get(k)) for k in compared}
     pairs |= {f"data: {k}": (saved["data"].get(k), value) for k, value in data.items()}
     if "preparation" in saved:
         was, read = saved["preparation"].get("reading", {}), store.preparation["reading"]

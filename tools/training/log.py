@@ -1,4 +1,4 @@
-"""The log of a run: TensorBoard scalars, a progress bar, and the end at a non-finite loss."""
+"""The log of a run: TensorBoard scalars, a progress bar, and stopping at a non-finite loss."""
 
 import math
 import time

@@ -15,7 +15,7 @@ from feeder.mixture import Mixture
 from feeder.store import Store
 from net.methods import Method
 from tools.drawing.skeletons import augmented, views_image
-from tools.evaluation.features import extract_features, scale_of
+from tools.evaluation.features import TrainTestSplit, encode, standardized
 from tools.evaluation.neighbors import nearest, percent, vote
 
 CLIPS_SHOWN = 4
@@ -48,7 +48,7 @@ class Monitor:
             store, rows = store.stores[0], rows[: store.sizes(rows)[0]]
         self.writer, self.store, self.seed, self.every, self.last = writer, store, seed, every, last
         self.strengths, self.method = strengths, method
-        self.bank, self.queries = held_out(store, rows, seed)
+        self.data = held_out(store, rows, seed)
         self.shown = np.random.default_rng([seed, 0]).permutation(rows)[:CLIPS_SHOWN]
 
     def write(self, epoch: int, step: int, encoder: nn.Module) -> None:
@@ -56,19 +56,20 @@ class Monitor:
         due = self.every and (epoch % self.every == 0 or epoch == self.last)
         if not (self.writer and due):
             return
-        rng, method = np.random.default_rng([self.seed, 2, epoch]), self.method
-        image = draw_views(self.store, self.shown, rng, self.strengths, method.views)
+        store, rng = self.store, np.random.default_rng([self.seed, 2, epoch])
+        clips = load_clips(store, self.shown, torch.device("cpu"))
+        whole, seen = augmented(clips, rng, self.strengths, self.method.views)
+        rows = [(store.names[row], whole[i], seen[:, i]) for i, row in enumerate(self.shown)]
+        image = views_image(rows, store.skeleton)
         self.writer.add_image("monitor/views", image, step, dataformats="HWC")
-        if len(self.queries) and self.store.description.classes != UNLABELED:
-            accuracies = knn_accuracy(
-                encoder, self.store, self.bank, self.queries, method.modalities
-            )
-            for name, accuracy in accuracies.items():
+        if len(self.data.test) and store.description.classes != UNLABELED:
+            found = knn_accuracy(encoder, self.data, self.method.modalities)
+            for name, accuracy in found.items():
                 self.writer.add_scalar(f"monitor/{name}", accuracy, step)
 
 
-def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split training clips into a feature bank and queries: rows (m,) and (n,).
+def held_out(store: Store, rows: np.ndarray, seed: int) -> TrainTestSplit:
+    """Split training clips into a feature bank, `train`, and queries, `test`.
 
     The queries are clips of a fifth of the training subjects, or every fifth clip of a single
     subject. No test clip is used.
@@ -79,37 +80,19 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
     queries = np.isin(store.subject[rows], subjects[: max(1, len(subjects) // 5)])
     if len(subjects) == 1:
         queries = np.arange(len(rows)) % 5 == 0
-    return rows[~queries][:BANK], rows[queries][:QUERIES]
+    return TrainTestSplit(store, "held out", rows[~queries][:BANK], rows[queries][:QUERIES])
 
 
 def knn_accuracy(
-    encoder: nn.Module,
-    store: Store,
-    bank: np.ndarray,
-    queries: np.ndarray,
-    modalities: tuple[str, ...],
+    encoder: nn.Module, data: TrainTestSplit, modalities: tuple[str, ...]
 ) -> dict[str, float]:
-    """5-NN accuracy in percent: {"knn_5": of features, "knn_5_standardized": standardized}.
-
-    bank, queries: rows of the store; the bank gives mean and deviation for standardizing
-    """
-    training = encoder.training
+    """5-NN accuracy of the test clips in percent: {"knn_5": of features, "knn_5_standardized"}."""
+    training, accuracies = encoder.training, {}
     encoder.eval()
-    (x,), (y,) = (extract_features(encoder, store, rows, [modalities]) for rows in (queries, bank))
+    features = encode(encoder, data, [modalities])
     encoder.train(training)
-    bank_labels, labels = (torch.from_numpy(store.label[rows]) for rows in (bank, queries))
-    scale, accuracies = scale_of(y), {}
-    for way, a, b in (("", x, y), ("_standardized", scale.apply(x), scale.apply(y))):
-        _, found = nearest(a, b, min(NEIGHBORS, len(bank)))
-        accuracies[f"knn_{NEIGHBORS}{way}"] = percent(vote(bank_labels[found.cpu()]) == labels)
+    for way, x in (("", features), ("_standardized", standardized(features)[0])):
+        _, found = nearest(x.test[0], x.train[0], min(NEIGHBORS, len(data.train)))
+        right = vote(x.train_classes[found]) == x.test_classes
+        accuracies[f"knn_{NEIGHBORS}{way}"] = percent(right)
     return accuracies
-
-
-def draw_views(
-    store: Store, rows: np.ndarray, rng: np.random.Generator, strengths: Strengths, views: int
-) -> np.ndarray:
-    """Some clips and their augmented views, made as in training: (H, W, 3) uint8."""
-    clips = load_clips(store, rows, torch.device("cpu"))
-    whole, seen = augmented(clips, rng, strengths, views)
-    shown = [(store.names[row], whole[i], seen[:, i]) for i, row in enumerate(rows)]
-    return views_image(shown, store.skeleton)

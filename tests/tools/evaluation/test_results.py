@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from feeder.datasets import NTU_DATASETS
+from common import UserError
 from tests.runs import events
 from tests.tiny_run import write_run
 from tools.evaluation import encoders, results
@@ -128,7 +128,11 @@ def test_the_papers_figures_are_held_against_the_same_evaluation_only(change, fi
     assert results.paper_figure(RESULT | change) == figure
 
 
-def test_all_official_protocols_have_figures():
-    official = {(d, p) for d, data in NTU_DATASETS.items() for p in data.splits}
-    for name in ("recognition", "retrieval"):
-        assert official <= set(results.PAPER_FIGURES[name])
+def test_a_json_file_is_a_result_or_not_or_damaged(tmp_path):
+    (path := tmp_path / "a.json").write_text('{"task": "retrieval"}')
+    assert results.read(path) == {"task": "retrieval"}
+    path.write_text("[]")
+    assert results.read(path) is None
+    path.write_text('{"task": ')
+    with pytest.raises(UserError, match="JSON"):
+        results.read(path)
