@@ -111,7 +111,8 @@ def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
             parser.error(f"{flag(name)} is no weight of --method {args.method}: {[*weights]}")
     for name, weight in weights.items():
         setattr(args, name, getattr(args, name, weight))
-    for name in ("epochs", "save_every", "keep", "print_freq", "hidden_size", "num_head"):
+    sizes = ("hidden_size", "num_head", "num_layer", "projector_width")
+    for name in ("epochs", "save_every", "keep", "print_freq", *sizes):
         if getattr(args, name) < 1:
             parser.error(f"{flag(name)} must be at least 1")
     if args.batch_size < 2:
@@ -279,7 +280,9 @@ def main(argv: list[str] | None = None) -> None:
                     norm = norm.nan_to_num(posinf=0.0)
                 log.add(epoch, batch.step, batch.rows, scalars | {"train/gradient_norm": norm})
                 logging = done % args.print_freq == 0 or done % steps == 0
-                stopping = (logging or world_size == 1) and stop.on_any_rank()
+                # Several GPUs ask one another only where the step is waited for anyway.
+                asking = logging or world_size == 1 or device.type == "cpu"
+                stopping = asking and stop.on_any_rank()
                 if logging or stopping:  # also raises if a number is not finite
                     log.write(learning_rate=optimizer.param_groups[0]["lr"], **memory(device))
                 if stopping:

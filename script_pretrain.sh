@@ -15,7 +15,7 @@ case $1 in
     ntu120_xsetup*) protocol=cross_setup ;;
     ntu120_xsub*)   ;;
     *) [[ " $*" == *" --pre-dataset"* ]] || echo "$1 names no protocol (ntu60_xsub, ntu60_xview," \
-        "ntu120_xsub, ntu120_xsetup): training on NTU-120 x-sub" ;;
+        "ntu120_xsub, ntu120_xsetup): training on NTU-120 x-sub, unless flags say otherwise" ;;
 esac
 schedule=(--schedule 351)
 [[ " $* " == *" --cosine "* ]] && schedule=()

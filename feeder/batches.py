@@ -177,7 +177,7 @@ class TrainingBatches:
 
 def _read_ahead(reads: Iterator[Callable[[], Batch]], workers: int) -> Iterator[Batch]:
     # The results of `reads` in order. Up to `workers` threads do the next ones meanwhile.
-    if workers == 0:
+    if workers < 1:
         yield from (read() for read in reads)
         return
     with ThreadPoolExecutor(workers) as pool:

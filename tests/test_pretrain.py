@@ -1,5 +1,6 @@
 """Pre-training from end to end, in one process: the published trajectory, flags, failures."""
 
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,6 +80,8 @@ def test_training_follows_the_published_trajectory(name, data_root, tmp_path, mo
     ("flags", "named"),
     [
         (["--hidden-size", 10, "--num-head", 4], "--hidden-size"),
+        (["--num-layer", 0], "--num-layer"),
+        (["--projector-width", 0], "--projector-width"),
         (["--amp", "fp16"], "--amp fp16"),
         (["--compile", "--no-compile"], "--no-compile"),
         (["--batch-size", 1], "--batch-size"),
@@ -124,6 +127,11 @@ def test_two_stores_train_as_one_and_the_largest_batch_is_printed(data_root, tmp
     said = succeed(pretrain.main, *pretraining(data_root, tmp_path, *flags))
     assert checkpoint.load(checkpoint.newest(tmp_path))["settings"]["mix"] == [3.0, 1.0]
     assert "at most 48 clips" in said
+
+
+def test_signals_end_the_process_again_after_a_run(data_root, tmp_path):
+    pretrain.main(pretraining(data_root, tmp_path, "--epochs", 1))
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_the_code_is_that_of_the_start_of_the_run(data_root, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
     add("--lr", type=float, nargs="+", metavar="RATE", help=rates)
     add("--seeds", type=int, default=3, help="number of seeds, from 0 (3)")
     add("--evaluate-every", type=int, default=0, metavar="EPOCHS", help="also measure on the way")
-    add("--jobs", type=int, help="processes (one a visible GPU; without a GPU one a CPU)")
+    add("--jobs", type=int, help="processes (also for -1: one a GPU, without one a CPU)")
     add("--out", type=Path, help="folder (checkpoints/ablation_STORE_PROTOCOL)")
     add("--keep-checkpoints", action="store_true", help="of runs that are measured")
     args, given = parser.parse_known_args(argv)
@@ -165,7 +165,7 @@ def places_of(jobs: int | None) -> list[str]:
     """For each process its GPU, as CUDA_VISIBLE_DEVICES names it, in turn; "" without a GPU."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     gpus = [shown[i] if shown[0] else str(i) for i in range(torch.cuda.device_count())]
-    jobs = jobs or len(gpus) or usable_cpus()
+    jobs = jobs if jobs and jobs > 0 else len(gpus) or usable_cpus()
     return [gpus[job % len(gpus)] if gpus else "" for job in range(jobs)]
 
 

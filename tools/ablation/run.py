@@ -6,7 +6,6 @@ every (epochs between measurements; 0: at the end)}.
 """
 
 import json
-import signal
 import sys
 import time
 from dataclasses import replace
@@ -37,8 +36,6 @@ def perform(run: Run, keep: bool) -> None:
     began, folder = time.time(), Path(run["folder"])
     if not run["encoders"]:
         pretrain.main(run["flags"])
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pretrain.py catches both
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     result = run | measure(run) | {"seconds": round(time.time() - began, 1)}
     with common.atomic(folder / "result.json") as part:
         part.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")

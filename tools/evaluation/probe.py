@@ -232,7 +232,8 @@ def accuracy(scores: Tensor, classes: Tensor) -> dict[str, float]:
 def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     """The figures of a result: means over runs, and unbiased standard deviations (None for one).
 
-    They are those after the last epoch; `best_top1` is that of the epoch with the greatest mean.
+    They are those after the last epoch; `best_top1` is that of the best test of each run, and
+    `best_epoch` the one with the greatest mean.
     With less than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
@@ -251,7 +252,7 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     figures = {"best_epoch": tests[best]["epoch"], "tests": tests}
     recall = partial(recall_score, truth, labels=np.unique(truth), average="macro")
     each = {name: [test[name] for test in curves[-1]] for name in ("top1", "top5")}
-    each["best_top1"] = [test["top1"] for test in curves[best]]
+    each["best_top1"] = [max(test["top1"] for test in run.tests) for run in runs]
     each["mean_class_accuracy"] = [100 * float(recall(run.predicted.cpu())) for run in runs]
     for name, values in each.items():
         figures[name] = mean(values)

@@ -65,9 +65,11 @@ def memory(device: torch.device) -> dict[str, float]:
 
 
 def stop() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one; signals end the process again."""
     if dist.is_initialized():
         dist.destroy_process_group()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StopSignal:

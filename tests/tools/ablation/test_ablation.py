@@ -71,7 +71,7 @@ def test_a_schedule_goes_to_all_rows_and_leaves_out_that_of_cosine(data_root, sc
 
 @pytest.mark.parametrize(
     ("visible", "gpus", "jobs", "expected"),
-    [(None, 2, None, {"0", "1"}), ("5,7", 2, 3, {"5", "7"}), ("", 0, 2, {""})],
+    [(None, 2, None, {"0", "1"}), ("5,7", 2, 3, {"5", "7"}), ("", 0, 2, {""}), ("", 0, -1, {""})],
 )
 def test_processes_are_spread_over_the_visible_gpus(
     data_root, tmp_path, monkeypatch, visible, gpus, jobs, expected

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from unittest import mock
 
@@ -64,6 +65,7 @@ def test_it_shows_the_figures_of_the_files_and_asks_for_nothing(run):
     ):
         result = json.loads((run / f"{name}.json").read_text())
         assert all(f"{result[key]:.2f}" in seen for key in keys)
+        assert Path(result["checkpoint"]).name in seen
     assert f"{LOSSES[-1]:.4g}" in seen and "NTU RGB+D 60, cross subject" in seen
     assert "84.2" not in seen, "the paper's, which is of other clips"
     links = re.findall(r'\b(?:src|href)="([^#][^"]{,4})', source(run / "report.html"))
@@ -129,6 +131,9 @@ def test_several_runs_stand_side_by_side(run, tmp_path, data_root):
     assert content.COLORS[0] in chart["svg"] and content.COLORS[1] in chart["svg"]
     assert "hidden size" in text(page) and not canvases(page)
     assert call(report.main, run, other, "--queries", 3).code == 2
+    with mock.patch.object(content, "paper_figure", side_effect=3 * [None] + 3 * [84.2]):
+        succeed(report.main, run, shutil.copytree(run, tmp_path / "twin"))
+    assert "84.2" in text(run.parent / f"report_{run.name}_twin.html")
 
 
 def test_text_is_escaped(tmp_path):
