@@ -160,9 +160,9 @@ def publish(
     # ---- what is printed
     deviation = "" if len(runs) == 1 else f" ± {figures['top1_std']:.2f} ({len(runs)} runs)"
     parts = [f"top-1 {figures['top1']:.2f}{deviation} %"]
-    parts += [f"mean of the classes {figures['mean_class_accuracy']:.2f} %"]
+    parts += [f"mean class accuracy {figures['mean_class_accuracy']:.2f} %"]
     parts += [] if figures["top5"] is None else [f"top-5 {figures['top5']:.2f} %"]
-    parts += [f"learning rate {tuned['lr']:g}, chosen on held-out training clips"] if tuned else []
+    parts += [f"learning rate {tuned['lr']:g}, chosen on held-out subjects"] if tuned else []
     tests, best = figures["tests"], f"{figures['best_top1']:.2f} % (epoch {figures['best_epoch']})"
     after = f"after {tests[-1]['epoch']} epochs; best top-1 of {len(tests)} tests {best}"
     results.print_result(evaluation, f"{', '.join(parts)} {after}", [path, *drawn])

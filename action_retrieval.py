@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.query and without:
         parser.error(f"{common.flag(without[0])} has no effect with --query")
     if args.runs > 1 and not (args.label_fraction or args.labels_per_class):
-        parser.error("--runs is for --label-fraction or --labels-per-class, else all are alike")
+        parser.error("--runs is for --label-fraction or --labels-per-class, else all are the same")
     return args
 
 

@@ -66,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--num-layer", type=int, default=1, help="transformer layers")
     add("--projector-width", type=int, default=4096, help="width of a projected feature")
 
-    add = parser.add_argument_group("weights of the loss's terms").add_argument
+    add = parser.add_argument_group("loss weights").add_argument
     for name, weight in WEIGHTS.items():
         add(flag(name), type=float, default=unset, help=f"(default: {weight})")
 
@@ -77,9 +77,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     add = parser.add_argument_group("training").add_argument
     add("--epochs", type=int, default=451, help="epochs")
-    add("--batch-size", type=int, default=1024, help="clips of a step, on all GPUs together")
+    add("--batch-size", type=int, default=1024, help="clips per step, over all GPUs")
     add("--lr", type=float, default=5e-4, help="learning rate of Adam")
-    milestones = "milestones: epochs, from 0, from which the lr is a tenth (default: 351)"
+    milestones = "milestones: epochs (from 0) where the lr drops tenfold (default: 351)"
     add("--schedule", nargs="*", type=int, default=unset, help=milestones)
     add("--warmup-epochs", type=int, default=0, help="epochs of linear warm-up")
     add("--cosine", action=switch, default=False, help="cosine decay to 0, without --schedule")
@@ -91,7 +91,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument_group("run").add_argument
     add("--checkpoint-path", type=Path, default=Path("checkpoints/default"), help="folder")
     add("--resume", default="auto", help="a checkpoint to continue from; one in the folder wins")
-    add("--resume-anyway", action="store_true", help="even if settings or data differ")
+    add("--resume-anyway", action="store_true", help="resume even if settings or data differ")
     add("--save-every", type=int, default=10, help="epochs between checkpoints")
     add("--keep", type=int, default=3, help="number of checkpoints to keep")
     add("--print-freq", type=int, default=20, help="steps between log entries")
@@ -229,8 +229,8 @@ def main(argv: list[str] | None = None) -> None:
 
     # ---- the loop
     data = f"{args.pre_dataset} {args.protocol}: {'+'.join(map(str, drawn))} training clips"
-    batch = f"{steps} steps of at most {largest_batch(len(rows), args.batch_size)} clips an epoch"
-    say(f"{data}, {batch}, {world_size} x {device.type}, amp {args.amp}")
+    size = f"{steps} steps per epoch of at most {largest_batch(len(rows), args.batch_size)} clips"
+    say(f"{data}, {size}, {world_size} x {device.type}, amp {args.amp}")
     if done >= total:
         say(f"{folder} is finished: {args.epochs} epochs are done")
         return distributed.stop()
@@ -280,7 +280,7 @@ def main(argv: list[str] | None = None) -> None:
                     norm = norm.nan_to_num(posinf=0.0)
                 log.add(epoch, batch.step, batch.rows, scalars | {"train/gradient_norm": norm})
                 logging = done % args.print_freq == 0 or done % steps == 0
-                # Several GPUs ask one another only where the step is waited for anyway.
+                # GPUs agree to stop only at steps where the host waits for them anyway.
                 asking = logging or world_size == 1 or device.type == "cpu"
                 stopping = asking and stop.on_any_rank()
                 if logging or stopping:  # also raises if a number is not finite

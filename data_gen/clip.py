@@ -104,7 +104,7 @@ def align(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 def rotation_to_x(line: np.ndarray) -> np.ndarray:
     """The rotation matrix (3, 3) that turns `line` (3,) to the x axis by the smallest angle.
 
-    Rodrigues' formula. The identity if the line or the angle is almost zero, or along -x.
+    Rodrigues' formula. The identity if the line is almost zero or almost along +x or -x.
     """
     axis = np.array([0.0, line[2], -line[1]])  # line × x
     length, sine = np.linalg.norm(line), np.linalg.norm(axis)
@@ -138,7 +138,7 @@ def prepare_upright(
 ) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
     """Make a clip of the people with the greatest energy; None if the recording shows nobody.
 
-    fill_gaps: interpolate a joint that is missing in at most so many frames
+    fill_gaps: interpolate each joint over gaps of at most this many frames
     Returns the clip (T, M, V, 3) float32, zero where nothing is; the mean direction (3,) from hips
     to head in the recording's axes, or NaN; what was bridged. Raises UserError if the main body has
     too few joints, or no frame with its origin or with both shoulders.

@@ -112,7 +112,7 @@ def _try(read: Callable, path: Path):
 
 
 class Report:
-    """The files and clips that are not simply in the store: {what became of them: their names}."""
+    """Files and clips that were left out or changed: {what happened to them: their names}."""
 
     def __init__(self, strict: bool):
         self.strict = strict  # whether a malformed file ends the run

@@ -69,7 +69,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_skeleton("--joints", help="skeleton of the store; joints are taken by name (the files')")
     confidence = "joints below this confidence are missing (0.1)"
     add("--min-confidence", type=float, metavar="C", help=confidence)
-    number("--fill-gaps", default=0, help="interpolate joints missing in at most N frames (0)")
+    number("--fill-gaps", default=0, help="interpolate joints over gaps of at most N frames (0)")
     args = parser.parse_args(argv)
     if args.clips.is_dir() and (args.data_path or args.splits):
         parser.error("--data_path and --splits are for a table, --clips is a folder")

@@ -82,7 +82,7 @@ def uniform_draws(
 def augmentation(
     uniform: Tensor, start: Tensor, length: Tensor, strengths: Strengths = PUBLISHED
 ) -> Augmentation:
-    """Draw N views of whole clips; uniform: (N, draws) of `uniform_draws`; start, length: (N,)."""
+    """Turn uniform draws (N, draws) into N augmentations of clips; start, length: (N,) int64."""
     scale = strengths.shortest_crop + (1 - strengths.shortest_crop) * uniform[:, _SCALE]
     cropped = (length * scale).long().clamp(min=max(1, strengths.fewest_frames)).minimum(length)
     room = length - cropped
@@ -151,7 +151,7 @@ def augment(frames: Tensor, augmentation: Augmentation, out: Tensor | None = Non
 def augmented_views(
     frames: Tensor, start: Tensor, length: Tensor, uniform: Tensor, strengths: Strengths
 ) -> Tensor:
-    """Views of packed clips, all the same if they share their draws: (views, n, T, M, V, C).
+    """Views of packed clips, all the same with `shared_view`: (views, n, T, M, V, C).
 
     frames: (F, M, V, C); start, length: (n,); uniform: (views, n, draws)
     """

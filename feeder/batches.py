@@ -75,7 +75,7 @@ def load_clips(
 ) -> Clips:
     """Load the clips of some rows (n,) from `resident_frames`, or only these from the store.
 
-    They are in host memory, pinned if `device`, their later place, is a GPU; resident frames stay.
+    They stay in host memory, pinned if `device` is a GPU; `frames`, if given, are not copied.
     """
     start, length = store.start[rows], store.length[rows]
     if frames is None:
@@ -113,7 +113,7 @@ def batch_bounds(clips: int, batch_size: int) -> list[int]:
 
 
 def smallest_batch(batch_size: int) -> int:
-    """The fewest clips, an eighth of a batch, that are a last batch of their own."""
+    """The fewest clips that form a last batch of their own: an eighth of a batch."""
     return max(2, batch_size // 8)
 
 
@@ -123,7 +123,7 @@ def largest_batch(clips: int, batch_size: int) -> int:
 
 
 def shares(batch: int, world_size: int) -> list[int]:
-    """The number of clips of a batch that each rank takes; the first may take one clip more."""
+    """The number of clips of a batch that each rank takes; the first ranks may take one more."""
     return [len(part) for part in np.array_split(np.arange(batch), world_size)]
 
 

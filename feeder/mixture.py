@@ -73,7 +73,7 @@ class Mixture:
 
 
 def clips_an_epoch(sizes: Sequence[int], weights: Sequence[float] = ()) -> list[int]:
-    """The number of clips of each data set that an epoch draws, as many as all have together.
+    """The clips an epoch draws from each data set; they sum to the number of training clips.
 
     sizes: for each data set the number of its training clips
     weights: for each data set its share, up to a common factor; empty to draw each clip once

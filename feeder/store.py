@@ -64,7 +64,7 @@ class Store:
 
     @property
     def num_classes(self) -> int:
-        """That of the description, or more if the clips have more."""
+        """The description's, or the greatest action if that is more."""
         return max(len(self.description.classes), int(self.action.max()))
 
     @property

@@ -23,7 +23,7 @@ def gather(x: Tensor, shares: Sequence[int]) -> Tensor:
 
     The gradient of a rank's clips is cut out of its own copy of the result, without communication.
     So every rank must compute the same loss from the gathered clips; DDP then averages over ranks,
-    and the loss has to be multiplied by the world size.
+    so multiply the loss by the world size.
     """
     return x if len(shares) == 1 else _Gather.apply(x, tuple(shares))
 

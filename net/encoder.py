@@ -50,8 +50,8 @@ class TransformerLayer(nn.TransformerEncoderLayer):
 
     def forward(self, x: Tensor, **_: Any) -> Tensor:
         # Merging the weights costs the same for any batch, so it pays only in training.
-        short = self.training and self.self_attn.num_heads == 1
-        attend = self.attend_with_one_head if short else self.attend
+        merge = self.training and self.self_attn.num_heads == 1
+        attend = self.attend_with_one_head if merge else self.attend
         x = self.norm1(x + attend(x))
         return self.norm2(x + self.linear2(self.linear1(x).relu_()))
 
@@ -69,8 +69,8 @@ class TransformerLayer(nn.TransformerEncoderLayer):
 
         For tokens x and y the score is (Wq x + q)ᵀ (Wk y + k). Its part (Wq x + q)ᵀ k is the same
         for all y, so the softmax ignores this part. The rest is the product of Wkᵀ (Wq x + q), the
-        new query, and y, the new key. The output map and the value map become one map. The weights
-        of the values sum to 1, so the output's bias may be added to the values.
+        new query, and y, the new key. The output map and the value map become one. The attention
+        weights sum to 1, so the output's bias may be added to the values.
         """
         weights = self.self_attn
         to_query, to_key, to_value = weights.in_proj_weight.chunk(3)  # each (H, H)

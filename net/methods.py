@@ -29,7 +29,7 @@ class Method:
     loss: function of these outputs that returns {"total": scalar, term: scalar, ...}
     views: augmented views of a clip that the model takes
     modalities: what the encoder learns to read; evaluations take the same
-    base_loss: the loss to which `loss` passes further weights on
+    base_loss: the loss to which `loss` forwards its `**weights`
     """
 
     title: str

@@ -56,7 +56,7 @@ class Reading:
     channels: str | None = None  # by default xyc in JSON files, else xyz, or xyzc for four numbers
     unit: str | None = None  # of UNITS; by default px in JSON files, else m
     min_confidence: float = 0.1  # a joint of less confidence is missing
-    fill_gaps: int = 0  # a joint that is missing in at most so many frames is interpolated
+    fill_gaps: int = 0  # joints are interpolated over gaps of at most this many frames
     alignment: str = "upright"  # the rule that turns clips; "kinect" is the published one
 
     def with_defaults(self, is_json: bool = False) -> "Reading":

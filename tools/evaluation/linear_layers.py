@@ -87,7 +87,7 @@ def digest(module: nn.Module) -> str:
 def load(run: Path, device: torch.device | str = "cpu") -> Trained:
     """Load the linear layers of a run, its folder or their file, and their encoder.
 
-    Raises UserError if there are none, or several without a usual one, or of another encoder.
+    Raises UserError if there are none, or several but no recognition.pt, or another encoder's.
     """
     folder, found = (run.parent, [run]) if run.is_file() else (run, sorted(run.glob(f"{NAME}*.pt")))
     again = f"train again: `python action_classification.py --checkpoint-path {folder}`"

@@ -52,7 +52,7 @@ def joined(features: Tensor) -> Tensor:
 
 
 def vote(classes: Tensor) -> Tensor:
-    """The class of most neighbors: (n, k), nearest first -> (n,). The nearest decides a draw."""
+    """Majority vote: classes (n, k), nearest first -> (n,). Ties go to the nearest."""
     same = classes[:, :, None] == classes[:, None, :]  # (n, k, k)
     # argmax takes the first of equal counts, which is the nearest neighbor's.
     return classes.gather(1, same.sum(2).argmax(1, keepdim=True)).squeeze(1)

@@ -234,7 +234,7 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
 
     They are those after the last epoch; `best_top1` is that of the best test of each run, and
     `best_epoch` the one with the greatest mean.
-    With less than six classes `top5` is None.
+    With fewer than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
     if len(np.union1d(truth, data.store.label[data.train])) < 6:
@@ -265,7 +265,7 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
 def tune(
     features: Features, settings: Training = LINEAR, labels: Labels = ALL_LABELS, seed: int = 0
 ) -> dict[str, Any]:
-    """Choose the learning rate on a fifth of the training subjects, which the seed holds out.
+    """Choose the learning rate on a held-out fifth of the training subjects, drawn by the seed.
 
     Of equal rates the one nearest to `settings.lr` wins. Returns {lr, tried: {lr, top1} of each of
     RATES, in percent}. Raises UserError if the training clips show only one person.

@@ -65,7 +65,7 @@ class Evaluation:
     data: TrainTestSplit
     modalities: tuple[str, ...]
     settings: Mapping[str, Any]  # of `defaults(task)`; `scale` tells what is standardized
-    seed: int = 0  # of the first run; each has the next one
+    seed: int = 0  # of the first run; run i has seed + i
     runs: int = 1
     start: float = 0.0  # by `time.perf_counter`
     scale: Scale | None = None  # standardizes the features; None: features as they are

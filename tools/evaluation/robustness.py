@@ -35,7 +35,7 @@ def load_altered(
 ) -> Tensor:
     """Load some clips of a store, altered: (n, 64, M, V, C).
 
-    The row seeds what is removed, and a larger amount removes what a smaller one does, and more.
+    Joints and frames are drawn with the row as seed; a larger drop contains every smaller one.
     """
     if kind == "drop_joints":
         views = whole_clips(store, rows, device)

@@ -36,7 +36,7 @@ FORMAT = "umurl checkpoint 1"
 FINGERPRINT = "samples.csv sha256"  # the name of a store's fingerprint in checkpoints and results
 # Settings that may differ between the machines of a run.
 LOCAL = {"data_root", "resident", "workers", "checkpoint_path", "resume", "resume_anyway"}
-# Settings that change no result. When a run continues, these and the number of epochs may change.
+# Settings that change no result. A resume may change these and, without --cosine, --epochs.
 IDLE = LOCAL | {"recipe", "compile", "save_every", "keep", "print_freq", "monitor_every"}
 # Settings of commit 2487049 that are gone, with the values that changed nothing.
 REMOVED = {"accumulate": None, "no_compile": None, "average": 0.0, "decoupled_wd": False}

@@ -65,7 +65,7 @@ def memory(device: torch.device) -> dict[str, float]:
 
 
 def stop() -> None:
-    """Leave the process group, if there is one; signals end the process again."""
+    """Leave the process group, if any; restore the default signal handlers."""
     if dist.is_initialized():
         dist.destroy_process_group()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

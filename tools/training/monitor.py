@@ -86,7 +86,7 @@ def held_out(store: Store, rows: np.ndarray, seed: int) -> TrainTestSplit:
 def knn_accuracy(
     encoder: nn.Module, data: TrainTestSplit, modalities: tuple[str, ...]
 ) -> dict[str, float]:
-    """5-NN accuracy of the test clips in percent: {"knn_5": of features, "knn_5_standardized"}."""
+    """5-NN accuracy of the queries in percent: {"knn_5": of features, "knn_5_standardized"}."""
     training, accuracies = encoder.training, {}
     encoder.eval()
     features = encode(encoder, data, [modalities])
