@@ -163,7 +163,8 @@ def publish(
     parts += [f"mean class accuracy {figures['mean_class_accuracy']:.2f} %"]
     parts += [] if figures["top5"] is None else [f"top-5 {figures['top5']:.2f} %"]
     parts += [f"learning rate {tuned['lr']:g}, chosen on held-out subjects"] if tuned else []
-    tests, best = figures["tests"], f"{figures['best_top1']:.2f} % (epoch {figures['best_epoch']})"
+    tests, best = figures["tests"], f"{figures['best_top1']:.2f} %"
+    best += f" (epoch {figures['best_epoch']})" if len(runs) == 1 else ""
     after = f"after {tests[-1]['epoch']} epochs; best top-1 of {len(tests)} tests {best}"
     results.print_result(evaluation, f"{', '.join(parts)} {after}", [path, *drawn])
     return figures["top1"]

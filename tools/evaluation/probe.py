@@ -233,8 +233,7 @@ def summary(runs: Sequence[Run], data: TrainTestSplit) -> dict[str, Any]:
     """The figures of a result: means over runs, and unbiased standard deviations (None for one).
 
     They are those after the last epoch; `best_top1` is that of the best test of each run, and
-    `best_epoch` the one with the greatest mean.
-    With fewer than six classes `top5` is None.
+    `best_epoch` has the greatest mean. With fewer than six classes `top5` is None.
     """
     truth = data.store.label[data.test]
     if len(np.union1d(truth, data.store.label[data.train])) < 6:
