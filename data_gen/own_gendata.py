@@ -19,22 +19,21 @@ from data_gen.clip import prepare_upright
 from data_gen.gendata import Report, add_flags, print_next, print_store, read_all, skeleton
 from data_gen.readers import recording
 from data_gen.readers.clip_table import SPLITS, all_recordings, read_clip_table
-from data_gen.readers.recording import Reading, check_axes, is_pose_json, read_recording
+from data_gen.readers.recording import MAX_BODIES, Reading, check_axes, is_pose_json, read_recording
 from data_gen.readers.skeleton_file import SYNTHETIC_MARK
 from data_gen.writer import StoreWriter
-from feeder.datasets import KNOWN
+from feeder.datasets import KNOWN, UCLA
 from feeder.description import UNLABELED, Description, Split
 from feeder.skeletons import BUILT_IN, Layout
 
-MAX_BODIES = 16
 LEAST_STEPS = 8  # steps in an epoch with the batch size that the command proposes
 
 
 def store_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
         raise argparse.ArgumentTypeError(f"{value[:20]!r} is not 1 to 64 letters, digits, _ and -")
-    if value in KNOWN:
-        raise argparse.ArgumentTypeError(f"{value} is the name of {KNOWN[value].title}")
+    if known := (KNOWN | {"nwucla": UCLA}).get(value):
+        raise argparse.ArgumentTypeError(f"{value} is the name of {known.title}")
     return value
 
 

@@ -26,6 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--modalities", type=flags.modalities, help="what the encoder sees, as in joint,bone")
     recordings.add_flags(parser)
     args = parser.parse_args(argv)
+    if args.out.suffix != ".npz":
+        parser.error("--out must end in .npz")
     if args.fps and not any(str(span).endswith("s") for span in (args.window, args.stride)):
         parser.error("--fps is for --window or --stride in seconds")
     recordings.check_flags(parser, args)

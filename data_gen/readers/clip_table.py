@@ -50,7 +50,7 @@ def find_recordings(folder: Path) -> list[Path]:
         inside[:] = [name for name in inside if not name.startswith(".")]
         frames = pose_json.frame_files(Path(place))
         paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [p for p in paths if p.suffix in SUFFIXES and p not in frames and _may_be(p)]
+        found += [path for path in paths if path not in frames and _may_be(path)]
         found += [Path(place)] * bool(frames)
     if not found:
         raise UserError(f"{folder} holds no recording ({', '.join(SUFFIXES)})")
@@ -58,11 +58,13 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def _may_be(path: Path) -> bool:
-    # Whether a file with a suffix of recordings is one.
-    if path.suffix == ".csv":
+    # Whether a file is a recording, by its suffix and, of tables and JSON files, its beginning.
+    if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return not TABLE_COLUMNS & set(file.readline().strip().replace(";", ",").split(","))
-    return path.suffix != ".json" or pose_json.is_pose_file(path, b'"people"', b'"data"')
+    if path.suffix.lower() == ".json":
+        return pose_json.is_pose_file(path, b'"people"', b'"data"')
+    return path.suffix.lower() in SUFFIXES
 
 
 def all_recordings(folder: Path) -> ClipTable:
@@ -143,7 +145,7 @@ def _names(source: Path, folder: Path, paths: list[Path]) -> list[str]:
             inside = Path("..")
         if ".." in inside.parts or not inside.name:
             raise UserError(f"{path} is not inside {folder}; --data_path names the folder")
-        name = (inside.with_suffix("") if path.suffix in SUFFIXES else inside).as_posix()
+        name = (inside.with_suffix("") if path.suffix.lower() in SUFFIXES else inside).as_posix()
         if (other := names.setdefault(name, path)) is not path:
             raise UserError(f"{source}: {other} and {path} are both the clip {name!r}")
     return list(names)

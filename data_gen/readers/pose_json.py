@@ -47,6 +47,12 @@ def read(path: Path, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray | None]
     if path.is_dir() and len({FRAME.fullmatch(file.stem)[1] for file in files}) != 1:
         raise UserError(f"{path}: needs the frames of one video, NAME_000_keypoints.json and so on")
     frames = [frame for file in files for frame in _frames(file, skeleton)]
+    if path.is_dir() and len(files) > 1:  # frames without people may lack
+        places = np.array([int(FRAME.fullmatch(file.stem)[2]) for file in files])
+        places, steps = places - places[0], np.diff(places)
+        if steps.min() > 0 and not (steps % steps.min()).any():
+            found = dict(zip((places // steps.min()).tolist(), frames, strict=True))
+            frames = [found.get(index, []) for index in range(max(found) + 1)]
     shape = len(frames), max(map(len, frames), default=0)
     values, numbers = np.full((*shape, skeleton.num_joints, 3), np.nan), np.full(shape, -1)
     for t, people in enumerate(frames):

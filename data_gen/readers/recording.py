@@ -13,6 +13,7 @@ its body is the root of root-relative poses.
 
 import argparse
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +23,15 @@ from typing import Any
 import numpy as np
 
 from common import UserError
-from data_gen.clip import AWAY, Recording, is_there, map_joints, prepare_clip, prepare_upright
+from data_gen.clip import (
+    AWAY,
+    Recording,
+    is_there,
+    map_joints,
+    prepare_clip,
+    prepare_upright,
+    up_direction,
+)
 from data_gen.readers import pose_json
 from data_gen.readers.skeleton_file import SUFFIX, read_bodies, read_skeleton_file
 from data_gen.tracking import follow
@@ -40,6 +49,7 @@ FPS = 30  # frames per second of a Kinect, and of recordings that do not tell
 # An axis is wrong if MOST times as many clips say so as say the contrary. A coordinate of the unit
 # vector from the hips to the head says so if it is beyond CLEAR.
 MOST, CLEAR = 9, 0.5
+MAX_BODIES = 16  # in a frame; more are frames in the wrong place
 MIN_SIZE, MAX_SIZE = 0.1, 10.0  # metres; no body is so small or so long
 # A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
 # and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
@@ -58,6 +68,7 @@ class Reading:
     min_confidence: float = 0.1  # a joint of less confidence is missing
     fill_gaps: int = 0  # joints are interpolated over gaps of at most this many frames
     alignment: str = "upright"  # the rule that turns clips; "kinect" is the published one
+    by_energy: bool = True  # of the published rule: sort the bodies; False: as in PKU-MMD
 
     def with_defaults(self, is_json: bool = False) -> "Reading":
         """The reading with the defaults of a format; the channels of an array stay open."""
@@ -97,7 +108,7 @@ def prepare(recording: Recording, reading: Reading) -> np.ndarray:
         bodies = recording.bodies
         if (bodies == 0).all(-1).any():  # a root at zero is a position, not a missing joint
             bodies = bodies + np.array([0.0, 0.0, AWAY])
-        clip = prepare_clip(np.nan_to_num(bodies), reading.layout)
+        clip = prepare_clip(np.nan_to_num(bodies), reading.layout, reading.by_energy)
     elif prepared := prepare_upright(recording, reading.layout, reading.fill_gaps):
         clip, *_ = prepared
     if clip is None:
@@ -112,7 +123,8 @@ def read_recording(path: Path, reading: Reading) -> Recording:
     With the alignment "kinect", as published, bodies stay in their slots; else people are followed.
     """
     numbers, skeleton, max_size = None, reading.skeleton, MAX_SIZE
-    is_json, is_raw = is_pose_json(path), path.suffix == SUFFIX
+    is_json, suffix = is_pose_json(path), path.suffix.lower()
+    is_raw = suffix == SUFFIX
     if not path.exists():
         raise UserError(f"{path} is not there")
     if is_json or is_raw:
@@ -130,18 +142,34 @@ def read_recording(path: Path, reading: Reading) -> Recording:
         max_size = np.inf  # what NTU RGB+D holds is no mistake, however far a joint jumps
     elif is_raw:
         values, numbers = read_bodies(path, absent=np.nan)
-    elif path.suffix == ".npy":
+    elif suffix == ".npy":
         values = _read_npy(path, skeleton)
-    elif path.suffix == ".csv":
+    elif suffix == ".csv":
         values = _read_csv(path, reading)
     else:
         raise UserError(f"{path.name}: neither a file {', '.join(SUFFIXES)} nor a folder of JSON")
+    if not is_json and reading.unit is None and reading.channels in ("xy", "xyc"):
+        x_and_y = values[..., :2]
+        if not ((x_and_y < 0) | (x_and_y > 1)).any():
+            fault = "x and y are within 0 and 1; state --unit px if they are fractions of an image"
+            raise UserError(f"{path.name}: {fault}, or --unit m")
     return recording_of(path.name, values, reading.with_defaults(is_json), numbers, max_size)
+
+
+def read_new(path: Path, reading: Reading) -> Recording:
+    """As `read_recording`; a warning on stderr if somebody stands on the head, or lies."""
+    recording = read_recording(path, reading)
+    bodies = recording.bodies.reshape(-1, *recording.bodies.shape[2:])  # (T·M, V, 3)
+    try:
+        check_axes([up_direction(bodies, reading.layout.skeleton)], None)
+    except UserError as error:
+        print(f"warning: {path.name}: {error}", file=sys.stderr, flush=True)
+    return recording
 
 
 def is_pose_json(path: Path) -> bool:
     """Whether a recording is JSON of a pose estimator, by its name: pixels and confidences."""
-    return path.suffix == ".json" or path.is_dir()
+    return path.suffix.lower() == ".json" or path.is_dir()
 
 
 def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
@@ -152,8 +180,11 @@ def _read_npy(path: Path, skeleton: Skeleton) -> np.ndarray:
         raise UserError(f"{path.name}: holds {fault}") from None
     shape, joints = getattr(array, "shape", ()), skeleton.num_joints  # a zip file has no shape
     fits = len(shape) in (3, 4) and shape[-2] == joints and shape[-1] in CHANNELS.values()
+    fits = fits and (len(shape) == 3 or shape[1] <= MAX_BODIES)
     if not (fits and array.dtype.kind in "fiu"):
-        wanted = f"numbers (frames, bodies, {joints}, 3) or (frames, {joints}, 3)"
+        wanted = (
+            f"numbers (frames, at most {MAX_BODIES} bodies, {joints}, 3) or (frames, {joints}, 3)"
+        )
         there = f"{array.dtype} {shape}" if shape else "no array"
         raise UserError(f"{path.name}: {there}, not {wanted} as of the skeleton {skeleton.name}")
     bodies = shape[1] if len(shape) == 4 else 1
@@ -173,6 +204,8 @@ def _read_csv(path: Path, reading: Reading) -> np.ndarray:
                 file, delimiter=mark, comments=None, ndmin=2,
                 converters=lambda cell: float(cell.strip() or "nan"),
             )  # fmt: skip
+        if (numbers[0] == np.arange(numbers.shape[1])).all():  # a heading 0, 1, 2 of pandas
+            numbers = numbers[1:]
     except (ValueError, UserWarning) as error:  # UnicodeDecodeError included
         raise UserError(f"{path.name}: no numbers: {str(error).partition(';')[0]:.80}") from None
     joints, columns = reading.skeleton.num_joints, numbers.shape[1]

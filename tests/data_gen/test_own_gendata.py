@@ -216,6 +216,7 @@ def test_faults_of_the_table_end_the_run(arrays, old, new, said):
     "flags",
     [
         ("--name", "ntu60"),
+        ("--name", "nwucla"),
         ("--unit", "px", "--channels", "xyz"),
         ("--axes", "z-up", "--channels", "xyc"),
         ("--min-confidence", 0.5, "--channels", "xyz"),

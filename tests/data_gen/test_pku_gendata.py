@@ -9,6 +9,7 @@ from common import UserError
 from data_gen import pku_gendata
 from data_gen.clip import prepare_clip
 from data_gen.pku_gendata import read_actions, read_split, read_video
+from data_gen.readers import recording
 from feeder.store import open_store
 
 NAMES = {
@@ -86,6 +87,7 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
     prepare(dataset, raw / dataset, tmp_path)
     store = open_store(tmp_path, dataset)
     assert len(store.names) == 36 and store.num_classes == 51
+    reading = recording.Reading.of_store(store.layout, store.preparation)
 
     for name in NAMES[dataset]:
         bodies, actions = random_video(name)
@@ -94,6 +96,8 @@ def test_every_action_becomes_a_clip(raw, tmp_path, capsys, dataset):
             expected = prepare_clip(bodies[first : last + 1], by_energy=False)
             np.testing.assert_allclose(store.clip(row), expected, atol=1e-5)
             assert store.action[row] == action
+            again = recording.recording_of(name, bodies[first : last + 1], reading)
+            np.testing.assert_allclose(recording.prepare(again, reading), expected, atol=1e-5)
         for protocol, trains in SPLITS.items():
             assert [row in store.split(protocol)[0] for row in rows] == [trains(name)] * 3
     fields = [getattr(store, c)[0] for c in ("setup", "subject", "camera", "replication")]

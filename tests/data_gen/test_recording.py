@@ -37,11 +37,13 @@ def refused(path: Path, skeleton=KINECT_V1, **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("mark", "heading"), [(",", 1), (";", 0), ("\t", 1), (" ", 0)])
+@pytest.mark.parametrize(
+    ("mark", "heading"), [(",", "v{}"), (";", None), ("\t", "v{}"), (" ", None), (",", "{}")]
+)
 def test_a_table_of_numbers_is_an_array(tmp_path, mark, heading):
     body = person(0)
     rows = [mark.join(f"{v:.17g}" for v in frame) for frame in body.reshape(20, -1)]
-    rows = [mark.join(f"v{i}" for i in range(60))] * heading + rows
+    rows = ([mark.join(map(heading.format, range(60)))] if heading else []) + rows
     (tmp_path / "a.csv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
     expected = clip_of(save(tmp_path / "a.npy", body))
     np.testing.assert_array_equal(clip_of(tmp_path / "a.csv"), expected)
@@ -81,6 +83,7 @@ def test_files_that_are_no_recording(tmp_path, name, text):
     ("array", "said"),
     [
         (np.zeros((5, 25, 3)), "(5, 25, 3)"),
+        (np.zeros((1, 40, 20, 3)), "bodies"),  # frames in the place of bodies
         (np.full((5, 20, 3), "a"), "<U1"),
         (np.full((5, 20, 3), None), "Python objects"),
         (np.zeros((0, 20, 3)), "frame"),
@@ -116,6 +119,8 @@ def test_a_confidence_is_not_taken_for_a_coordinate(tmp_path, rng, skeleton, siz
     path = save(tmp_path / "a.npy", np.concatenate([flat, sure], axis=-1))
     for unit in ("m", "mm", "px"):
         assert "--channels" in refused(path, skeleton, unit=unit)
+    shares = np.concatenate([flat / (3 * size), sure], axis=-1)  # of the image
+    assert "--unit px" in refused(save(tmp_path / "c.npy", shares), skeleton, channels="xyc")
     two = clip_of(save(tmp_path / "b.npy", flat), skeleton, channels="xy", unit="px")
     np.testing.assert_array_equal(clip_of(path, skeleton, channels="xyc", unit="px"), two)
 
@@ -159,6 +164,10 @@ def test_openpose(tmp_path, name):
     (tmp_path / "film.json").write_text(json.dumps(frames))
     np.testing.assert_array_equal(clip_of(tmp_path / "film.json", skeleton), expected)
     assert len(clip_of(next(folder.iterdir()), skeleton)) == 1
+    for file in sorted(folder.iterdir())[5:9]:  # nobody is there, and there are no files
+        file.unlink()
+    clip = clip_of(folder, skeleton)
+    assert len(clip) == 20 and not clip[5:9].any()
     assert name in refused(folder, COCO_17)
     refused(folder, skeleton, channels="xyz")
 
@@ -212,8 +221,9 @@ def test_own_raw_files_follow_the_tracking_numbers(tmp_path):
 def test_recordings_in_folders(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / ".hidden").mkdir()
-    for name in ("b.npy", "deep/a.npy", ".c.npy", ".hidden/d.npy", "._b.npy"):
-        save(tmp_path / name, person(0))
+    for name in ("b.npy", "deep/A.NPY", ".c.npy", ".hidden/d.npy", "._b.npy"):
+        with (tmp_path / name).open("wb") as file:
+            np.save(file, person(0))
     openpose(tmp_path / "deep/er/film", pixels(0, BUILT_IN["openpose_18"])[:2, None])
     (tmp_path / "labels.csv").write_text("file,label\nb.npy,a\n")
     (tmp_path / "found.csv").write_text("recording;class_1\n")
@@ -222,7 +232,8 @@ def test_recordings_in_folders(tmp_path):
     (tmp_path / "kinetics.json").write_text('{"data": []}')
     (tmp_path / "notes.txt").touch()
     found = [str(path.relative_to(tmp_path)) for path in find_recordings(tmp_path)]
-    assert found == ["b.npy", "deep/a.npy", "deep/er/film", "kinetics.json", "numbers.csv"]
+    assert found == ["b.npy", "deep/A.NPY", "deep/er/film", "kinetics.json", "numbers.csv"]
+    assert clip_of(tmp_path / "deep/A.NPY").any()
     assert [clip.name for clip in all_recordings(tmp_path / "deep/er/film").clips] == ["film"]
     for i in (1, 2):  # each a whole recording, not a frame
         (tmp_path / f"deep/er/wave_{i}.json").write_text('[{"people": []}]')

@@ -57,6 +57,18 @@ def test_a_training_clip_finds_itself_and_has_the_layer_s_probabilities(
     assert [line.split()[1] for line in nearest] == [said[f"clip_{i}"] for i in range(1, 6)]
 
 
+def test_somebody_on_his_head_is_warned_of(people, recordings, tmp_path):
+    turned = np.load(recordings[0]) * [1, -1, -1]
+    np.save(tmp_path / "y_down.npy", turned)
+    assert not call(classify.main, people / "run", recordings[0]).err
+    done = call(classify.main, people / "run", tmp_path / "y_down.npy")
+    assert done.code == 0 and "--axes" in done.err and "y_down.npy" in done.err
+    assert (
+        "--axes"
+        not in call(classify.main, people / "run", tmp_path / "y_down.npy", "--axes", "y-down").err
+    )
+
+
 def test_a_folder_is_searched_and_what_is_bad_is_listed(people, recordings, tmp_path):
     folder, out, good = tmp_path / "recordings", tmp_path / "a.csv", np.load(recordings[0])
     (folder / "deep" / "er").mkdir(parents=True)

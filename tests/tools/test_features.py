@@ -79,3 +79,6 @@ def test_flags_without_effect_and_other_skeletons_are_refused(people, data_root,
     ):
         done = call(features.main, people / "run", *flags, "--out", out)
         assert done.code == code and said in done.err.splitlines()[-1] and not out.exists()
+    recording = tmp_path / "a.npy"
+    recording.write_bytes(b"a recording")
+    assert call(features.main, people / "run", recording, "--out", recording).code == 2

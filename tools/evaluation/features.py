@@ -222,7 +222,7 @@ def read_recording(path: str | Path, description: Description | None = None) -> 
     """
     description = description or NTU_DATASETS["ntu60"]
     reading = recording.Reading.of_store(description.layout, description.preparation)
-    return recording.prepare(recording.read_recording(Path(path), reading), reading)
+    return recording.prepare(recording.read_new(Path(path), reading), reading)
 
 
 def save_features(path: Path, features: Features) -> None:

@@ -91,7 +91,7 @@ def encode(
             return None
 
     try:
-        whole = recording.read_recording(path, reading)
+        whole = recording.read_new(path, reading)
         pieces = spans(len(whole.bodies), args.window, args.stride)
         windows, features = [], []
         for first in range(0, len(pieces), ENCODING_BATCH):

@@ -14,7 +14,7 @@ from data_gen.gendata import Report
 from data_gen.readers.recording import Reading, check_axes, recording_of
 from data_gen.readers.skeleton_file import parse_name
 from data_gen.writer import StoreWriter
-from feeder.datasets import KNOWN, LAST_SETUP, PKU_ACTIONS
+from feeder.datasets import KNOWN, LAST_SETUP
 from feeder.description import FIELDS, UNLABELED, Description, Split
 from feeder.skeletons import COCO_17, KINECT_V2, Layout, require_metres
 from tools.formats.arrays import open_arrays
@@ -107,8 +107,8 @@ def _prepare(source: Source, i: int, row: Row, description: Description) -> tupl
             reading = Reading.of_store(layout, description.preparation)
             return prepare_upright(recording_of(name, clip, reading), layout)
     require_metres(name, clip)
-    if not is_prepared:  # the bodies of PKU-MMD stay as they stand
-        clip = prepare_clip(clip, layout, by_energy=source.num_classes != len(PKU_ACTIONS))
+    if not is_prepared:
+        clip = prepare_clip(clip, layout, description.reading.get("by_energy", True))
     return None if clip is None else (clip, np.full(3, np.nan), [])
 
 
@@ -155,12 +155,12 @@ def _describe(source: Source, target: Path, flags: dict[str, Any]) -> tuple[Desc
         raise UserError(f"{path} holds bodies of {joints} joints; name their --skeleton")
     if known := KNOWN.get(dataset):
         title = known.title if skeleton == KINECT_V2 else f"{known.title} ({skeleton.name})"
-        classes, official = known.classes, known.official
+        classes, official, reading = known.classes, known.official, known.reading
     else:
-        title, official = path.stem, {}
+        title, official, reading = path.stem, {}, {}
         classes = tuple(f"action {i + 1}" for i in range(source.labels.max() + 1)) or UNLABELED
     layout = Layout(skeleton, bodies)
-    alignment, reading = "kinect", {}
+    alignment = "kinect"
     if not is_published:
         alignment, channels = "upright", flags.get("channels") or source.channels
         # Without channels, x y z are examined for confidences.
