@@ -45,7 +45,9 @@ def prepare_clip(
     present = ~is_empty(bodies, (2, 3))  # (T, M)
     if not present.any():
         return None
-    slots = by_descending_energy(bodies, present) if by_energy else range(bodies.shape[1])
+    slots = range(bodies.shape[1])
+    if by_energy and len(slots) > 1:
+        slots = by_descending_energy(bodies, present)
     slots = slots[: layout.bodies]
     kept = np.stack([repair(bodies[:, slot], present[:, slot]) for slot in slots], axis=1)
     clip = np.zeros((len(bodies), *layout.frame_shape), np.float32)

@@ -75,7 +75,7 @@ def load_clips(
 ) -> Clips:
     """Load the clips of some rows (n,) from `resident_frames`, or only these from the store.
 
-    They stay in host memory, pinned if `device` is a GPU; `frames`, if given, are not copied.
+    They are in host memory, pinned if `device` is a GPU; `frames`, if given, are not copied.
     """
     start, length = store.start[rows], store.length[rows]
     if frames is None:

@@ -59,12 +59,13 @@ def find_recordings(folder: Path) -> list[Path]:
 
 def _may_be(path: Path) -> bool:
     # Whether a file is a recording, by its suffix and, of tables and JSON files, its beginning.
-    if path.suffix.lower() == ".csv":
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return not TABLE_COLUMNS & set(file.readline().strip().replace(";", ",").split(","))
-    if path.suffix.lower() == ".json":
+    if suffix == ".json":
         return pose_json.is_pose_file(path, b'"people"', b'"data"')
-    return path.suffix.lower() in SUFFIXES
+    return suffix in SUFFIXES
 
 
 def all_recordings(folder: Path) -> ClipTable:

@@ -47,7 +47,7 @@ def read(path: Path, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray | None]
     if path.is_dir() and len({FRAME.fullmatch(file.stem)[1] for file in files}) != 1:
         raise UserError(f"{path}: needs the frames of one video, NAME_000_keypoints.json and so on")
     frames = [frame for file in files for frame in _frames(file, skeleton)]
-    if path.is_dir() and len(files) > 1:  # frames without people may lack
+    if path.is_dir() and len(files) > 1:  # frames without people may be missing
         places = np.array([int(FRAME.fullmatch(file.stem)[2]) for file in files])
         places, steps = places - places[0], np.diff(places)
         if steps.min() > 0 and not (steps % steps.min()).any():
@@ -65,7 +65,7 @@ def _frames(path: Path, skeleton: Skeleton) -> list[list[tuple[int, np.ndarray]]
     # For each frame its people: tracking number, or -1, and joints (V, 3).
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if "data" in content:  # Kinetics-skeleton, where frames without people may lack
+        if "data" in content:  # Kinetics-skeleton, where frames without people may be missing
             found = {int(frame["frame_index"]): frame["skeleton"] for frame in content["data"]}
             frames = [found.get(index, []) for index in range(min(found), max(found) + 1)]
             return [[_kinetics(person, skeleton) for person in frame] for frame in frames]

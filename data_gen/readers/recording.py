@@ -49,7 +49,7 @@ FPS = 30  # frames per second of a Kinect, and of recordings that do not tell
 # An axis is wrong if MOST times as many clips say so as say the contrary. A coordinate of the unit
 # vector from the hips to the head says so if it is beyond CLEAR.
 MOST, CLEAR = 9, 0.5
-MAX_BODIES = 16  # in a frame; more are frames in the wrong place
+MAX_BODIES = 16  # in a frame; a longer axis of an array is probably time
 MIN_SIZE, MAX_SIZE = 0.1, 10.0  # metres; no body is so small or so long
 # A third number within 0 and 1 is a confidence if its jumps (second differences) exceed LEAST_JUMP
 # and JUMP times those of x and y, or if a body is FLAT times as wide or high as it is deep.
@@ -157,7 +157,7 @@ def read_recording(path: Path, reading: Reading) -> Recording:
 
 
 def read_new(path: Path, reading: Reading) -> Recording:
-    """As `read_recording`; a warning on stderr if somebody stands on the head, or lies."""
+    """As `read_recording`; a warning on stderr if somebody is upside down, or lies."""
     recording = read_recording(path, reading)
     bodies = recording.bodies.reshape(-1, *recording.bodies.shape[2:])  # (T·M, V, 3)
     try:

@@ -249,6 +249,7 @@ def refuse_other_run(
     pairs |= {f"data: {k}": (saved["data"].get(k), value) for k, value in data.items()}
     if "preparation" in saved:
         was, read = saved["preparation"].get("reading", {}), store.preparation["reading"]
+        # by_energy is newer than some checkpoints, and about new recordings only.
         pairs |= {f"data: {k}": (was.get(k), read.get(k)) for k in was | read if k != "by_energy"}
     for name, (was, value) in pairs.items():
         if was == value:
